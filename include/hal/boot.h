@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the firmware said, in one struct. The machine fills it before kmain() from the device tree or ACPI alone; core
+ * never sees either. Everything here is untrusted until mm has clipped and sorted it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <k/limits.h>
+#include <k/types.h>
+
+struct boot_range {
+    paddr_t base;
+    uint64_t bytes;
+};
+
+struct boot_info {
+    /* Names for the log: what booted us ("PVH, ACPI"; "OpenSBI 1.6, device tree") and the board. */
+    char firmware[64];
+    char machine[64];
+
+    /* RAM as the firmware lists it: any order, may overlap, need not be page aligned. */
+    struct boot_range memory[BOOT_RANGES_MAX];
+    unsigned memory_count;
+
+    /* Never to be handed out: firmware, reserved-memory nodes, the tables themselves. May lie in or out of RAM.
+     * The kernel image and the initrd are listed here by the machine, too. */
+    struct boot_range reserved[BOOT_RANGES_MAX];
+    unsigned reserved_count;
+
+    /* Device registers that the machine's drivers use; mapped by mm at phys_to_virt() as device memory. */
+    struct boot_range device[BOOT_RANGES_MAX];
+    unsigned device_count;
+
+    /* CPUs: cpu_hw_id[0] is the boot CPU (APIC id, MPIDR affinity, hart id). cpu_listed counts what the firmware lists,
+     * also beyond CPU_MAX. */
+    uint64_t cpu_hw_id[CPU_MAX];
+    unsigned cpu_count;
+    unsigned cpu_listed;
+
+    paddr_t image_paddr; /* where __image_start really is */
+    struct boot_range initrd;
+    uint64_t clock_hz;   /* rate of hal_clock_ticks() */
+    char cmdline[CMDLINE_BYTES];
+    bool cmdline_truncated;
+    uint8_t entropy[64]; /* from the firmware or the CPU; entropy_bytes may be 0 */
+    unsigned entropy_bytes;
+};

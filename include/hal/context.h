@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The switch. struct hal_context is the machine's half of a task and the FIRST member of struct task, so a pointer to
+ * one is a pointer to the other. Defined in <hal_machine.h>; HAL_STACK_ALIGN is the ABI's stack alignment.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <k/types.h>
+
+struct hal_context;
+struct task;
+
+/* Prepare a first run: entry(arg) on the stack that ends at stack_top (aligned), interrupts disabled, return address 0
+ * so that a backtrace ends there. entry never returns. Context: any; the task is not running. */
+void hal_context_init(struct hal_context *context, vaddr_t stack_top, void (*entry)(void *), void *arg);
+
+/* Save prev's callee-saved state, make next current, resume it. Context: task, interrupts disabled, the run-queue lock
+ * held. Order: none of its own: the lock, released on the far side, is the release store that publishes prev's state. */
+void hal_context_switch(struct task *prev, struct task *next);
+
+/* Floating-point and vector state. Off (a use traps) unless the running task owns an area. */
+
+/* Bytes and alignment (HAL_FPU_ALIGN) of one area on this machine; known after hal_cpu_init() of the boot CPU. */
+size_t hal_fpu_bytes(void);
+
+/* Fill an area with the state that a new program sees. */
+void hal_fpu_init(void *area);
+
+/* Save the unit into `save` if not NULL, then load `load` and switch the unit on, or switch it off if NULL.
+ * Context: interrupts disabled, just before hal_context_switch(). */
+void hal_fpu_switch(void *save, const void *load);
+
+#include <hal_machine.h>

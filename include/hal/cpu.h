@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* CPUs: who am I, idle, start, poke, and the end of the machine. */
+#pragma once
+
+#include <k/types.h>
+
+struct task;
+
+/* The task running on this CPU, from a register. Context: any, after hal_cpu_init(). Order: none.
+ * Correct at every instruction, also across a migration: the register is switched with the task. */
+static inline struct task *hal_current(void);
+
+/* Spin-wait hint. Context: any. Order: none. It need not sleep, and on riscv64 under QEMU it does not. */
+static inline void hal_cpu_relax(void);
+
+/* Wait for an interrupt and take it. Context: task, interrupts DISABLED; returns with them disabled, after every
+ * interrupt that was pending has been handled. Atomic: one that arrives after the caller's last check ends the wait. */
+static inline void hal_cpu_idle(void);
+
+/* First HAL call on each CPU: current = task; trap vectors, interrupt controller, timer (disarmed), extended state off.
+ * Context: boot, interrupts disabled; leaves them disabled. */
+void hal_cpu_init(cpu_id_t cpu, struct task *task);
+
+/* Start `cpu` (not yet started): it takes on the kernel page table `root` and enters task's hal_context as if switched
+ * to it, interrupts disabled; its first call must be hal_cpu_init(). Context: task. Order: release, everything stored
+ * before is visible there. 0, or -EIO/-ENODEV/-EINVAL if the firmware refuses at once; that the CPU answers is for the
+ * caller to wait for. */
+int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task);
+
+/* Make `cpu` call trap_ipi() soon. Context: any, also interrupts disabled. Order: release; stores before it are visible
+ * to that trap_ipi(). Coalesces with a poke that is still pending. May be self. Never waits for the target. */
+void hal_cpu_poke(cpu_id_t cpu);
+
+/* This CPU will never run again: interrupts off, sleep for ever. Context: any. */
+[[noreturn]] void hal_cpu_park(void);
+
+/* Leave the machine; code 0 is success. QEMU's exit device if there is one, else power off, else park. Context: any. */
+[[noreturn]] void hal_machine_exit(int code);
+
+#include <hal_machine.h>

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page-table entries and the local TLB. The walk itself is core/mm/pagetable.c, over these constants and functions:
+ *
+ *   HAL_PT_INDEX_BITS    bits per level (9);  an entry is a uint64_t
+ *   HAL_PT_SHARED_ROOT   1: one root holds user and kernel half (x86_64, riscv64); 0: kernel has its own (aarch64)
+ *   HAL_DIRECT_MAP_BASE  all RAM and the listed devices are mapped here by mm; the machine's early tables map what its
+ *                        own boot code touches at the same addresses
+ *   HAL_DIRECT_MAP_BYTES size of that window
+ *   HAL_KMAP_BASE, HAL_KMAP_BYTES   window for guarded stacks and other mappings, page tables built on demand
+ *   HAL_TLB_CACHES_INVALID  1: an invalid entry may be cached, so a new mapping needs a flush, too (riscv64)
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <k/types.h>
+
+/* Rights and kind of a mapping. Readable always; PROT_WRITE with PROT_EXEC is refused by mm, not here. */
+#define PROT_READ_ONLY 0x0u
+#define PROT_WRITE 0x1u
+#define PROT_EXEC 0x2u
+#define PROT_USER 0x4u
+#define PROT_GLOBAL 0x8u  /* same in all spaces */
+#define PROT_DEVICE 0x10u /* uncached, ordered device memory */
+
+/* Level 0 maps 4 KiB, 1 maps 2 MiB, 2 maps 1 GiB. Levels in use: hal_pt_levels() (3..5); the largest leaf level that
+ * this CPU supports: hal_pt_leaf_level_max(). Constant after the machine's boot code. */
+static inline unsigned hal_pt_levels(void);
+static inline unsigned hal_pt_leaf_level_max(void);
+
+/* An entry that maps `pa` at `level`; one that points to the next table; what an entry says. Pure functions.
+ * 0 is an invalid entry on every machine. hal_pte_prot() returns exactly the bits that hal_pte_leaf() was given. */
+static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level);
+static inline uint64_t hal_pte_table(paddr_t table);
+static inline bool hal_pte_is_valid(uint64_t pte);
+static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level);
+static inline paddr_t hal_pte_paddr(uint64_t pte);
+static inline unsigned hal_pte_prot(uint64_t pte);
+
+/* Use `root` for the user half (and, with HAL_PT_SHARED_ROOT, the kernel half) on this CPU; includes whatever flush
+ * that needs. With HAL_PT_SHARED_ROOT 0, root 0 means "no user half". Context: interrupts disabled. */
+void hal_mmu_activate(paddr_t root);
+
+/* Take the kernel's own tables into use in place of the boot code's, on this CPU. Called by core on the boot CPU; the
+ * other CPUs do it in hal_cpu_start()'s path. Drops early identity maps. Context: boot, interrupts disabled. */
+void hal_mmu_activate_kernel(paddr_t root);
+
+/* Forget this CPU's translations of [va, va + pages), all levels and spaces, global ones too. Order: earlier page-table
+ * stores by this CPU are seen by its later walks. Context: any. */
+void hal_tlb_flush_local(vaddr_t va, size_t pages);
+
+#include <hal_machine.h>

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * An interleaving point: the place where another CPU may be seen to act. The simulated machine steps other CPUs here;
+ * on hardware it is empty. Context: any. Order: none. The machine defines it in <hal_point.h>.
+ */
+static inline void hal_point(void);
+
+#include <hal_point.h>

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls that a machine makes into core: these and no others. The machine has already switched to a kernel stack,
+ * saved what C may clobber, and disabled interrupts.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <k/types.h>
+
+struct boot_info;
+struct hal_trap;
+
+/* Once, on the boot CPU, on any valid stack of >= 16 KiB, kernel half mapped, interrupts disabled. hal_cpu_init() has
+ * not been called; the console works. */
+[[noreturn]] void kmain(struct boot_info *boot);
+
+/* Interrupts. The source is acknowledged (end of interrupt sent) BEFORE the call: a switch may follow. The machine then
+ * calls trap_exit() as the last thing before it restores the registers. */
+void trap_timer(void);
+void trap_ipi(void);
+void trap_spurious(unsigned vector); /* nobody asked for it: counted and logged */
+
+/* The preemption point. May switch to another task and return much later, on another CPU. Only for a trap that
+ * interrupted code with interrupts enabled. */
+void trap_exit(struct hal_trap *trap);
+
+/* A synchronous fault in kernel mode. */
+enum fault_kind {
+    FAULT_PAGE,           /* address: what was accessed */
+    FAULT_STACK_OVERFLOW, /* found by the machine; runs on an emergency stack of this CPU */
+    FAULT_FPU_OFF,        /* floating point or vector use by a task without an area */
+    FAULT_ILLEGAL,        /* instruction */
+    FAULT_BREAKPOINT,
+    FAULT_OTHER,
+};
+
+struct fault_info {
+    enum fault_kind kind;
+    uintptr_t address;   /* 0 if it has none */
+    uintptr_t code;      /* the machine's own cause word, for the log */
+    const char *name;    /* static: "page fault", "#GP", ... */
+    bool is_write;
+    bool is_exec;
+};
+
+/* Does not return for a fault in kernel code: that is a bug of ours, and panics. */
+void trap_fault(struct hal_trap *trap, const struct fault_info *fault);

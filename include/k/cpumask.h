@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* A set of CPUs, any of CPU_MAX. Plain words: whoever shares one guards it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <k/limits.h>
+#include <k/types.h>
+
+#define CPUMASK_WORDS (CPU_MAX / 64)
+
+struct cpumask {
+    uint64_t word[CPUMASK_WORDS];
+};
+
+static inline void cpumask_clear(struct cpumask *mask)
+{
+    for (unsigned i = 0; i < CPUMASK_WORDS; i++)
+        mask->word[i] = 0;
+}
+
+static inline void cpumask_set_all(struct cpumask *mask)
+{
+    for (unsigned i = 0; i < CPUMASK_WORDS; i++)
+        mask->word[i] = ~UINT64_C(0);
+}
+
+static inline void cpumask_add(struct cpumask *mask, cpu_id_t cpu)
+{
+    mask->word[cpu / 64] |= UINT64_C(1) << (cpu % 64);
+}
+
+static inline void cpumask_remove(struct cpumask *mask, cpu_id_t cpu)
+{
+    mask->word[cpu / 64] &= ~(UINT64_C(1) << (cpu % 64));
+}
+
+static inline bool cpumask_contains(const struct cpumask *mask, cpu_id_t cpu)
+{
+    return cpu < CPU_MAX && (mask->word[cpu / 64] >> (cpu % 64) & 1);
+}
+
+static inline void cpumask_set_single(struct cpumask *mask, cpu_id_t cpu)
+{
+    cpumask_clear(mask);
+    cpumask_add(mask, cpu);
+}
+
+/* Lowest CPU >= from in the mask, or CPU_NONE. */
+static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
+{
+    for (cpu_id_t i = from / 64; i < CPUMASK_WORDS; i++) {
+        uint64_t word = mask->word[i];
+
+        if (i == from / 64)
+            word &= ~UINT64_C(0) << (from % 64);
+        if (word != 0)
+            return i * 64 + (cpu_id_t)__builtin_ctzll(word);
+    }
+    return CPU_NONE;
+}
+
+static inline bool cpumask_is_empty(const struct cpumask *mask)
+{
+    return cpumask_next(mask, 0) == CPU_NONE;
+}
+
+static inline bool cpumask_intersects(const struct cpumask *a, const struct cpumask *b)
+{
+    for (unsigned i = 0; i < CPUMASK_WORDS; i++)
+        if ((a->word[i] & b->word[i]) != 0)
+            return true;
+    return false;
+}
+
+static inline unsigned cpumask_count(const struct cpumask *mask)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < CPUMASK_WORDS; i++)
+        count += (unsigned)__builtin_popcountll(mask->word[i]);
+    return count;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Error numbers: Linux's asm-generic values, one vocabulary from the allocator to the user. Kernel functions return -EXXX. */
+#pragma once
+
+#define EPERM 1
+#define ENOENT 2
+#define ESRCH 3
+#define EINTR 4
+#define EIO 5
+#define ENXIO 6
+#define E2BIG 7
+#define ENOEXEC 8
+#define EBADF 9
+#define ECHILD 10
+#define EAGAIN 11
+#define ENOMEM 12
+#define EACCES 13
+#define EFAULT 14
+#define EBUSY 16
+#define EEXIST 17
+#define ENODEV 19
+#define EINVAL 22
+#define ENOSPC 28
+#define ERANGE 34
+#define EDEADLK 35
+#define ENAMETOOLONG 36
+#define ENOSYS 38
+#define EPROTO 71
+#define EOVERFLOW 75
+#define ETIMEDOUT 110
+
+#define ERRNO_MAX 4095 /* -1..-4095 are errors at the system-call boundary */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Intrusive red-black tree with a cached minimum. The caller orders and guards it; nothing allocates. `augment`, if
+ * set, recomputes a node's summary from its children (called bottom-up whenever a subtree changes).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <k/compiler.h>
+#include <k/types.h>
+
+struct rb_node {
+    uintptr_t parent_color;
+    struct rb_node *left, *right;
+};
+
+struct rb_tree {
+    struct rb_node *root;
+    struct rb_node *first; /* leftmost, or NULL */
+};
+
+typedef bool (*rb_less_fn)(const struct rb_node *a, const struct rb_node *b);
+typedef void (*rb_augment_fn)(struct rb_node *node);
+
+void rb_init(struct rb_tree *tree);
+static inline bool rb_is_empty(const struct rb_tree *tree)
+{
+    return tree->root == NULL;
+}
+static inline struct rb_node *rb_first(const struct rb_tree *tree)
+{
+    return tree->first;
+}
+
+/* Equal keys: behind those already there (FIFO). O(log n). */
+void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_augment_fn augment);
+void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment);
+
+/* In-order neighbours, or NULL. */
+struct rb_node *rb_next(const struct rb_node *node);
+struct rb_node *rb_prev(const struct rb_node *node);
+
+/* Debug: checks colours, black heights, parents and the cached minimum; returns the node count or -EINVAL. */
+int rb_check(const struct rb_tree *tree);

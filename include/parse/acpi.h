@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ACPI tables (ACPI 6.5, chapter 5): untrusted bytes in, checked facts out. Physical memory is reached through the
+ * caller's `map`, so that fuzzing and unit tests run on a buffer.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <k/compiler.h>
+#include <k/types.h>
+
+struct acpi_source {
+    /* A readable pointer to [pa, pa + bytes), or NULL if any of it is out of reach. */
+    const void *(*map)(void *arg, paddr_t pa, size_t bytes);
+    void *arg;
+};
+
+struct acpi_table {
+    const uint8_t *data; /* whole table, header included, checksum good */
+    uint32_t bytes;
+    paddr_t pa;
+};
+
+struct acpi {
+    struct acpi_source source;
+    paddr_t root;      /* RSDT or XSDT */
+    bool root_is_xsdt; /* 8-byte entries */
+    unsigned table_count;
+};
+
+/* From a known RSDP: signature, checksums (revision 2: both), root table. -ENOENT, -EINVAL, -EFAULT (out of reach). */
+int acpi_open(struct acpi *acpi, const struct acpi_source *source, paddr_t rsdp) MUST_USE;
+
+/* Look for an RSDP in [from, to) on 16-byte boundaries. -ENOENT. */
+int acpi_find_rsdp(const struct acpi_source *source, paddr_t from, paddr_t to, paddr_t *out) MUST_USE;
+
+/* First table with this 4-character signature whose length and checksum hold. -ENOENT. */
+int acpi_find_table(const struct acpi *acpi, const char *signature, struct acpi_table *out) MUST_USE;
+
+/* MADT, one pass. CPUs that are enabled or online-capable, in table order; both local APIC and x2APIC entries. */
+#define ACPI_MADT_CPUS_MAX 2048
+#define ACPI_MADT_IOAPICS_MAX 16
+#define ACPI_MADT_OVERRIDES_MAX 32
+struct acpi_madt {
+    paddr_t local_apic;
+    bool has_pcat; /* dual 8259 present */
+    struct { uint32_t apic_id; bool enabled; } cpu[ACPI_MADT_CPUS_MAX];
+    unsigned cpu_count;
+    unsigned cpu_listed; /* also those that did not fit */
+    struct { uint8_t id; paddr_t address; uint32_t gsi_base; } ioapic[ACPI_MADT_IOAPICS_MAX];
+    unsigned ioapic_count;
+    struct { uint8_t source; uint32_t gsi; uint16_t flags; } override[ACPI_MADT_OVERRIDES_MAX];
+    unsigned override_count;
+};
+int acpi_parse_madt(const struct acpi_table *table, struct acpi_madt *out) MUST_USE;
+
+/* HPET: base address and minimum tick are in the table; the period is in the device. -EINVAL. */
+int acpi_parse_hpet(const struct acpi_table *table, paddr_t *out_base) MUST_USE;
+
+/* FADT: what power-off and reset need. */
+struct acpi_fadt {
+    uint32_t pm_timer_port; /* 0: none */
+    bool pm_timer_is_32bit;
+    uint32_t pm1a_control_port;
+    paddr_t dsdt;
+};
+int acpi_parse_fadt(const struct acpi_table *table, struct acpi_fadt *out) MUST_USE;

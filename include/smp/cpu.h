@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The room's promise: it knows which CPU this is, what that CPU is doing, and nothing of tasks beyond the few words that
+ * every layer below the scheduler needs (struct task_base).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <hal/context.h>
+#include <hal/cpu.h>
+#include <k/atomic.h>
+#include <k/compiler.h>
+#include <k/cpumask.h>
+#include <k/types.h>
+#include <smp/lockrank.h>
+
+/* Life of a CPU.  ABSENT -> STARTING (boot CPU asks) -> ONLINE (itself) ; STARTING -> FAILED (boot CPU, no answer). */
+enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
+
+/* Reasons for a poke: bits of cpu.ipi_pending, set before the poke, taken all at once by trap_ipi(). */
+#define IPI_RESCHEDULE 0x1u
+#define IPI_CALL 0x2u
+#define IPI_QUIESCE 0x4u
+#define IPI_STOP 0x8u
+
+struct timer_queue;
+struct trace_ring;
+
+/* What every CPU owns. The scheduler's run queue embeds it as its first member. */
+struct cpu {
+    /* Immutable after the CPU is online. */
+    cpu_id_t id;
+    uint64_t hw_id;
+    struct timer_queue *timers;
+    struct trace_ring *trace;
+    struct task *idle_task;
+
+    /* Owned by this CPU, interrupts off. */
+    uint32_t irq_depth;             /* > 0 inside an interrupt handler */
+    uint32_t irq_count;             /* interrupts taken */
+    uint64_t slice_deadline_ticks;  /* when sched wants a timer interrupt, or TIME_NEVER */
+    uint64_t armed_deadline_ticks;  /* what hal_timer_arm() was last given */
+
+    /* Atomic. */
+    _Atomic(bool) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
+    _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
+    CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */
+    _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */
+};
+
+/* First member of struct task: what the rooms below sched may touch of the running task. */
+struct task_base {
+    struct hal_context context; /* owned by the CPU that runs or switches the task */
+    struct cpu *cpu;            /* where it runs or is queued; guarded by that CPU's run-queue lock */
+    uint32_t preempt_count;     /* owned by the task; 0: may be preempted */
+#if KERNEL_DEBUG
+    uint32_t lock_depth;        /* spinlocks held */
+    struct spinlock *lock_held[8];
+#endif
+};
+
+/* CPUs that exist, by id; NULL where there is none. Written during boot only. */
+extern struct cpu *cpu_table[CPU_MAX];
+
+/* CPUs with state ONLINE. Grows at bring-up only; words are written by the boot CPU. */
+extern struct cpumask cpu_online_mask;
+extern unsigned cpu_online_count;
+
+static ALWAYS_INLINE struct task_base *current_base(void)
+{
+    return (struct task_base *)hal_current();
+}
+
+/* This CPU. Context: interrupts or preemption disabled, or the answer may be stale at once. */
+static ALWAYS_INLINE struct cpu *this_cpu(void)
+{
+    return current_base()->cpu;
+}
+
+static ALWAYS_INLINE cpu_id_t this_cpu_id(void)
+{
+    return this_cpu()->id;
+}
+
+/* Ask `cpu` to do what `reason` says: sets the bit, pokes if it was clear. Context: any. Order: release. */
+void cpu_request(struct cpu *cpu, uint32_t reason);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lock order, once. A CPU takes spinlocks in rising rank only; debug builds assert it at every acquisition. The one
+ * exception is two run queues (LOCK_RUNQ), always lower CPU number first.
+ */
+#pragma once
+
+enum lock_rank {
+    LOCK_NONE,
+    LOCK_PROC_TREE, /* process tree, exit records */
+    LOCK_MM,        /* kernel mappings, stack cache */
+    LOCK_SLAB,      /* one slab cache */
+    LOCK_PHYS,      /* buddy allocator */
+    LOCK_TID,       /* id allocation */
+    LOCK_CALL,      /* cross-CPU call slot */
+    LOCK_MUTEX,     /* a mutex's inner lock */
+    LOCK_TIMER,     /* a CPU's timer queue */
+    LOCK_WAITQ,     /* a wait queue */
+    LOCK_QUIESCE,   /* grace-period bookkeeping */
+    LOCK_RUNQ,      /* a run queue */
+    LOCK_LOG,       /* log ring and console: legal under everything else */
+    LOCK_RANK_COUNT,
+};

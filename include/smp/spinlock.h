@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spinlocks: test-and-set with a read spin. FIFO locks (ticket, MCS) hand over to one chosen CPU; where virtual CPUs
+ * outnumber real ones that CPU is usually not running, and throughput falls a hundredfold. This file is the one place
+ * to choose otherwise.
+ *
+ * spin_lock() disables preemption. Locks that interrupt handlers take (ranks from LOCK_TIMER on, except LOCK_MUTEX
+ * below it) are always taken with interrupts disabled: spin_lock_irqsave(), or spin_lock_irqoff() by a caller that has
+ * disabled them already.
+ */
+#pragma once
+
+#include <hal/irq.h>
+#include <k/assert.h>
+#include <k/atomic.h>
+#include <k/compiler.h>
+#include <smp/lockrank.h>
+#include <smp/preempt.h>
+
+struct CAPABILITY("spinlock") spinlock {
+    _Atomic(uint32_t) word; /* PAIRS(spinlock): 0 free, else 1 + the holder's CPU id */
+    uint32_t rank;          /* enum lock_rank */
+};
+
+#define SPINLOCK_INIT(lock_rank) { .word = 0, .rank = (lock_rank) }
+
+static inline void spin_init(struct spinlock *lock, enum lock_rank rank)
+{
+    store_relaxed(&lock->word, 0);
+    lock->rank = rank;
+}
+
+/* Slow path: spins until it has the lock; panics with the holder's id when it can prove a self-deadlock. */
+void spin_wait(struct spinlock *lock);
+
+/* Debug builds: rank and depth bookkeeping. */
+void spin_debug_acquire(struct spinlock *lock, bool tried);
+void spin_debug_release(struct spinlock *lock);
+
+static ALWAYS_INLINE bool spin_is_held_here(struct spinlock *lock)
+{
+    return load_relaxed(&lock->word) == this_cpu_id() + 1;
+}
+
+static ALWAYS_INLINE void spin_lock_irqoff(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
+{
+    uint32_t expected = 0;
+
+    DEBUG_ASSERT(!hal_irq_is_enabled() || current_base()->preempt_count > 0);
+    if (KERNEL_DEBUG)
+        spin_debug_acquire(lock, false);
+    /* PAIRS(spinlock): everything the last holder stored is visible after this. */
+    if (UNLIKELY(!cas_acquire(&lock->word, &expected, this_cpu_id() + 1)))
+        spin_wait(lock);
+}
+
+static ALWAYS_INLINE bool spin_try_lock_irqoff(struct spinlock *lock) TRY_ACQUIRES(true, lock) NO_LOCK_ANALYSIS
+{
+    uint32_t expected = 0;
+
+    /* PAIRS(spinlock) */
+    if (!cas_acquire(&lock->word, &expected, this_cpu_id() + 1))
+        return false;
+    if (KERNEL_DEBUG)
+        spin_debug_acquire(lock, true);
+    return true;
+}
+
+static ALWAYS_INLINE void spin_unlock_irqoff(struct spinlock *lock) RELEASES(lock) NO_LOCK_ANALYSIS
+{
+    DEBUG_ASSERT(spin_is_held_here(lock));
+    if (KERNEL_DEBUG)
+        spin_debug_release(lock);
+    /* PAIRS(spinlock): everything stored under the lock is visible to the next holder. */
+    store_release(&lock->word, 0);
+}
+
+static ALWAYS_INLINE void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
+{
+    preempt_disable();
+    spin_lock_irqoff(lock);
+}
+
+static ALWAYS_INLINE void spin_unlock(struct spinlock *lock) RELEASES(lock) NO_LOCK_ANALYSIS
+{
+    spin_unlock_irqoff(lock);
+    preempt_enable();
+}
+
+static ALWAYS_INLINE uintptr_t spin_lock_irqsave(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = hal_irq_save();
+
+    spin_lock_irqoff(lock);
+    return state;
+}
+
+static ALWAYS_INLINE void spin_unlock_irqrestore(struct spinlock *lock, uintptr_t state) RELEASES(lock) NO_LOCK_ANALYSIS
+{
+    spin_unlock_irqoff(lock);
+    hal_irq_restore(state);
+}
