@@ -12,9 +12,10 @@
 struct hal_context;
 struct task;
 
-/* Prepare a first run: entry(arg) on the stack that ends at stack_top (aligned), interrupts disabled, return address 0
+/* Prepare a first run: entry(arg) on the stack_bytes below stack_top (aligned), interrupts disabled, return address 0
  * so that a backtrace ends there. entry never returns. Context: any; the task is not running. */
-void hal_context_init(struct hal_context *context, vaddr_t stack_top, void (*entry)(void *), void *arg);
+void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),
+                      void *arg);
 
 /* Save prev's callee-saved state, make next current, resume it. Context: task, interrupts disabled, the run-queue lock
  * held. Order: none of its own: the lock, released on the far side, is the release store that publishes prev's state. */

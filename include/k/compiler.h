@@ -12,7 +12,7 @@
 #define ALIGNED(n) __attribute__((aligned(n)))
 #define SECTION(name) __attribute__((section(name)))
 #define USED __attribute__((used))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(string, first) __attribute__((__format__(printf, string, first)))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

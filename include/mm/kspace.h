@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <hal/mmu.h>
 #include <k/compiler.h>
 #include <k/types.h>
 
@@ -15,6 +16,12 @@ void kspace_init(const struct boot_info *boot);
 
 /* Root for hal_cpu_start() and hal_mmu_activate(). */
 paddr_t kspace_root(void);
+
+/* What a task without a user space gives to hal_mmu_activate(). */
+static inline paddr_t kspace_task_root(void)
+{
+    return HAL_PT_SHARED_ROOT ? kspace_root() : 0;
+}
 
 /* Walk all kernel mappings; panics if one is writable and executable, or if text or rodata is writable. Returns the
  * number of leaves seen. */

@@ -20,3 +20,6 @@ void kstack_free(struct kstack *stack);
 void kstack_reclaim(void);
 
 unsigned kstack_used_count(void);
+
+/* Debug builds: the most bytes of the stack that were ever in use. Release builds: 0. */
+size_t kstack_high_water(const struct kstack *stack);

@@ -29,7 +29,7 @@ struct fdt_property {
 };
 
 /* Check the header, every token, every nesting and every string up front, so that the calls below cannot fail half-way.
- * -EINVAL: damaged; -EOVERFLOW: it claims more than `available` bytes; -EPROTO: a version older than 16 is needed. */
+ * -EINVAL: damaged; -EOVERFLOW: it claims more than `available` bytes; -EPROTO: not readable as version 16 or 17. */
 int fdt_open(struct fdt *fdt, const void *blob, size_t available) MUST_USE;
 
 /* The total size that a header claims, or 0 if there is no device tree at blob (magic). Reads 8 bytes. */
@@ -66,7 +66,9 @@ int fdt_get_cell(const struct fdt *fdt, fdt_node_t node, const char *name, unsig
 int fdt_get_number(const struct fdt *fdt, fdt_node_t node, const char *name, uint64_t *out) MUST_USE;
 
 /* Entry `index` of "reg", decoded by the parent's #address-cells and #size-cells (default 2 and 1) and translated
- * through the parents' "ranges". -ENOENT past the last, -EINVAL malformed, -EOVERFLOW if base + bytes wraps. */
+ * through the parents' "ranges". Without a size (#size-cells 0: CPUs) base is a name, not an address, and stays as it
+ * is. -ENOENT past the last, -EINVAL malformed, outside the ranges, or more than 64 bits (PCI), -EOVERFLOW if base +
+ * bytes wraps. */
 int fdt_get_reg(const struct fdt *fdt, fdt_node_t node, unsigned index, uint64_t *out_base, uint64_t *out_bytes) MUST_USE;
 
 fdt_node_t fdt_parent(const struct fdt *fdt, fdt_node_t node);

@@ -36,6 +36,7 @@ struct cpu {
     struct timer_queue *timers;
     struct trace_ring *trace;
     struct task *idle_task;
+    void *hal_area; /* HAL_CPU_AREA_BYTES for the machine */
 
     /* Owned by this CPU, interrupts off. */
     uint32_t irq_depth;             /* > 0 inside an interrupt handler */
@@ -48,12 +49,13 @@ struct cpu {
     _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
     CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */
     _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */
+    _Atomic(bool) idle_quiescent;   /* PAIRS(quiesce_idle): in the idle loop, outside any handler */
 };
 
 /* First member of struct task: what the rooms below sched may touch of the running task. */
 struct task_base {
     struct hal_context context; /* owned by the CPU that runs or switches the task */
-    struct cpu *cpu;            /* where it runs or is queued; guarded by that CPU's run-queue lock */
+    struct cpu *_Atomic cpu;    /* the CPU it names; written with that CPU's run-queue lock held (sched_priv.h) */
     uint32_t preempt_count;     /* owned by the task; 0: may be preempted */
 #if KERNEL_DEBUG
     uint32_t lock_depth;        /* spinlocks held */
@@ -64,9 +66,9 @@ struct task_base {
 /* CPUs that exist, by id; NULL where there is none. Written during boot only. */
 extern struct cpu *cpu_table[CPU_MAX];
 
-/* CPUs with state ONLINE. Grows at bring-up only; words are written by the boot CPU. */
+/* CPUs with state ONLINE. Grows at bring-up only, before the first task other than the boot CPU's runs anywhere. */
 extern struct cpumask cpu_online_mask;
-extern unsigned cpu_online_count;
+extern _Atomic(unsigned) cpu_online_count; /* PAIRS(cpu_online) */
 
 static ALWAYS_INLINE struct task_base *current_base(void)
 {
@@ -76,7 +78,8 @@ static ALWAYS_INLINE struct task_base *current_base(void)
 /* This CPU. Context: interrupts or preemption disabled, or the answer may be stale at once. */
 static ALWAYS_INLINE struct cpu *this_cpu(void)
 {
-    return current_base()->cpu;
+    /* Only another CPU's store could race, and nobody moves a running task: no interleaving point is needed. */
+    return atomic_load_explicit(&current_base()->cpu, memory_order_relaxed);
 }
 
 static ALWAYS_INLINE cpu_id_t this_cpu_id(void)

@@ -30,7 +30,7 @@ static ALWAYS_INLINE void preempt_enable(void)
 
     compiler_barrier();
     DEBUG_ASSERT(self->preempt_count > 0);
-    if (--self->preempt_count == 0 && UNLIKELY(load_relaxed(&self->cpu->need_resched)) && hal_irq_is_enabled())
+    if (--self->preempt_count == 0 && UNLIKELY(load_relaxed(&this_cpu()->need_resched)) && hal_irq_is_enabled())
         sched_preempt();
 }
 

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * AArch64 as core sees it: the inline half of include/hal, and the constants that size it. EL1 with 48-bit addresses
+ * and a 4 KiB granule. Registers with a fixed job: SP_EL0 holds the current task (the kernel runs on SP_EL1),
+ * TPIDR_EL1 this CPU's area, TPIDRRO_EL0 is scratch for the trap entry.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hal/clock.h>
+#include <hal/context.h>
+#include <hal/cpu.h>
+#include <hal/debug.h>
+#include <hal/irq.h>
+#include <hal/mmu.h>
+#include <k/compiler.h>
+#include <k/types.h>
+#include <machine_layout.h>
+
+#define HAL_STACK_ALIGN 16
+#define HAL_FPU_ALIGN 16
+#define HAL_CPU_AREA_BYTES CPU_AREA_BYTES
+
+#define HAL_FRAME_NEXT 0
+#define HAL_FRAME_RETURN 8
+
+#define HAL_PT_INDEX_BITS 9
+#define HAL_PT_SHARED_ROOT 0
+#define HAL_DIRECT_MAP_BASE UINT64_C(LAYOUT_DIRECT_MAP_BASE)
+#define HAL_DIRECT_MAP_BYTES UINT64_C(LAYOUT_DIRECT_MAP_BYTES)
+#define HAL_KMAP_BASE UINT64_C(LAYOUT_KMAP_BASE)
+#define HAL_KMAP_BYTES UINT64_C(LAYOUT_KMAP_BYTES)
+#define HAL_TLB_CACHES_INVALID 0 /* an entry that faults is never cached (ARM D8.13) */
+
+/* What a call must preserve (AAPCS64 6.1.1). SP_EL0 is not here: it is the address of this struct. */
+struct hal_context {
+    uint64_t x19_to_x30[12];
+    uint64_t sp;
+};
+static_assert(offsetof(struct hal_context, x19_to_x30) == CONTEXT_X19);
+static_assert(offsetof(struct hal_context, x19_to_x30[10]) == CONTEXT_X29);
+static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
+
+static ALWAYS_INLINE struct task *hal_current(void)
+{
+    struct task *task;
+
+    /* Not volatile: within one function the answer cannot change. */
+    __asm__("mrs %0, sp_el0" : "=r"(task));
+    return task;
+}
+
+static ALWAYS_INLINE void hal_cpu_relax(void)
+{
+    __asm__ volatile("yield" ::: "memory");
+}
+
+/* wfi ends on a pending interrupt also while that is masked (ARM D1.7), so none is lost between check and sleep. The
+ * isb is where a pending one is taken. */
+static ALWAYS_INLINE void hal_cpu_idle(void)
+{
+    __asm__ volatile("dsb sy\n\twfi\n\tmsr daifclr, #2\n\tisb\n\tmsr daifset, #2" ::: "memory");
+}
+
+#define HAL_DAIF_IRQ_MASKED 0x80u
+
+static ALWAYS_INLINE uintptr_t hal_irq_save(void)
+{
+    uintptr_t state;
+
+    __asm__ volatile("mrs %0, daif\n\tmsr daifset, #2" : "=r"(state)::"memory");
+    return state;
+}
+
+static ALWAYS_INLINE void hal_irq_restore(uintptr_t state)
+{
+    __asm__ volatile("msr daif, %0" ::"r"(state) : "memory");
+}
+
+static ALWAYS_INLINE void hal_irq_enable(void)
+{
+    __asm__ volatile("msr daifclr, #2" ::: "memory");
+}
+
+static ALWAYS_INLINE void hal_irq_disable(void)
+{
+    __asm__ volatile("msr daifset, #2" ::: "memory");
+}
+
+static ALWAYS_INLINE bool hal_irq_is_enabled(void)
+{
+    uintptr_t state;
+
+    __asm__ volatile("mrs %0, daif" : "=r"(state)::"memory");
+    return (state & HAL_DAIF_IRQ_MASKED) == 0;
+}
+
+/* The isb keeps the read from being executed early: time would step back between CPUs (ARM D11.2.2). */
+static ALWAYS_INLINE uint64_t hal_clock_ticks(void)
+{
+    uint64_t ticks;
+
+    __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(ticks)::"memory");
+    return ticks;
+}
+
+/* The virtual timer fires while the counter is >= CVAL, so a past deadline fires at once (ARM D11.2.4). */
+static ALWAYS_INLINE void hal_timer_arm(uint64_t deadline_ticks)
+{
+    if (deadline_ticks == UINT64_MAX) {
+        __asm__ volatile("msr cntv_ctl_el0, xzr\n\tisb" ::: "memory");
+        return;
+    }
+    __asm__ volatile("msr cntv_cval_el0, %0\n\tmsr cntv_ctl_el0, %1\n\tisb"
+                     ::"r"(deadline_ticks), "r"(UINT64_C(1)) : "memory");
+}
+
+static ALWAYS_INLINE unsigned hal_pt_levels(void)
+{
+    return 4;
+}
+
+static ALWAYS_INLINE unsigned hal_pt_leaf_level_max(void)
+{
+    return 2;
+}
+
+static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
+{
+    uint64_t pte = pa | PTE_VALID | PTE_ACCESSED | PTE_INNER_SHAREABLE | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
+
+    if (level == 0)
+        pte |= PTE_TABLE_OR_PAGE;
+    if ((prot & PROT_WRITE) == 0)
+        pte |= PTE_READ_ONLY;
+    if ((prot & PROT_USER) != 0)
+        pte |= PTE_USER;
+    /* A page is executable for the kernel or for the user, never for both. */
+    if ((prot & PROT_EXEC) != 0)
+        pte &= ~((prot & PROT_USER) != 0 ? PTE_USER_NO_EXEC : PTE_KERNEL_NO_EXEC);
+    if ((prot & PROT_GLOBAL) == 0)
+        pte |= PTE_NOT_GLOBAL;
+    if ((prot & PROT_DEVICE) == 0)
+        pte |= PTE_ATTR_NORMAL;
+    return pte;
+}
+
+static inline uint64_t hal_pte_table(paddr_t table)
+{
+    return table | PTE_VALID | PTE_TABLE_OR_PAGE;
+}
+
+static inline bool hal_pte_is_valid(uint64_t pte)
+{
+    return (pte & PTE_VALID) != 0;
+}
+
+static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
+{
+    uint64_t kind = PTE_VALID | (level == 0 ? PTE_TABLE_OR_PAGE : 0);
+
+    return (pte & (PTE_VALID | PTE_TABLE_OR_PAGE)) == kind;
+}
+
+static inline paddr_t hal_pte_paddr(uint64_t pte)
+{
+    return pte & UINT64_C(0x0000fffffffff000);
+}
+
+static inline unsigned hal_pte_prot(uint64_t pte)
+{
+    unsigned prot = 0;
+    uint64_t no_exec = (pte & PTE_USER) != 0 ? PTE_USER_NO_EXEC : PTE_KERNEL_NO_EXEC;
+
+    if ((pte & PTE_READ_ONLY) == 0)
+        prot |= PROT_WRITE;
+    if ((pte & PTE_USER) != 0)
+        prot |= PROT_USER;
+    if ((pte & no_exec) == 0)
+        prot |= PROT_EXEC;
+    if ((pte & PTE_NOT_GLOBAL) == 0)
+        prot |= PROT_GLOBAL;
+    if ((pte & PTE_ATTR_MASK) == 0)
+        prot |= PROT_DEVICE;
+    return prot;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Traps, from the frames of entry.S: names the cause (ESR_EL1, ARM D17.2.37) and calls core. Semihosting is here, too,
+ * because its absence is a trap. Context: the interrupted stack, IRQ masked.
+ */
+#include <hal/debug.h>
+#include <hal/upcall.h>
+
+#include <hal/clock.h>
+#include <hal/cpu.h>
+#include <k/compiler.h>
+#include <k/log.h>
+#include <k/panic.h>
+
+#include "machine_priv.h"
+
+struct hal_trap {
+    uint64_t x[31];
+    uint64_t sp;
+    uint64_t elr;
+    uint64_t spsr;
+    uint64_t esr;
+    uint64_t far;
+    uint64_t record[2]; /* the caller's x29, and elr: a frame record */
+};
+static_assert(offsetof(struct hal_trap, x[30]) == TRAP_X(30));
+static_assert(offsetof(struct hal_trap, sp) == TRAP_SP);
+static_assert(offsetof(struct hal_trap, elr) == TRAP_ELR);
+static_assert(offsetof(struct hal_trap, spsr) == TRAP_SPSR);
+static_assert(offsetof(struct hal_trap, esr) == TRAP_ESR);
+static_assert(offsetof(struct hal_trap, far) == TRAP_FAR);
+static_assert(offsetof(struct hal_trap, record) == TRAP_RECORD);
+static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_ALIGN == 0);
+
+#define ESR_CLASS(esr) ((esr) >> 26 & 0x3f)
+#define ESR_STATUS(esr) ((esr) & 0x3f)
+#define ESR_WRITE 0x40u
+#define ESR_CACHE_OPERATION 0x100u /* reports as a write, but needs no right to write */
+
+#define CLASS_INSTRUCTION_ABORT 0x21u
+#define CLASS_DATA_ABORT 0x25u
+#define CLASS_BRK 0x3cu
+
+/* entry.S */
+extern const char semihost_instruction[];
+uint64_t semihost_call(uint64_t operation, const void *argument);
+void trap_irq(struct hal_trap *trap);
+void trap_sync(struct hal_trap *trap);
+[[noreturn]] void trap_bad_stack(struct hal_trap *trap);
+[[noreturn]] void trap_fatal(struct hal_trap *trap, unsigned vector);
+
+/* ---- Semihosting ---- */
+
+#define SYS_WRITEC 0x03u
+#define SYS_EXIT 0x18u
+#define ADP_STOPPED_APPLICATION_EXIT 0x20026u
+
+static bool semihost_is_refused; /* set once, by any CPU */
+
+static bool is_semihost(const struct hal_trap *trap)
+{
+    return trap->elr == (uintptr_t)semihost_instruction;
+}
+
+void semihost_exit(int code)
+{
+    const uint64_t block[2] = { ADP_STOPPED_APPLICATION_EXIT, (uint64_t)code };
+
+    if (!semihost_is_refused)
+        (void)semihost_call(SYS_EXIT, block);
+}
+
+void semihost_put(char c)
+{
+    if (!semihost_is_refused)
+        (void)semihost_call(SYS_WRITEC, &c);
+}
+
+/* ---- Faults ---- */
+
+struct cause {
+    enum fault_kind kind;
+    const char *name;
+};
+
+/* By exception class; what is absent is "unknown trap". */
+static const struct cause class_causes[64] = {
+    [0x00] = { FAULT_ILLEGAL, "undefined instruction" },
+    [0x01] = { FAULT_ILLEGAL, "trapped wfi or wfe" },
+    [0x07] = { FAULT_FPU_OFF, "FP or SIMD use without an area" },
+    [0x09] = { FAULT_ILLEGAL, "trapped pointer authentication" },
+    [0x0d] = { FAULT_ILLEGAL, "branch target" },
+    [0x0e] = { FAULT_ILLEGAL, "illegal execution state" },
+    [0x15] = { FAULT_ILLEGAL, "svc in the kernel" },
+    [0x16] = { FAULT_ILLEGAL, "hvc" },
+    [0x17] = { FAULT_ILLEGAL, "smc" },
+    [0x18] = { FAULT_ILLEGAL, "trapped system register" },
+    [0x19] = { FAULT_ILLEGAL, "SVE use" },
+    [0x1d] = { FAULT_ILLEGAL, "SME use" },
+    [0x22] = { FAULT_OTHER, "misaligned program counter" },
+    [0x26] = { FAULT_OTHER, "misaligned stack pointer" },
+    [0x2c] = { FAULT_OTHER, "trapped FP exception" },
+    [0x2f] = { FAULT_OTHER, "SError" },
+    [0x31] = { FAULT_BREAKPOINT, "hardware breakpoint" },
+    [0x33] = { FAULT_BREAKPOINT, "software step" },
+    [0x35] = { FAULT_BREAKPOINT, "watchpoint" },
+    [CLASS_BRK] = { FAULT_BREAKPOINT, "brk" },
+};
+
+/* An abort's fault status code; the low two bits of the first four groups are the table level. */
+static struct cause abort_cause(uint64_t status)
+{
+    switch (status >> 2) {
+    case 0x0:
+        return (struct cause){ FAULT_OTHER, "address too large" };
+    case 0x1:
+        return (struct cause){ FAULT_PAGE, "page fault (not mapped)" };
+    case 0x2:
+        return (struct cause){ FAULT_PAGE, "page fault (access flag)" };
+    case 0x3:
+        return (struct cause){ FAULT_PAGE, "page fault (protection)" };
+    default:
+        break;
+    }
+    switch (status) {
+    case 0x10:
+        return (struct cause){ FAULT_OTHER, "bus error" };
+    case 0x21:
+        return (struct cause){ FAULT_OTHER, "misaligned access" };
+    case 0x30:
+        return (struct cause){ FAULT_OTHER, "TLB conflict" };
+    default:
+        return (struct cause){ FAULT_OTHER, "abort" };
+    }
+}
+
+static struct fault_info describe(const struct hal_trap *trap)
+{
+    uint64_t class = ESR_CLASS(trap->esr);
+    bool is_exec = class == CLASS_INSTRUCTION_ABORT;
+    bool is_data = class == CLASS_DATA_ABORT;
+    struct cause cause = is_exec || is_data ? abort_cause(ESR_STATUS(trap->esr)) : class_causes[class];
+    bool is_abort = is_exec || is_data;
+
+    return (struct fault_info){
+        .kind = cause.name != NULL ? cause.kind : FAULT_OTHER,
+        .address = is_abort ? trap->far : 0,
+        .code = trap->esr,
+        .name = cause.name != NULL ? cause.name : "unknown trap",
+        .is_write = is_data && (trap->esr & (ESR_WRITE | ESR_CACHE_OPERATION)) == ESR_WRITE,
+        .is_exec = is_exec,
+    };
+}
+
+void trap_sync(struct hal_trap *trap)
+{
+    struct fault_info fault = describe(trap);
+
+    if (is_semihost(trap)) {
+        semihost_is_refused = true;
+        trap->elr += 4;
+        return;
+    }
+    trap_fault(trap, &fault);
+}
+
+/* On the emergency stack. */
+void trap_bad_stack(struct hal_trap *trap)
+{
+    struct fault_info fault = describe(trap);
+
+    if (trap->sp % HAL_STACK_ALIGN == 0) {
+        fault.kind = FAULT_STACK_OVERFLOW;
+        fault.name = "kernel stack overflow";
+    }
+    trap_fault(trap, &fault);
+    panic_trap(trap, "the kernel's stack is gone");
+}
+
+void trap_fatal(struct hal_trap *trap, unsigned vector)
+{
+    static const char *const names[16] = {
+        "synchronous trap on SP_EL0", "IRQ on SP_EL0", "FIQ on SP_EL0", "SError on SP_EL0",
+        "synchronous trap", "IRQ", "FIQ", "SError",
+        "synchronous trap from user mode", "IRQ from user mode", "FIQ from user mode", "SError from user mode",
+        "synchronous trap from AArch32", "IRQ from AArch32", "FIQ from AArch32", "SError from AArch32",
+    };
+
+    panic_trap(trap, "%s: the kernel cannot go on (ESR %#llx)", names[vector % ARRAY_COUNT(names)],
+               (unsigned long long)trap->esr);
+}
+
+/* ---- Interrupts ---- */
+
+/* A timer stays asserted until it is disarmed, and would interrupt again right after the end of interrupt. */
+void trap_irq(struct hal_trap *trap)
+{
+    uint32_t token = gic_acknowledge();
+    uint32_t id = gic_id(token);
+
+    if (id == timer_interrupt()) {
+        hal_timer_arm(TIME_NEVER);
+        gic_end(token);
+        trap_timer();
+    } else if (id < GIC_NONE) {
+        gic_end(token);
+        if (id == GIC_SGI_POKE)
+            trap_ipi();
+        else
+            trap_spurious(id);
+    }
+    trap_exit(trap);
+}
+
+/* ---- For the log ---- */
+
+uintptr_t hal_trap_pc(const struct hal_trap *trap)
+{
+    return trap->elr;
+}
+
+uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
+{
+    return trap->x[29];
+}
+
+void hal_trap_dump(const struct hal_trap *trap)
+{
+    log_error("pc  %016llx  lr  %016llx  sp  %016llx", (unsigned long long)trap->elr,
+              (unsigned long long)trap->x[30], (unsigned long long)trap->sp);
+    log_error("esr %016llx  far %016llx  spsr %08llx", (unsigned long long)trap->esr,
+              (unsigned long long)trap->far, (unsigned long long)trap->spsr);
+    for (unsigned i = 0; i < 30; i += 3)
+        log_error("x%-2u %016llx  x%-2u %016llx  x%-2u %016llx", i, (unsigned long long)trap->x[i], i + 1,
+                  (unsigned long long)trap->x[i + 1], i + 2, (unsigned long long)trap->x[i + 2]);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine behind arch/host: its one state and what its files call of each other. Nothing here takes a lock: one host
+ * thread steps one virtual CPU at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hal/boot.h>
+#include <hal/point.h>
+#include <hal/upcall.h>
+#include <hal_machine.h>
+#include <host/machine.h>
+#include <k/compiler.h>
+#include <k/cpumask.h>
+#include <k/limits.h>
+
+/* Kinds of steps. Part of the trace hash: append only. */
+enum host_point {
+    HOST_POINT_ATOMIC,
+    HOST_POINT_RELAX,
+    HOST_POINT_IRQ_OFF,
+    HOST_POINT_IRQ_ON,
+    HOST_POINT_IDLE,
+    HOST_POINT_SWITCH,
+    HOST_POINT_TIMER_ARM,
+    HOST_POINT_POKE,
+    HOST_POINT_TLB,
+    HOST_POINT_START,
+    HOST_POINT_TAKE_TIMER, /* an interrupt is delivered */
+    HOST_POINT_TAKE_IPI,
+    HOST_POINT_COUNT,
+};
+
+enum host_cpu_state { HOST_CPU_OFF, HOST_CPU_RUNNABLE, HOST_CPU_IDLE, HOST_CPU_PARKED };
+
+/* Interrupt sources of a CPU: indices of its events, and bits of `pending`. */
+enum host_irq { HOST_IRQ_TIMER, HOST_IRQ_IPI, HOST_IRQ_COUNT };
+
+#define HOST_EVENT_NONE UINT32_MAX
+#define HOST_TIME_NEVER UINT64_MAX
+
+struct host_stack {
+    uintptr_t base;
+    size_t bytes;
+    void *fiber; /* ThreadSanitizer's name for what runs here */
+};
+
+struct host_cpu {
+    struct host_cpu_regs regs; /* first: host_cpu_now points at it */
+    cpu_id_t id;
+    enum host_cpu_state state;
+    uint32_t runnable_slot;    /* index in host.runnable while RUNNABLE */
+    uint32_t pending;          /* 1 << enum host_irq */
+    uintptr_t sp;              /* while another CPU is stepped */
+    struct host_stack stack;   /* that it stands on */
+    struct task *first_task;   /* given to hal_cpu_start() */
+    bool is_initialised;       /* hal_cpu_init() was called */
+    bool is_fpu_on;
+    void *area;                /* of hal_cpu_init(), carries a mark */
+    paddr_t root;              /* of its page tables, 0: none yet */
+    uint64_t steps;
+    uint64_t fpu[HOST_FPU_WORDS];
+    uint64_t event_ps[HOST_IRQ_COUNT];   /* when the source fires */
+    uint32_t event_slot[HOST_IRQ_COUNT]; /* its place in the heap, or HOST_EVENT_NONE */
+};
+
+#define HOST_AREA_MARK UINT64_C(0x616572612d757063) /* "cpu-area" */
+#define HOST_RECENT_STEPS 64u /* a power of two */
+
+struct host_machine {
+    struct host_config config;
+    bool is_running;
+    bool is_unit;   /* CPU 0 is the calling thread itself */
+    bool is_checking; /* inside config.after_step: its atomics are no steps */
+    uint64_t random;
+    uint64_t steps;
+    uint64_t hash;
+    struct {
+        uint64_t ps;
+        cpu_id_t cpu;
+        enum host_point kind;
+    } recent[HOST_RECENT_STEPS];
+
+    /* Schedule. */
+    const struct host_strategy_ops *strategy;
+    struct host_cpu *runnable[CPU_MAX];
+    unsigned runnable_count;
+    struct cpumask runnable_mask;
+    unsigned lonely_relaxes; /* in a row while no other CPU could run */
+
+    /* Clock: picoseconds, so that a step shared by 1,024 CPUs still takes time. */
+    uint64_t now_ps;
+    uint64_t step_ps;       /* of one step at the present number of running CPUs */
+    uint64_t ps_per_tick;
+    uint64_t next_event_ps; /* of the heap's root */
+    uint32_t heap[CPU_MAX * HOST_IRQ_COUNT]; /* cpu * HOST_IRQ_COUNT + source, earliest first */
+    unsigned heap_count;
+
+    /* The thread that called us. */
+    uintptr_t caller_sp;
+    struct host_stack caller_stack;
+
+    struct host_result *result;
+    struct boot_info boot;
+};
+
+extern struct host_machine host;
+extern struct host_cpu host_cpus[CPU_MAX];
+
+static inline struct host_cpu *host_self(void)
+{
+    return (struct host_cpu *)host_cpu_now;
+}
+
+/* machine.c */
+void host_reset(const struct host_config *config, struct host_result *result);
+void host_release(void);
+void host_step(enum host_point kind);
+void host_cpu_switch_to(struct host_cpu *next);
+void host_cpu_check_area(const struct host_cpu *cpu);
+void host_report(void); /* into host.result, after the end */
+[[noreturn]] void host_fail(const char *format, ...) PRINTF_LIKE(1, 2); /* the core broke the contract */
+#define HOST_REQUIRE(cond, ...)      \
+    do {                             \
+        if (UNLIKELY(!(cond)))       \
+            host_fail(__VA_ARGS__);  \
+    } while (0)
+
+/* schedule.c */
+struct host_strategy_ops {
+    const char *name;
+    /* Who takes the next step; `self` may go on unless it must not (it relaxes; then only if nobody else can). */
+    struct host_cpu *(*next)(struct host_cpu *self, enum host_point kind);
+    /* Who runs now that `self` cannot; somebody can. */
+    struct host_cpu *(*replace)(struct host_cpu *self);
+};
+const struct host_strategy_ops *host_strategy_find(enum host_strategy strategy);
+uint64_t host_random(void);
+uint64_t host_random_below(uint64_t bound);
+void host_runnable_add(struct host_cpu *cpu);
+void host_runnable_remove(struct host_cpu *cpu, enum host_cpu_state state);
+void host_wait_for_others(struct host_cpu *self);
+
+/* clock.c */
+void host_clock_reset(void);
+void host_clock_share(void); /* the number of running CPUs has changed */
+void host_clock_advance(uint64_t ps);
+bool host_clock_jump(void); /* to the next event; false if there is none */
+void host_event_set(struct host_cpu *cpu, enum host_irq source, uint64_t at_ps);
+void host_event_cancel(struct host_cpu *cpu, enum host_irq source);
+
+/* irq.c */
+void host_irq_raise(struct host_cpu *cpu, enum host_irq source);
+void host_irq_deliver(void);
+
+/* run.c: the end of a run. Back to the caller, never to return. */
+[[noreturn]] void host_leave(enum host_end end, int code);
+
+/* memory.c */
+void host_memory_create(void);
+void host_memory_destroy(void);
+void host_memory_unshare(void); /* after fork(): an arena of this process's own */
+bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write); /* map va as the tables say; false: they do not */
+
+/* fault.c */
+void host_fault_install(void);
+void host_fault_remove(void);
+
+/* console.c */
+void host_console_reset(void);
+void host_console_flush(void);
+
+/* swap_<isa>.c: switch stacks. The callee-saved registers go on the old one. */
+void host_swap(uintptr_t *save_sp, uintptr_t load_sp);
+/* A stack pointer to swap to: begins entry(arg) with return address 0. top is 16-byte aligned. */
+uintptr_t host_swap_prepare(uintptr_t top, void (*entry)(void *), void *arg);
+
+/* Where a host signal interrupted. */
+struct hal_trap {
+    uintptr_t pc;
+    uintptr_t frame_pointer;
+    uintptr_t sp;
+    bool is_write;
+};
+void host_swap_signal_facts(const void *ucontext, struct hal_trap *out);
+
+/* fiber_<sanitizer>.c: before the swap, who will run; after it, on the new stack. */
+void host_fiber_leave(const struct host_stack *to, bool orders_memory);
+void host_fiber_arrive(void);
+void host_fiber_bind(struct host_stack *stack);   /* a new life begins on this stack */
+void host_fiber_caller(struct host_stack *stack); /* the host thread's own stack */
+void host_fiber_meet(const struct host_stack *other); /* order what runs there and here, both ways */
+void host_fiber_release(void *tag);               /* memory order that the HAL itself promises */
+void host_fiber_acquire(void *tag);

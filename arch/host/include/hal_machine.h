@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fast hooks and constants of the simulated machine. Everything that may step another CPU is out of line in
+ * arch/host; what is here reads or writes the machine's own words and is hidden from ThreadSanitizer, because these words
+ * stand for registers, which order nothing.
+ */
+#pragma once
+
+#include <hal/clock.h>
+#include <hal/context.h>
+#include <hal/cpu.h>
+#include <hal/debug.h>
+#include <hal/irq.h>
+#include <hal/mmu.h>
+
+#define HOST_HOOK __attribute__((no_sanitize("thread")))
+
+/*
+ * Addresses. A sanitizer reserves most of the address space for its shadow; HOST_ADDRESS_BASE (arch/host/CMakeLists.txt)
+ * is a place that it leaves alone. The kernel half is everything from there up, the host process's own image and stacks
+ * included; user addresses are below.
+ */
+#define HAL_DIRECT_MAP_BASE HOST_ADDRESS_BASE
+#define HAL_DIRECT_MAP_BYTES (UINT64_C(1) << 38)
+#define HAL_KMAP_BASE (HOST_ADDRESS_BASE + (UINT64_C(1) << 39))
+#define HAL_KMAP_BYTES (UINT64_C(1) << 32)
+#define HAL_PT_INDEX_BITS 9
+#define HAL_PT_SHARED_ROOT 1
+/* A walk that finds nothing leaves nothing in the TLB. */
+#define HAL_TLB_CACHES_INVALID 0
+
+#define HAL_STACK_ALIGN 16
+#define HAL_FPU_ALIGN 16
+
+/* The machine writes a mark into each CPU's area and checks that it stays there. */
+#define HAL_CPU_AREA_BYTES 64
+
+/* The host ABI's frame record: the caller's frame pointer, then the return address (x86_64, aarch64). */
+#define HAL_FRAME_NEXT 0
+#define HAL_FRAME_RETURN 8
+
+struct hal_context {
+    uintptr_t sp;         /* valid while no CPU runs the task */
+    uintptr_t stack_base; /* bounds of the stack, for the sanitizers */
+    size_t stack_bytes;
+    uint32_t running_on;  /* 1 + the CPU that runs the task, or 0: resuming it twice ends the simulation */
+    void *fiber;          /* the task as ThreadSanitizer knows it, or NULL */
+};
+
+/* The words of the running CPU that the hooks below read. The rest of it is private to arch/host. */
+struct host_cpu_regs {
+    struct task *current;
+    bool irq_enabled;
+};
+
+/* The virtual CPU that the host thread is stepping. Changes only inside out-of-line calls of the machine. */
+extern struct host_cpu_regs *host_cpu_now;
+
+void host_cpu_relax(void);
+void host_cpu_idle(void);
+uintptr_t host_irq_save(void);
+void host_irq_enable(void);
+void host_irq_disable(void);
+uint64_t host_clock_ticks(void);
+void host_timer_arm(uint64_t deadline_ticks);
+
+HOST_HOOK static inline struct task *hal_current(void)
+{
+    return host_cpu_now->current;
+}
+
+HOST_HOOK static inline bool hal_irq_is_enabled(void)
+{
+    return host_cpu_now->irq_enabled;
+}
+
+static inline void hal_cpu_relax(void)
+{
+    host_cpu_relax();
+}
+
+static inline void hal_cpu_idle(void)
+{
+    host_cpu_idle();
+}
+
+static inline uintptr_t hal_irq_save(void)
+{
+    return host_irq_save();
+}
+
+static inline void hal_irq_enable(void)
+{
+    host_irq_enable();
+}
+
+static inline void hal_irq_disable(void)
+{
+    host_irq_disable();
+}
+
+static inline void hal_irq_restore(uintptr_t state)
+{
+    if (state != 0)
+        host_irq_enable();
+    else
+        host_irq_disable();
+}
+
+static inline uint64_t hal_clock_ticks(void)
+{
+    return host_clock_ticks();
+}
+
+static inline void hal_timer_arm(uint64_t deadline_ticks)
+{
+    host_timer_arm(deadline_ticks);
+}
+
+/* Page-table entries: a format of the machine's own. Bits 12..51 are the address. */
+#define HOST_PTE_VALID (UINT64_C(1) << 0)
+#define HOST_PTE_LEAF (UINT64_C(1) << 1)
+#define HOST_PTE_PROT_SHIFT 2 /* the five PROT_ bits as they are */
+#define HOST_PTE_PROT_MASK UINT64_C(0x1f)
+#define HOST_PTE_PADDR_MASK UINT64_C(0x000ffffffffff000)
+
+static inline unsigned hal_pt_levels(void)
+{
+    return 4;
+}
+
+static inline unsigned hal_pt_leaf_level_max(void)
+{
+    return 2;
+}
+
+static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
+{
+    (void)level; /* the walk knows it; the entry is the same on each level */
+    return (pa & HOST_PTE_PADDR_MASK) | (prot & HOST_PTE_PROT_MASK) << HOST_PTE_PROT_SHIFT | HOST_PTE_LEAF |
+           HOST_PTE_VALID;
+}
+
+static inline uint64_t hal_pte_table(paddr_t table)
+{
+    return (table & HOST_PTE_PADDR_MASK) | HOST_PTE_VALID;
+}
+
+static inline bool hal_pte_is_valid(uint64_t pte)
+{
+    return (pte & HOST_PTE_VALID) != 0;
+}
+
+static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return (pte & HOST_PTE_LEAF) != 0;
+}
+
+static inline paddr_t hal_pte_paddr(uint64_t pte)
+{
+    return pte & HOST_PTE_PADDR_MASK;
+}
+
+static inline unsigned hal_pte_prot(uint64_t pte)
+{
+    return (unsigned)(pte >> HOST_PTE_PROT_SHIFT & HOST_PTE_PROT_MASK);
+}

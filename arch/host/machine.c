@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine as a whole: its state, the step, switching between virtual CPUs, CPU start and end, and the report.
+ * It decides nothing about the core; what it refuses is a broken HAL contract, which ends the run. No lock: one host
+ * thread steps one virtual CPU at a time.
+ */
+#include "host_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <k/errno.h>
+
+#define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
+struct host_machine host;
+struct host_cpu host_cpus[CPU_MAX];
+
+/* Before a machine exists nobody runs: hal_current() is NULL and interrupts are off. */
+static struct host_cpu_regs no_cpu;
+struct host_cpu_regs *host_cpu_now = &no_cpu;
+
+static const char *const point_name[HOST_POINT_COUNT] = {
+    [HOST_POINT_ATOMIC] = "atomic",         [HOST_POINT_RELAX] = "relax",
+    [HOST_POINT_IRQ_OFF] = "irq-off",       [HOST_POINT_IRQ_ON] = "irq-on",
+    [HOST_POINT_IDLE] = "idle",             [HOST_POINT_SWITCH] = "switch",
+    [HOST_POINT_TIMER_ARM] = "timer-arm",   [HOST_POINT_POKE] = "poke",
+    [HOST_POINT_TLB] = "tlb",               [HOST_POINT_START] = "start",
+    [HOST_POINT_TAKE_TIMER] = "take-timer", [HOST_POINT_TAKE_IPI] = "take-ipi",
+};
+
+static void config_fill(const struct host_config *config)
+{
+    struct host_config *own = &host.config;
+
+    *own = *config;
+    if (own->switch_one_in == 0)
+        own->switch_one_in = 4;
+    if (own->memory_bytes == 0)
+        own->memory_bytes = UINT64_C(32) << 20;
+    if (own->max_steps == 0)
+        own->max_steps = 100000000;
+    if (own->clock_hz == 0)
+        own->clock_hz = 100000000;
+    if (own->step_ns == 0)
+        own->step_ns = 20;
+    if (own->ipi_delay_ns_max == 0)
+        own->ipi_delay_ns_max = 2000;
+    if (own->wall_seconds == 0)
+        own->wall_seconds = 120;
+}
+
+static void boot_info_fill(void)
+{
+    struct boot_info *boot = &host.boot;
+
+    (void)snprintf(boot->firmware, sizeof boot->firmware, "simulated");
+    (void)snprintf(boot->machine, sizeof boot->machine, "host, seed %llu", (unsigned long long)host.config.seed);
+    boot->cpu_count = host.config.cpus;
+    boot->cpu_listed = host.config.cpus;
+    /* Hardware ids that cannot be mistaken for CPU numbers. */
+    for (cpu_id_t id = 0; id < host.config.cpus; id++)
+        boot->cpu_hw_id[id] = 0x100 + 2 * (uint64_t)id;
+    boot->clock_hz = host.config.clock_hz;
+    if (host.config.cmdline != NULL) {
+        boot->cmdline_truncated = strlen(host.config.cmdline) >= sizeof boot->cmdline;
+        (void)snprintf(boot->cmdline, sizeof boot->cmdline, "%s", host.config.cmdline);
+    }
+    for (unsigned i = 0; i < sizeof boot->entropy; i++)
+        boot->entropy[i] = (uint8_t)host_random();
+    boot->entropy_bytes = sizeof boot->entropy;
+}
+
+void host_reset(const struct host_config *config, struct host_result *result)
+{
+    memset(&host, 0, sizeof host);
+    memset(host_cpus, 0, sizeof host_cpus[0] * CPU_MAX);
+    memset(result, 0, offsetof(struct host_result, console) + 1);
+    host.result = result;
+    config_fill(config);
+    /* A generator must not start at 0; the constant is 2^64 divided by the golden ratio. */
+    host.random = (config->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    host.hash = FNV_OFFSET;
+    host.strategy = host_strategy_find(host.config.strategy);
+    for (cpu_id_t id = 0; id < CPU_MAX; id++) {
+        host_cpus[id].id = id;
+        for (unsigned source = 0; source < HOST_IRQ_COUNT; source++)
+            host_cpus[id].event_slot[source] = HOST_EVENT_NONE;
+    }
+    host_clock_reset();
+    host_console_reset();
+    boot_info_fill();
+    host_memory_create();
+    host_fault_install();
+    host_fiber_caller(&host.caller_stack);
+}
+
+void host_release(void)
+{
+    host_cpu_now = &no_cpu;
+    host.is_running = false;
+    host_console_flush();
+    host_fault_remove();
+    host_memory_destroy();
+}
+
+static void step_count(struct host_cpu *self, enum host_point kind)
+{
+    unsigned at = (unsigned)(host.steps % HOST_RECENT_STEPS);
+
+    host.recent[at].ps = host.now_ps;
+    host.recent[at].cpu = self->id;
+    host.recent[at].kind = kind;
+    host.steps++;
+    self->steps++;
+    host.hash = (host.hash ^ ((uint64_t)self->id << 8 | (uint64_t)kind)) * FNV_PRIME;
+}
+
+static void step_check(void)
+{
+    host.is_checking = true;
+    host.config.after_step(host.config.after_step_arg);
+    host.is_checking = false;
+}
+
+void host_step(enum host_point kind)
+{
+    if (UNLIKELY(!host.is_running || host.is_checking))
+        return;
+    struct host_cpu *self = host_self();
+
+    step_count(self, kind);
+    host_clock_advance(host.step_ps);
+    if (UNLIKELY(host.steps >= host.config.max_steps))
+        host_leave(HOST_END_STEPS, 0);
+    if (UNLIKELY(host.config.after_step != NULL))
+        step_check();
+    struct host_cpu *next = host.strategy->next(self, kind);
+
+    if (next != self)
+        host_cpu_switch_to(next);
+    host_irq_deliver();
+}
+
+void host_point_atomic(void)
+{
+    host_step(HOST_POINT_ATOMIC);
+}
+
+void host_cpu_relax(void)
+{
+    host_step(HOST_POINT_RELAX);
+}
+
+/* Step `next` from here on; returns when somebody steps this CPU again. */
+void host_cpu_switch_to(struct host_cpu *next)
+{
+    struct host_cpu *self = host_self();
+
+    host.lonely_relaxes = 0;
+    host_cpu_now = &next->regs;
+    host_fiber_leave(&next->stack, false);
+    host_swap(&self->sp, next->sp);
+    host_fiber_arrive();
+}
+
+void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
+{
+    struct host_cpu *self = host_self();
+    struct hal_context *context = (struct hal_context *)task;
+
+    HOST_REQUIRE(host.is_running && cpu == self->id, "hal_cpu_init(%u) on CPU %u", cpu, self->id);
+    HOST_REQUIRE(!self->regs.irq_enabled, "hal_cpu_init(%u) with interrupts enabled", cpu);
+    HOST_REQUIRE(task != NULL, "hal_cpu_init(%u) without a task", cpu);
+    HOST_REQUIRE(!self->is_initialised || task == self->regs.current, "hal_cpu_init(%u) again, with another task", cpu);
+    HOST_REQUIRE(self->is_initialised || self->first_task == NULL || task == self->first_task,
+                 "hal_cpu_init(%u) with another task than hal_cpu_start() was given", cpu);
+    if (area != NULL) {
+        const unsigned char *bytes = area;
+
+        for (unsigned i = 0; i < HAL_CPU_AREA_BYTES; i++)
+            HOST_REQUIRE(bytes[i] == 0, "hal_cpu_init(%u): the area is not zeroed", cpu);
+        *(uint64_t *)area = HOST_AREA_MARK ^ cpu;
+    }
+    self->area = area;
+    self->is_initialised = true;
+    self->is_fpu_on = false;
+    self->regs.current = task;
+    context->running_on = cpu + 1;
+    host_event_cancel(self, HOST_IRQ_TIMER);
+}
+
+void host_cpu_check_area(const struct host_cpu *cpu)
+{
+    HOST_REQUIRE(cpu->area == NULL || *(const uint64_t *)cpu->area == (HOST_AREA_MARK ^ cpu->id),
+                 "the area of CPU %u was overwritten", cpu->id);
+}
+
+int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
+{
+    struct hal_context *context = (struct hal_context *)task;
+
+    host_step(HOST_POINT_START);
+    if (cpu >= host.config.cpus)
+        return -EINVAL;
+    struct host_cpu *target = &host_cpus[cpu];
+
+    if (target->state != HOST_CPU_OFF || target->first_task != NULL)
+        return -EINVAL;
+    HOST_REQUIRE(task != NULL && context->running_on == 0, "hal_cpu_start(%u) with a task that runs", cpu);
+    target->first_task = task;
+    if (host.config.silent_cpus != NULL && cpumask_contains(host.config.silent_cpus, cpu))
+        return 0;
+    target->root = root;
+    target->sp = context->sp;
+    target->stack =
+        (struct host_stack){ .base = context->stack_base, .bytes = context->stack_bytes, .fiber = context->fiber };
+    context->running_on = cpu + 1;
+    host_fiber_meet(&target->stack); /* release: everything stored before is visible there */
+    host_runnable_add(target);
+    return 0;
+}
+
+void host_cpu_idle(void)
+{
+    struct host_cpu *self = host_self();
+
+    HOST_REQUIRE(!self->regs.irq_enabled, "hal_cpu_idle() on CPU %u with interrupts enabled", self->id);
+    host_step(HOST_POINT_IDLE);
+    while (self->pending == 0) {
+        host_runnable_remove(self, HOST_CPU_IDLE);
+        host_wait_for_others(self);
+    }
+    self->regs.irq_enabled = true;
+    host_irq_deliver();
+    /* The interrupt may have switched to other tasks, but whoever idles belongs to its CPU. */
+    HOST_REQUIRE(host_self() == self, "a task went idle on CPU %u and woke on CPU %u", self->id, host_self()->id);
+    self->regs.irq_enabled = false;
+}
+
+void hal_cpu_park(void)
+{
+    struct host_cpu *self = host_self();
+
+    HOST_REQUIRE(host.is_running, "hal_cpu_park() without a machine");
+    self->regs.irq_enabled = false;
+    host_event_cancel(self, HOST_IRQ_TIMER);
+    host_event_cancel(self, HOST_IRQ_IPI);
+    host_runnable_remove(self, HOST_CPU_PARKED);
+    host_wait_for_others(self);
+    host_fail("parked CPU %u ran again", self->id);
+}
+
+void hal_machine_exit(int code)
+{
+    host_leave(HOST_END_EXIT, code);
+}
+
+/* The report. It is made on the caller's stack, for the one we stand on may be small or broken. */
+
+static const char *const end_name[] = {
+    [HOST_END_EXIT] = "exit",
+    [HOST_END_DEADLOCK] = "deadlock: every CPU waits and no event will come",
+    [HOST_END_STEPS] = "hang: the step limit was reached",
+    [HOST_END_CONTRACT] = "the HAL's contract was broken",
+    [HOST_END_CRASH] = "crash",
+};
+
+static void report_add(const char *format, ...) PRINTF_LIKE(1, 2);
+
+static void report_add(const char *format, ...)
+{
+    size_t used = strlen(host.result->report);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(host.result->report + used, sizeof host.result->report - used, format, args);
+    va_end(args);
+}
+
+void host_fail(const char *format, ...)
+{
+    va_list args;
+
+    if (host.result != NULL && host.result->report[0] == '\0') {
+        va_start(args, format);
+        (void)vsnprintf(host.result->report, sizeof host.result->report, format, args);
+        va_end(args);
+    }
+    host_leave(HOST_END_CONTRACT, 0);
+}
+
+void host_report(void)
+{
+    static const char *const state_name[] = { "off", "runs", "idle", "parked" };
+    unsigned shown = 0;
+
+    if (host.result->end == HOST_END_EXIT)
+        return;
+    report_add("%s%s, step %llu, %llu ns\n", host.result->report[0] != '\0' ? "\n" : "", end_name[host.result->end],
+               (unsigned long long)host.steps, (unsigned long long)(host.now_ps / 1000));
+    for (cpu_id_t id = 0; id < host.config.cpus && shown < 32; id++) {
+        const struct host_cpu *cpu = &host_cpus[id];
+
+        if (cpu->state == HOST_CPU_OFF)
+            continue;
+        shown++;
+        report_add("CPU %u: %s, interrupts %s, pending %s%s, task %p, %llu steps\n", id, state_name[cpu->state],
+                   cpu->regs.irq_enabled ? "on" : "off", (cpu->pending & 1u << HOST_IRQ_TIMER) != 0 ? "timer " : "",
+                   (cpu->pending & 1u << HOST_IRQ_IPI) != 0 ? "ipi" : "", (void *)cpu->regs.current,
+                   (unsigned long long)cpu->steps);
+    }
+    report_add("last steps:");
+    for (uint64_t step = host.steps - MIN(host.steps, (uint64_t)HOST_RECENT_STEPS); step < host.steps; step++) {
+        unsigned at = (unsigned)(step % HOST_RECENT_STEPS);
+
+        report_add(" %u:%s", host.recent[at].cpu, point_name[host.recent[at].kind]);
+    }
+    report_add("\n");
+}
+
+uint64_t host_trace_hash(void)
+{
+    return host.hash;
+}
+
+uint64_t host_trace_steps(void)
+{
+    return host.steps;
+}
+
+uint64_t host_virtual_ns(void)
+{
+    return host.now_ps / 1000;
+}
+
+struct boot_info *host_boot_info(void)
+{
+    return &host.boot;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The host operating system's memory calls; see os.h. No state, no lock. */
+#include "os.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EXIT_SOFTWARE 70 /* EX_SOFTWARE of sysexits.h */
+
+static const int protection[] = {
+    [OS_NONE] = PROT_NONE,
+    [OS_READ] = PROT_READ,
+    [OS_READ_WRITE] = PROT_READ | PROT_WRITE,
+};
+
+static int flags_of(int file)
+{
+    return MAP_NORESERVE | (file == OS_NO_FILE ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+}
+
+int os_file_create(uint64_t bytes)
+{
+    int file = memfd_create("verdant-ram", MFD_CLOEXEC);
+
+    if (file < 0)
+        return -1;
+    if (ftruncate(file, (off_t)bytes) != 0) {
+        (void)close(file);
+        return -1;
+    }
+    return file;
+}
+
+static bool map_at(uintptr_t va, size_t bytes, enum os_access access, int how, int file, uint64_t offset)
+{
+    return syscall(SYS_mmap, va, bytes, protection[access], flags_of(file) | how, file, offset) == (long)va;
+}
+
+bool os_claim(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset)
+{
+    return map_at(va, bytes, access, MAP_FIXED_NOREPLACE, file, offset);
+}
+
+bool os_replace(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset)
+{
+    return map_at(va, bytes, access, MAP_FIXED, file, offset);
+}
+
+void os_unclaim(uintptr_t va, size_t bytes)
+{
+    (void)syscall(SYS_munmap, va, bytes);
+}
+
+void *os_alloc(size_t bytes, bool is_shared)
+{
+    int flags = MAP_NORESERVE | MAP_ANONYMOUS | (is_shared ? MAP_SHARED : MAP_PRIVATE);
+    void *got = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+    return got == MAP_FAILED ? NULL : got;
+}
+
+void os_release(void *va, size_t bytes)
+{
+    (void)munmap(va, bytes);
+}
+
+void os_die(const char *what)
+{
+    perror(what);
+    _exit(EXIT_SOFTWARE);
+}

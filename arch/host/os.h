@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The host operating system's memory calls, apart because <sys/mman.h> and <hal/mmu.h> both own the names PROT_*. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum os_access { OS_NONE, OS_READ, OS_READ_WRITE };
+
+#define OS_NO_FILE (-1)
+
+/* A memory file, or -1. */
+int os_file_create(uint64_t bytes);
+
+/*
+ * Map at va: private memory for OS_NO_FILE, else the shared file. Claim: where nothing may be mapped yet; replace: in the
+ * place of what is there. Async-signal-safe, and not seen by the sanitizers, which watch mmap() and munmap(): what a TLB
+ * does is none of their business, and forgetting the shadow of a whole window takes them milliseconds.
+ */
+bool os_claim(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset);
+bool os_replace(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset);
+void os_unclaim(uintptr_t va, size_t bytes);
+
+/* Fresh private memory anywhere, shared with children if asked; NULL if there is none. */
+void *os_alloc(size_t bytes, bool is_shared);
+
+void os_release(void *va, size_t bytes);
+
+/* End the process with a message: the host cannot give the machine what it stands on. */
+[[noreturn]] void os_die(const char *what);

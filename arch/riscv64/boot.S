@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the firmware to C: the Image header, the boot hart's way to boot_hart_main(), a started hart's way to its first task.
+ * Runs at physical addresses wherever the loader put the image (2 MiB aligned), so everything is addressed relative to
+ * pc until the MMU is on. Decides nothing but the paging mode.
+ *
+ * The MMU is switched on without an identity map: stvec holds the virtual address of the next step, and the fetch after
+ * the write to satp faults into it. A mode that the hart lacks leaves satp unchanged (Privileged Architecture, section
+ * 10.1.11), and the next instruction simply follows.
+ */
+#include "asm.h"
+#include "offsets.h"
+#include "riscv_csr.h"
+
+#define BOOT_STACK_BYTES 16384
+
+/* Linux's Documentation/arch/riscv/boot-image-header.rst; a boot loader reads it, the firmware jumps to its start. */
+    .section .head.text, "ax"
+    .option push
+    .option norvc
+    .globl _start
+    .type _start, @function
+_start:
+    j       boot_start              /* code0 */
+    .word   0                       /* code1 */
+    .dword  0x200000                /* load offset from the start of RAM: its second 2 MiB */
+    .dword  __image_bytes           /* with .bss */
+    .dword  0                       /* flags: little endian */
+    .word   2                       /* header version 0.2 */
+    .word   0
+    .dword  0
+    .ascii  "RISCV\0\0\0"           /* magic of old loaders */
+    .ascii  "RSC\x05"               /* magic */
+    .word   0
+    .size _start, . - _start
+    .option pop
+
+/*
+ * [[noreturn]] void boot_start(uint64_t hart, paddr_t dtb)
+ * Owns every register. s1 = hart, s2 = dtb, s3 = virtual minus physical address.
+ */
+FUNCTION(boot_start)
+    csrw    sie, zero
+    csrci   sstatus, SSTATUS_SIE
+    mv      s1, a0
+    mv      s2, a1
+
+    lla     t0, __bss_start
+    lla     t1, __bss_end
+1:  sd      zero, 0(t0)
+    addi    t0, t0, 8
+    bltu    t0, t1, 1b
+
+    lla     sp, boot_stack_top
+    mv      s0, zero                /* backtraces end here */
+    lla     a0, __image_start
+    ld      a1, boot_image_va
+    sub     s3, a1, a0
+    call    boot_map_early          /* (image_paddr, image_va) */
+
+    add     sp, sp, s3
+    lla     t0, 2f
+    add     t0, t0, s3
+    csrw    stvec, t0
+    sfence.vma
+    lla     t1, boot_root_sv48
+    srli    t1, t1, 12
+    li      t0, SATP_MODE_SV48 << SATP_MODE_SHIFT
+    or      t1, t1, t0
+    csrw    satp, t1
+    lla     t1, boot_root_sv39      /* no Sv48 here */
+    srli    t1, t1, 12
+    li      t0, SATP_MODE_SV39 << SATP_MODE_SHIFT
+    or      t1, t1, t0
+    csrw    satp, t1
+1:  wfi                             /* no Sv39 either: no hart for a kernel in S-mode */
+    j       1b
+
+    .balign 4
+2:  sfence.vma
+    mv      a0, s1
+    mv      a1, s2
+    mv      ra, zero
+    tail    boot_hart_main
+END(boot_start)
+
+/*
+ * [[noreturn]] void secondary_start(uint64_t hart, paddr_t start)
+ * Where SBI starts a hart: MMU off, interrupts off, a1 = physical address of its struct hart_start.
+ */
+FUNCTION(secondary_start)
+    csrw    sie, zero
+    csrci   sstatus, SSTATUS_SIE
+    ld      tp, START_TASK(a1)
+    ld      t0, START_ENTRY(a1)
+    ld      t1, START_SATP(a1)
+    csrw    stvec, t0
+    sfence.vma
+    csrw    satp, t1
+1:  wfi
+    j       1b
+END(secondary_start)
+
+/* The same hart, at virtual addresses, becomes its task. A fault before hal_cpu_init() parks it: core sees a CPU that
+ * does not answer. */
+FUNCTION(secondary_virtual)
+    sfence.vma
+    lla     t0, hart_park
+    csrw    stvec, t0
+    mv      a1, tp
+    tail    context_load
+END(secondary_virtual)
+
+FUNCTION(hart_park)
+    wfi
+    j       hart_park
+END(hart_park)
+
+    .section .rodata
+    .balign 8
+boot_image_va:
+    .dword  __image_start           /* the linked address, which pc-relative addressing cannot tell */
+
+    .section .bss.boot_stack, "aw", @nobits
+    .balign 16
+    .skip   BOOT_STACK_BYTES
+boot_stack_top:

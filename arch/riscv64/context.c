@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's half of a task: first context, floating-point state. The unit's state in sstatus.FS is the CPU's, kept
+ * by hal_fpu_switch() alone: trap frames do not restore it. The vector unit stays off (VS), so its use traps.
+ */
+#include <hal/context.h>
+#include <hal/cpu.h>
+#include <k/assert.h>
+#include <lib/string.h>
+
+#include "machine_priv.h"
+
+/* f0..f31, fcsr */
+struct fpu_area {
+    uint64_t f[32];
+    uint64_t fcsr;
+};
+
+void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),
+                      void *arg)
+{
+    (void)stack_bytes; /* trap_vector finds an overflow without knowing the bounds */
+    ASSERT(IS_ALIGNED(stack_top, HAL_STACK_ALIGN));
+    *context = (struct hal_context){
+        .ra = (uintptr_t)context_first_run,
+        .sp = stack_top,
+        .s = { [0] = 0, [1] = (uintptr_t)entry, [2] = (uintptr_t)arg },
+    };
+}
+
+/* 0 on harts without F and D: there is no state to own. */
+size_t hal_fpu_bytes(void)
+{
+    return machine_facts.has_fpu ? sizeof(struct fpu_area) : 0;
+}
+
+void hal_fpu_init(void *area)
+{
+    memset(area, 0, hal_fpu_bytes());
+}
+
+void hal_fpu_switch(void *save, const void *load)
+{
+    /* Clean means: the registers still equal the area that they were loaded from. */
+    if (save != NULL && (csr_read(sstatus) & SSTATUS_FS) == SSTATUS_FS_DIRTY)
+        fpu_save(save);
+    if (load == NULL) {
+        csr_clear(sstatus, SSTATUS_FS);
+        return;
+    }
+    ASSERT(machine_facts.has_fpu);
+    csr_set(sstatus, SSTATUS_FS_DIRTY);
+    fpu_load(load);
+    csr_clear(sstatus, SSTATUS_FS_DIRTY ^ SSTATUS_FS_CLEAN);
+}

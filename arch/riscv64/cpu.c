@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This hart, and the others: set-up, start, poke, park. It keeps no list of harts besides boot_info, and waits for
+ * nobody. No lock: a hart's hart_start entry is written by whoever starts it, before it runs.
+ */
+#include <hal/clock.h>
+#include <hal/cpu.h>
+#include <k/atomic.h>
+#include <k/errno.h>
+
+#include "machine_priv.h"
+#include "sbi.h"
+
+/* The boot CPU's area until core gives it one. */
+static ALIGNED(PAGE_BYTES) uint8_t boot_area[HAL_CPU_AREA_BYTES];
+
+static struct hart_start hart_starts[CPU_MAX];
+
+static struct machine_cpu *area_cpu(void *area)
+{
+    return (struct machine_cpu *)((uint8_t *)area + HAL_CPU_AREA_BYTES) - 1;
+}
+
+void cpu_init_early(void)
+{
+    machine_cpu_set(area_cpu(boot_area));
+    __asm__ volatile("mv tp, zero" : : : "memory"); /* no task yet: trap.c can tell */
+    csr_write(sscratch, 0);
+    csr_write(stvec, trap_vector);
+}
+
+void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
+{
+    (void)cpu; /* what the machine keeps per CPU is reached through gp alone */
+    __asm__ volatile("mv tp, %0" : : "r"(task) : "memory");
+    machine_cpu_set(area_cpu(area != NULL ? area : boot_area));
+    csr_write(sscratch, 0);
+    csr_write(stvec, trap_vector);
+
+    /* The firmware may hand over with the FPU on. SUM and MXR would weaken page protection. */
+    csr_clear(sstatus, SSTATUS_SIE | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
+    hal_timer_arm(TIME_NEVER);
+    csr_write(sie, SIE_SSIE | SIE_STIE);
+}
+
+static int errno_of(long sbi_error)
+{
+    switch (sbi_error) {
+    case 0:
+        return 0;
+    case SBI_ERR_NOT_SUPPORTED:
+        return -ENODEV;
+    case SBI_ERR_INVALID_PARAM:
+    case SBI_ERR_INVALID_ADDRESS:
+        return -EINVAL;
+    default:
+        return -EIO;
+    }
+}
+
+int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
+{
+    uintptr_t mode = machine_facts.pt_levels == 4 ? SATP_MODE_SV48 : SATP_MODE_SV39;
+
+    if (cpu >= boot_info.cpu_count)
+        return -EINVAL;
+    if (!sbi_facts.has_hsm)
+        return -ENODEV;
+    hart_starts[cpu] = (struct hart_start){
+        .satp = mode << SATP_MODE_SHIFT | root >> PAGE_SHIFT,
+        .task = task,
+        .entry = (uintptr_t)secondary_virtual,
+    };
+
+    /* The other hart's first load is caused by the firmware's write to its interrupt controller: memory before I/O. */
+    __asm__ volatile("fence rw, ow" : : : "memory");
+    struct sbi_result result = sbi_call(SBI_EXT_HSM, SBI_HSM_START, boot_info.cpu_hw_id[cpu],
+                                        image_paddr_of((const void *)secondary_start), image_paddr_of(&hart_starts[cpu]));
+
+    return errno_of(result.error);
+}
+
+void hal_cpu_poke(cpu_id_t cpu)
+{
+    if (!sbi_facts.has_ipi) {
+        csr_set(sip, SIP_SSIP); /* then there is only this CPU: boot.c saw to that */
+        return;
+    }
+    /* Release: what was stored before is visible to trap_ipi(). The firmware raises the interrupt by an I/O write. */
+    __asm__ volatile("fence rw, ow" : : : "memory");
+    sbi_call(SBI_EXT_IPI, SBI_IPI_SEND, 1, boot_info.cpu_hw_id[cpu], 0);
+}
+
+void hal_cpu_park(void)
+{
+    hal_irq_disable();
+    csr_write(sie, 0);
+    for (;;)
+        __asm__ volatile("wfi");
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one trap vector. It saves registers on the stack of what was interrupted and calls C.
+ *
+ * A stack overflow is found here, by the MMU itself: the frame is stored below sp while sp is left alone, and if one of
+ * those stores faults (it hit the guard page, or sp is wild), the hardware comes back to this vector with sepc inside
+ * the store sequence. Only then is the frame stored on this CPU's emergency stack instead. Nothing has been lost: the
+ * registers still hold their values, and the interrupted pc was put aside first. No stack bounds need to be known, so
+ * every stack with an unmapped page below it is covered, whatever its size and alignment.
+ *
+ * sscratch is 0 in the kernel; entries from user mode will be told apart by it.
+ */
+#include "asm.h"
+#include "offsets.h"
+#include "riscv_csr.h"
+
+#define STORE_BYTES (31 * 4) /* the store sequence that may fault */
+
+    .section .text.entry, "ax"
+
+/* Store x1..x31 into a struct hal_trap that ends at `end`. */
+    .macro save_registers end
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+    sd      x\n, TRAP_X(\n) - TRAP_BYTES(\end)
+    .endr
+    .irp n, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    sd      x\n, TRAP_X(\n) - TRAP_BYTES(\end)
+    .endr
+    .endm
+
+/* Complete the frame at sp, whose interrupted pc is in t0, and point s0 to its end. */
+    .macro save_state
+    sd      t0, TRAP_PC(sp)
+    sd      t0, TRAP_RECORD_RA(sp)
+    sd      s0, TRAP_RECORD_FP(sp)
+    csrr    t0, sstatus
+    csrr    t1, scause
+    csrr    t2, stval
+    sd      t0, TRAP_SSTATUS(sp)
+    sd      t1, TRAP_SCAUSE(sp)
+    sd      t2, TRAP_STVAL(sp)
+    addi    s0, sp, TRAP_BYTES
+    mv      a0, sp
+    .endm
+
+/*
+ * void trap_vector(void), entered by the hardware with interrupts disabled. Before and after:
+ *
+ *      sp -> | interrupted stack |           s0 -> | interrupted stack |
+ *            |                   |                 | pc, s0 (record)   |
+ *            |                   |                 | ...               |
+ *            |                   |           sp -> | struct hal_trap   |
+ */
+FUNCTION(trap_vector)
+    sd      t0, CPU_ENTRY_T0(gp)
+    sd      t1, CPU_ENTRY_T1(gp)
+    csrr    t0, sepc
+    lla     t1, .Lstore
+    sub     t1, t0, t1
+    sltiu   t1, t1, STORE_BYTES
+    bnez    t1, trap_overflow
+    sd      t0, CPU_ENTRY_PC(gp)
+    ld      t0, CPU_ENTRY_T0(gp)
+    ld      t1, CPU_ENTRY_T1(gp)
+    .option push
+    .option norvc                   /* 4 bytes each */
+.Lstore:
+    save_registers sp
+.Lstored:
+    .option pop
+    .if (.Lstored - .Lstore) != STORE_BYTES
+    .error "STORE_BYTES is wrong"
+    .endif
+    addi    sp, sp, -TRAP_BYTES
+    csrr    t0, sepc
+    save_state
+    call    trap_handle
+
+    /* Back to where it was, perhaps on another CPU: gp and tp are not restored. Nor are s1-s11: C preserved them.
+     * The store-conditional ends a reservation of the interrupted code, which other code may have used up since
+     * (Unprivileged Architecture, section 14.2); should it succeed, it stores what is there already. */
+    ld      t0, TRAP_PC(sp)
+    sc.d    zero, t0, (sp)
+    csrw    sepc, t0
+    ld      t0, TRAP_SSTATUS(sp)
+    li      t1, SSTATUS_SPP | SSTATUS_SPIE
+    csrc    sstatus, t1
+    and     t0, t0, t1              /* the rest of sstatus belongs to the CPU and to hal_fpu_switch() */
+    csrs    sstatus, t0
+    .irp n, 1, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31
+    ld      x\n, TRAP_X(\n)(sp)
+    .endr
+    addi    sp, sp, TRAP_BYTES
+    sret
+END(trap_vector)
+
+/*
+ * [[noreturn]] static void trap_overflow(void)
+ * The stores above faulted: the same frame, at the top of this CPU's emergency stack, which gp points to.
+ */
+FUNCTION(trap_overflow)
+    ld      t0, CPU_ENTRY_T0(gp)
+    ld      t1, CPU_ENTRY_T1(gp)
+    save_registers gp
+    addi    sp, gp, -TRAP_BYTES
+    ld      t0, CPU_ENTRY_PC(gp)
+    save_state
+    call    trap_handle_overflow
+1:  wfi
+    j       1b
+END(trap_overflow)

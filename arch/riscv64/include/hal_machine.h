@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * riscv64's answers to include/hal: the constants and the inline functions. Registers with a fixed use in the kernel:
+ * tp is the running task (switched with it), gp this CPU's struct machine_cpu (never switched, never restored from a
+ * frame: a task may come back on another CPU).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hal/mmu.h>
+#include <k/types.h>
+#include <riscv_csr.h>
+
+struct task;
+
+/* Address space. In Sv48 all of it lies under the last entry of the root, so Sv39 and Sv48 differ only above it. */
+#define HAL_PT_INDEX_BITS 9
+#define HAL_PT_SHARED_ROOT 1
+#define HAL_DIRECT_MAP_BASE UINT64_C(0xffffffc000000000)
+#define HAL_DIRECT_MAP_BYTES (UINT64_C(128) << 30)
+#define HAL_KMAP_BASE UINT64_C(0xffffffe000000000)
+#define HAL_KMAP_BYTES (UINT64_C(64) << 30)
+#define HAL_TLB_CACHES_INVALID 1 /* Privileged Architecture, section 10.2.1: SFENCE.VMA also after making an entry valid */
+
+/* Stacks and frames (RISC-V ELF psABI: s0 is the frame pointer, the record stands below what it points to). */
+#define HAL_STACK_ALIGN 16
+#define HAL_FRAME_NEXT (-16)
+#define HAL_FRAME_RETURN (-8)
+#define HAL_FPU_ALIGN 8
+
+/* Per-CPU memory that core gives to hal_cpu_init(): the emergency stack with struct machine_cpu at its top. */
+#define HAL_CPU_AREA_BYTES 8192
+
+/* What a call preserves. tp needs no slot: it is the address of the context. Offsets: offsets.h. */
+struct hal_context {
+    uintptr_t ra;
+    uintptr_t sp;
+    uintptr_t s[12];
+};
+
+/* Facts about this machine, written by its boot code before kmain(). */
+struct machine_facts {
+    paddr_t image_paddr;
+    unsigned pt_levels;
+    bool has_sstc; /* every hart has stimecmp */
+    bool has_fpu;  /* every hart has F and D */
+};
+extern struct machine_facts machine_facts;
+
+/* Arms the timer by an SBI call: the way of harts without Sstc. */
+void timer_arm_sbi(uint64_t deadline_ticks);
+
+/* --- hal/irq.h --- */
+
+static inline uintptr_t hal_irq_save(void)
+{
+    return csr_read_clear(sstatus, SSTATUS_SIE) & SSTATUS_SIE;
+}
+
+static inline void hal_irq_restore(uintptr_t state)
+{
+    csr_set(sstatus, state);
+}
+
+static inline void hal_irq_enable(void)
+{
+    csr_set(sstatus, SSTATUS_SIE);
+}
+
+static inline void hal_irq_disable(void)
+{
+    csr_clear(sstatus, SSTATUS_SIE);
+}
+
+static inline bool hal_irq_is_enabled(void)
+{
+    return (csr_read(sstatus) & SSTATUS_SIE) != 0;
+}
+
+/* --- hal/cpu.h --- */
+
+register struct task *machine_current_task __asm__("tp");
+
+static inline struct task *hal_current(void)
+{
+    return machine_current_task;
+}
+
+static inline void hal_cpu_relax(void)
+{
+    /* PAUSE (Zihintpause) is a FENCE with no effect where it is not known. */
+    __asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010" : : : "memory");
+}
+
+static inline void hal_cpu_idle(void)
+{
+    /* WFI ends when an interrupt enabled in sie is pending, whatever sstatus.SIE says (section 3.3.3), so none can slip
+     * in between the caller's last check and the wait. The write that sets SIE evaluates pending interrupts at once
+     * (section 10.1.3): all of them are taken between these two instructions. */
+    __asm__ volatile("wfi" : : : "memory");
+    hal_irq_enable();
+    hal_irq_disable();
+}
+
+/* --- hal/clock.h --- */
+
+static inline uint64_t hal_clock_ticks(void)
+{
+    return csr_read(time);
+}
+
+static inline void hal_timer_arm(uint64_t deadline_ticks)
+{
+    if (machine_facts.has_sstc)
+        csr_write(CSR_STIMECMP, deadline_ticks);
+    else
+        timer_arm_sbi(deadline_ticks);
+}
+
+/* --- hal/mmu.h --- */
+
+/* Page-table entries, section 10.3.1. The low two software bits are free: one of them remembers PROT_DEVICE, since the
+ * memory type comes from the physical memory attributes and needs no bit. */
+#define PTE_VALID UINT64_C(0x1)
+#define PTE_READ UINT64_C(0x2)
+#define PTE_WRITE UINT64_C(0x4)
+#define PTE_EXEC UINT64_C(0x8)
+#define PTE_USER UINT64_C(0x10)
+#define PTE_GLOBAL UINT64_C(0x20)
+#define PTE_ACCESSED UINT64_C(0x40)
+#define PTE_DIRTY UINT64_C(0x80)
+#define PTE_SOFT_DEVICE UINT64_C(0x100)
+#define PTE_PPN_SHIFT 10
+#define PTE_PPN_MASK ((UINT64_C(1) << 44) - 1)
+
+static inline unsigned hal_pt_levels(void)
+{
+    return machine_facts.pt_levels;
+}
+
+static inline unsigned hal_pt_leaf_level_max(void)
+{
+    return 2; /* Sv39 and Sv48 both allow leaves at every level (section 10.4.1) */
+}
+
+static inline uint64_t hal_pte_table(paddr_t table)
+{
+    return (uint64_t)table >> PAGE_SHIFT << PTE_PPN_SHIFT | PTE_VALID;
+}
+
+static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
+{
+    /* A and D are set here, so that no hart needs to update them, in hardware or by a fault. */
+    uint64_t pte = hal_pte_table(pa) | PTE_READ | PTE_ACCESSED | PTE_DIRTY;
+
+    (void)level; /* a leaf looks the same at every level */
+    pte |= prot & PROT_WRITE ? PTE_WRITE : 0;
+    pte |= prot & PROT_EXEC ? PTE_EXEC : 0;
+    pte |= prot & PROT_USER ? PTE_USER : 0;
+    pte |= prot & PROT_GLOBAL ? PTE_GLOBAL : 0;
+    pte |= prot & PROT_DEVICE ? PTE_SOFT_DEVICE : 0;
+    return pte;
+}
+
+static inline bool hal_pte_is_valid(uint64_t pte)
+{
+    return (pte & PTE_VALID) != 0;
+}
+
+static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
+{
+    (void)level;
+    return hal_pte_is_valid(pte) && (pte & (PTE_READ | PTE_WRITE | PTE_EXEC)) != 0;
+}
+
+static inline paddr_t hal_pte_paddr(uint64_t pte)
+{
+    return (pte >> PTE_PPN_SHIFT & PTE_PPN_MASK) << PAGE_SHIFT;
+}
+
+static inline unsigned hal_pte_prot(uint64_t pte)
+{
+    unsigned prot = PROT_READ_ONLY;
+
+    prot |= pte & PTE_WRITE ? PROT_WRITE : 0;
+    prot |= pte & PTE_EXEC ? PROT_EXEC : 0;
+    prot |= pte & PTE_USER ? PROT_USER : 0;
+    prot |= pte & PTE_GLOBAL ? PROT_GLOBAL : 0;
+    prot |= pte & PTE_SOFT_DEVICE ? PROT_DEVICE : 0;
+    return prot;
+}

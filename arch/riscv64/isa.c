@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which extensions all harts in use share (device-tree binding riscv/extensions.yaml: the list riscv,isa-extensions, or
+ * the older string riscv,isa). No lock: written before kmain().
+ */
+#include <lib/string.h>
+#include <parse/fdt.h>
+
+#include "machine_priv.h"
+
+static bool list_has(const struct fdt_property *list, const char *name)
+{
+    const char *at = (const char *)list->data;
+    size_t left = list->bytes;
+
+    while (left > 0) {
+        size_t length = strnlen(at, left);
+
+        if (length == left)
+            return false; /* the last string has no end */
+        if (strcmp(at, name) == 0)
+            return true;
+        at += length + 1;
+        left -= length + 1;
+    }
+    return false;
+}
+
+/* "rv64imafdc_zicsr_sstc": single letters come first, up to the first of the multi-letter names, which start with z, s
+ * or x and are separated by underscores. g stands for imafd and two more. */
+static bool string_has_letter(const char *isa, char letter)
+{
+    if (strncmp(isa, "rv64", 4) != 0)
+        return false;
+    for (const char *c = isa + 4; *c != '\0' && strchr("_zsx", *c) == NULL; c++)
+        if (*c == letter || (*c == 'g' && strchr("imafd", letter) != NULL))
+            return true;
+    return false;
+}
+
+static bool string_has_word(const char *isa, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *c = strchr(isa, '_'); c != NULL; c = strchr(c, '_')) {
+        c++;
+        if (strncmp(c, word, length) == 0 && (c[length] == '_' || c[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+static bool hart_has(const struct fdt *fdt, fdt_node_t node, const char *name)
+{
+    struct fdt_property list;
+    const char *isa = fdt_get_string(fdt, node, "riscv,isa");
+
+    if (fdt_get_property(fdt, node, "riscv,isa-extensions", &list) == 0)
+        return list_has(&list, name);
+    if (isa == NULL)
+        return false;
+    return name[1] == '\0' ? string_has_letter(isa, name[0]) : string_has_word(isa, name);
+}
+
+void isa_init(const struct fdt *fdt)
+{
+    fdt_node_t cpus = fdt_find_path(fdt, "/cpus");
+
+    machine_facts.has_sstc = true;
+    machine_facts.has_fpu = true;
+    for (fdt_node_t node = fdt_first_child(fdt, cpus); node != FDT_NODE_NONE; node = fdt_next_sibling(fdt, node)) {
+        /* Harts that run no kernel (no MMU, disabled) do not count. */
+        if (fdt_get_string(fdt, node, "mmu-type") == NULL || !fdt_is_enabled(fdt, node))
+            continue;
+        machine_facts.has_sstc &= hart_has(fdt, node, "sstc");
+        machine_facts.has_fpu &= hart_has(fdt, node, "f") && hart_has(fdt, node, "d");
+    }
+}

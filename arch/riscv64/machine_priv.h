@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this machine know of each other; core sees none of it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hal/boot.h>
+#include <hal_machine.h>
+#include <k/compiler.h>
+#include <k/types.h>
+
+#include "offsets.h"
+
+/* kernel.ld */
+extern char __image_start[], __image_end[];
+
+/* Registers at a trap, on the stack of what it interrupted. It ends in a frame record, so backtraces walk through. */
+struct hal_trap {
+    uintptr_t pc;
+    uintptr_t x[31]; /* x1..x31 */
+    uintptr_t sstatus;
+    uintptr_t scause;
+    uintptr_t stval;
+    uintptr_t unused; /* keeps the stack aligned */
+    uintptr_t record_fp;
+    uintptr_t record_ra;
+};
+
+/* At the top end of a CPU's area; gp points here, and the emergency stack grows down from here.
+ * Owned by its CPU, interrupts off. */
+struct machine_cpu {
+    uintptr_t entry_t0; /* trap_vector's two working registers */
+    uintptr_t entry_t1;
+    uintptr_t entry_pc; /* sepc of the trap that is being entered, should the entry itself fault */
+    uintptr_t unused;
+};
+
+/* What a started hart reads with its MMU off. Written before the start and not again. */
+struct hart_start {
+    uintptr_t satp;
+    struct task *task;
+    uintptr_t entry; /* virtual address of secondary_virtual */
+};
+
+static_assert(offsetof(struct hal_context, ra) == CONTEXT_RA);
+static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
+static_assert(offsetof(struct hal_context, s) == CONTEXT_S(0));
+static_assert(offsetof(struct hal_trap, pc) == TRAP_PC);
+static_assert(offsetof(struct hal_trap, x) == TRAP_X(1));
+static_assert(offsetof(struct hal_trap, sstatus) == TRAP_SSTATUS);
+static_assert(offsetof(struct hal_trap, scause) == TRAP_SCAUSE);
+static_assert(offsetof(struct hal_trap, stval) == TRAP_STVAL);
+static_assert(offsetof(struct hal_trap, record_fp) == TRAP_RECORD_FP);
+static_assert(offsetof(struct hal_trap, record_ra) == TRAP_RECORD_RA);
+static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_ALIGN == 0);
+static_assert(TRAP_RECORD_RA == TRAP_BYTES + HAL_FRAME_RETURN && TRAP_RECORD_FP == TRAP_BYTES + HAL_FRAME_NEXT);
+static_assert(offsetof(struct machine_cpu, entry_t0) == CPU_ENTRY_T0);
+static_assert(offsetof(struct machine_cpu, entry_t1) == CPU_ENTRY_T1);
+static_assert(offsetof(struct machine_cpu, entry_pc) == CPU_ENTRY_PC);
+static_assert(sizeof(struct machine_cpu) == CPU_BYTES && CPU_BYTES % HAL_STACK_ALIGN == 0);
+static_assert(offsetof(struct hart_start, satp) == START_SATP);
+static_assert(offsetof(struct hart_start, task) == START_TASK);
+static_assert(offsetof(struct hart_start, entry) == START_ENTRY);
+static_assert(HAL_CPU_AREA_BYTES % PAGE_BYTES == 0);
+
+/* The machine's own view of memory, before mm and besides it. */
+static inline void *direct_map(paddr_t pa)
+{
+    return (void *)(HAL_DIRECT_MAP_BASE + pa);
+}
+
+static inline bool direct_map_covers(paddr_t base, uint64_t bytes)
+{
+    return base < HAL_DIRECT_MAP_BYTES && bytes <= HAL_DIRECT_MAP_BYTES - base;
+}
+
+/* Physical address of something inside the kernel image. */
+static inline paddr_t image_paddr_of(const void *va)
+{
+    return machine_facts.image_paddr + ((uintptr_t)va - (uintptr_t)__image_start);
+}
+
+/* The pointer in gp. Until hal_cpu_init() has run on a CPU, its faults lead to hal_cpu_park(). */
+static inline void machine_cpu_set(struct machine_cpu *cpu)
+{
+    __asm__ volatile("mv gp, %0" : : "r"(cpu) : "memory");
+}
+
+/* boot.c: boot_hart_main() is the first C function with the MMU on. boot_die() ends a boot that cannot go on. */
+extern struct boot_info boot_info;
+[[noreturn]] void boot_hart_main(uint64_t hart, paddr_t dtb);
+[[noreturn]] void boot_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+void boot_warn(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
+
+/* boot_map.c: runs before the MMU is on. */
+void boot_map_early(paddr_t image_paddr, vaddr_t image_va);
+
+/* cpu.c: gp, the trap vector and an empty tp, for faults before kmain(). */
+void cpu_init_early(void);
+
+/* console.c: choose the console from the tree. exit.c: find the exit device. */
+struct fdt;
+void console_init(const struct fdt *fdt, struct boot_info *boot);
+void exit_init(const struct fdt *fdt, struct boot_info *boot);
+
+/* timer.c: silence the timer interrupt that is being handled. */
+void timer_acknowledge(void);
+
+/* isa.c: what every hart in use has, into machine_facts. */
+void isa_init(const struct fdt *fdt);
+
+/* fpu.S. Context: sstatus.FS not Off, interrupts disabled. */
+void fpu_save(void *area);
+void fpu_load(const void *area);
+
+/* entry.S, boot.S, context.S: addresses only, except for trap_handle() and trap_handle_overflow(), which they call. */
+void trap_vector(void);
+void secondary_start(void);
+void secondary_virtual(void);
+void context_first_run(void);
+void trap_handle(struct hal_trap *trap);
+void trap_handle_overflow(struct hal_trap *trap);

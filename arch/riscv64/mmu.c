@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* satp and the local TLB (Privileged Architecture, sections 10.1.11 and 10.2.1). One address-space id, 0, for all. */
+#include <hal/mmu.h>
+
+#include "machine_priv.h"
+
+/* From this many pages on, one full flush costs less than so many instructions. */
+#define FLUSH_PAGES_MAX 64
+
+static void satp_set(paddr_t root)
+{
+    uintptr_t mode = machine_facts.pt_levels == 4 ? SATP_MODE_SV48 : SATP_MODE_SV39;
+
+    csr_write(satp, mode << SATP_MODE_SHIFT | root >> PAGE_SHIFT);
+}
+
+void hal_mmu_activate(paddr_t root)
+{
+    satp_set(root);
+    /* All spaces share id 0. With the id in a register (any but zero, which means all) global entries stay: the kernel
+     * half. */
+    __asm__ volatile("li t0, 0\n\tsfence.vma zero, t0" : : : "t0", "memory");
+}
+
+void hal_mmu_activate_kernel(paddr_t root)
+{
+    satp_set(root);
+    __asm__ volatile("sfence.vma" : : : "memory");
+}
+
+void hal_tlb_flush_local(vaddr_t va, size_t pages)
+{
+    if (pages > FLUSH_PAGES_MAX) {
+        __asm__ volatile("sfence.vma" : : : "memory");
+        return;
+    }
+    for (size_t i = 0; i < pages; i++)
+        __asm__ volatile("sfence.vma %0, zero" : : "r"(va + i * PAGE_BYTES) : "memory");
+}

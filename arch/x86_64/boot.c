@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From PVH's start_info and ACPI to struct boot_info, on the boot CPU, on the early tables. All that core or this machine
+ * needs later is copied, because the firmware's data may lie in memory that the map calls usable.
+ */
+#include <hal/boot.h>
+
+#include <hal/cpu.h>
+#include <hal/debug.h>
+#include <hal/upcall.h>
+#include <lib/fmt.h>
+#include <lib/string.h>
+#include <parse/acpi.h>
+
+#include "machine.h"
+#include "x86.h"
+
+/* Xen's public/arch-x86/hvm/start_info.h, version 1. */
+#define START_INFO_MAGIC 0x336ec578u
+
+struct start_info {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t flags;
+    uint32_t module_count;
+    uint64_t modules;
+    uint64_t cmdline;
+    uint64_t rsdp;
+    uint64_t memory_map; /* from version 1 on */
+    uint32_t memory_map_count;
+    uint32_t reserved;
+};
+
+struct start_module {
+    uint64_t address;
+    uint64_t bytes;
+    uint64_t cmdline;
+    uint64_t reserved;
+};
+
+struct start_memory {
+    uint64_t address;
+    uint64_t bytes;
+    uint32_t type;
+    uint32_t reserved;
+};
+
+#define MEMORY_RAM 1 /* e820's number; every other type is to be left alone */
+
+/* The BIOS, its data area, and the trampoline page. */
+#define LOW_BYTES (UINT64_C(1) << 20)
+#define TRAMPOLINE_TOP 0xa0000u /* start-up vectors from here on are reserved: MultiProcessor Specification, B.4 */
+
+#define BIOS_AREA_START 0xe0000u /* where a PC keeps an RSDP: ACPI 6.5, 5.2.5.1 */
+#define BIOS_AREA_END 0x100000u
+
+#define LOCAL_APIC_DEFAULT 0xfee00000u
+#define HPET_BYTES 1024u
+#define ENTROPY_TRIES 10 /* SDM vol. 1, 7.3.17.1 */
+
+extern const uint8_t __image_start[], __image_end[];
+
+static struct boot_info boot;
+static struct acpi_madt madt;
+
+void boot_main(uint64_t start_info_address);
+
+static void say(const char *text)
+{
+    for (; *text != '\0'; text++)
+        hal_console_put(*text);
+}
+
+void boot_warn(const char *text)
+{
+    say("warning: ");
+    say(text);
+    say("\r\n");
+}
+
+void boot_fail(const char *reason)
+{
+    say("verdant: cannot start: ");
+    say(reason);
+    say("\r\n");
+    hal_machine_exit(1);
+}
+
+/* [pa, pa + bytes) as the early tables show it, or NULL. */
+static const void *early_map(void *arg, paddr_t pa, size_t bytes)
+{
+    (void)arg;
+    if (pa == 0 || pa >= EARLY_MAP_BYTES || bytes > EARLY_MAP_BYTES - pa)
+        return NULL;
+    return (const void *)direct_map(pa);
+}
+
+static void reserve(paddr_t base, uint64_t bytes)
+{
+    if (boot.reserved_count == BOOT_RANGES_MAX)
+        boot_fail("the firmware's memory map has too many reserved ranges");
+    boot.reserved[boot.reserved_count++] = (struct boot_range){ base, bytes };
+}
+
+static void add_device(paddr_t base, uint64_t bytes)
+{
+    if (boot.device_count < BOOT_RANGES_MAX)
+        boot.device[boot.device_count++] = (struct boot_range){ base, bytes };
+}
+
+/* ---- start_info ---------------------------------------------------------------------------------------------- */
+
+static void take_memory_map(const struct start_info *info)
+{
+    const struct start_memory *map = NULL;
+
+    if (info->version >= 1)
+        map = early_map(NULL, info->memory_map, info->memory_map_count * sizeof *map);
+    if (map == NULL || info->memory_map_count == 0)
+        boot_fail("the boot loader passed no memory map");
+    for (uint32_t i = 0; i < info->memory_map_count; i++) {
+        if (map[i].type != MEMORY_RAM)
+            reserve(map[i].address, map[i].bytes);
+        else if (boot.memory_count < BOOT_RANGES_MAX)
+            boot.memory[boot.memory_count++] = (struct boot_range){ map[i].address, map[i].bytes };
+        else
+            boot_warn("the memory map is too long: some RAM is left out");
+    }
+}
+
+static void take_cmdline(const struct start_info *info)
+{
+    const char *text = info->cmdline == 0 ? NULL : early_map(NULL, info->cmdline, CMDLINE_BYTES);
+
+    if (text == NULL)
+        return;
+    size_t length = strnlen(text, CMDLINE_BYTES);
+
+    boot.cmdline_truncated = length == CMDLINE_BYTES;
+    length = MIN(length, CMDLINE_BYTES - 1);
+    memcpy(boot.cmdline, text, length);
+    boot.cmdline[length] = '\0';
+}
+
+static void take_modules(const struct start_info *info)
+{
+    const struct start_module *module = NULL;
+
+    if (info->module_count > 0)
+        module = early_map(NULL, info->modules, sizeof *module);
+    if (module == NULL || module->bytes == 0)
+        return;
+    boot.initrd = (struct boot_range){ module->address, module->bytes };
+    reserve(module->address, module->bytes);
+}
+
+/* The highest page of RAM that a start-up IPI can name, inside LOW_BYTES and so never handed out. */
+static void place_trampoline(void)
+{
+    paddr_t best = 0;
+
+    for (unsigned i = 0; i < boot.memory_count; i++) {
+        const struct boot_range *range = &boot.memory[i];
+
+        if (range->base >= TRAMPOLINE_TOP)
+            continue;
+        paddr_t end = MIN(range->bytes, TRAMPOLINE_TOP - range->base) + range->base;
+        paddr_t page = ROUND_DOWN(end, PAGE_BYTES) - PAGE_BYTES;
+
+        if (end >= 2 * PAGE_BYTES && page >= range->base && page > best)
+            best = page;
+    }
+    if (best != 0)
+        secondary_install(best);
+    else
+        boot_warn("no RAM below 640 KiB for starting other CPUs");
+}
+
+/* ---- ACPI ---------------------------------------------------------------------------------------------------- */
+
+/* A table, kept from being handed out, or false with a warning if it is damaged. */
+static bool find_table(const struct acpi *acpi, const char *signature, struct acpi_table *out)
+{
+    if (acpi_find_table(acpi, signature, out) != 0)
+        return false;
+    reserve(out->pa, out->bytes);
+    return true;
+}
+
+static bool open_acpi(const struct start_info *info, struct acpi *acpi)
+{
+    const struct acpi_source source = { .map = early_map };
+    paddr_t rsdp = info->rsdp;
+
+    if (rsdp != 0 && acpi_open(acpi, &source, rsdp) == 0)
+        return true;
+    return acpi_find_rsdp(&source, BIOS_AREA_START, BIOS_AREA_END, &rsdp) == 0 && acpi_open(acpi, &source, rsdp) == 0;
+}
+
+static void add_cpu(uint32_t apic_id)
+{
+    boot.cpu_listed++;
+    if (boot.cpu_count == CPU_MAX)
+        return;
+    boot.cpu_hw_id[boot.cpu_count] = apic_id;
+    apic_set_id(boot.cpu_count, apic_id);
+    boot.cpu_count++;
+}
+
+/* The boot CPU is number 0, wherever the table lists it; others count if they are enabled: one that is only
+ * "online capable" is an empty socket (ACPI 6.5, table 5.47). */
+static void take_madt(const struct acpi *acpi)
+{
+    uint32_t self = cpu_apic_id();
+    struct acpi_table table;
+    bool is_good = find_table(acpi, "APIC", &table) && acpi_parse_madt(&table, &madt) == 0 && madt.cpu_count > 0;
+
+    if (!is_good) {
+        boot_warn("ACPI has no usable MADT: this CPU only");
+        madt = (struct acpi_madt){ .local_apic = LOCAL_APIC_DEFAULT };
+    }
+    add_cpu(self);
+    for (unsigned i = 0; i < madt.cpu_count; i++)
+        if (madt.cpu[i].enabled && madt.cpu[i].apic_id != self)
+            add_cpu(madt.cpu[i].apic_id);
+    boot.cpu_listed += madt.cpu_listed - madt.cpu_count;
+
+    if (madt.local_apic == 0 || early_map(NULL, madt.local_apic, PAGE_BYTES) == NULL)
+        madt.local_apic = LOCAL_APIC_DEFAULT;
+    add_device(madt.local_apic, PAGE_BYTES);
+    for (unsigned i = 0; i < madt.ioapic_count; i++) {
+        if (early_map(NULL, madt.ioapic[i].address, PAGE_BYTES) == NULL)
+            continue;
+        add_device(madt.ioapic[i].address, PAGE_BYTES);
+        ioapic_mask_all(madt.ioapic[i].address);
+    }
+}
+
+static paddr_t take_hpet(const struct acpi *acpi)
+{
+    struct acpi_table table;
+    paddr_t base;
+
+    if (!find_table(acpi, "HPET", &table) || acpi_parse_hpet(&table, &base) != 0 ||
+        early_map(NULL, base, HPET_BYTES) == NULL)
+        return 0;
+    add_device(base, HPET_BYTES);
+    return base;
+}
+
+static uint16_t take_pm_timer(const struct acpi *acpi)
+{
+    struct acpi_table table;
+    struct acpi_fadt fadt;
+
+    if (!find_table(acpi, "FACP", &table) || acpi_parse_fadt(&table, &fadt) != 0 || fadt.pm_timer_port > UINT16_MAX)
+        return 0;
+    return (uint16_t)fadt.pm_timer_port;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------------------------ */
+
+/* The CPU's own name: a PC's firmware has no better one for the whole. */
+static void name_machine(void)
+{
+    union {
+        struct cpuid_result part[3];
+        char text[48];
+    } brand = { 0 };
+
+    if (cpuid(0x80000000u, 0).eax >= 0x80000004u)
+        for (uint32_t i = 0; i < 3; i++)
+            brand.part[i] = cpuid(0x80000002u + i, 0);
+    const char *text = brand.text;
+    size_t length = strnlen(text, sizeof brand.text);
+
+    while (length > 0 && *text == ' ') {
+        text++;
+        length--;
+    }
+    (void)fmt_print(boot.machine, sizeof boot.machine, "PC, %.*s", (int)length, length > 0 ? text : "unnamed CPU");
+}
+
+static void take_entropy(void)
+{
+    uint64_t word;
+    bool ok = cpu_features.has_rdrand;
+
+    while (ok && boot.entropy_bytes < sizeof boot.entropy) {
+        ok = false;
+        for (unsigned i = 0; i < ENTROPY_TRIES && !ok; i++)
+            __asm__ volatile("rdrand %0" : "=r"(word), "=@ccc"(ok)::"cc");
+        if (!ok)
+            break;
+        memcpy(boot.entropy + boot.entropy_bytes, &word, sizeof word);
+        boot.entropy_bytes += sizeof word;
+    }
+}
+
+void boot_main(uint64_t start_info_address)
+{
+    const struct start_info *info = early_map(NULL, start_info_address, sizeof *info);
+    struct acpi acpi = { .source = { .map = early_map } };
+
+    pic_mask_all();
+    uart_init();
+    cpu_detect();
+    trap_init();
+    if (info == NULL || info->magic != START_INFO_MAGIC)
+        boot_fail("entered without PVH start information");
+    if (!cpu_features.has_local_apic)
+        boot_fail("this CPU has no local APIC");
+
+    take_memory_map(info);
+    take_cmdline(info);
+    take_modules(info);
+    boot.image_paddr = (uintptr_t)__image_start - IMAGE_BASE;
+    reserve(boot.image_paddr, (uint64_t)(__image_end - __image_start));
+    reserve(0, LOW_BYTES);
+
+    bool has_acpi = open_acpi(info, &acpi);
+
+    if (!has_acpi)
+        boot_warn("no usable ACPI tables");
+    place_trampoline(); /* from here on the firmware's low memory, and with it start_info, is no longer read */
+    take_madt(&acpi);
+    apic_init(madt.local_apic);
+    boot.clock_hz = timer_calibrate(take_hpet(&acpi), take_pm_timer(&acpi));
+    take_entropy();
+    name_machine();
+    (void)str_copy(boot.firmware, has_acpi ? "PVH, ACPI" : "PVH, no ACPI", sizeof boot.firmware);
+    kmain(&boot);
+}

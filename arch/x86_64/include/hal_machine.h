@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What core sees of the x86_64 machine: constants, the machine's half of a task, and the hooks that must be inline.
+ * SDM below is Intel's "64 and IA-32 Architectures Software Developer's Manual".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hal/mmu.h> /* PROT_*: its own include of this file is the one that does nothing */
+#include <k/types.h>
+
+struct task;
+
+/* ---- constants ---------------------------------------------------------------------------------------------- */
+
+#define HAL_STACK_ALIGN 16
+#define HAL_FPU_ALIGN 64 /* XSAVE: SDM vol. 1, 13.4 */
+#define HAL_FRAME_NEXT 0
+#define HAL_FRAME_RETURN 8
+
+/* One CPU's block (GDT, TSS, current task) and its two emergency stacks: struct cpu_area in machine.h. */
+#define HAL_CPU_AREA_BYTES (5 * PAGE_BYTES)
+
+#define HAL_PT_INDEX_BITS 9
+#define HAL_PT_SHARED_ROOT 1
+#define HAL_TLB_CACHES_INVALID 0 /* SDM vol. 3, 4.10.2.3: not-present entries are never cached */
+
+/* The kernel half of 4-level paging. The image is linked in the last 2 GiB (kernel.ld). */
+#define HAL_DIRECT_MAP_BASE UINT64_C(0xffff800000000000)
+#define HAL_DIRECT_MAP_BYTES (UINT64_C(64) << 40)
+#define HAL_KMAP_BASE UINT64_C(0xffffd00000000000)
+#define HAL_KMAP_BYTES (UINT64_C(64) << 30)
+
+/* ---- context ------------------------------------------------------------------------------------------------ */
+
+/* All the rest of a switched-out task's state lies on its stack: context.S. */
+struct hal_context {
+    uintptr_t stack_pointer;
+};
+
+/* GS.base points at this CPU's block, whose first word is the current task. The compiler sees an ordinary load, so it
+ * neither moves one above hal_cpu_init() nor repeats one without need. */
+#define X86_PER_CPU __attribute__((address_space(256)))
+
+static inline struct task *hal_current(void)
+{
+    return *(struct task *X86_PER_CPU *)0;
+}
+
+/* ---- CPU and interrupts ------------------------------------------------------------------------------------- */
+
+#define X86_FLAGS_IF 0x200u
+
+static inline void hal_cpu_relax(void)
+{
+    __asm__ volatile("pause" ::: "memory");
+}
+
+/* STI takes effect after the instruction behind it (SDM vol. 2, STI), so no interrupt fits between STI and HLT. */
+static inline void hal_cpu_idle(void)
+{
+    __asm__ volatile("sti; hlt; cli" ::: "memory", "cc");
+}
+
+static inline void hal_irq_enable(void)
+{
+    __asm__ volatile("sti" ::: "memory", "cc");
+}
+
+static inline void hal_irq_disable(void)
+{
+    __asm__ volatile("cli" ::: "memory", "cc");
+}
+
+static inline uintptr_t hal_irq_save(void)
+{
+    uintptr_t flags;
+
+    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory", "cc");
+    return flags;
+}
+
+static inline void hal_irq_restore(uintptr_t state)
+{
+    if ((state & X86_FLAGS_IF) != 0)
+        hal_irq_enable();
+    else
+        __asm__ volatile("" ::: "memory");
+}
+
+static inline bool hal_irq_is_enabled(void)
+{
+    uintptr_t flags;
+
+    __asm__ volatile("pushfq; popq %0" : "=r"(flags)::"memory", "cc");
+    return (flags & X86_FLAGS_IF) != 0;
+}
+
+/* ---- time --------------------------------------------------------------------------------------------------- */
+
+/* LFENCE keeps RDTSC behind the loads before it (SDM vol. 2, RDTSC): a time read after taking a lock is not earlier
+ * than one that another CPU read before it released that lock. */
+static inline uint64_t hal_clock_ticks(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
+    return (uint64_t)high << 32 | low;
+}
+
+void x86_timer_arm(uint64_t deadline_ticks);
+
+/* A deadline farther than the local APIC can count comes early, and one that was just replaced may still come: core
+ * looks at the clock in trap_timer() and arms again. */
+static inline void hal_timer_arm(uint64_t deadline_ticks)
+{
+    x86_timer_arm(deadline_ticks);
+}
+
+/* ---- page tables: SDM vol. 3, 4.5 --------------------------------------------------------------------------- */
+
+#define X86_PTE_PRESENT (UINT64_C(1) << 0)
+#define X86_PTE_WRITE (UINT64_C(1) << 1)
+#define X86_PTE_USER (UINT64_C(1) << 2)
+#define X86_PTE_PWT (UINT64_C(1) << 3)
+#define X86_PTE_PCD (UINT64_C(1) << 4)
+#define X86_PTE_ACCESSED (UINT64_C(1) << 5)
+#define X86_PTE_DIRTY (UINT64_C(1) << 6)
+#define X86_PTE_LARGE (UINT64_C(1) << 7) /* in levels 1 and 2 */
+#define X86_PTE_GLOBAL (UINT64_C(1) << 8)
+#define X86_PTE_NX (UINT64_C(1) << 63)
+#define X86_PTE_ADDRESS UINT64_C(0x000ffffffffff000)
+
+extern unsigned x86_leaf_level_max;
+
+static inline unsigned hal_pt_levels(void)
+{
+    return 4;
+}
+
+static inline unsigned hal_pt_leaf_level_max(void)
+{
+    return x86_leaf_level_max;
+}
+
+/* Accessed and dirty are set from the start: nothing here looks at them, and so the CPU need not write them. */
+static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
+{
+    uint64_t pte = pa | X86_PTE_PRESENT | X86_PTE_ACCESSED;
+
+    if ((prot & PROT_WRITE) != 0)
+        pte |= X86_PTE_WRITE | X86_PTE_DIRTY;
+    if ((prot & PROT_EXEC) == 0)
+        pte |= X86_PTE_NX;
+    if ((prot & PROT_USER) != 0)
+        pte |= X86_PTE_USER;
+    if ((prot & PROT_GLOBAL) != 0)
+        pte |= X86_PTE_GLOBAL;
+    if ((prot & PROT_DEVICE) != 0)
+        pte |= X86_PTE_PCD | X86_PTE_PWT; /* PAT entry 3: UC after reset, and we leave the PAT alone */
+    return level > 0 ? pte | X86_PTE_LARGE : pte;
+}
+
+/* Rights are those of the leaf: a table grants everything. */
+static inline uint64_t hal_pte_table(paddr_t table)
+{
+    return table | X86_PTE_PRESENT | X86_PTE_WRITE | X86_PTE_USER;
+}
+
+static inline bool hal_pte_is_valid(uint64_t pte)
+{
+    return (pte & X86_PTE_PRESENT) != 0;
+}
+
+static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
+{
+    return hal_pte_is_valid(pte) && (level == 0 || (pte & X86_PTE_LARGE) != 0);
+}
+
+static inline paddr_t hal_pte_paddr(uint64_t pte)
+{
+    return pte & X86_PTE_ADDRESS;
+}
+
+static inline unsigned hal_pte_prot(uint64_t pte)
+{
+    unsigned prot = PROT_READ_ONLY;
+
+    if ((pte & X86_PTE_WRITE) != 0)
+        prot |= PROT_WRITE;
+    if ((pte & X86_PTE_NX) == 0)
+        prot |= PROT_EXEC;
+    if ((pte & X86_PTE_USER) != 0)
+        prot |= PROT_USER;
+    if ((pte & X86_PTE_GLOBAL) != 0)
+        prot |= PROT_GLOBAL;
+    if ((pte & X86_PTE_PCD) != 0)
+        prot |= PROT_DEVICE;
+    return prot;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of boot. */
+#pragma once
+
+#include <boot/options.h>
+#include <boot/program.h>
+#include <hal/boot.h>
+#include <sched/task.h>
+
+/* Everything that CPU `id` owns: run queue, timers, idle task and its stack; its first context enters entry(cpu) there.
+ * The CPU is ABSENT. Panics if there is no memory for it. */
+struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void *arg));
+
+/* The entry of every CPU but the boot CPU. */
+void bringup_secondary_main(void *arg);
+
+/* Start all CPUs but this one and wait for each; one that does not answer is named and left out. */
+void bringup_start_others(const struct boot_info *boot, unsigned count);

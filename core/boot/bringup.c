@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUs come up one after the other, each with its own idle task as its first context. The boot CPU waits in the idle
+ * instruction with a timer, not in a spin: where virtual CPUs share a real one, a spinning waiter keeps the CPU that it
+ * waits for from running.
+ */
+#include <hal/irq.h>
+#include <hal/mmu.h>
+#include <k/assert.h>
+#include <k/errno.h>
+#include <k/log.h>
+#include <lib/fmt.h>
+#include <mm/kspace.h>
+#include <mm/kstack.h>
+#include <mm/phys.h>
+#include <sched/sched.h>
+#include <time/clock.h>
+#include <time/timer.h>
+
+#include "boot_priv.h"
+
+#define CPU_ANSWER_NS (2 * NS_PER_SEC) /* a CPU that takes longer is taken for broken */
+#define CPU_LOOK_NS (100 * NS_PER_US)  /* how often to look while waiting, if nothing wakes us */
+
+/* Zeroed pages for a CPU's own structures. */
+static void *cpu_alloc(size_t bytes, cpu_id_t id)
+{
+    unsigned order = 0;
+
+    while ((PAGE_BYTES << order) < bytes)
+        order++;
+    paddr_t block = phys_alloc_zeroed(order);
+
+    if (block == 0)
+        panic("out of memory at boot: need %zu KiB for CPU %u", bytes >> 10, id);
+    return phys_to_virt(block);
+}
+
+struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void *arg))
+{
+    size_t runq_bytes = ROUND_UP(sched_cpu_bytes(), (size_t)CACHE_LINE_BYTES);
+    size_t task_bytes = ROUND_UP(sizeof(struct task), (size_t)CACHE_LINE_BYTES);
+    char *memory = cpu_alloc(runq_bytes + task_bytes + sizeof(struct timer_queue), id);
+    struct task *idle = (struct task *)(memory + runq_bytes);
+    struct timer_queue *timers = (struct timer_queue *)(memory + runq_bytes + task_bytes);
+    char name[TASK_NAME_BYTES];
+    struct kstack stack;
+
+    if (kstack_alloc(STACK_BYTES_DEFAULT, &stack) != 0)
+        panic("out of memory at boot: no stack for CPU %u", id);
+    (void)fmt_print(name, sizeof name, "idle/%u", id);
+    const struct task_params params = {
+        .name = name,
+        .entry = entry,
+        .stack_base = stack.base,
+        .stack_bytes = stack.bytes,
+        .space_root = kspace_task_root(),
+        .priority = PRIORITY_IDLE,
+    };
+
+    task_init(idle, &params);
+    struct cpu *cpu = sched_cpu_init(memory, id, hw_id, idle);
+
+    timer_queue_init(timers, cpu);
+    cpu->timers = timers;
+    cpu->hal_area = HAL_CPU_AREA_BYTES != 0 ? cpu_alloc(HAL_CPU_AREA_BYTES, id) : NULL;
+    /* The first context of a CPU is not a scheduled task's: it enters `entry` itself. */
+    hal_context_init(&idle->base.context, stack.base + stack.bytes, stack.bytes, entry, cpu);
+    return cpu;
+}
+
+/* On the CPU's idle task's stack, interrupts disabled. */
+void bringup_secondary_main(void *arg)
+{
+    struct cpu *cpu = arg;
+    enum cpu_state expected = CPU_STARTING;
+
+    hal_cpu_init(cpu->id, cpu->idle_task, cpu->hal_area);
+    sched_cpu_online(cpu);
+    /* PAIRS(cpu_online): either we are counted in, or the boot CPU has given up on us: never both. */
+    if (!cas_acq_rel(&cpu->state, &expected, CPU_ONLINE))
+        hal_cpu_park();
+    hal_cpu_poke(0);
+    sched_idle_loop();
+}
+
+static void wake_up(struct timer *timer)
+{
+    (void)timer; /* the interrupt itself ends the wait */
+}
+
+/* Wait until the CPU says ONLINE. Interrupts are disabled. */
+static bool wait_online(struct cpu *cpu)
+{
+    uint64_t deadline = clock_ns() + CPU_ANSWER_NS;
+    enum cpu_state expected = CPU_STARTING;
+    struct timer timer;
+
+    while (load_acquire(&cpu->state) != CPU_ONLINE) { /* PAIRS(cpu_online) */
+        if (clock_ns() >= deadline)
+            return !cas_acq_rel(&cpu->state, &expected, CPU_FAILED); /* PAIRS(cpu_online) */
+        timer_init(&timer, wake_up);
+        timer_arm(&timer, clock_ns() + CPU_LOOK_NS);
+        hal_cpu_idle();
+        (void)timer_cancel(&timer);
+    }
+    return true;
+}
+
+static bool start_one(struct cpu *cpu)
+{
+    store_release(&cpu->state, CPU_STARTING); /* PAIRS(cpu_online) */
+    int result = hal_cpu_start(cpu->id, kspace_root(), cpu->idle_task);
+
+    if (result != 0) {
+        log_error("CPU %u (hardware id %#llx): the firmware refuses to start it, error %d; left out", cpu->id,
+                  (unsigned long long)cpu->hw_id, result);
+        store_release(&cpu->state, CPU_FAILED); /* PAIRS(cpu_online) */
+        return false;
+    }
+    if (!wait_online(cpu)) {
+        log_error("CPU %u (hardware id %#llx): no answer within %llu ms; left out", cpu->id,
+                  (unsigned long long)cpu->hw_id, (unsigned long long)(CPU_ANSWER_NS / NS_PER_MS));
+        return false;
+    }
+    cpumask_add(&cpu_online_mask, cpu->id);
+    (void)fetch_add_acq_rel(&cpu_online_count, 1); /* PAIRS(cpu_online) */
+    return true;
+}
+
+void bringup_start_others(const struct boot_info *boot, unsigned count)
+{
+    uintptr_t state = hal_irq_save();
+
+    for (cpu_id_t id = 1; id < count; id++)
+        if (!start_one(cpu_table[id]))
+            boot_report.cpus_failed++;
+    hal_irq_restore(state);
+    boot_report.cpus_online = load_relaxed(&cpu_online_count);
+    if (boot->cpu_listed > count)
+        log_warn("%u CPUs listed, %u in use", boot->cpu_listed, count);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine comes up in one visible list. kmain() runs on the machine's boot stack until the idle task of the boot CPU
+ * has a stack with a guard page; from there boot_main() goes on as that idle task.
+ */
+#include <hal/clock.h>
+#include <hal/debug.h>
+#include <hal/irq.h>
+#include <hal/upcall.h>
+#include <k/assert.h>
+#include <k/log.h>
+#include <lib/string.h>
+#include <mm/bootmem.h>
+#include <mm/kspace.h>
+#include <mm/phys.h>
+#include <mm/space.h>
+#include <proc/task.h>
+#include <sched/sched.h>
+#include <smp/quiesce.h>
+#include <time/clock.h>
+
+#include "boot_priv.h"
+
+struct boot_report boot_report;
+
+static struct boot_options options;
+
+/* Until the boot CPU's idle task exists: enough of a task and a CPU for locks and panics to stand on. */
+static struct task early_task;
+static struct cpu early_cpu;
+
+static const struct boot_program *find_program(const char *name)
+{
+    for (const struct boot_program *program = boot_programs; program->name != NULL; program++)
+        if (strcmp(program->name, name) == 0)
+            return program;
+    return NULL;
+}
+
+static int init_main(void *arg)
+{
+    const struct boot_program *program = arg;
+
+    boot_report.ready_ticks = hal_clock_ticks();
+    log_info("init: %s (%s), %llu us after entry", program->name, program->summary,
+             (unsigned long long)(clock_ticks_to_ns(boot_report.ready_ticks - boot_report.entry_ticks) / NS_PER_US));
+    int code = program->main(options.argument);
+
+    log_info("init: %s ended with code %d", program->name, code);
+    hal_machine_exit(code);
+}
+
+static void start_init(void)
+{
+    const struct boot_program *program = find_program(options.init);
+
+    if (program == NULL) {
+        log_error("boot option init: there is no program '%s'; there are:", options.init);
+        for (program = boot_programs; program->name != NULL; program++)
+            log_error("  %-10s %s", program->name, program->summary);
+        hal_machine_exit(2);
+    }
+    const struct task_spec spec = {
+        .name = "init",
+        .entry = init_main,
+        .arg = (void *)(uintptr_t)program,
+        .stack_bytes = STACK_BYTES_DEFAULT,
+        .priority = PRIORITY_DEFAULT,
+    };
+    tid_t tid = task_try_create(&spec, NULL);
+
+    if (tid < 0)
+        panic("out of memory at boot: cannot create init, error %d", tid);
+}
+
+/* Goes on as the idle task of CPU 0, which may not sleep: proc_init() and init's creation never do, at this point. */
+static void boot_main(void *arg)
+{
+    struct cpu *cpu = arg;
+
+    hal_cpu_init(cpu->id, cpu->idle_task, cpu->hal_area);
+    sched_cpu_online(cpu);
+    store_release(&cpu->state, CPU_ONLINE); /* PAIRS(cpu_online) */
+    cpumask_add(&cpu_online_mask, cpu->id);
+    store_release(&cpu_online_count, 1); /* PAIRS(cpu_online) */
+    hal_irq_enable();
+    bringup_start_others(boot_report.info, boot_report.cpus_online);
+    boot_report.online_ticks = hal_clock_ticks();
+    unsigned leaves = kspace_check_wx();
+
+    log_info("cpu: %u of %u online", boot_report.cpus_online, boot_report.info->cpu_listed);
+    log_debug("mm: %u kernel mappings, none writable and executable", leaves);
+    proc_init();
+    kspace_seal();
+    start_init();
+    sched_idle_loop();
+}
+
+static unsigned prepare_cpus(const struct boot_info *boot)
+{
+    unsigned count = MIN(boot->cpu_count, options.cpus_max);
+
+    for (cpu_id_t id = 1; id < count; id++)
+        (void)bringup_prepare_cpu(id, boot->cpu_hw_id[id], bringup_secondary_main);
+    return count;
+}
+
+void kmain(struct boot_info *boot)
+{
+    early_task.base.cpu = &early_cpu;
+    early_cpu.idle_task = &early_task;
+    (void)str_copy(early_task.name, "boot", sizeof early_task.name);
+    hal_cpu_init(0, &early_task, NULL);
+    boot_report.info = boot;
+    boot_report.options = &options;
+    boot_report.entry_ticks = hal_clock_ticks();
+
+    log_info("Verdant on %s, booted by %s", boot->machine, boot->firmware);
+    clock_init(boot->clock_hz);
+    boot_options_parse(boot->cmdline, &options);
+    if (boot->cmdline_truncated)
+        log_warn("the command line is longer than %d bytes and was cut", CMDLINE_BYTES);
+    if (boot->cpu_count == 0)
+        panic("the firmware describes no CPU that this kernel can use");
+
+    bootmem_init(boot);
+    kspace_init(boot);
+    boot_report.ram_bytes = bootmem_ram_bytes();
+    sched_init();
+    sched_register_panic_hooks();
+    bootmem_finish();
+    log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));
+    space_init();
+    struct cpu *cpu = bringup_prepare_cpu(0, boot->cpu_hw_id[0], boot_main);
+
+    boot_report.cpus_online = prepare_cpus(boot);
+    hal_context_switch(&early_task, cpu->idle_task);
+    panic("the boot stack was returned to");
+}

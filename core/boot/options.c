@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* The boot command line: one table of options, each with its parser. */
+#include <boot/options.h>
+
+#include <k/errno.h>
+#include <k/limits.h>
+#include <k/log.h>
+#include <lib/string.h>
+#include <parse/cmdline.h>
+#include <trace/log.h>
+
+static int set_init(struct boot_options *options, const char *value)
+{
+    const char *colon = strchr(value, ':');
+    size_t name_bytes = colon != NULL ? (size_t)(colon - value) : strlen(value);
+
+    if (name_bytes == 0 || name_bytes >= sizeof options->init)
+        return -EINVAL;
+    (void)str_copy(options->init, value, name_bytes + 1);
+    if (colon != NULL && !str_copy(options->argument, colon + 1, sizeof options->argument))
+        return -EINVAL;
+    return 0;
+}
+
+static int set_cpus(struct boot_options *options, const char *value)
+{
+    uint64_t number = 0;
+
+    if (parse_u64(value, &number) != 0 || number == 0 || number > CPU_MAX)
+        return -EINVAL;
+    options->cpus_max = (unsigned)number;
+    return 0;
+}
+
+static int set_seed(struct boot_options *options, const char *value)
+{
+    return parse_u64(value, &options->seed);
+}
+
+static int set_loglevel(struct boot_options *options, const char *value)
+{
+    uint64_t number = 0;
+
+    (void)options;
+    if (parse_u64(value, &number) != 0 || number > LOG_DEBUG)
+        return -EINVAL;
+    log_set_console_level((enum log_level)number);
+    return 0;
+}
+
+static const struct {
+    const char *key;
+    int (*set)(struct boot_options *options, const char *value);
+} known[] = {
+    { "init", set_init },
+    { "cpus", set_cpus },
+    { "seed", set_seed },
+    { "loglevel", set_loglevel },
+};
+
+static void apply(struct boot_options *options, const struct cmdline_option *option)
+{
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(option->key, known[i].key) != 0)
+            continue;
+        if (!option->has_value || known[i].set(options, option->value) != 0)
+            log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
+        return;
+    }
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel)", option->key);
+}
+
+void boot_options_parse(const char *cmdline, struct boot_options *out)
+{
+    struct cmdline_option option;
+    int result = 0;
+
+    *out = (struct boot_options){ .init = "showcase", .cpus_max = CPU_MAX, .seed = 1 };
+    while ((result = cmdline_next(&cmdline, &option)) != -ENOENT) {
+        if (result == 0)
+            apply(out, &option);
+        else
+            log_warn("boot option '%s': malformed or too long, ignored", option.key);
+    }
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The front door: what a machine reports, and the preemption point on the way out. Handlers wake tasks and set flags;
+ * they never switch: that happens in trap_exit(), after the source has been acknowledged.
+ */
+#include <hal/debug.h>
+#include <hal/upcall.h>
+#include <k/assert.h>
+#include <k/log.h>
+#include <mm/kspace.h>
+#include <sched/sched.h>
+#include <smp/call_irq.h>
+#include <smp/quiesce.h>
+#include <time/timer.h>
+#include <trace/panic.h>
+
+static struct cpu *irq_enter(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    DEBUG_ASSERT(!hal_irq_is_enabled());
+    cpu->irq_depth++;
+    cpu->irq_count++;
+    /* Handlers look at shared objects: an idle CPU is not quiescent while it runs one. */
+    if (UNLIKELY(load_relaxed(&cpu->idle_quiescent)))
+        quiesce_idle_exit(cpu);
+    return cpu;
+}
+
+static void irq_exit(struct cpu *cpu)
+{
+    ASSERT(cpu->irq_depth > 0);
+    cpu->irq_depth--;
+}
+
+void trap_timer(void)
+{
+    struct cpu *cpu = irq_enter();
+    uint64_t now = hal_clock_ticks();
+
+    timer_run_expired(cpu, now);
+    if (now >= cpu->slice_deadline_ticks) {
+        cpu->slice_deadline_ticks = TIME_NEVER; /* schedule() sets the next one */
+        store_relaxed(&cpu->need_resched, true);
+    }
+    timer_reprogram(cpu);
+    irq_exit(cpu);
+}
+
+void trap_ipi(void)
+{
+    struct cpu *cpu = irq_enter();
+    /* PAIRS(ipi): what each reason refers to was stored before its bit. */
+    uint32_t reasons = xchg_acq_rel(&cpu->ipi_pending, 0);
+
+    if (reasons & IPI_STOP)
+        panic_stop_this_cpu();
+    if (reasons & IPI_CALL)
+        smp_call_handle_ipi();
+    if (reasons & IPI_QUIESCE) {
+        if (current_base()->preempt_count == 0)
+            quiesce_pass(cpu); /* the interrupted code is in no read section */
+        else
+            store_relaxed(&cpu->need_resched, true); /* the section's end switches, and a switch reports */
+    }
+    /* IPI_RESCHEDULE: need_resched is set already; trap_exit() looks at it. */
+    irq_exit(cpu);
+}
+
+void trap_spurious(unsigned vector)
+{
+    struct cpu *cpu = irq_enter();
+
+    log_warn("CPU %u: interrupt %u that nobody asked for", cpu->id, vector);
+    irq_exit(cpu);
+}
+
+void trap_exit(struct hal_trap *trap)
+{
+    struct cpu *cpu = this_cpu();
+    struct task *task = current_task();
+
+    (void)trap;
+    DEBUG_ASSERT(!hal_irq_is_enabled() && cpu->irq_depth == 0);
+    if (task == cpu->idle_task)
+        return; /* the idle loop schedules itself */
+    if (UNLIKELY(load_relaxed(&cpu->need_resched)) && task->base.preempt_count == 0)
+        sched_preempt();
+}
+
+void trap_fault(struct hal_trap *trap, const struct fault_info *fault)
+{
+    const char *what = fault->is_exec ? "execution of" : fault->is_write ? "write to" : "read from";
+    unsigned long address = (unsigned long)fault->address;
+
+    switch (fault->kind) {
+    case FAULT_STACK_OVERFLOW:
+        panic_trap(trap, "kernel stack overflow at %#lx (%s)", address, fault->name);
+    case FAULT_PAGE:
+        if (kmap_is_guard(fault->address))
+            panic_trap(trap, "%s: %s a guard page, %#lx", fault->name, what, address);
+        if (fault->address < PAGE_BYTES)
+            panic_trap(trap, "%s: %s a null pointer, %#lx", fault->name, what, address);
+        panic_trap(trap, "%s: %s %#lx (cause %#lx)", fault->name, what, address, (unsigned long)fault->code);
+    case FAULT_FPU_OFF:
+        panic_trap(trap, "%s: floating-point or vector use by a task without such state", fault->name);
+    case FAULT_ILLEGAL:
+    case FAULT_BREAKPOINT:
+    case FAULT_OTHER:
+        break;
+    }
+    panic_trap(trap, "%s (cause %#lx, address %#lx)", fault->name, (unsigned long)fault->code, address);
+}

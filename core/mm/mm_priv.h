@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this room share and nobody else sees. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mm/fail.h>
+#include <mm/pagetable.h>
+#include <mm/phys.h>
+
+#include <smp/cpu.h>
+
+#include <hal/cpu.h>
+#include <hal/mmu.h>
+#include <k/assert.h>
+#include <k/atomic.h>
+#include <k/compiler.h>
+#include <k/limits.h>
+#include <k/types.h>
+
+struct boot_info;
+struct boot_range;
+
+/* No allocator may be entered from an interrupt: their locks do not disable interrupts. */
+static ALWAYS_INLINE void mm_assert_task_context(void)
+{
+    DEBUG_ASSERT(this_cpu()->irq_depth == 0);
+}
+
+/* ---- fail.c ---- */
+
+/* The task that has armed a failure, or NULL. */
+extern _Atomic(struct task *) mm_fail_task;
+
+static ALWAYS_INLINE bool mm_fail_is_armed(void)
+{
+    struct task *armed = load_relaxed(&mm_fail_task);
+
+    return UNLIKELY(armed != NULL) && armed == hal_current();
+}
+
+/* mm_should_fail() for the allocators' fast paths. */
+static ALWAYS_INLINE bool mm_fail_check(void)
+{
+    return UNLIKELY(load_relaxed(&mm_fail_task) != NULL) && mm_should_fail();
+}
+
+/* ---- phys.c ---- */
+
+static ALWAYS_INLINE void *direct_map(paddr_t pa)
+{
+    return (void *)((uintptr_t)HAL_DIRECT_MAP_BASE + (uintptr_t)pa);
+}
+
+/* The buddy allocator's bring-up, called by bootmem_finish() in this order: descriptors for spans of RAM (ascending,
+ * apart), then the free pages in them. Boot CPU only, before any phys_alloc(). */
+void phys_init(uint64_t ram_pages);
+size_t phys_descriptor_bytes(uint64_t pages);
+void phys_add_span(pfn_t first, pfn_t end, void *zeroed_descriptors);
+void phys_add_free(pfn_t first, pfn_t end);
+
+/* ---- ranges.c ---- */
+
+/* A sorted set of disjoint ranges [base, end). Neighbours that touch are one. */
+struct range {
+    paddr_t base;
+    paddr_t end;
+};
+
+#define RANGES_MAX (3 * BOOT_RANGES_MAX) /* RAM, cut by every reserved range and then by boot allocations */
+
+struct range_set {
+    unsigned count;
+    struct range at[RANGES_MAX];
+};
+
+/* Both keep the set sorted and disjoint; false if it would have more than RANGES_MAX parts (the set is unchanged). */
+bool ranges_add(struct range_set *set, paddr_t base, paddr_t end) MUST_USE;
+bool ranges_remove(struct range_set *set, paddr_t base, paddr_t end) MUST_USE;
+
+/* ---- bootmem.c ---- */
+
+/* RAM as sorted and merged, whole pages; valid from bootmem_init() on. */
+const struct range_set *bootmem_ram(void);
+
+/* ---- pagetable.c: what only the kernel's own space needs ---- */
+
+#define PT_ENTRIES ((size_t)1 << HAL_PT_INDEX_BITS)
+
+static ALWAYS_INLINE unsigned pt_level_shift(unsigned level)
+{
+    return PAGE_SHIFT + HAL_PT_INDEX_BITS * level;
+}
+
+/* Bytes that one entry of `level` spans. */
+static ALWAYS_INLINE size_t pt_level_bytes(unsigned level)
+{
+    return (size_t)1 << pt_level_shift(level);
+}
+
+static ALWAYS_INLINE size_t pt_index(vaddr_t va, unsigned level)
+{
+    return (va >> pt_level_shift(level)) & (PT_ENTRIES - 1);
+}
+
+/* Make all tables exist that leaves of `level` in the range need. -ENOMEM, -EEXIST (a larger leaf is in the way):
+ * nothing changed. */
+int pt_prepare(paddr_t root, vaddr_t va, size_t bytes, unsigned level, const struct pt_alloc *alloc) MUST_USE;
+
+/* Give the leaves of the range other rights; the range must begin and end at leaf borders (asserted). */
+void pt_protect(paddr_t root, vaddr_t va, size_t bytes, unsigned prot);
+
+/* Take the last-level table that spans va out of the tree, if there is one, and return it (or 0). It must be empty
+ * (debug builds look). The page may be reused only after a flush on all CPUs. */
+paddr_t pt_detach_table(paddr_t root, vaddr_t va);
+
+/* Free the tables below `root` in all root entries that differ from those of `shared` (a root page, or 0 for none).
+ * Leaves are forgotten, their pages are their owner's. */
+void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc);
+
+/* ---- kspace.c, kmap.c ---- */
+
+/* Choose and prepare the kmap window of a root that is not in use yet. */
+void kmap_init(paddr_t root, uint64_t ram_bytes, const struct pt_alloc *boot_alloc);
+
+/* A run of mapped pages of the window. */
+struct kmap_range {
+    vaddr_t va;
+    size_t pages;
+};
+
+#define KMAP_BATCH_MAX 32 /* ranges that one flush round serves */
+
+/* kmap_alloc() for up to `want` ranges of the same size with one flush; fills out[] and returns how many, or -ENOMEM if
+ * not even one could be had. */
+int kmap_alloc_batch(size_t pages, unsigned want, vaddr_t out[]) MUST_USE;
+
+/* kmap_free() of up to KMAP_BATCH_MAX ranges with one flush. */
+void kmap_free_batch(const struct kmap_range ranges[], unsigned count);
+
+/* Forget translations of the ranges on all CPUs that are online; before there is more than one, on this one. */
+void mm_flush_all(const struct kmap_range ranges[], unsigned count);

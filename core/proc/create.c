@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Create: everything that can fail comes first (object, stack, extended state, id), each undone in reverse; then the task
+ * is initialised, which cannot fail, published under its id, and started.
+ */
+#include <hal/mmu.h>
+#include <k/errno.h>
+#include <mm/kspace.h>
+#include <proc/id.h>
+#include <sched/sched.h>
+
+#include "proc_priv.h"
+
+/* First code of every task that proc makes. */
+static void task_main(void *arg)
+{
+    struct task_object *self = arg;
+
+    task_exit(self->entry(self->arg));
+}
+
+int task_spec_check(const struct task_spec *spec)
+{
+    if (spec->name == NULL || spec->name[0] == '\0' || spec->entry == NULL)
+        return -EINVAL;
+    if (!priority_is_valid(spec->priority))
+        return -EINVAL;
+    if (spec->stack_bytes == 0 || spec->stack_bytes > STACK_BYTES_MAX)
+        return -EINVAL;
+    if (spec->affinity != NULL && !cpumask_intersects(spec->affinity, &cpu_online_mask))
+        return -EINVAL;
+    return 0;
+}
+
+int object_create(const struct object_spec *spec, struct task_object **out)
+{
+    struct task_object *object = object_alloc();
+    void *fpu_area = NULL;
+    struct kstack stack;
+    int result = -ENOMEM;
+
+    if (object == NULL)
+        return -ENOMEM;
+    result = kstack_alloc(spec->task.stack_bytes, &stack);
+    if (result != 0)
+        goto free_object;
+    if (spec->task.uses_fpu) {
+        result = fpu_area_alloc(&fpu_area);
+        if (result != 0)
+            goto free_stack;
+    }
+
+    /* Nothing fails from here on. */
+    const struct task_params params = {
+        .tid = spec->tid,
+        .pid = spec->pid,
+        .parent_tid = current_task()->tid,
+        .name = spec->task.name,
+        .entry = task_main,
+        .arg = object,
+        .stack_base = stack.base,
+        .stack_bytes = stack.bytes,
+        .space_root = spec->space != NULL ? spec->space->root : kspace_task_root(),
+        .fpu_area = fpu_area,
+        .priority = spec->task.priority,
+        .affinity = spec->task.affinity,
+    };
+
+    task_init(&object->task, &params);
+    object->stack = stack;
+    object->space = spec->space;
+    object->fpu_area = fpu_area;
+    object->entry = spec->task.entry;
+    object->arg = spec->task.arg;
+    object->thread = spec->thread;
+    if (spec->space != NULL)
+        space_get(spec->space);
+    if (spec->thread != NULL)
+        thread_get(spec->thread);
+    *out = object;
+    return 0;
+
+free_stack:
+    kstack_free(&stack);
+free_object:
+    object_free(object);
+    return result;
+}
+
+void object_discard(struct task_object *object)
+{
+    ASSERT(object->task.state == TASK_NEW && load_relaxed(&object->task.refs) == 1);
+    kstack_free(&object->stack);
+    fpu_area_free(object->fpu_area);
+    if (object->space != NULL)
+        space_put(object->space);
+    if (object->thread != NULL)
+        thread_put(object->thread);
+    object_free(object);
+}
+
+tid_t task_try_create(const struct task_spec *spec, struct task **out)
+{
+    struct object_spec full = { .task = *spec };
+    struct task_object *object = NULL;
+    int result = task_spec_check(spec);
+
+    ASSERT(context_can_sleep());
+    if (result != 0)
+        return result;
+    result = id_alloc(&full.tid);
+    if (result != 0)
+        return result;
+    full.pid = full.tid;
+    result = object_create(&full, &object);
+    if (result != 0) {
+        id_release(full.tid);
+        return result;
+    }
+    tid_t tid = full.tid;
+
+    /* The object's first reference is its existence, dropped by the reaper. */
+    if (out != NULL) {
+        task_get(&object->task);
+        *out = &object->task;
+    }
+    object_count_created();
+    id_publish_task(tid, &object->task);
+    result = task_start(&object->task);
+    ASSERT(result == 0); /* the affinity was checked, and CPUs do not go away */
+    return tid; /* the task may have run and died by now */
+}
+
+tid_t task_create(const struct task_spec *spec, struct task **out)
+{
+    tid_t tid = task_try_create(spec, out);
+
+    if (tid == -ENOMEM || tid == -EAGAIN) {
+        reaper_wait_pass();
+        tid = task_try_create(spec, out);
+    }
+    return tid;
+}
+
+void proc_init(void)
+{
+    id_init();
+    object_cache_init();
+    process_init();
+    reaper_init();
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exit, in three steps: release while able to sleep; publish the code to thread, parent and joiners; leave for ever.
+ * The task frees nothing that it stands on: the next task lists it, the reaper frees it.
+ */
+#include <hal/irq.h>
+#include <hal/mmu.h>
+#include <k/errno.h>
+#include <mm/kspace.h>
+#include <proc/id.h>
+#include <sched/sched.h>
+
+#include "proc_priv.h"
+
+/* Off the process's address space: the reaper may free it while this task is still on its way out. */
+static void leave_space(struct task *self)
+{
+    uintptr_t state = hal_irq_save();
+
+    if (self->space_root != kspace_task_root()) {
+        self->space_root = kspace_task_root();
+        hal_mmu_activate(self->space_root);
+    }
+    hal_irq_restore(state);
+}
+
+void task_exit(int code)
+{
+    struct task *self = current_task();
+    struct task_object *object = object_of(self);
+
+    ASSERT(context_can_sleep());
+    if (self->mutexes_held != 0)
+        panic("task %d '%s' exits while it holds %u mutexes", self->tid, self->name, self->mutexes_held);
+
+    leave_space(self);
+    id_unpublish_task(self->tid);
+    if (object->thread != NULL) {
+        struct thread *thread = object->thread;
+
+        object->thread = NULL;
+        thread_exited(thread, code);
+        thread_put(thread);
+    }
+
+    uintptr_t state = spin_lock_irqsave(&self->exit_waiters.lock);
+
+    self->exit_code = code;
+    self->has_exited = true;
+    (void)waitq_wake_locked(&self->exit_waiters, UINT32_MAX);
+    spin_unlock_irqoff(&self->exit_waiters.lock);
+    hal_irq_restore(state);
+
+    (void)hal_irq_save();
+    sched_exit();
+}
+
+int task_join(struct task *task, int *out_code, uint64_t deadline_ns)
+{
+    if (task == current_task())
+        return -EDEADLK;
+    int result = waitq_wait_until(&task->exit_waiters, task->has_exited, deadline_ns, WAIT_KILLABLE);
+
+    if (result == 0 && out_code != NULL)
+        *out_code = task->exit_code; /* written once, before has_exited, under the lock we have held since */
+    return result;
+}

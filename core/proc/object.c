@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory of tasks: the object around a task, its extended-state area, and how many of them there are. */
+#include <hal/context.h>
+#include <k/errno.h>
+#include <proc/id.h>
+
+#include "proc_priv.h"
+
+static struct {
+    struct slab_cache objects;
+    struct slab_cache fpu_areas;
+    _Atomic(uint64_t) created;
+    _Atomic(uint64_t) reclaimed;
+} object;
+
+static void release_task(struct task *task);
+
+void object_cache_init(void)
+{
+    slab_cache_init(&object.objects, "task", sizeof(struct task_object), CACHE_LINE_BYTES);
+    slab_cache_init(&object.fpu_areas, "fpu area", hal_fpu_bytes(), HAL_FPU_ALIGN);
+    task_set_release(release_task);
+}
+
+struct task_object *object_alloc(void)
+{
+    return slab_alloc(&object.objects);
+}
+
+void object_free(struct task_object *freed)
+{
+    slab_free(&object.objects, freed);
+}
+
+int fpu_area_alloc(void **out)
+{
+    *out = slab_alloc(&object.fpu_areas);
+    if (*out == NULL)
+        return -ENOMEM;
+    hal_fpu_init(*out);
+    return 0;
+}
+
+void fpu_area_free(void *area)
+{
+    if (area != NULL)
+        slab_free(&object.fpu_areas, area);
+}
+
+void object_count_created(void)
+{
+    (void)fetch_add_relaxed(&object.created, 1);
+}
+
+/* After the grace period: nobody can reach it. Stack, space and extended state went when it left its CPU. */
+static void reclaim(struct quiesce_head *head)
+{
+    struct task_object *dead = container_of(head, struct task_object, reclaim);
+
+    ASSERT(load_relaxed(&dead->task.refs) == 0);
+    ASSERT(dead->stack.bytes == 0 && dead->space == NULL && dead->thread == NULL && dead->fpu_area == NULL);
+    id_release(dead->task.tid);
+    object_free(dead);
+    (void)fetch_add_relaxed(&object.reclaimed, 1);
+}
+
+static void release_task(struct task *task)
+{
+    ASSERT(task->state == TASK_DEAD);
+    quiesce_call(&object_of(task)->reclaim, reclaim);
+}
+
+void proc_stats_get(struct proc_stats *out)
+{
+    out->tasks_created = load_relaxed(&object.created);
+    out->tasks_reclaimed = load_relaxed(&object.reclaimed);
+    out->tasks_alive = slab_used(&object.objects);
+}

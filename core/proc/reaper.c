@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reaper: one task, two queues. It takes dead tasks that no CPU stands on any more, gives their stacks, spaces and
+ * extended state back and drops their existence; and it is the collector of grace periods. It never holds a lock while
+ * it frees, and is woken by whoever adds to an empty queue.
+ */
+#include <k/errno.h>
+#include <mm/slab.h>
+#include <proc/id.h>
+#include <sched/sched.h>
+#include <time/clock.h>
+
+#include "proc_priv.h"
+
+/* A CPU that runs one task without ever switching holds a grace period up; after this time it is poked. */
+#define GRACE_PATIENCE_NS (1 * NS_PER_MS)
+
+static struct {
+    struct waitq wake;        /* the reaper waits here */
+    struct waitq passes;      /* those who wait for a pass wait here */
+    uint64_t started_count;   /* guarded by passes.lock */
+    uint64_t finished_count;  /* guarded by passes.lock */
+    _Atomic(bool) has_work;   /* PAIRS(reaper_work) */
+} reaper = { .wake = WAITQ_INIT(reaper.wake), .passes = WAITQ_INIT(reaper.passes) };
+
+void reaper_notify(void)
+{
+    /* PAIRS(reaper_work): the work was queued before; the reaper clears the flag before it looks. */
+    if (!xchg_acq_rel(&reaper.has_work, true))
+        (void)waitq_wake_one(&reaper.wake);
+}
+
+static void bury(struct task *task)
+{
+    struct task_object *dead = object_of(task);
+
+    ASSERT(task->state == TASK_DEAD && dead->thread == NULL);
+    kstack_free(&dead->stack);
+    dead->stack = (struct kstack){ 0 };
+    fpu_area_free(dead->fpu_area);
+    dead->fpu_area = NULL;
+    if (dead->space != NULL)
+        space_put(dead->space);
+    dead->space = NULL;
+    task_put(task); /* its existence; whoever still holds a reference frees it later */
+}
+
+static void bury_all(void)
+{
+    struct list_node dead = LIST_INIT(dead);
+
+    sched_take_dead(&dead);
+    for (struct list_node *node = list_pop_front(&dead); node != NULL; node = list_pop_front(&dead))
+        bury(list_entry(node, struct task, queue_link));
+}
+
+static void collect(void)
+{
+    if (!quiesce_start())
+        return;
+    for (;;) {
+        int result = waitq_wait_until(&reaper.wake, quiesce_is_over(), clock_ns() + GRACE_PATIENCE_NS, WAIT_UNINTERRUPTED);
+
+        if (result == 0)
+            break;
+        quiesce_poke_laggards();
+    }
+    (void)quiesce_finish();
+}
+
+static int reaper_main(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        (void)waitq_wait_until(&reaper.wake, load_relaxed(&reaper.has_work), TIME_NEVER, WAIT_UNINTERRUPTED);
+        (void)xchg_acq_rel(&reaper.has_work, false); /* PAIRS(reaper_work) */
+
+        uintptr_t state = spin_lock_irqsave(&reaper.passes.lock);
+
+        reaper.started_count++;
+        spin_unlock_irqrestore(&reaper.passes.lock, state);
+        bury_all();
+        collect();
+        state = spin_lock_irqsave(&reaper.passes.lock);
+        reaper.finished_count++;
+        (void)waitq_wake_locked(&reaper.passes, UINT32_MAX);
+        spin_unlock_irqrestore(&reaper.passes.lock, state);
+    }
+}
+
+/* The last report of a grace period: the reaper waits for it inside collect(). */
+static void grace_over(void)
+{
+    (void)waitq_wake_one(&reaper.wake);
+}
+
+void reaper_init(void)
+{
+    static const struct task_spec spec = {
+        .name = "reaper",
+        .entry = reaper_main,
+        .stack_bytes = STACK_BYTES_DEFAULT,
+        .priority = PRIORITY_SYSTEM_HIGH,
+    };
+
+    quiesce_init(reaper_notify, grace_over);
+    sched_set_dead_notify(reaper_notify);
+    tid_t tid = task_try_create(&spec, NULL);
+
+    if (tid < 0)
+        panic("cannot create the reaper: error %d", tid);
+}
+
+void reaper_wait_pass(void)
+{
+    uintptr_t state = spin_lock_irqsave(&reaper.passes.lock);
+    uint64_t target = reaper.started_count + 1;
+
+    spin_unlock_irqrestore(&reaper.passes.lock, state);
+    reaper_notify();
+    (void)waitq_wait_until(&reaper.passes, reaper.finished_count >= target, TIME_NEVER, WAIT_UNINTERRUPTED);
+}
+
+void proc_reclaim_all(void)
+{
+    /* A pass frees tasks, the next one the id leaves that they emptied. */
+    for (unsigned i = 0; i < 3; i++) {
+        reaper_wait_pass();
+        id_reclaim();
+    }
+    reaper_wait_pass();
+    kstack_reclaim();
+    slab_reclaim_all();
+}

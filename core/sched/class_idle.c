@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The idle class: tasks that run only when nothing else wants the CPU, in turn, a slice each. */
+#include "sched_priv.h"
+
+static void idle_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
+{
+    if (kind == ENQUEUE_PREEMPTED && task->slice_left_ticks != 0) {
+        list_push_front(&rq->idle_tasks, &task->queue_link);
+        return;
+    }
+    task->slice_left_ticks = sched_tunables.rr_slice_ticks;
+    list_push_back(&rq->idle_tasks, &task->queue_link);
+}
+
+static void idle_dequeue(struct runq *rq, struct task *task)
+{
+    (void)rq;
+    list_remove(&task->queue_link);
+}
+
+static struct task *idle_pick(struct runq *rq)
+{
+    return list_entry(list_pop_front(&rq->idle_tasks), struct task, queue_link);
+}
+
+static void idle_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
+{
+    (void)rq;
+    task->slice_left_ticks -= MIN(task->slice_left_ticks, ran_ticks);
+}
+
+static bool idle_preempts(struct runq *rq, const struct task *woken, const struct task *running)
+{
+    (void)rq;
+    (void)woken;
+    (void)running;
+    return false;
+}
+
+static uint64_t idle_slice(struct runq *rq, struct task *task)
+{
+    return list_is_empty(&rq->idle_tasks) ? TIME_NEVER : task->slice_left_ticks;
+}
+
+const struct sched_class class_idle = {
+    .name = "idle",
+    .id = CLASS_IDLE,
+    .enqueue = idle_enqueue,
+    .dequeue = idle_dequeue,
+    .pick = idle_pick,
+    .account = idle_account,
+    .preempts = idle_preempts,
+    .slice = idle_slice,
+};

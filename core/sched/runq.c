@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* A CPU's queues and counts, and the order in which two run-queue locks are taken. Everything here is under rq->lock. */
+#include "sched_priv.h"
+
+size_t sched_cpu_bytes(void)
+{
+    return sizeof(struct runq);
+}
+
+struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct task *idle)
+{
+    struct runq *rq = memory;
+
+    ASSERT(id < CPU_MAX && cpu_table[id] == NULL);
+    spin_init(&rq->lock, LOCK_RUNQ);
+    for (unsigned i = 0; i < RT_LEVELS; i++)
+        list_init(&rq->rt.level[i]);
+    rb_init(&rq->fair.tree);
+    list_init(&rq->idle_tasks);
+    list_init(&rq->movable);
+    list_init(&rq->misplaced);
+    rq->running = idle;
+    store_relaxed(&rq->running_rank, RANK_NOTHING);
+
+    rq->cpu.id = id;
+    rq->cpu.hw_id = hw_id;
+    rq->cpu.idle_task = idle;
+    rq->cpu.slice_deadline_ticks = TIME_NEVER;
+    rq->cpu.armed_deadline_ticks = TIME_NEVER;
+    task_set_state(idle, TASK_NEW, TASK_RUNNING);
+    store_relaxed(&idle->base.cpu, &rq->cpu);
+    idle->last_cpu = id;
+    cpumask_set_single(&idle->affinity, id);
+    idle->is_pinned = true;
+    cpu_table[id] = &rq->cpu;
+    return &rq->cpu;
+}
+
+/* Is there another CPU for the task at all? */
+static bool is_movable(const struct task *task)
+{
+    return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
+}
+
+void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
+{
+    enum class_id id = task->class->id;
+
+    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
+    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
+    task->class->enqueue(rq, task, kind);
+    rq->class_count[id]++;
+    rq->ready_classes |= 1u << id;
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
+    if (is_movable(task)) {
+        list_push_back(&rq->movable, &task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
+    }
+}
+
+/* The task has left its class queue: everything else that counts it. */
+static void uncount(struct runq *rq, struct task *task)
+{
+    enum class_id id = task->class->id;
+
+    ASSERT(rq->class_count[id] > 0);
+    if (--rq->class_count[id] == 0)
+        rq->ready_classes &= ~(1u << id);
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
+    if (list_is_linked(&task->movable_link)) {
+        list_remove(&task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) - 1);
+    }
+}
+
+void runq_dequeue(struct runq *rq, struct task *task)
+{
+    ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
+    if (task->is_misplaced) {
+        list_remove(&task->queue_link);
+        task->is_misplaced = false;
+        store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
+        return;
+    }
+    task->class->dequeue(rq, task);
+    uncount(rq, task);
+}
+
+void runq_misplace(struct runq *rq, struct task *task)
+{
+    ASSERT(task->state == TASK_READY && !task->is_misplaced);
+    task->is_misplaced = true;
+    list_push_back(&rq->misplaced, &task->queue_link);
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
+}
+
+struct task *runq_pick(struct runq *rq)
+{
+    if (rq->ready_classes == 0)
+        return NULL;
+    struct task *task = sched_classes[__builtin_ctz(rq->ready_classes)]->pick(rq);
+
+    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
+    uncount(rq, task);
+    return task;
+}
+
+void runq_account(struct runq *rq, uint64_t now_ticks)
+{
+    struct task *task = rq->running;
+    uint64_t ran = now_ticks - task->since_ticks;
+
+    task->since_ticks = now_ticks;
+    if (is_idle_task(rq, task)) {
+        rq->stats.idle_ticks += ran;
+        return;
+    }
+    task->stats.run_ticks += ran;
+    rq->stats.run_ticks += ran;
+    task->class->account(rq, task, ran);
+}
+
+bool runq_should_preempt(struct runq *rq, struct task *woken)
+{
+    struct task *running = rq->running;
+
+    if (is_idle_task(rq, running))
+        return true;
+    if (woken->class != running->class)
+        return woken->class->id < running->class->id;
+    if (running->class->id == CLASS_FAIR)
+        runq_account(rq, hal_clock_ticks());
+    if (running->class->preempts(rq, woken, running))
+        return true;
+    /* The running task had the CPU for itself and took no timer; now somebody waits for the end of its slice. */
+    return rq->cpu.slice_deadline_ticks == TIME_NEVER && running->class->slice(rq, running) != TIME_NEVER;
+}
+
+struct runq *runq_lock_of(struct task *task)
+{
+    for (;;) {
+        struct cpu *cpu = load_relaxed(&task->base.cpu);
+        struct runq *rq = runq_of(cpu);
+
+        spin_lock_irqoff(&rq->lock);
+        if (LIKELY(load_relaxed(&task->base.cpu) == cpu))
+            return rq;
+        spin_unlock_irqoff(&rq->lock); /* it moved between the look and the lock */
+    }
+}
+
+bool runq_lock_second(struct runq *held, struct runq *other)
+{
+    if (other->cpu.id > held->cpu.id) {
+        spin_lock_irqoff(&other->lock);
+        return true;
+    }
+    if (spin_try_lock_irqoff(&other->lock))
+        return true;
+    spin_unlock_irqoff(&held->lock);
+    spin_lock_irqoff(&other->lock);
+    spin_lock_irqoff(&held->lock);
+    return false;
+}
+
+void runq_check(struct runq *rq)
+{
+    uint32_t counted = 0;
+    uint32_t in_levels = 0;
+
+    for (unsigned i = 0; i < RT_LEVELS; i++) {
+        bool marked = rq->rt.bitmap[i / 64] >> (i % 64) & 1;
+
+        ASSERT(marked == !list_is_empty(&rq->rt.level[i]));
+        list_for_each(node, &rq->rt.level[i])
+            in_levels++;
+    }
+    ASSERT(in_levels == rq->class_count[CLASS_RT]);
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        ASSERT((rq->class_count[i] != 0) == (rq->ready_classes >> i & 1));
+        counted += rq->class_count[i];
+    }
+    int in_tree = rb_check(&rq->fair.tree);
+
+    ASSERT(in_tree >= 0 && (uint32_t)in_tree == rq->class_count[CLASS_FAIR]);
+    list_for_each(node, &rq->misplaced)
+        counted++;
+    ASSERT(counted == load_relaxed(&rq->queued));
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of the scheduler: the run queue and the interface of a scheduling class.
+ *
+ * Serialization. Everything about a task's scheduling is guarded by the lock of the run queue that task->base.cpu names;
+ * that pointer changes only with the locks of both run queues held. The lock is taken with interrupts disabled; of two,
+ * the lower CPU number first, or the second by try. It is held across a context switch and released by the next task
+ * (switch.c, finish_switch). No callback into another room runs under it.
+ */
+#pragma once
+
+#include <hal/clock.h>
+#include <sched/sched.h>
+#include <smp/spinlock.h>
+
+/* Why a task joins a queue: classes order by it. */
+enum enqueue_kind {
+    ENQUEUE_WOKEN,     /* it was blocked or new */
+    ENQUEUE_PREEMPTED, /* it was running and wants to go on */
+    ENQUEUE_YIELDED,   /* it was running and steps behind its peers */
+    ENQUEUE_MOVED,     /* it was queued: another CPU, class or priority */
+};
+
+enum class_id { CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
+
+struct runq;
+
+/* A scheduling class. All operations run under rq->lock; none sleeps, switches or wakes. A running task is in no queue. */
+struct sched_class {
+    const char *name;
+    enum class_id id; /* its place in sched_classes[]: lower runs first */
+
+    void (*enqueue)(struct runq *rq, struct task *task, enum enqueue_kind kind);
+    void (*dequeue)(struct runq *rq, struct task *task);
+    /* Remove and return the task to run next. The class has at least one. */
+    struct task *(*pick)(struct runq *rq);
+    /* `task` has run for ran_ticks since it was last accounted. */
+    void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
+    /* Should `woken` run instead of `running`, both of this class? */
+    bool (*preempts)(struct runq *rq, const struct task *woken, const struct task *running);
+    /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody waits for that. */
+    uint64_t (*slice)(struct runq *rq, struct task *task);
+    /* `task`, in no queue, changes its run queue; NULL if it carries nothing relative to one. */
+    void (*rebase)(struct task *task, struct runq *from, struct runq *to);
+};
+
+extern const struct sched_class *const sched_classes[CLASS_COUNT];
+extern const struct sched_class class_rt, class_fair, class_idle;
+
+/* Slices in ticks, from nanoseconds, once. */
+struct sched_tunables {
+    uint64_t rr_slice_ticks;
+    uint64_t fair_slice_ticks;
+};
+extern struct sched_tunables sched_tunables;
+
+struct rt_queue {
+    uint64_t bitmap[2]; /* level i has tasks */
+    struct list_node level[RT_LEVELS];
+};
+
+struct fair_queue {
+    struct rb_tree tree;   /* by fair_vruntime */
+    uint64_t vruntime_min; /* never goes back */
+};
+
+/* What remains to be done after a switch, by the next task: bits of runq.after_switch. */
+#define AFTER_DEAD 0x1u      /* the previous task is dead: list it */
+#define AFTER_MISPLACED 0x2u /* tasks in runq.misplaced must move to a CPU of their affinity */
+#define AFTER_MOVED 0x4u     /* somebody waits for the previous task to have left the CPU */
+
+struct runq {
+    struct cpu cpu; /* first: a struct cpu is its run queue */
+
+    CACHE_ALIGNED struct spinlock lock;
+
+    /* Guarded by lock. */
+    struct task *running;
+    struct task *switched_from; /* set before a switch, read by finish_switch */
+    uint32_t after_switch;
+    uint32_t ready_classes;     /* bit per class that has queued tasks */
+    uint32_t class_count[CLASS_COUNT];
+    struct rt_queue rt;
+    struct fair_queue fair;
+    struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
+    struct list_node movable;    /* queued tasks whose affinity has other CPUs, oldest first */
+    struct list_node misplaced;  /* READY, not allowed here, in no class queue */
+    uint64_t started, died;      /* census */
+    int64_t blocked;             /* tasks that name this CPU while blocked */
+    struct sched_cpu_stats stats;
+
+    /* Atomic, written under lock, read by anybody as a hint. */
+    _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
+    _Atomic(uint32_t) movable_count;
+    _Atomic(uint32_t) running_rank;  /* task_rank() of `running` */
+};
+_Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
+
+static ALWAYS_INLINE struct runq *runq_of(struct cpu *cpu)
+{
+    return (struct runq *)cpu;
+}
+
+static ALWAYS_INLINE struct runq *this_runq(void)
+{
+    return runq_of(this_cpu());
+}
+
+static inline struct runq *runq_by_id(cpu_id_t id)
+{
+    return runq_of(cpu_table[id]);
+}
+
+static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task *task)
+{
+    return task == rq->cpu.idle_task;
+}
+
+/* One number that orders tasks of all classes for placement: lower is more urgent. */
+#define RANK_FAIR 128u
+#define RANK_IDLE_CLASS 192u
+#define RANK_NOTHING 255u
+static ALWAYS_INLINE uint32_t task_rank(const struct task *task)
+{
+    return task->class->id == CLASS_RT ? task->rt_level : task->class->id == CLASS_FAIR ? RANK_FAIR : RANK_IDLE_CLASS;
+}
+
+/* State edges: asserts that the task is in `from`. */
+static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from, enum task_state to)
+{
+    ASSERT(task->state == from);
+    task->state = to;
+}
+
+/* runq.c: queues of one CPU, all under rq->lock. */
+void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+void runq_dequeue(struct runq *rq, struct task *task) REQUIRES(rq->lock);
+void runq_misplace(struct runq *rq, struct task *task) REQUIRES(rq->lock); /* READY, in no queue, not allowed here */
+struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock); /* NULL: nothing queued */
+void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
+bool runq_should_preempt(struct runq *rq, struct task *woken) REQUIRES(rq->lock);
+/* Lock the run queue that a task names; interrupts are disabled. */
+struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYSIS;
+/* `held` is locked; lock `other`, too. False: had to let go of `held` on the way, and the caller must look again. */
+bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
+void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
+
+/* switch.c */
+enum switch_reason { SWITCH_PREEMPTED, SWITCH_YIELDED, SWITCH_BLOCKED, SWITCH_EXITED };
+void schedule(struct runq *rq, enum switch_reason reason) RELEASES(rq->lock) NO_LOCK_ANALYSIS;
+/* Make `rq`'s CPU look at its queue again soon. Context: interrupts disabled. */
+void resched_cpu(struct runq *rq);
+
+/* balance.c */
+struct runq *balance_choose_start(struct task *task);              /* least loaded; NULL: no online CPU allowed */
+struct runq *balance_choose_wake(struct task *task, struct runq *last);
+bool balance_steal(struct runq *rq, bool *out_contended) REQUIRES(rq->lock); /* one task moved into rq */
+/* `rq` has movable tasks that it does not run: tell one idle CPU that may take the oldest. */
+void balance_offer(struct runq *rq) REQUIRES(rq->lock);
+void balance_mark_idle(struct cpu *cpu, bool is_idle);
+void balance_push_misplaced(struct runq *rq);
+
+static inline bool task_is_misplaced_on(const struct task *task, const struct runq *rq)
+{
+    return task->is_misplaced && load_relaxed(&task->base.cpu) == &rq->cpu;
+}
+
+/* policy.c */
+void policy_apply_priority(struct task *task, int priority);
+void policy_notify_moved(void);
+
+/* A READY task in no queue changes its CPU; both locks held. */
+static inline void task_change_cpu(struct task *task, struct runq *from, struct runq *to)
+{
+    if (task->class->rebase != NULL)
+        task->class->rebase(task, from, to);
+    store_relaxed(&task->base.cpu, &to->cpu);
+}

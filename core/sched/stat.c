@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers about tasks and CPUs, read under the run-queue locks one after the other; and what panic says of a CPU. */
+#include <k/log.h>
+#include <time/clock.h>
+#include <trace/panic.h>
+
+#include "sched_priv.h"
+
+int task_sleep_for(uint64_t ns)
+{
+    uint64_t now = clock_ns();
+
+    return task_sleep_until(ns > TIME_NEVER - 1 - now ? TIME_NEVER - 1 : now + ns);
+}
+
+void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = hal_irq_save();
+    struct runq *rq = runq_lock_of(task);
+
+    if (task->state == TASK_RUNNING)
+        runq_account(rq, hal_clock_ticks());
+    out->state = task->state;
+    out->priority = task->priority;
+    out->policy = task->policy;
+    out->cpu = rq->cpu.id;
+    out->stats = task->stats;
+    spin_unlock_irqoff(&rq->lock);
+    hal_irq_restore(state);
+}
+
+void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANALYSIS
+{
+    struct runq *rq = runq_by_id(cpu);
+    uintptr_t state = spin_lock_irqsave(&rq->lock);
+
+    runq_account(rq, hal_clock_ticks());
+    *out = rq->stats;
+    out->queued = load_relaxed(&rq->queued);
+    spin_unlock_irqrestore(&rq->lock, state);
+}
+
+void sched_census_get(struct sched_census *out) NO_LOCK_ANALYSIS
+{
+    int64_t blocked = 0;
+
+    *out = (struct sched_census){ 0 };
+    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+        struct runq *rq = runq_by_id(id);
+        uintptr_t state = spin_lock_irqsave(&rq->lock);
+
+        out->started += rq->started;
+        out->died += rq->died;
+        out->queued += load_relaxed(&rq->queued);
+        out->running += !is_idle_task(rq, rq->running);
+        blocked += rq->blocked;
+        spin_unlock_irqrestore(&rq->lock, state);
+    }
+    out->blocked = (uint64_t)blocked;
+}
+
+/* For panic: no lock, because whoever holds it may be what broke. */
+static void describe_cpu(struct cpu *cpu)
+{
+    const struct runq *rq = runq_of(cpu);
+    const struct task *task = rq->running;
+
+    log_error("CPU %u: task %d '%s' %s, priority %d, preemption count %u, %u queued, %llu switches", cpu->id, task->tid,
+              task->name, task_state_name(task->state), task->priority, task->base.preempt_count,
+              load_relaxed(&((struct runq *)rq)->queued), (unsigned long long)rq->stats.switches);
+}
+
+static void stack_bounds(uintptr_t *low, uintptr_t *high)
+{
+    const struct task *task = current_task();
+
+    *low = task->stack_base;
+    *high = task->stack_base + task->stack_bytes;
+}
+
+void sched_register_panic_hooks(void)
+{
+    static const struct panic_hooks hooks = { .describe_cpu = describe_cpu, .stack_bounds = stack_bounds };
+
+    panic_set_hooks(&hooks);
+}

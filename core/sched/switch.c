@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The switch: decide, commit, go, and settle on the far side. schedule() is entered with this CPU's run-queue lock held
+ * and interrupts disabled; the lock travels with the CPU, and finish_switch(), run by whoever comes next, releases it.
+ */
+#include "sched_priv.h"
+
+#include <smp/quiesce.h>
+#include <time/clock.h>
+#include <time/timer.h>
+
+void task_first_run(void *arg);
+
+static struct {
+    _Atomic(struct list_node *) dead; /* PAIRS(sched_dead): a stack of dead tasks, linked by queue_link.next */
+    void (*dead_notify)(void);
+} graveyard;
+
+void sched_set_dead_notify(void (*notify)(void))
+{
+    ASSERT(graveyard.dead_notify == NULL);
+    graveyard.dead_notify = notify;
+}
+
+static void bury(struct task *task)
+{
+    struct list_node *first = load_relaxed(&graveyard.dead);
+
+    ASSERT(task->state == TASK_DEAD && !list_is_linked(&task->queue_link));
+    do {
+        task->queue_link.next = first;
+    } while (!cas_release(&graveyard.dead, &first, &task->queue_link)); /* PAIRS(sched_dead) */
+    if (first == NULL && graveyard.dead_notify != NULL)
+        graveyard.dead_notify();
+}
+
+void sched_take_dead(struct list_node *out)
+{
+    struct list_node *node = xchg_acquire(&graveyard.dead, NULL); /* PAIRS(sched_dead) */
+    struct list_node *after = out->prev;
+
+    while (node != NULL) {
+        struct list_node *next = node->next;
+
+        ASSERT(list_entry(node, struct task, queue_link)->state == TASK_DEAD);
+        list_insert_between(node, after, after->next); /* each before the last: the stack comes out oldest first */
+        node = next;
+    }
+}
+
+/* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. */
+static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
+{
+    struct runq *rq = this_runq();
+    uint32_t rest = rq->after_switch;
+    struct task *previous = rq->switched_from;
+
+    if (KERNEL_DEBUG)
+        spin_debug_acquire(&rq->lock, true); /* the previous task's record said release before the switch */
+    rq->after_switch = 0;
+    spin_unlock_irqoff(&rq->lock);
+    quiesce_pass(&rq->cpu);
+    if (LIKELY(rest == 0))
+        return;
+    if (rest & AFTER_DEAD)
+        bury(previous);
+    if (rest & AFTER_MISPLACED)
+        balance_push_misplaced(rq);
+    if (rest & AFTER_MOVED)
+        policy_notify_moved();
+}
+
+void task_first_run(void *arg)
+{
+    struct task *self = arg;
+
+    finish_switch();
+    hal_irq_enable();
+    sched_check();
+    self->entry(self->arg);
+    panic("task %d '%s': its entry function returned into the scheduler", self->tid, self->name);
+}
+
+/* Program the end of next's slice, if somebody waits for it. */
+static ALWAYS_INLINE void arm_slice(struct runq *rq, struct task *next, uint64_t now)
+{
+    uint64_t slice = TIME_NEVER;
+
+    if (next->policy != SCHED_POLICY_FIFO)
+        slice = next->class->slice(rq, next);
+    if (slice == TIME_NEVER) {
+        rq->cpu.slice_deadline_ticks = TIME_NEVER;
+        return;
+    }
+    rq->cpu.slice_deadline_ticks = now + slice;
+    timer_program(&rq->cpu, now + slice);
+}
+
+/* Put the task that was running where `reason` says. Returns true if an idle CPU should hear of it. */
+static ALWAYS_INLINE bool settle_previous(struct runq *rq, struct task *prev, enum switch_reason reason, uint64_t now)
+    REQUIRES(rq->lock)
+{
+    if (reason == SWITCH_BLOCKED || reason == SWITCH_EXITED) {
+        prev->stats.voluntary++;
+        return false; /* the caller has set its state */
+    }
+    task_set_state(prev, TASK_RUNNING, TASK_READY);
+    prev->since_ticks = now;
+    if (reason == SWITCH_YIELDED)
+        prev->stats.voluntary++;
+    else
+        prev->stats.involuntary++;
+    if (UNLIKELY(!cpumask_contains(&prev->affinity, rq->cpu.id))) {
+        /* Its context is not saved yet: finish_switch() moves it. */
+        runq_misplace(rq, prev);
+        rq->after_switch |= AFTER_MISPLACED;
+        return false;
+    }
+    runq_enqueue(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
+    return list_is_linked(&prev->movable_link);
+}
+
+static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->lock)
+{
+    bool contended = false;
+
+    if (load_relaxed(&cpu_online_count) > 1 && balance_steal(rq, &contended))
+        return runq_pick(rq);
+    return rq->cpu.idle_task;
+}
+
+static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t now)
+{
+    uint64_t waited = now - next->since_ticks;
+
+    if (!is_idle_task(rq, next)) {
+        task_set_state(next, TASK_READY, TASK_RUNNING);
+        next->stats.wait_ticks += waited;
+        next->stats.run_count++;
+        if (next->is_woken) {
+            next->is_woken = false;
+            next->stats.wake_to_run_ticks_max = MAX(next->stats.wake_to_run_ticks_max, waited);
+        }
+        next->last_cpu = rq->cpu.id;
+        store_relaxed(&rq->running_rank, task_rank(next));
+    } else {
+        store_relaxed(&rq->running_rank, RANK_NOTHING);
+    }
+    next->since_ticks = now;
+    rq->running = next;
+}
+
+void schedule(struct runq *rq, enum switch_reason reason)
+{
+    struct task *prev = rq->running;
+    uint64_t now = hal_clock_ticks();
+    bool offer = false;
+
+    DEBUG_ASSERT(!hal_irq_is_enabled() && prev == current_task());
+    DEBUG_ASSERT(prev->base.preempt_count == 0 && rq->cpu.irq_depth == 0);
+    runq_account(rq, now);
+    if (LIKELY(!is_idle_task(rq, prev)))
+        offer = settle_previous(rq, prev, reason, now);
+    if (UNLIKELY(prev->is_move_awaited)) {
+        prev->is_move_awaited = false;
+        rq->after_switch |= AFTER_MOVED;
+    }
+    /* PAIRS(resched): whoever sets it later has enqueued later, and is seen by the next pass. */
+    store_relaxed(&rq->cpu.need_resched, false);
+    struct task *next = runq_pick(rq);
+
+    if (UNLIKELY(next == NULL))
+        next = pick_from_elsewhere(rq);
+    dispatch(rq, next, now);
+    arm_slice(rq, next, now);
+    if (KERNEL_DEBUG)
+        runq_check(rq);
+    if (UNLIKELY(offer && load_relaxed(&rq->movable_count) != 0))
+        balance_offer(rq);
+    if (next == prev) {
+        uint32_t rest = rq->after_switch;
+
+        rq->after_switch = 0;
+        spin_unlock_irqoff(&rq->lock);
+        quiesce_pass(&rq->cpu);
+        if (UNLIKELY(rest & AFTER_MOVED))
+            policy_notify_moved();
+        return;
+    }
+    rq->stats.switches++;
+    rq->stats.preemptions += reason == SWITCH_PREEMPTED;
+    if (UNLIKELY(reason == SWITCH_EXITED))
+        rq->after_switch |= AFTER_DEAD;
+    rq->switched_from = prev;
+    if (UNLIKELY(prev->fpu_area != next->fpu_area))
+        hal_fpu_switch(prev->fpu_area, next->fpu_area);
+    if (UNLIKELY(prev->space_root != next->space_root))
+        hal_mmu_activate(next->space_root);
+    if (KERNEL_DEBUG) {
+        DEBUG_ASSERT(prev->base.lock_depth == 1);
+        spin_debug_release(&rq->lock);
+    }
+    hal_context_switch(prev, next);
+    finish_switch(); /* `prev` runs again, perhaps on another CPU: locals about the CPU are stale here */
+}
+
+void sched_preempt(void)
+{
+    uintptr_t state = hal_irq_save();
+
+    while (load_relaxed(&this_cpu()->need_resched)) {
+        struct runq *rq = this_runq();
+
+        spin_lock_irqoff(&rq->lock);
+        schedule(rq, SWITCH_PREEMPTED);
+    }
+    hal_irq_restore(state);
+}
+
+void task_yield(void)
+{
+    uintptr_t state = hal_irq_save();
+    struct runq *rq = this_runq();
+
+    DEBUG_ASSERT(current_base()->preempt_count == 0);
+    spin_lock_irqoff(&rq->lock);
+    if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched))
+        spin_unlock_irqoff(&rq->lock); /* nobody to yield to */
+    else
+        schedule(rq, SWITCH_YIELDED);
+    sched_irq_restore(state);
+}
+
+void sched_block(enum task_state state, enum wait_mode mode)
+{
+    struct runq *rq = this_runq();
+    struct task *self = current_task();
+
+    DEBUG_ASSERT(!hal_irq_is_enabled());
+    ASSERT(self->base.preempt_count == 0 && !is_idle_task(rq, self));
+    ASSERT(state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED);
+    spin_lock_irqoff(&rq->lock);
+    /* PAIRS(task_kill): the flag is set before the killer takes this lock, so one of us sees the other. */
+    if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
+        self->wake_pending = false;
+        spin_unlock_irqoff(&rq->lock);
+        return;
+    }
+    self->is_killable = mode == WAIT_KILLABLE;
+    task_set_state(self, TASK_RUNNING, state);
+    rq->blocked++;
+    schedule(rq, SWITCH_BLOCKED);
+}
+
+void sched_exit(void)
+{
+    struct runq *rq = this_runq();
+    struct task *self = current_task();
+
+    DEBUG_ASSERT(!hal_irq_is_enabled());
+    ASSERT(self->base.preempt_count == 0 && !is_idle_task(rq, self));
+    spin_lock_irqoff(&rq->lock);
+    task_set_state(self, TASK_RUNNING, TASK_DEAD);
+    rq->died++;
+    schedule(rq, SWITCH_EXITED);
+    panic("task %d '%s' ran after its exit", self->tid, self->name);
+}
+
+void sched_cpu_online(struct cpu *cpu)
+{
+    ASSERT(current_task() == cpu->idle_task && current_base()->cpu == cpu);
+    cpu->idle_task->since_ticks = hal_clock_ticks();
+    quiesce_cpu_online(cpu);
+}
+
+void sched_idle_loop(void)
+{
+    for (;;) {
+        struct runq *rq = this_runq();
+        bool contended = false;
+        bool found = false;
+
+        (void)hal_irq_save();
+        /* Publish "idle", then look: a CPU that queues a task first queues, then looks for idle CPUs. */
+        balance_mark_idle(&rq->cpu, true);
+        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+            spin_lock_irqoff(&rq->lock);
+            found = rq->ready_classes != 0 || balance_steal(rq, &contended);
+            spin_unlock_irqoff(&rq->lock);
+        }
+        if (!found && !contended && !load_relaxed(&rq->cpu.need_resched)) {
+            quiesce_idle_enter(&rq->cpu);
+            if (!load_relaxed(&rq->cpu.need_resched))
+                hal_cpu_idle();
+            quiesce_idle_exit(&rq->cpu);
+        }
+        balance_mark_idle(&rq->cpu, false);
+        if (contended)
+            hal_cpu_relax();
+        spin_lock_irqoff(&rq->lock);
+        schedule(rq, SWITCH_PREEMPTED);
+    }
+}

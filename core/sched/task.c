@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* The task object: initial state and references. Owns no lock; the count is atomic. */
+#include <sched/task.h>
+
+#include <lib/string.h>
+
+#include "sched_priv.h"
+
+static void (*task_release)(struct task *task);
+
+const char *task_state_name(enum task_state state)
+{
+    static const char *const names[] = { "new", "ready", "running", "blocked", "sleeping", "stopped", "dead" };
+
+    return (unsigned)state < ARRAY_COUNT(names) ? names[state] : "?";
+}
+
+/* Where a task enters on its first run: switch.c. */
+void task_first_run(void *task);
+
+void task_init(struct task *task, const struct task_params *params)
+{
+    ASSERT(priority_is_valid(params->priority));
+    ASSERT(params->entry != NULL && params->stack_bytes != 0);
+    (void)memset(task, 0, sizeof *task);
+    task->state = TASK_NEW;
+    task->last_cpu = CPU_NONE;
+    store_relaxed(&task->base.cpu, this_cpu()); /* a NEW task is guarded by its creator's run queue */
+    list_init(&task->queue_link);
+    list_init(&task->movable_link);
+    store_relaxed(&task->refs, 1);
+    waitq_init(&task->exit_waiters);
+    policy_apply_priority(task, params->priority);
+    if (params->affinity != NULL)
+        task->affinity = *params->affinity;
+    else
+        cpumask_set_all(&task->affinity);
+    task->is_pinned = cpumask_count(&task->affinity) == 1;
+    task->tid = params->tid;
+    task->pid = params->pid;
+    task->parent_tid = params->parent_tid;
+    (void)str_copy(task->name, params->name, sizeof task->name);
+    task->entry = params->entry;
+    task->arg = params->arg;
+    task->stack_base = params->stack_base;
+    task->stack_bytes = params->stack_bytes;
+    task->space_root = params->space_root;
+    task->fpu_area = params->fpu_area;
+    hal_context_init(&task->base.context, params->stack_base + params->stack_bytes, params->stack_bytes, task_first_run,
+                     task);
+}
+
+void task_set_release(void (*release)(struct task *task))
+{
+    ASSERT(task_release == NULL);
+    task_release = release;
+}
+
+void task_get(struct task *task)
+{
+    uint32_t before = fetch_add_relaxed(&task->refs, 1); /* the caller's own reference keeps it alive */
+
+    ASSERT(before != 0 && before < UINT32_MAX);
+}
+
+bool task_try_get(struct task *task)
+{
+    uint32_t refs = load_relaxed(&task->refs);
+
+    while (refs != 0)
+        if (cas_acquire(&task->refs, &refs, refs + 1)) /* PAIRS(task_ref) */
+            return true;
+    return false;
+}
+
+void task_put(struct task *task)
+{
+    /* PAIRS(task_ref): whatever a holder did to the task is done before it is released. */
+    uint32_t before = fetch_sub_acq_rel(&task->refs, 1);
+
+    ASSERT(before != 0);
+    if (before == 1) {
+        ASSERT(task_release != NULL);
+        task_release(task);
+    }
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Wait queues. A waiter's record lives on its stack and is settled exactly once, under the queue's lock, by a waker, its
+ * timeout or its own kill. The settler's last touch of the record is the release store of `status`; after it the record
+ * may vanish. The task itself cannot: whoever wakes runs with interrupts disabled, which is a read section, and a task's
+ * memory outlives those (smp/quiesce.h).
+ */
+#include <sched/waitq.h>
+
+#include <k/errno.h>
+#include <time/timer.h>
+
+#include "sched_priv.h"
+
+enum waiter_status { WAITER_QUEUED, WAITER_WOKEN, WAITER_TIMED_OUT, WAITER_KILLED };
+
+struct waiter {
+    struct list_node link; /* guarded by queue->lock */
+    struct task *task;
+    struct waitq *queue;
+    _Atomic(enum waiter_status) status; /* PAIRS(waiter): written under queue->lock */
+    struct timer timer;
+};
+
+void waitq_init(struct waitq *queue)
+{
+    spin_init(&queue->lock, LOCK_WAITQ);
+    list_init(&queue->waiters);
+}
+
+/* Take the record off the queue and tell its task. The record is not touched after the store. */
+static void settle_locked(struct waiter *waiter, enum waiter_status status)
+{
+    struct task *task = waiter->task;
+
+    DEBUG_ASSERT(load_relaxed(&waiter->status) == WAITER_QUEUED);
+    list_remove(&waiter->link);
+    store_release(&waiter->status, status); /* PAIRS(waiter) */
+    (void)task_wake(task);
+}
+
+static void waiter_timeout(struct timer *timer)
+{
+    struct waiter *waiter = container_of(timer, struct waiter, timer);
+    struct waitq *queue = waiter->queue;
+
+    /* The record is valid here: its owner does not return before timer_cancel() has seen this callback end. */
+    spin_lock_irqoff(&queue->lock);
+    if (load_relaxed(&waiter->status) == WAITER_QUEUED)
+        settle_locked(waiter, WAITER_TIMED_OUT);
+    spin_unlock_irqoff(&queue->lock);
+}
+
+/* Killed while queued: settle our own record. */
+static void settle_if_killed(struct waiter *waiter)
+{
+    struct waitq *queue = waiter->queue;
+
+    spin_lock_irqoff(&queue->lock);
+    if (load_relaxed(&waiter->status) == WAITER_QUEUED && load_relaxed(&waiter->task->kill_pending)) {
+        list_remove(&waiter->link);
+        store_relaxed(&waiter->status, WAITER_KILLED);
+    }
+    spin_unlock_irqoff(&queue->lock);
+}
+
+static int wait_on(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, enum task_state state) NO_LOCK_ANALYSIS
+{
+    struct waiter waiter = { .task = current_task(), .queue = queue, .status = WAITER_QUEUED };
+    static const signed char results[] = { [WAITER_WOKEN] = 0, [WAITER_TIMED_OUT] = -1, [WAITER_KILLED] = -2 };
+
+    list_push_back(&queue->waiters, &waiter.link);
+    spin_unlock_irqoff(&queue->lock);
+    if (deadline_ns != TIME_NEVER) {
+        timer_init(&waiter.timer, waiter_timeout);
+        timer_arm(&waiter.timer, deadline_ns);
+    }
+    while (load_acquire(&waiter.status) == WAITER_QUEUED) { /* PAIRS(waiter) */
+        sched_block(state, mode);
+        if (mode == WAIT_KILLABLE && UNLIKELY(load_relaxed(&waiter.task->kill_pending)))
+            settle_if_killed(&waiter);
+    }
+    if (deadline_ns != TIME_NEVER)
+        (void)timer_cancel(&waiter.timer);
+    int result = results[load_relaxed(&waiter.status)];
+
+    return result == 0 ? 0 : result == -1 ? -ETIMEDOUT : -EINTR;
+}
+
+int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
+{
+    DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
+    return wait_on(queue, deadline_ns, mode, TASK_BLOCKED);
+}
+
+struct task *waitq_first_locked(struct waitq *queue)
+{
+    return list_is_empty(&queue->waiters) ? NULL : list_first(&queue->waiters, struct waiter, link)->task;
+}
+
+bool waitq_has_more_than_one_locked(struct waitq *queue)
+{
+    return !list_is_empty(&queue->waiters) && queue->waiters.next != queue->waiters.prev;
+}
+
+unsigned waitq_wake_locked(struct waitq *queue, unsigned count)
+{
+    unsigned woken = 0;
+
+    while (woken < count && !list_is_empty(&queue->waiters)) {
+        settle_locked(list_first(&queue->waiters, struct waiter, link), WAITER_WOKEN);
+        woken++;
+    }
+    return woken;
+}
+
+unsigned waitq_wake(struct waitq *queue, unsigned count)
+{
+    uintptr_t state = spin_lock_irqsave(&queue->lock);
+    unsigned woken = waitq_wake_locked(queue, count);
+
+    spin_unlock_irqoff(&queue->lock);
+    sched_irq_restore(state);
+    return woken;
+}
+
+int task_sleep_until(uint64_t deadline_ns) NO_LOCK_ANALYSIS
+{
+    /* A queue of its own that nobody wakes: what remains is the timeout and the kill. */
+    struct waitq queue = WAITQ_INIT(queue);
+    uintptr_t state = spin_lock_irqsave(&queue.lock);
+    int result = wait_on(&queue, deadline_ns, WAIT_KILLABLE, TASK_SLEEPING);
+
+    sched_irq_restore(state);
+    return result == -ETIMEDOUT ? 0 : result;
+}

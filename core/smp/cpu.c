@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of CPUs and the reasons of a poke. Owns no lock: the table is written at bring-up only. */
+#include <smp/cpu.h>
+
+#include <k/assert.h>
+
+struct cpu *cpu_table[CPU_MAX];
+struct cpumask cpu_online_mask;
+_Atomic(unsigned) cpu_online_count;
+
+void cpu_request(struct cpu *cpu, uint32_t reason)
+{
+    ASSERT(cpu != NULL && reason != 0);
+    /* PAIRS(ipi): what the reason refers to was stored before; trap_ipi() takes all bits with acquire. A bit already
+     * set belongs to a poke that the target has not taken yet, so it will see this one's data, too. */
+    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0)
+        hal_cpu_poke(cpu->id);
+}

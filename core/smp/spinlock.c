@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The slow path and the debug bookkeeping of spinlocks. */
+#include <smp/spinlock.h>
+
+void spin_wait(struct spinlock *lock)
+{
+    uint32_t self = this_cpu_id() + 1;
+
+    for (;;) {
+        uint32_t holder = load_relaxed(&lock->word);
+
+        if (holder == self)
+            panic("spinlock of rank %u: this CPU holds it already", lock->rank);
+        if (holder == 0) {
+            uint32_t expected = 0;
+
+            if (cas_acquire(&lock->word, &expected, self)) /* PAIRS(spinlock) */
+                return;
+        }
+        hal_cpu_relax();
+    }
+}
+
+#if KERNEL_DEBUG
+void spin_debug_acquire(struct spinlock *lock, bool tried)
+{
+    struct task_base *self = current_base();
+
+    ASSERT(lock->rank > LOCK_NONE && lock->rank < LOCK_RANK_COUNT);
+    ASSERT(self->lock_depth < ARRAY_COUNT(self->lock_held));
+    /* A try never waits, so it cannot be part of a cycle of waiters: any order is legal for it. */
+    for (uint32_t i = 0; i < self->lock_depth && !tried; i++) {
+        const struct spinlock *held = self->lock_held[i];
+
+        if (held->rank > lock->rank || (held->rank == lock->rank && lock->rank != LOCK_RUNQ))
+            panic("lock order: rank %u taken while rank %u is held", lock->rank, held->rank);
+    }
+    self->lock_held[self->lock_depth++] = lock;
+}
+
+void spin_debug_release(struct spinlock *lock)
+{
+    struct task_base *self = current_base();
+
+    for (uint32_t i = self->lock_depth; i-- > 0;) {
+        if (self->lock_held[i] != lock)
+            continue;
+        for (uint32_t j = i + 1; j < self->lock_depth; j++)
+            self->lock_held[j - 1] = self->lock_held[j];
+        self->lock_depth--;
+        return;
+    }
+    panic("spinlock of rank %u released by a task that does not hold it", lock->rank);
+}
+#endif

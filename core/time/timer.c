@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Timer queues and the programming of the hardware timer. Each queue has its own lock, LOCK_TIMER, interrupts off. */
+#include <time/timer.h>
+
+#include <hal/clock.h>
+#include <k/assert.h>
+#include <time/clock.h>
+
+static bool timer_less(const struct rb_node *a, const struct rb_node *b)
+{
+    return container_of(a, struct timer, node)->deadline_ticks < container_of(b, struct timer, node)->deadline_ticks;
+}
+
+void timer_queue_init(struct timer_queue *queue, struct cpu *cpu)
+{
+    spin_init(&queue->lock, LOCK_TIMER);
+    rb_init(&queue->tree);
+    queue->running = NULL;
+    queue->cpu = cpu;
+}
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
+{
+    timer->fire = fire;
+    timer->queue = NULL;
+    timer->is_queued = false;
+}
+
+void timer_arm(struct timer *timer, uint64_t deadline_ns)
+{
+    struct cpu *cpu = this_cpu();
+    struct timer_queue *queue = cpu->timers;
+
+    DEBUG_ASSERT(!hal_irq_is_enabled());
+    ASSERT(!timer->is_queued && timer->fire != NULL);
+    spin_lock_irqoff(&queue->lock);
+    timer->queue = queue;
+    timer->deadline_ticks = clock_ns_to_ticks(deadline_ns);
+    timer->is_queued = true;
+    rb_insert(&queue->tree, &timer->node, timer_less, NULL);
+    if (rb_first(&queue->tree) == &timer->node)
+        timer_program(cpu, timer->deadline_ticks);
+    spin_unlock_irqoff(&queue->lock);
+}
+
+bool timer_cancel(struct timer *timer)
+{
+    struct timer_queue *queue = timer->queue;
+
+    if (queue == NULL)
+        return false; /* never armed */
+    for (;;) {
+        uintptr_t state = spin_lock_irqsave(&queue->lock);
+        bool was_queued = timer->is_queued;
+        bool is_running = queue->running == timer;
+
+        if (was_queued) {
+            rb_remove(&queue->tree, &timer->node, NULL);
+            timer->is_queued = false;
+        }
+        spin_unlock_irqrestore(&queue->lock, state);
+        if (was_queued || !is_running)
+            return was_queued;
+        hal_cpu_relax(); /* its callback runs on another CPU, with interrupts off: it ends soon */
+    }
+}
+
+void timer_run_expired(struct cpu *cpu, uint64_t now_ticks)
+{
+    struct timer_queue *queue = cpu->timers;
+
+    /* One-shot: whatever was armed is spent, also if the machine fired early because it clamped a far deadline. */
+    cpu->armed_deadline_ticks = TIME_NEVER;
+    spin_lock_irqoff(&queue->lock);
+    for (;;) {
+        struct rb_node *node = rb_first(&queue->tree);
+        struct timer *timer = container_of(node, struct timer, node);
+
+        if (node == NULL || timer->deadline_ticks > now_ticks)
+            break;
+        rb_remove(&queue->tree, node, NULL);
+        timer->is_queued = false;
+        queue->running = timer;
+        spin_unlock_irqoff(&queue->lock);
+        timer->fire(timer);
+        spin_lock_irqoff(&queue->lock);
+        queue->running = NULL;
+    }
+    spin_unlock_irqoff(&queue->lock);
+}
+
+void timer_reprogram(struct cpu *cpu)
+{
+    struct timer_queue *queue = cpu->timers;
+    uint64_t deadline = cpu->slice_deadline_ticks;
+
+    spin_lock_irqoff(&queue->lock);
+    struct rb_node *node = rb_first(&queue->tree);
+
+    if (node != NULL)
+        deadline = MIN(deadline, container_of(node, struct timer, node)->deadline_ticks);
+    spin_unlock_irqoff(&queue->lock);
+    if (deadline != TIME_NEVER)
+        timer_program(cpu, deadline);
+}

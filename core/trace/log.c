@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel log: a ring of text and the console behind it. One lock, LOCK_LOG, legal under every other lock; a line is
+ * formatted on the caller's stack before the lock is taken, so that it is held for the copy and the output only.
+ */
+#include <trace/log.h>
+
+#include <stdarg.h>
+
+#include <hal/debug.h>
+#include <k/limits.h>
+#include <lib/fmt.h>
+#include <smp/spinlock.h>
+
+#define LOG_LINE_BYTES 256
+
+static struct {
+    struct spinlock lock;
+    enum log_level console_level;
+    bool in_panic;
+    size_t written; /* bytes ever written to the ring */
+    char ring[LOG_RING_BYTES];
+} logger = { .lock = SPINLOCK_INIT(LOCK_LOG), .console_level = LOG_INFO };
+
+void log_set_console_level(enum log_level level)
+{
+    logger.console_level = level;
+}
+
+void log_enter_panic(void)
+{
+    logger.in_panic = true;
+}
+
+static void log_emit(enum log_level level, const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++)
+        logger.ring[logger.written++ % LOG_RING_BYTES] = *p;
+    if (level > logger.console_level)
+        return;
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '\n')
+            hal_console_put('\r');
+        hal_console_put(*p);
+    }
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    static const char *const mark[] = { "error: ", "warning: ", "", "" };
+    char line[LOG_LINE_BYTES];
+    va_list args;
+    int prefix = fmt_print(line, sizeof line, "%s", mark[level]);
+    size_t used = (size_t)prefix;
+
+    va_start(args, format);
+    int wanted = fmt_vprint(line + used, sizeof line - used - 1, format, args);
+    va_end(args);
+    used += MIN((size_t)MAX(wanted, 0), sizeof line - used - 2);
+    line[used] = '\n';
+    line[used + 1] = '\0';
+
+    if (logger.in_panic) {
+        log_emit(level, line);
+        return;
+    }
+    uintptr_t state = spin_lock_irqsave(&logger.lock);
+
+    log_emit(level, line);
+    spin_unlock_irqrestore(&logger.lock, state);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Boot options, from the command line: "init=NAME loglevel=N cpus=N". An unknown or damaged one is named in the log. */
+#pragma once
+
+#include <k/types.h>
+
+struct boot_options {
+    char init[32];     /* which program of boot_programs to run; default "showcase" */
+    char argument[96]; /* what follows ':' in init= */
+    unsigned cpus_max; /* start at most so many CPUs */
+    uint64_t seed;     /* seed= for tests that use random numbers */
+};
+
+/* Context: boot. */
+void boot_options_parse(const char *cmdline, struct boot_options *out);

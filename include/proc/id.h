@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Task and process ids: one number space, 1..TID_MAX-1, handed out in cycles so that a number rests before it is used
+ * again. A number is reserved first, published when its owner can be found, and free again when its last user lets go.
+ */
+#pragma once
+
+#include <k/compiler.h>
+#include <k/types.h>
+
+struct process;
+struct task;
+
+void id_init(void);
+
+/* Reserve the next free number. -EAGAIN: all in use. -ENOMEM. Context: task. */
+int id_alloc(tid_t *out) MUST_USE;
+
+/* One more user of a reserved number (a process and its first thread share theirs). */
+void id_hold(tid_t id);
+
+/* A user lets go; nothing of its kind may be published under the number any more. Context: task. */
+void id_release(tid_t id);
+
+/* Make an object findable, or no longer so. Lookups that found it before keep their reference. */
+void id_publish_task(tid_t id, struct task *task);
+void id_unpublish_task(tid_t id);
+void id_publish_process(pid_t id, struct process *process);
+void id_unpublish_process(pid_t id);
+
+/* A counted reference, or NULL: no such task or process, or it is past its exit. Takes no lock. Context: any. */
+struct task *task_lookup(tid_t tid) MUST_USE;
+struct process *process_lookup(pid_t pid) MUST_USE;
+
+unsigned id_used_count(void);
+
+/* Free what is kept for reuse, so that memory counts can be compared. Context: task. */
+void id_reclaim(void);

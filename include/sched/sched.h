@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler's promise: a runnable task is never lost and never on two CPUs; no CPU idles while a task that may run
+ * there waits, beyond one pass of the idle loop. What other rooms call. Errors are negative errno.
+ */
+#pragma once
+
+#include <k/compiler.h>
+#include <k/cpumask.h>
+#include <sched/task.h>
+
+/* Boot: before any CPU's run queue exists. Converts slices to ticks. */
+void sched_init(void);
+
+/* Bytes of a CPU's run queue, which begins with its struct cpu; zeroed, cache-aligned memory. */
+size_t sched_cpu_bytes(void);
+
+/* Make that memory CPU `id`, with `idle` (a NEW task, pinned) as what runs when nothing else does. Boot CPU. */
+struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct task *idle);
+
+/* The running idle task of this CPU says: I schedule from now on. Context: boot, interrupts disabled, this CPU. */
+void sched_cpu_online(struct cpu *cpu);
+
+/* The idle task's body. Interrupts disabled on entry. */
+[[noreturn]] void sched_idle_loop(void);
+
+/* Put a NEW task into the run queue of the least loaded ONLINE CPU of its affinity and poke that CPU if it should run it
+ * now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
+int task_start(struct task *task) MUST_USE;
+
+/* Let others of the same or a higher priority run. Context: task, preemption enabled. */
+void task_yield(void);
+
+/* Sleep until the clock passes deadline_ns. 0; -EINTR if killed (at once if killed before). Context: task. */
+int task_sleep_until(uint64_t deadline_ns) MUST_USE;
+int task_sleep_for(uint64_t ns) MUST_USE;
+
+/* Block until task_wake() (or a wake that came since the last block). May return without one: callers re-check.
+ * Context: task, interrupts disabled; returns with interrupts disabled. */
+void sched_block(enum task_state state, enum wait_mode mode);
+
+/* Make a blocked task ready; remembered if it is running or ready; ignored if NEW or DEAD. True if this call made it
+ * ready. The caller holds a reference or is inside a read section. Context: any, no run-queue lock held. */
+bool task_wake(struct task *task);
+
+/* Ask a task to end: killable waits return -EINTR, now and from now on. It ends when its entry function returns or it
+ * exits. -ESRCH if it is dead already. Context: any. */
+int task_kill(struct task *task) MUST_USE;
+bool task_is_killed(void); /* the running task */
+
+/* Last step of a task's life: DEAD, switch away for ever. exit code and joiners are proc's and already settled.
+ * Context: task, interrupts disabled, no locks. */
+[[noreturn]] void sched_exit(void);
+
+/* Dead tasks that no CPU stands on any more, oldest first, linked by queue_link; appended to `out`. Context: task. */
+void sched_take_dead(struct list_node *out);
+/* Called (interrupts disabled, no lock held) when a dead task was listed. Set by proc at boot. */
+void sched_set_dead_notify(void (*notify)(void));
+
+/* Allowed CPUs. Effective on return: the task does not run elsewhere after this. -EINVAL: no online CPU in it.
+ * -ESRCH: dead. Context: task (waits for another CPU if the task runs there). */
+int task_set_affinity(struct task *task, const struct cpumask *mask) MUST_USE;
+
+/* Priority and with it class and policy. -EINVAL: out of range. -ESRCH: dead. Context: task. */
+int task_set_priority(struct task *task, int priority) MUST_USE;
+
+/* FIFO or RR for a real-time task; -EINVAL for others. */
+int task_set_policy(struct task *task, enum sched_policy policy) MUST_USE;
+
+/* A copy of the numbers at one moment. */
+struct task_snapshot {
+    enum task_state state;
+    int priority;
+    enum sched_policy policy;
+    cpu_id_t cpu;
+    struct task_stats stats; /* of a running task: up to now */
+};
+void task_get_snapshot(struct task *task, struct task_snapshot *out);
+
+struct sched_cpu_stats {
+    uint64_t switches;
+    uint64_t preemptions;
+    uint64_t steals;
+    uint64_t migrations_in;
+    uint64_t idle_ticks;
+    uint64_t run_ticks;
+    unsigned queued; /* READY tasks, the running one not counted */
+};
+void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out);
+
+/* Let panic describe CPUs and know stack bounds. Boot. */
+void sched_register_panic_hooks(void);
+
+/* Sum over CPUs and states, for conservation checks: tasks started and not yet DEAD. Exact while nothing else runs. */
+struct sched_census {
+    uint64_t started;  /* NEW -> READY, ever */
+    uint64_t died;     /* RUNNING -> DEAD, ever */
+    uint64_t queued;
+    uint64_t running;  /* idle tasks not counted */
+    uint64_t blocked;  /* BLOCKED, SLEEPING, STOPPED */
+};
+void sched_census_get(struct sched_census *out);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A task: one schedulable thread of control. proc makes it, sched runs it, proc's reaper frees it. sched never allocates.
+ *
+ * States and the only legal edges ("own" = of the CPU it runs on, "target" = of the CPU it will run on):
+ *
+ *   from      to                          who                                     under
+ *   NEW       READY                       task_start                              target run-queue lock
+ *   READY     RUNNING                     schedule                                own run-queue lock
+ *   RUNNING   READY                       schedule (preempted, yielded)           own run-queue lock
+ *   RUNNING   BLOCKED, SLEEPING, STOPPED  schedule, after joining a queue         own run-queue lock
+ *   BLOCKED.. READY                       the waker that finds it in that state   lock of the queue it names, and target
+ *   RUNNING   DEAD                        task_exit, its last step                own run-queue lock
+ *   DEAD      (freed)                     reaper: off its CPU, references gone, grace period passed
+ *
+ * A run-queue lock is held ACROSS the switch and released by the next task. So whoever holds the lock of the CPU that a
+ * task names sees it either running or completely saved: a waker never waits for a switch to finish, and never
+ * enqueues a task whose stack is in use.
+ */
+#pragma once
+
+#include <k/atomic.h>
+#include <k/cpumask.h>
+#include <k/limits.h>
+#include <k/list.h>
+#include <lib/rbtree.h>
+#include <sched/priority.h>
+#include <sched/waitq.h>
+#include <smp/cpu.h>
+
+enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_BLOCKED, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
+
+enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE };
+
+struct sched_class;
+
+struct task_stats {
+    uint64_t run_ticks;     /* on a CPU */
+    uint64_t wait_ticks;    /* ready, waiting for a CPU */
+    uint64_t wake_to_run_ticks_max;
+    uint64_t run_count;     /* times dispatched */
+    uint64_t voluntary;     /* switches away by blocking, yielding, exiting */
+    uint64_t involuntary;   /* switches away by preemption */
+    uint64_t migrations;
+};
+
+struct task {
+    struct task_base base; /* first: HAL context, CPU, preemption count */
+
+    /* Guarded by the run-queue lock of base.cpu. */
+    enum task_state state;
+    bool wake_pending;   /* a wake that found it running or ready: its next block returns at once */
+    bool is_killable;    /* blocked in a wait that a kill ends */
+    uint8_t priority;    /* 0..99 */
+    uint8_t rt_level;    /* 0..99, real-time only */
+    enum sched_policy policy;
+    const struct sched_class *class;
+    struct list_node queue_link;    /* real-time and idle queues */
+    struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
+    bool is_woken;                  /* READY by a wake, not yet dispatched */
+    bool is_misplaced;              /* READY in runq.misplaced, not in a class queue */
+    bool is_move_awaited;           /* somebody waits for it to leave its CPU */
+    struct rb_node fair_node;
+    uint64_t fair_vruntime;         /* weighted ticks */
+    uint32_t fair_weight;
+    uint32_t fair_inverse_weight;   /* 2^32 / weight */
+    uint64_t slice_left_ticks;      /* round robin and fair */
+    uint64_t since_ticks;           /* when the present state began */
+    cpu_id_t last_cpu;              /* where it ran last, CPU_NONE at first */
+    bool is_pinned;                 /* affinity has one CPU */
+    struct cpumask affinity;
+    struct task_stats stats;
+
+    /* Atomic. */
+    _Atomic(uint32_t) refs;         /* PAIRS(task_ref) */
+    _Atomic(bool) kill_pending;     /* PAIRS(task_kill): set before the wake that it causes */
+    uint32_t mutexes_held;          /* owned by the task */
+
+    /* Guarded by exit_waiters.lock. */
+    struct waitq exit_waiters;
+    bool has_exited;
+    int exit_code;
+
+    /* Immutable after task_init(). */
+    tid_t tid;
+    pid_t pid;
+    tid_t parent_tid;
+    char name[TASK_NAME_BYTES];
+    void (*entry)(void *arg);
+    void *arg;
+    vaddr_t stack_base;
+    size_t stack_bytes;
+    paddr_t space_root; /* what hal_mmu_activate() gets; sched knows no more of a space */
+    void *fpu_area;     /* NULL: no floating point */
+};
+_Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");
+_Static_assert(offsetof(struct task_base, context) == 0, "a task is its HAL context");
+
+/* What task_init() needs; every pointer is the caller's to keep valid. */
+struct task_params {
+    tid_t tid;
+    pid_t pid;
+    tid_t parent_tid;
+    const char *name; /* copied, cut at TASK_NAME_BYTES - 1 */
+    void (*entry)(void *arg);
+    void *arg;
+    vaddr_t stack_base;
+    size_t stack_bytes;
+    paddr_t space_root;
+    void *fpu_area;
+    int priority;                   /* 0..99 */
+    const struct cpumask *affinity; /* NULL: all */
+};
+
+/* Make a NEW task with one reference. Cannot fail: the caller has checked everything. Context: task. */
+void task_init(struct task *task, const struct task_params *params);
+
+static ALWAYS_INLINE struct task *current_task(void)
+{
+    return hal_current();
+}
+
+/* References keep the memory of a task, not the task, alive. */
+void task_get(struct task *task);
+/* 0 references: false, and the task may be freed at the end of this read section. Context: preemption disabled. */
+bool task_try_get(struct task *task) MUST_USE;
+
+/* Drop a reference; the last one hands the task to the `release` that proc registered. Context: any, no run-queue lock. */
+void task_put(struct task *task);
+void task_set_release(void (*release)(struct task *task));
+
+const char *task_state_name(enum task_state state);

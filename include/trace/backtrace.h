@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Symbolised backtraces over frame records. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Print up to BACKTRACE_FRAMES_MAX frames, starting with pc (0: none) and the record at frame_pointer. A record is read
+ * only if it lies in [stack_low, stack_high), aligned and above the last one. Context: any. */
+void backtrace_print(uintptr_t pc, uintptr_t frame_pointer, uintptr_t stack_low, uintptr_t stack_high);
+
+/* "name+0x12" of a code address, or "?" . Context: any. */
+void symbol_format(uintptr_t address, char *to, size_t room);

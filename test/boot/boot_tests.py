@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The boot tests as data: what to boot, how, and what must be seen. tools/verdantlib/boottest.py carries them out.
+
+Every ISA runs every test that does not name its `only`. Patterns are regular expressions searched in single console
+lines; "{cpus}" stands for the machine's CPU count. An end is one of
+
+  success  the exit status of success, and every line
+  panic    the exit status of a panic, with a backtrace whose frames have names, and every line
+  either   success, or a panic or a refusal to start, with the same exit status, and a line that matches `says`
+  hang     no exit: the detector must report the state of every CPU, and every line is there
+
+`firmware_may_fail`: so little memory that firmware or QEMU itself may give up before the kernel's first line."""
+
+import dataclasses
+
+FIRST_LINE = r"^[Vv]erdant\b"             # the kernel's banner: from here on, whatever goes wrong is the kernel's
+ALL_ONLINE = r"\b{cpus} of {cpus} CPUs online"
+SELFTEST_PASSED = r"\bselftest: \d+ passed, 0 failed"
+SHOWCASE_RIGHT = r"\bshowcase: result .*\bcpus={cpus}\b.*\bleaks=0\b.*\bverdict=ok\b"
+NO_MEMORY = r"out of memory|too little memory"
+
+HANG_DETECTOR_SECONDS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class BootTest:
+    """One boot."""
+
+    name: str
+    append: str
+    end: str = "success"
+    lines: tuple = ()
+    says: str = ""
+    cpus: int = 4
+    memory: str = "512M"
+    firmware: str = "direct"
+    cpu: str = ""
+    board_options: str = ""
+    dtb_patch: tuple = ()           # (old, new) bytes of one length, replaced in the machine's own device tree
+    only: tuple = ("x86_64", "aarch64", "riscv64")
+    firmware_may_fail: bool = False
+    budget: int = HANG_DETECTOR_SECONDS
+    silence: int = 120              # seconds without a byte that count as a hang
+
+
+def selftest(name, **other):
+    lines = (FIRST_LINE, ALL_ONLINE, SELFTEST_PASSED, *other.pop("lines", ()))
+    return BootTest(name, other.pop("append", "init=selftest"), lines=lines, **other)
+
+
+def crash(kind, *says, **other):
+    return BootTest(f"panic-{kind}", f"init=crash:{kind}", end="panic", lines=(r"panic: ", *says), **other)
+
+
+def little_memory(size, **other):
+    return BootTest(f"memory-{size}", "init=selftest", end="either", says=NO_MEMORY, memory=size, cpus=1, **other)
+
+
+TESTS = (
+    # CPU counts: one, a few, odd ones, and the most that an old interrupt controller serves.
+    selftest("selftest-1", cpus=1),
+    selftest("selftest-2", cpus=2),
+    selftest("selftest-3", cpus=3),
+    selftest("selftest-4", cpus=4),
+    selftest("selftest-5", cpus=5),
+    selftest("selftest-8", cpus=8),
+    BootTest("showcase-4", "init=showcase", lines=(FIRST_LINE, SHOWCASE_RIGHT)),
+
+    # Another way in.
+    selftest("selftest-uboot", firmware="uboot", lines=(r"^U-Boot 20\d\d\.",), only=("aarch64", "riscv64")),
+
+    # Other hardware than the default.
+    selftest("cpu-qemu64", cpu="qemu64", only=("x86_64",)),
+    selftest("hpet-off", board_options="hpet=off", only=("x86_64",)),
+    selftest("cpu-cortex-a53", cpu="cortex-a53", only=("aarch64",)),
+    selftest("entered-at-el2", board_options="virtualization=on", only=("aarch64",)),
+    selftest("gic-version-3", board_options="gic-version=3", only=("aarch64",)),
+    selftest("gic-version-3-el2", board_options="gic-version=3,virtualization=on", only=("aarch64",)),
+    selftest("sstc-off", cpu="rv64,sstc=off", only=("riscv64",)),
+    selftest("vector-on", cpu="rv64,v=on,vlen=256", only=("riscv64",)),
+
+    # Every bug of ours ends in a report and a failing exit code.
+    crash("null-call"),
+    crash("stack-overflow", r"stack overflow"),
+    crash("assert", r"assertion failed"),
+    crash("page-fault"),
+    crash("wx"),
+    crash("fpu"),
+
+    # Bad input to the boot.
+    selftest("unknown-option", append="init=selftest nonsense=1", cpus=2, lines=(r"nonsense",)),
+    little_memory("64M"),
+    little_memory("16M"),
+    little_memory("8M", firmware_may_fail=True),
+    little_memory("4M", firmware_may_fail=True),
+    little_memory("2M", firmware_may_fail=True),
+    BootTest("no-pit-no-hpet", "init=selftest", end="either", says=r"timer|clock|calibrat",
+             board_options="pit=off,hpet=off", only=("x86_64",)),
+    BootTest("no-acpi", "init=selftest", end="either", says=r"ACPI|RSDP|MADT", board_options="acpi=off",
+             only=("x86_64",)),
+    BootTest("no-timer", "init=selftest", end="panic", lines=(r"timer",), only=("aarch64",),
+             dtb_patch=((b"arm,armv8-timer", b"arm,armv8-tixxx"), (b"arm,armv7-timer", b"arm,armv7-tixxx"))),
+    BootTest("no-interrupt-controller", "init=selftest", end="panic", lines=(r"interrupt controller|GIC",),
+             only=("aarch64",), dtb_patch=((b"arm,cortex-a15-gic", b"arm,cortex-a15-xxx"),)),
+
+    # The hang detector itself: the kernel spins for ever with interrupts off.
+    BootTest("hang-is-reported", "init=hang", end="hang", lines=(r"hang",), silence=10),
+)
+
+
+def tests_of(arch):
+    return [test for test in TESTS if arch in test.only]

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests inside the kernel share: checks that are counted, counts that must come back, and small tasks. */
+#pragma once
+
+#include <k/log.h>
+#include <mm/phys.h>
+#include <proc/task.h>
+#include <sched/sched.h>
+
+/* A failed check is logged and counted; the test goes on. Evaluates to the condition. */
+#define CHECK(condition) check_that((condition), #condition, __FILE_NAME__, __LINE__)
+bool check_that(bool holds, const char *text, const char *file, int line);
+unsigned check_failures(void);
+
+/* Everything that a test must leave as it found it. */
+struct check_counts {
+    uint64_t free_pages;
+    uint64_t tasks;
+    unsigned ids;
+    unsigned stacks;
+    unsigned processes;
+};
+void check_counts_get(struct check_counts *out); /* reclaims what can be reclaimed first */
+/* Number of counts that differ, each logged. */
+unsigned check_counts_compare(const struct check_counts *before, const struct check_counts *after);
+
+/* The scheduler's sum: started == died + queued + running + blocked. */
+bool check_census(void);
+
+/* A task with the usual stack; NULL affinity: anywhere. Failing to create one fails the test and returns NULL. */
+struct task *spawn(const char *name, int (*entry)(void *), void *arg, int priority, const struct cpumask *affinity);
+struct task *spawn_on(const char *name, int (*entry)(void *), void *arg, int priority, cpu_id_t cpu);
+
+/* Join, drop the reference, return the code. */
+int finish(struct task *task);
+
+/* The n-th online CPU, wrapping around. */
+cpu_id_t online_cpu(unsigned n);
+unsigned online_count(void);
+
+/* Small seeded generator (xorshift64*), one state per user. */
+uint64_t random_next(uint64_t *state);
+
+/* Wait until `condition`, yielding to others; fails the check after a long time (a hang detector, not a measure). */
+#define WAIT_FOR(condition)                                                          \
+    do {                                                                             \
+        uint64_t give_up_ = clock_ns() + 60 * NS_PER_SEC;                            \
+        while (!(condition) && clock_ns() < give_up_)                                \
+            (void)task_sleep_for(50 * NS_PER_US);                                    \
+        CHECK(condition);                                                            \
+    } while (0)
+
+typedef void (*test_fn)(void);
+struct kernel_test {
+    const char *name; /* a sentence */
+    test_fn run;
+};
+extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_wait[], tests_process[];
+
+int showcase_main(const char *argument);
+int selftest_main(const char *argument);
+int bench_main(const char *argument);
+int crash_main(const char *argument);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The programs that init= can name. */
+#include <boot/program.h>
+#include <k/compiler.h>
+#include <hal/irq.h>
+#include <sched/sched.h>
+
+#include "check.h"
+
+static int none_main(const char *argument)
+{
+    (void)argument;
+    log_info("init: none: idle until the machine is switched off");
+    while (task_sleep_until(TIME_NEVER - 1) == 0)
+        continue;
+    return 0;
+}
+
+/* For the test of the hang detector: a CPU that never answers again. */
+static int hang_main(const char *argument)
+{
+    (void)argument;
+    log_info("hang: spinning with interrupts disabled");
+    (void)hal_irq_save();
+    for (;;)
+        hal_cpu_relax();
+}
+
+const struct boot_program boot_programs[] = {
+    { "showcase", "live the whole life of a task, and check it", showcase_main },
+    { "selftest", "self-checks; selftest:WORD runs those whose name contains WORD", selftest_main },
+    { "bench", "instruction counts under -icount shift=0", bench_main },
+    { "crash", "crash:KIND breaks something on purpose", crash_main },
+    { "none", "idle", none_main },
+    { "hang", "spin for ever", hang_main },
+    { NULL, NULL, NULL },
+};

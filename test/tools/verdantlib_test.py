@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the command's own code: what is judged a success, what is read from the kernel's lines, what is refused."""
+
+import pathlib
+import struct
+import sys
+import tempfile
+import types
+import unittest
+import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+
+from verdantlib import Failure, boottest, build, disk, machine, monitor, report, runner, showcase
+
+RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
+          "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
+FRAME = "error:   #0 0xffffffff80001234 task_main+0x1a"
+
+
+def outcome(lines, status, hang="", cpu_reports=()):
+    return runner.Outcome(list(lines), status, hang, 1.0, pathlib.Path("x.log"), list(cpu_reports))
+
+
+def a_machine(arch="x86_64", **other):
+    return machine.Machine(arch, pathlib.Path("k.img"), pathlib.Path("k.elf"), **other)
+
+
+class Judging(unittest.TestCase):
+    def setUp(self):
+        table = boottest.load_table()
+        self.plain = table.BootTest("t", "", lines=(r"\b{cpus} of {cpus} CPUs online",))
+        self.panic = table.BootTest("t", "", end="panic")
+        self.hang = table.BootTest("t", "", end="hang")
+        self.either = table.BootTest("t", "", end="either", says="out of memory", firmware_may_fail=True)
+
+    def judge(self, test, *args, **other):
+        return boottest.judge(test, a_machine(**other), outcome(*args))
+
+    def test_success_needs_the_line_and_the_status(self):
+        self.assertEqual(self.judge(self.plain, ["4 of 4 CPUs online"], 33), [])
+        self.assertTrue(self.judge(self.plain, ["3 of 4 CPUs online"], 33))
+        self.assertTrue(self.judge(self.plain, ["4 of 4 CPUs online"], 0))
+        self.assertTrue(self.judge(self.plain, ["4 of 4 CPUs online"], None, "silent"))
+        self.assertEqual(self.judge(self.plain, ["4 of 4 CPUs online"], 0, arch="riscv64"), [])
+
+    def test_a_panic_needs_a_named_backtrace_and_the_failing_status(self):
+        self.assertEqual(self.judge(self.panic, ["error: panic: CPU 0: oops", FRAME], 3), [])
+        self.assertTrue(self.judge(self.panic, ["error: panic: CPU 0: oops", FRAME], 33))
+        self.assertTrue(self.judge(self.panic, ["error: panic: CPU 0: oops"], 3))
+        self.assertTrue(self.judge(self.panic, [FRAME], 3))
+        silent = "error: panic: 2 of 3 other CPUs did not answer"
+        self.assertTrue(self.judge(self.panic, ["error: panic: CPU 0: oops", FRAME, silent], 3))
+
+    def test_a_hang_must_be_reported_for_every_cpu(self):
+        states = [f"CPU {i}: pc 0xffffffff80000000 spin+0x4" for i in range(4)]
+        self.assertEqual(self.judge(self.hang, [], None, "silent", states), [])
+        self.assertTrue(self.judge(self.hang, [], None, "silent", states[:3]))
+        self.assertTrue(self.judge(self.hang, [], 33))
+
+    def test_too_little_memory_may_be_said_by_the_kernel_or_never_reach_it(self):
+        self.assertEqual(self.judge(self.either, ["Verdant", "panic: out of memory", FRAME], 3), [])
+        self.assertEqual(self.judge(self.either, ["firmware gave up"], None, "silent"), [])
+        self.assertTrue(self.judge(self.either, ["Verdant", "panic: something else", FRAME], 3))
+        self.assertTrue(self.judge(self.either, ["Verdant 1"], None, "silent"))
+        self.assertTrue(self.judge(self.either, ["Verdant 1"], 33))
+
+
+class Reading(unittest.TestCase):
+    def test_the_result_line_is_read_or_refused(self):
+        self.assertEqual(showcase.parse_result(["x", RESULT])["firmware"], "PVH,_ACPI")
+        self.assertIsNone(showcase.parse_result(["showcase: starting"]))
+        self.assertIsNone(showcase.parse_result([RESULT.replace(" leaks=0", "")]))
+
+    def test_a_row_shows_a_failure_as_one(self):
+        values = showcase.parse_result([RESULT])
+        self.assertEqual(showcase.row("x86_64", values, True)[-1], "ok")
+        self.assertEqual(showcase.row("x86_64", values, False)[-1], "FAILED")
+        self.assertEqual(showcase.row("x86_64", values, True)[4], "31.2 ms")
+        self.assertEqual(len(showcase.row("x86_64", None, False)), len(showcase.COLUMNS))
+
+    def test_ctest_results_are_counted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "r.xml"
+            path.write_text('<testsuite><testcase name="a" status="run"/><testcase name="b" status="fail"/>'
+                            '<testcase name="c" status="notrun"/></testsuite>', encoding="utf-8")
+            count = build.read_results(path, "host")
+        self.assertEqual((count.passed, count.failed, count.names), (1, 2, ["host: b", "host: c"]))
+
+    def test_a_table_is_aligned(self):
+        lines = report.table(["name", "n"], [["a", "1"], ["long", "1,000"]]).splitlines()
+        self.assertEqual(lines, ["name      n", "----  -----", "a         1", "long  1,000"])
+
+    def test_registers_of_each_machine_are_found(self):
+        dumps = {"x86_64": "RIP=ffffffff80001234 RFL", "aarch64": " PC=ffffffff80001234 X00",
+                 "riscv64": " pc       ffffffff80001234\n"}
+        for arch, dump in dumps.items():
+            self.assertRegex(dump, monitor.REGISTERS[arch][0])
+
+    def test_an_address_outside_the_kernel_gets_no_name(self):
+        symbols = types.SimpleNamespace(addresses=[0x1000], names=["start"], line=lambda address: "")
+        self.assertEqual(monitor.Symbols.name(symbols, 0x1010), "start+0x10")
+        self.assertEqual(monitor.Symbols.name(symbols, 0xfff), "outside the kernel")
+        self.assertEqual(monitor.Symbols.name(symbols, 0x80000000), "outside the kernel")
+
+
+class Refusing(unittest.TestCase):
+    def test_cpu_counts(self):
+        self.assertEqual(machine.parse_cpus("8", ["aarch64"], "direct"), 8)
+        for text, way in (("0", "direct"), ("-1", "direct"), ("4x", "direct"), ("99999", "direct"), ("64", "uboot")):
+            with self.assertRaises(Failure):
+                machine.parse_cpus(text, ["riscv64"], way)
+
+    def test_memory_sizes(self):
+        self.assertEqual([machine.parse_memory(text) for text in ("16", "16m", "2GiB")], ["16M", "16M", "2G"])
+        for text in ("", "0", "-1M", "M", "1Q", "512K", "2000G"):
+            with self.assertRaises(Failure):
+                machine.parse_memory(text)
+
+    def test_the_interrupt_controller_follows_the_cpu_count(self):
+        self.assertIn("gic-version=2", machine.board(a_machine("aarch64", cpus=8)))
+        self.assertIn("gic-version=3", machine.board(a_machine("aarch64", cpus=9)))
+        self.assertEqual(machine.board(a_machine("aarch64", board_options="gic-version=max")), "virt,gic-version=max")
+
+
+class BootDisk(unittest.TestCase):
+    def test_a_script_carries_right_checksums(self):
+        blob = disk.script("echo hi\n")
+        magic, header_sum = struct.unpack_from(">II", blob)
+        data_sum = struct.unpack_from(">I", blob, 24)[0]
+        self.assertEqual(magic, 0x27051956)
+        self.assertEqual(header_sum, zlib.crc32(blob[:4] + b"\0\0\0\0" + blob[8:64]))
+        self.assertEqual(data_sum, zlib.crc32(blob[64:]))
+
+    def test_a_file_is_read_back_along_its_chain(self):
+        content = bytes(range(256)) * 100
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "disk"
+            disk.write_image(path, {"A.TXT": b"first", "IMAGE": content, "EMPTY": b""})
+            with open(path, "rb") as image:
+                image.seek(disk.PARTITION_START * disk.SECTOR)
+                volume = image.read(1 << 20)  # the tables and the files; the rest is a hole
+        fat_at = disk.RESERVED_SECTORS * disk.SECTOR
+        root_at = fat_at + 2 * disk.FAT_SECTORS * disk.SECTOR
+        data_at = root_at + disk.ROOT_ENTRIES * 32
+        cluster_bytes = disk.SECTORS_PER_CLUSTER * disk.SECTOR
+        entry = volume[root_at + 32:root_at + 64]
+        cluster, size = struct.unpack_from("<HI", entry, 26)
+        self.assertEqual((entry[:11], size), (b"IMAGE      ", len(content)))
+        read = b""
+        while cluster < 0xFFF8:
+            read += volume[data_at + (cluster - 2) * cluster_bytes:][:cluster_bytes]
+            cluster = struct.unpack_from("<H", volume, fat_at + 2 * cluster)[0]
+        self.assertEqual(read[:size], content)
+
+    def test_what_does_not_fit_is_refused(self):
+        with self.assertRaises(ValueError):
+            disk.directory_entry("much-too-long.txt", 2, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the build calls: boot an image on the terminal, list the boot tests of a machine, carry out one of them."""
+
+import argparse
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+
+from verdantlib import Failure, boottest, firmware, machine as machines
+
+LONGEST_REPORT_SECONDS = 120    # reading the state of many CPUs of a machine that hangs
+
+
+def boot_on_terminal(machine):
+    """Boot with the console on this terminal; Ctrl-A X leaves. Returns 0 if the kernel left with success."""
+    with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
+        firmware.prepare(machine, scratch)
+        args = machines.command(machine, "mon:stdio")
+        if machine.gdb:
+            print(f"waiting for a debugger:\n  gdb-multiarch -ex 'target remote {machines.GDB_ADDRESS}' {machine.elf}\n"
+                  f"  lldb-19 -o 'gdb-remote {machines.GDB_ADDRESS}' {machine.elf}", flush=True)
+        status = call_with_terminal(args)
+    return 0 if status == machine.isa.success else status or 1
+
+
+def call_with_terminal(args):
+    """Run QEMU and put the terminal back as it was, however QEMU ended. Ctrl-C belongs to the kernel meanwhile."""
+    saved = termios.tcgetattr(0) if os.isatty(0) else None
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with subprocess.Popen(args, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as child:
+            status = child.wait()
+        return 128 - status if status < 0 else status
+    except FileNotFoundError as error:
+        raise Failure(f"{args[0]} is missing") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if saved:
+            termios.tcsetattr(0, termios.TCSADRAIN, saved)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "list", "test"):
+        command = commands.add_parser(name)
+        command.add_argument("--arch", required=True, choices=sorted(machines.ISAS))
+        if name == "run":
+            command.add_argument("--image", required=True, type=pathlib.Path)
+        if name == "test":
+            command.add_argument("--build", required=True, type=pathlib.Path)
+            command.add_argument("--name", required=True)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    if args.command == "run":
+        return boot_on_terminal(machines.Machine(args.arch, args.image, args.image.with_suffix(".elf"),
+                                                 append="init=showcase"))
+    tests = {test.name: test for test in boottest.load_table().tests_of(args.arch)}
+    if args.command == "list":
+        for test in tests.values():
+            print(test.name, test.budget + LONGEST_REPORT_SECONDS)
+        return 0
+    if args.name not in tests:
+        raise Failure(f"{args.arch} has no boot test {args.name}")
+    return boottest.run_one(tests[args.name], args.arch, args.build)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        print(f"qemu.py: {failure}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The user's command, once ./verdant has seen to it that everything it needs is installed."""
+
+import argparse
+import re
+import signal
+import sys
+
+from verdantlib import Failure, build, firmware, machine as machines, report, showcase
+import qemu
+
+GROUPS = ("style", "unit", "boot")    # as CTest labels
+UNIT_PRESETS = ("host", "host-asan")
+BENCHES = ("sched",)
+BENCH_CPUS = (1, 4)
+WRONG_WORDS = 2
+
+
+class WrongWords(Failure):
+    """A command line that cannot be understood: one line, exit 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse prints usage and error; here an error is one line that lists the right words."""
+
+    def error(self, message):
+        raise WrongWords(re.sub(r"argument (\S+ )?\S+: invalid choice: ('[^']*')", r"\2 is no word here", message))
+
+
+def parse(words):
+    parser = Parser(prog="verdant", add_help=False, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser("run", add_help=False, allow_abbrev=False)
+    run.add_argument("isa", nargs="?", metavar="ISA")
+    run.add_argument("--cpus")
+    run.add_argument("--mem")
+    run.add_argument("--firmware", default="direct")
+    run.add_argument("--append", default="")
+    for flag in ("--gdb", "--icount", "--release", "--debug"):
+        run.add_argument(flag, action="store_true")
+    test = commands.add_parser("test", add_help=False, allow_abbrev=False)
+    test.add_argument("groups", nargs="*", metavar="GROUP")
+    test.add_argument("--arch")
+    test.add_argument("--repeat", default="1")
+    bench = commands.add_parser("bench", add_help=False, allow_abbrev=False)
+    bench.add_argument("what", nargs="?", default="sched")
+    for command in (run, test, bench):
+        command.add_argument("--yes", action="store_true")  # ./verdant's: do not ask before installing
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        right = (name for action in commands.choices[options.command]._actions for name in action.option_strings)
+        raise WrongWords(f"{unknown[0]}: no such word for {options.command}; options are: {', '.join(right)}")
+    {"run": check_run, "test": check_test, "bench": check_bench}[options.command](options)
+    return options
+
+
+def check_word(kind, word, right):
+    if word is not None and word not in right:
+        raise WrongWords(f"{word}: no such {kind}; right are: {', '.join(right)}")
+
+
+def check_run(options):
+    check_word("ISA", options.isa, machines.ISAS)
+    options.isas = [options.isa] if options.isa else list(machines.ISAS)
+    single = ("--firmware", options.firmware != "direct"), ("--append", options.append), ("--gdb", options.gdb), \
+        ("--icount", options.icount), ("--debug", options.debug)
+    for name, given in single:
+        if given and not options.isa:
+            raise WrongWords(f"{name} needs one ISA: {', '.join(machines.ISAS)}")
+    if options.release and options.debug:
+        raise WrongWords("give one of --release and --debug")
+    try:
+        for name in options.isas:
+            machines.refuse_unsupported(name, options.firmware)
+        options.cpus = machines.parse_cpus(options.cpus or str(machines.DEFAULT_CPUS), options.isas, options.firmware)
+        options.mem = machines.parse_memory(options.mem or machines.DEFAULT_MEMORY)
+    except Failure as failure:
+        raise WrongWords(str(failure)) from failure
+
+
+def check_test(options):
+    for group in options.groups:
+        check_word("group", group, GROUPS)
+    check_word("ISA", options.arch, machines.ISAS)
+    options.groups = [group for group in GROUPS if group in (options.groups or GROUPS)]
+    options.isas = [options.arch] if options.arch else list(machines.ISAS)
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", options.repeat):
+        raise WrongWords(f"--repeat {options.repeat}: give a number from 1 to 999999")
+    options.repeat = int(options.repeat)
+
+
+def check_bench(options):
+    check_word("benchmark", options.what, BENCHES)
+    options.isas = list(machines.ISAS)
+
+
+def needs(options):
+    """What this command needs installed, in the words of ./verdant."""
+    words = ["build", *(options.groups if options.command == "test" else ())]
+    uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
+    if options.command != "test" or "boot" in words:
+        words += options.isas
+    return words + (["uboot"] if uboot else [])
+
+
+def run_all(options):
+    """The showcase on every ISA, and one table."""
+    progress = report.Progress()
+    prepare_firmware(options.isas, progress)
+    rows, problems, good = [], [], True
+    for arch in options.isas:
+        try:
+            row, right, why = showcase.run(arch, options, progress)
+        except build.BuildFailure as failure:
+            row, right, why = showcase.row(arch, None, False), False, [str(failure)]
+        rows.append(row)
+        problems += why
+        good = good and right
+    progress.clear()
+    print("\n" + report.table(showcase.COLUMNS, rows))
+    if problems:
+        print("\n" + "\n".join(problems))
+    return 0 if good else 1
+
+
+def run_one(options):
+    """One ISA on this terminal."""
+    arch = options.isa
+    progress = report.Progress(sys.stderr)
+    prepare_firmware([arch], progress)
+    preset = arch if options.debug or (options.gdb and not options.release) else f"{arch}-release"
+    image, elf = build.image(build.build(preset, progress), arch)
+    progress.clear()
+    append = options.append if re.search(r"(^|\s)init=", options.append) else f"init=showcase {options.append}".strip()
+    machine = machines.Machine(arch, image, elf, options.cpus, options.mem, append, options.firmware,
+                               icount=options.icount, gdb=options.gdb)
+    print(f"{arch}: {options.cpus} CPUs, {options.mem}, \"{append}\"; Ctrl-A X leaves", flush=True)
+    return qemu.boot_on_terminal(machine)
+
+
+def prepare_firmware(isas, progress):
+    if "riscv64" in isas:
+        progress.passing("riscv64: looking for firmware")
+        firmware.opensbi()
+
+
+def test_group(group, options, progress):
+    """Build and run one group. A build that fails is one failed test."""
+    count = build.Count()
+    presets = options.isas if group == "boot" else UNIT_PRESETS if group == "unit" else ("host",)
+    for preset in presets:
+        try:
+            build.build(preset, progress)
+            # Boot tests have several virtual CPUs each: one at a time. The others share the host's CPUs.
+            parallel = "1" if group == "boot" else build.jobs()
+            count.add(build.run_ctest(preset, group, progress, parallel))
+        except build.BuildFailure as failure:
+            count.fail(str(failure))
+    return count
+
+
+def run_tests(options):
+    progress = report.Progress()
+    total = build.Count()
+    if "boot" in options.groups:
+        prepare_firmware(options.isas, progress)
+    for turn in range(1, options.repeat + 1):
+        for group in options.groups:
+            total.add(test_group(group, options, progress))
+        if options.repeat > 1:
+            progress.line(f"run {turn} of {options.repeat}: {total.passed} passed, {total.failed} failed so far")
+    progress.clear()
+    for name in total.names:
+        print(f"failed: {name}")
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 0 if total.passed and not total.failed else 1
+
+
+def run_bench(options):
+    progress = report.Progress()
+    prepare_firmware(options.isas, progress)
+    results, problems = {}, []
+    for cpus in BENCH_CPUS:
+        for arch in options.isas:
+            values, why = showcase.bench(arch, cpus, progress)
+            results[arch, cpus] = values
+            problems += why
+    progress.clear()
+    print("\n" + showcase.bench_table(results))
+    if problems:
+        print("\n" + "\n".join(problems))
+    return 1 if problems else 0
+
+
+def main():
+    words = sys.argv[1:]
+    if words[:1] == ["--needs"]:    # ./verdant asks before it installs anything
+        print(" ".join(needs(parse(words[1:]))))
+        return 0
+    options = parse(words)
+    if options.command == "test":
+        return run_tests(options)
+    if options.command == "bench":
+        return run_bench(options)
+    return run_one(options) if options.isa else run_all(options)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        sys.exit(main())
+    except Failure as problem:
+        print(f"verdant: {problem}", file=sys.stderr)
+        sys.exit(WRONG_WORDS if isinstance(problem, WrongWords) else 1)
+    except OSError as problem:
+        print(f"verdant: {problem}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nverdant: stopped", file=sys.stderr)
+        sys.exit(130)

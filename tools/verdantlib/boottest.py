@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Carries out the table test/boot/boot_tests.py: boots one machine per test and judges what was seen."""
+
+import importlib.util
+import pathlib
+import re
+import subprocess
+import tempfile
+
+from . import ROOT, build, machine as machines, runner
+
+TAIL_LINES = 40
+NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
+SILENT_CPUS = r"other CPUs did not answer"
+
+
+def load_table():
+    """The table is data beside the tests, not a module on Python's path."""
+    spec = importlib.util.spec_from_file_location("boot_tests", ROOT / "test" / "boot" / "boot_tests.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def machine_of(test, arch, folder):
+    image, elf = build.image(pathlib.Path(folder), arch)
+    return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
+                            firmware=test.firmware, cpu=test.cpu, board_options=test.board_options)
+
+
+def carry_out(test, arch, folder):
+    """Boot it. Returns (problems, outcome): it passed if there are no problems."""
+    machine = machine_of(test, arch, folder)
+    with tempfile.TemporaryDirectory(prefix="verdant-dtb-") as scratch:
+        if test.dtb_patch:
+            machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
+        outcome = runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence)
+    return judge(test, machine, outcome), outcome
+
+
+def patched_dtb(machine, patches, path):
+    """The device tree that this very machine would get, with bytes replaced."""
+    args = machines.command(machine, "null")
+    args[args.index("-machine") + 1] += f",dumpdtb={path}"
+    subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    blob = path.read_bytes()
+    for old, new in patches:
+        if old not in blob or len(old) != len(new):
+            raise ValueError(f"the device tree has no {old!r} to patch")
+        blob = blob.replace(old, new)
+    path.write_bytes(blob)
+    return path
+
+
+def judge(test, machine, outcome):
+    """What is wrong with an outcome: a list of sentences."""
+    table = load_table()
+    wanted = [pattern.replace("{cpus}", str(machine.cpus)) for pattern in test.lines]
+    problems = [f"no line matches {pattern!r}" for pattern in wanted if not seen(outcome, pattern)]
+    if test.end == "success":
+        return problems + problems_of_success(machine, outcome)
+    if test.end == "panic":
+        return problems + problems_of_panic(machine, outcome)
+    if test.end == "hang":
+        return problems + problems_of_hang(machine, outcome)
+    if test.firmware_may_fail and not seen(outcome, table.FIRST_LINE):
+        return problems  # the kernel was never started
+    if not problems_of_success(machine, outcome) and seen(outcome, table.SELFTEST_PASSED):
+        return problems
+    if not seen(outcome, test.says):
+        problems.append(f"neither a success nor a line that matches {test.says!r}")
+    if seen(outcome, r"panic: "):
+        return problems + problems_of_panic(machine, outcome)
+    if outcome.hang or outcome.status != machine.isa.failure:  # a machine may refuse before panics work, with one line
+        problems.append(f"expected the exit status of a failure, got {outcome.ending(machine.isa)}")
+    return problems
+
+
+def seen(outcome, pattern):
+    return any(re.search(pattern, line) for line in outcome.lines)
+
+
+def problems_of_success(machine, outcome):
+    if outcome.hang or outcome.status != machine.isa.success:
+        return [f"expected success, got {outcome.ending(machine.isa)}"]
+    return ["a panic, and yet the exit status of success"] if seen(outcome, r"panic: ") else []
+
+
+def problems_of_panic(machine, outcome):
+    problems = []
+    if outcome.hang or outcome.status != machine.isa.failure:
+        problems.append(f"expected the exit status of a panic, got {outcome.ending(machine.isa)}")
+    if not seen(outcome, r"panic: "):
+        problems.append("no panic message")
+    if not seen(outcome, NAMED_FRAME):
+        problems.append("no backtrace line with a name")
+    if seen(outcome, SILENT_CPUS):
+        problems.append("the panic did not stop the other CPUs")
+    return problems
+
+
+def problems_of_hang(machine, outcome):
+    if not outcome.hang:
+        return [f"expected a hang, got {outcome.ending(machine.isa)}"]
+    states = [line for line in outcome.report if re.match(r"CPU \d+: pc 0x", line)]
+    problems = []
+    if len(states) != machine.cpus:
+        problems.append(f"the report names {len(states)} of {machine.cpus} CPUs")
+    if not any(re.search(r"[A-Za-z_]\w*\+0x", line) for line in states):
+        problems.append("the report names no kernel function")
+    return problems
+
+
+def run_one(test, arch, folder):
+    """For CTest: print the verdict, and on failure what was seen. Returns the exit status."""
+    problems, outcome = carry_out(test, arch, folder)
+    isa = machines.ISAS[arch]
+    note = "" if problems or test.end != "either" else f" ({outcome.ending(isa)})"
+    print(f"{arch} {test.name}: {'failed' if problems else 'passed'} after {outcome.seconds:.1f} s{note}")
+    if problems:
+        console = [f"  | {line}" for line in outcome.tail(TAIL_LINES)]
+        print("\n".join([*problems, *console, *outcome.summary(), f"the whole console: {outcome.log}"]))
+    return 1 if problems else 0
