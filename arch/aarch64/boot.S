@@ -3,7 +3,7 @@
  * From the firmware to C, on the boot CPU and on the others. Everything here may run with the MMU off, at the physical
  * address: no absolute address is used before the jump up.
  *
- * Linux's arm64 boot protocol (Documentation/arch/arm64/booting.rst): MMU off, D-cache off or coherent, interrupts masked, EL2 or
+ * Linux's arm64 boot protocol (Documentation/arch/arm64/booting.rst): MMU and D-cache off, interrupts masked, EL2 or
  * EL1, x0 = device tree; the loaded image is clean to the point of coherency, .bss is not.
  */
 #include <machine_layout.h>
@@ -42,7 +42,7 @@ boot_cpu_area: .skip CPU_AREA_BYTES
 boot_kernel_root: .quad 0
     .balign 64
 
-/* ---- The arm64 Image header ------------------------------------------------------------------------------------- */
+/* The arm64 Image header */
     .section .head, "ax"
     .globl _start
 _start:
@@ -61,7 +61,7 @@ _start:
     str \value, [\table, x9, lsl #3]
 .endm
 
-/* ---- void boot_primary(device tree): never returns. Keeps x20 image, x21 device tree, x22 exception level. ------- */
+/* void boot_primary(device tree): never returns. Keeps x20 image, x21 device tree, x22 exception level. */
     .type boot_primary, %function
 boot_primary:
     .cfi_startproc
@@ -143,7 +143,7 @@ boot_primary:
     .cfi_endproc
     .size boot_primary, . - boot_primary
 
-/* ---- void boot_secondary(struct task *): PSCI's entry point. Keeps x20 empty root, x21 task. ---------------------- */
+/* void boot_secondary(struct task *): PSCI's entry point. Keeps x20 empty root, x21 task. */
     .globl boot_secondary
     .type boot_secondary, %function
 boot_secondary:
@@ -168,7 +168,7 @@ boot_secondary:
     .size boot_secondary, . - boot_secondary
 
 /*
- * ---- uint64_t boot_enter_el1(void): go to EL1 if at EL2, MMU and interrupts off; returns the level it was called at.
+ * uint64_t boot_enter_el1(void): go to EL1 if at EL2, MMU and interrupts off; returns the level it was called at.
  * Clobbers x9, x10. EL2 keeps nothing back from EL1 (ARM D17.2 for each register); its own vectors are never used.
  */
     .type boot_enter_el1, %function
@@ -243,7 +243,7 @@ boot_enter_el1:
     .cfi_endproc
     .size boot_enter_el1, . - boot_enter_el1
 
-/* ---- void boot_invalidate(start, end): forget cached copies of [x0, x1). Clobbers x0, x2, x3. --------------------- */
+/* void boot_invalidate(start, end): forget cached copies of [x0, x1). Clobbers x0, x2, x3. */
     .type boot_invalidate, %function
 boot_invalidate:
     .cfi_startproc
@@ -260,7 +260,7 @@ boot_invalidate:
     .cfi_endproc
     .size boot_invalidate, . - boot_invalidate
 
-/* ---- void boot_enable_mmu(kernel root, SCTLR_EL1): returns at the physical address. Clobbers x9, x10. ------------- */
+/* void boot_enable_mmu(kernel root, SCTLR_EL1): returns at the physical address. Clobbers x9-x11. */
     .type boot_enable_mmu, %function
 boot_enable_mmu:
     .cfi_startproc
@@ -291,7 +291,7 @@ boot_enable_mmu:
     .size boot_enable_mmu, . - boot_enable_mmu
 
 /*
- * ---- void boot_replace_root(paddr_t root, uint64_t sctlr, paddr_t empty_root): change the kernel half under our feet.
+ * void boot_replace_root(paddr_t root, uint64_t sctlr, paddr_t empty_root): change the kernel half under our feet.
  * Called at its physical address, in the identity map. Old and new tables map the same addresses with leaves of other
  * sizes and rights: every old translation is gone before the first new one can be made (ARM D8.14.1).
  */

@@ -69,10 +69,13 @@ static void name_firmware(const struct fdt *fdt, unsigned entry_level)
     fdt_node_t chosen = fdt_find_path(fdt, "/chosen");
     const char *uboot = chosen != FDT_NODE_NONE ? fdt_get_string(fdt, chosen, "u-boot,version") : NULL;
     unsigned psci = psci_version();
+    char power[16] = "no PSCI";
 
-    (void)fmt_print(boot_info.firmware, sizeof(boot_info.firmware), "%s%.20s%sEL%u, PSCI %u.%u, device tree",
-                    uboot != NULL ? "U-Boot " : "", uboot != NULL ? uboot : "", uboot != NULL ? ", " : "", entry_level,
-                    psci >> 16, psci & 0xffff);
+    if (psci != 0)
+        (void)fmt_print(power, sizeof(power), "PSCI %u.%u", psci >> 16, psci & 0xffff);
+    (void)fmt_print(boot_info.firmware, sizeof(boot_info.firmware), "%s%.20s%s%s, EL%u, device tree",
+                    uboot != NULL ? "U-Boot " : "", uboot != NULL ? uboot : "", uboot != NULL ? ", " : "", power,
+                    entry_level);
 }
 
 /* `image` is where __image_start is in memory; entry_level is the exception level that the firmware left us at. */

@@ -6,7 +6,7 @@
 
     .text
 
-/* ---- void hal_context_switch(struct task *prev, struct task *next) ---------------------------------------------- */
+/* void hal_context_switch(struct task *prev, struct task *next) */
     .globl hal_context_switch
     .type hal_context_switch, %function
 hal_context_switch:
@@ -35,7 +35,7 @@ context_load:
     .cfi_endproc
     .size hal_context_switch, . - hal_context_switch
 
-/* ---- First step of a task: x19 = entry, x20 = its argument; no caller, so that backtraces end here. --------------- */
+/* First step of a task: x19 = entry, x20 = its argument; no caller, so that backtraces end here. */
     .globl context_first_run
     .type context_first_run, %function
 context_first_run:
@@ -66,7 +66,7 @@ context_first_run:
     \operation q30, q31, [x0, #480]
 .endm
 
-/* ---- void fpu_save(void *area) ---------------------------------------------------------------------------------- */
+/* void fpu_save(void *area) */
     .globl fpu_save
     .type fpu_save, %function
 fpu_save:
@@ -80,7 +80,7 @@ fpu_save:
     .cfi_endproc
     .size fpu_save, . - fpu_save
 
-/* ---- void fpu_load(const void *area) ---------------------------------------------------------------------------- */
+/* void fpu_load(const void *area) */
     .globl fpu_load
     .type fpu_load, %function
 fpu_load:

@@ -113,7 +113,7 @@ trap_vectors:
     .cfi_endproc
     .size trap_vectors, . - trap_vectors
 
-/* ---- Interrupt: may come back on another CPU, if trap_irq() switched. ------------------------------------------- */
+/* Interrupt: may come back on another CPU, if trap_irq() switched. */
     .type trap_enter_irq, %function
 trap_enter_irq:
     .cfi_startproc
@@ -125,7 +125,7 @@ trap_enter_irq:
     .cfi_endproc
     .size trap_enter_irq, . - trap_enter_irq
 
-/* ---- Synchronous: fatal, but for a refused semihosting call. ---------------------------------------------------- */
+/* Synchronous: fatal, but for a refused semihosting call. */
     .type trap_enter_sync, %function
 trap_enter_sync:
     .cfi_startproc
@@ -136,7 +136,7 @@ trap_enter_sync:
     .cfi_endproc
     .size trap_enter_sync, . - trap_enter_sync
 
-/* ---- Back to where the frame at sp says. ------------------------------------------------------------------------- */
+/* Back to where the frame at sp says. */
     .type trap_leave, %function
 trap_leave:
     .cfi_startproc
@@ -164,7 +164,7 @@ trap_leave:
     .cfi_endproc
     .size trap_leave, . - trap_leave
 
-/* ---- Fatal: x0, x1 are saved, x1 = number of the vector. Never returns. ------------------------------------------ */
+/* Fatal: x0, x1 are saved, x1 = number of the vector. Never returns. */
     .type trap_enter_fatal, %function
 trap_enter_fatal:
     .cfi_startproc
@@ -177,7 +177,7 @@ trap_enter_fatal:
     .cfi_endproc
     .size trap_enter_fatal, . - trap_enter_fatal
 
-/* ---- The stack is not to be used: the frame goes to the emergency stack. x0 is in TPIDRRO_EL0. Never returns. ------ */
+/* The stack is not to be used: the frame goes to the emergency stack. x0 is in TPIDRRO_EL0. Never returns. */
     .type trap_enter_bad_stack, %function
 trap_enter_bad_stack:
     .cfi_startproc
@@ -197,7 +197,7 @@ trap_enter_bad_stack:
     .size trap_enter_bad_stack, . - trap_enter_bad_stack
 
 /*
- * ---- uint64_t semihost_call(uint64_t operation, const void *argument): ask the debugger (Arm's Semihosting for
+ * uint64_t semihost_call(uint64_t operation, const void *argument): ask the debugger (Arm's Semihosting for
  * AArch32 and AArch64, 2023Q3). Where there is none the instruction is undefined, and trap_sync() steps over it.
  */
     .text

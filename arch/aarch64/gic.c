@@ -105,7 +105,8 @@ static void discover_v2(const struct fdt *fdt, fdt_node_t node)
 
 void gic_discover(const struct fdt *fdt)
 {
-    static const char *const v2_names[] = { "arm,cortex-a15-gic", "arm,gic-400", "arm,cortex-a7-gic", "arm,cortex-a9-gic" };
+    static const char *const v2_names[] = { "arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic",
+                                            "arm,cortex-a9-gic" };
     fdt_node_t node = fdt_find_compatible(fdt, FDT_NODE_NONE, "arm,gic-v3");
 
     if (node != FDT_NODE_NONE) {

@@ -22,19 +22,27 @@
 /* The affinity fields of MPIDR_EL1: what a CPU node's reg holds (ARM D17.2.101). */
 #define MPIDR_AFFINITY_MASK UINT64_C(0xff00ffffff)
 
+/* Device registers. Plain loads and stores by hand: a hypervisor cannot emulate the forms with write-back, which the
+ * compiler is free to choose. */
 static inline uint32_t mmio_read32(uintptr_t address)
 {
-    return *(volatile uint32_t *)address;
-}
+    uint32_t value;
 
-static inline void mmio_write32(uintptr_t address, uint32_t value)
-{
-    *(volatile uint32_t *)address = value;
+    __asm__ volatile("ldr %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
+    return value;
 }
 
 static inline uint64_t mmio_read64(uintptr_t address)
 {
-    return *(volatile uint64_t *)address;
+    uint64_t value;
+
+    __asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(address) : "memory");
+    return value;
+}
+
+static inline void mmio_write32(uintptr_t address, uint32_t value)
+{
+    __asm__ volatile("str %w0, [%1]" ::"r"(value), "r"(address) : "memory");
 }
 
 static inline uintptr_t phys_to_direct(paddr_t pa)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Power State Coordination Interface, 0.2 and later (Arm DEN 0022): CPUs on, the system off. It keeps no state of CPUs. */
+/* Power State Coordination Interface, 0.2 and later (Arm DEN 0022): CPUs on, the system off. Keeps no state of CPUs. */
 #include <k/compiler.h>
 #include <k/errno.h>
 #include <lib/string.h>
