@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the firmware to C: the Image header, the boot hart's way to boot_hart_main(), a started hart's way to its first task.
- * Runs at physical addresses wherever the loader put the image (2 MiB aligned), so everything is addressed relative to
- * pc until the MMU is on. Decides nothing but the paging mode.
+ * From the firmware to C: the Image header, the boot hart's way to boot_hart_main(), a started hart's way to its first
+ * task. Runs at physical addresses wherever the loader put the image (2 MiB aligned), so everything is addressed
+ * relative to pc until the MMU is on. Decides nothing but the paging mode.
  *
  * The MMU is switched on without an identity map: stvec holds the virtual address of the next step, and the fetch after
  * the write to satp faults into it. A mode that the hart lacks leaves satp unchanged (Privileged Architecture, section
@@ -42,6 +42,10 @@ _start:
 FUNCTION(boot_start)
     csrw    sie, zero
     csrci   sstatus, SSTATUS_SIE
+    lla     t0, boot_entries
+    li      t1, 1
+    amoadd.w.aqrl t1, t1, (t0)
+    bnez    t1, boot_late
     mv      s1, a0
     mv      s2, a1
 
@@ -50,6 +54,9 @@ FUNCTION(boot_start)
 1:  sd      zero, 0(t0)
     addi    t0, t0, 8
     bltu    t0, t1, 1b
+    fence   rw, w
+    li      t1, 1
+    sw      t1, boot_bss_ready, t0
 
     lla     sp, boot_stack_top
     mv      s0, zero                /* backtraces end here */
@@ -85,6 +92,28 @@ FUNCTION(boot_start)
 END(boot_start)
 
 /*
+ * [[noreturn]] static void boot_late(uint64_t hart)
+ * A second hart at the image's start. Firmware without HSM sends them all: they sleep. And OpenSBI 1.1 has a race: it
+ * lets a hart go before it has noted down where to, so a hart that hal_cpu_start() asked for may arrive here instead of
+ * at secondary_start. It is recognised by its entry in hart_starts, which was written before the request.
+ */
+FUNCTION(boot_late)
+    lw      t0, boot_bss_ready
+    beqz    t0, hart_park           /* it came together with the boot hart: not asked for */
+    fence   r, rw
+    lla     a1, hart_starts
+    li      t0, START_COUNT
+1:  ld      t1, START_HART(a1)
+    ld      t2, START_SATP(a1)
+    bne     t1, a0, 2f
+    bnez    t2, secondary_start
+2:  addi    a1, a1, START_BYTES
+    addi    t0, t0, -1
+    bnez    t0, 1b
+    j       hart_park
+END(boot_late)
+
+/*
  * [[noreturn]] void secondary_start(uint64_t hart, paddr_t start)
  * Where SBI starts a hart: MMU off, interrupts off, a1 = physical address of its struct hart_start.
  */
@@ -115,6 +144,13 @@ FUNCTION(hart_park)
     wfi
     j       hart_park
 END(hart_park)
+
+    .section .data.boot, "aw"
+    .balign 4
+boot_entries:
+    .word   0                       /* harts that came in at the image's start */
+boot_bss_ready:
+    .word   0
 
     .section .rodata
     .balign 8

@@ -14,7 +14,7 @@
 /* The boot CPU's area until core gives it one. */
 static ALIGNED(PAGE_BYTES) uint8_t boot_area[HAL_CPU_AREA_BYTES];
 
-static struct hart_start hart_starts[CPU_MAX];
+struct hart_start hart_starts[CPU_MAX];
 
 static struct machine_cpu *area_cpu(void *area)
 {
@@ -67,6 +67,7 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
     if (!sbi_facts.has_hsm)
         return -ENODEV;
     hart_starts[cpu] = (struct hart_start){
+        .hart = boot_info.cpu_hw_id[cpu],
         .satp = mode << SATP_MODE_SHIFT | root >> PAGE_SHIFT,
         .task = task,
         .entry = (uintptr_t)secondary_virtual,
@@ -74,8 +75,9 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
 
     /* The other hart's first load is caused by the firmware's write to its interrupt controller: memory before I/O. */
     __asm__ volatile("fence rw, ow" : : : "memory");
-    struct sbi_result result = sbi_call(SBI_EXT_HSM, SBI_HSM_START, boot_info.cpu_hw_id[cpu],
-                                        image_paddr_of((const void *)secondary_start), image_paddr_of(&hart_starts[cpu]));
+    struct sbi_result result =
+        sbi_call(SBI_EXT_HSM, SBI_HSM_START, hart_starts[cpu].hart, image_paddr_of((const void *)secondary_start),
+                 image_paddr_of(&hart_starts[cpu]));
 
     return errno_of(result.error);
 }

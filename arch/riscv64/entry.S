@@ -78,7 +78,7 @@ FUNCTION(trap_vector)
 
     /* Back to where it was, perhaps on another CPU: gp and tp are not restored. Nor are s1-s11: C preserved them.
      * The store-conditional ends a reservation of the interrupted code, which other code may have used up since
-     * (Unprivileged Architecture, section 14.2); should it succeed, it stores what is there already. */
+     * (Unprivileged Architecture, "A" extension, LR/SC); should it succeed, it stores what is there already. */
     ld      t0, TRAP_PC(sp)
     sc.d    zero, t0, (sp)
     csrw    sepc, t0

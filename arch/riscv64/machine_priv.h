@@ -38,7 +38,8 @@ struct machine_cpu {
 
 /* What a started hart reads with its MMU off. Written before the start and not again. */
 struct hart_start {
-    uintptr_t satp;
+    uint64_t hart;
+    uintptr_t satp; /* 0: nobody has started this CPU */
     struct task *task;
     uintptr_t entry; /* virtual address of secondary_virtual */
 };
@@ -59,9 +60,11 @@ static_assert(offsetof(struct machine_cpu, entry_t0) == CPU_ENTRY_T0);
 static_assert(offsetof(struct machine_cpu, entry_t1) == CPU_ENTRY_T1);
 static_assert(offsetof(struct machine_cpu, entry_pc) == CPU_ENTRY_PC);
 static_assert(sizeof(struct machine_cpu) == CPU_BYTES && CPU_BYTES % HAL_STACK_ALIGN == 0);
+static_assert(offsetof(struct hart_start, hart) == START_HART);
 static_assert(offsetof(struct hart_start, satp) == START_SATP);
 static_assert(offsetof(struct hart_start, task) == START_TASK);
 static_assert(offsetof(struct hart_start, entry) == START_ENTRY);
+static_assert(sizeof(struct hart_start) == START_BYTES && START_COUNT == CPU_MAX);
 static_assert(HAL_CPU_AREA_BYTES % PAGE_BYTES == 0);
 
 /* The machine's own view of memory, before mm and besides it. */
@@ -81,7 +84,7 @@ static inline paddr_t image_paddr_of(const void *va)
     return machine_facts.image_paddr + ((uintptr_t)va - (uintptr_t)__image_start);
 }
 
-/* The pointer in gp. Until hal_cpu_init() has run on a CPU, its faults lead to hal_cpu_park(). */
+/* The pointer in gp, which trap_vector relies on: set it before stvec. */
 static inline void machine_cpu_set(struct machine_cpu *cpu)
 {
     __asm__ volatile("mv gp, %0" : : "r"(cpu) : "memory");
@@ -106,6 +109,9 @@ void exit_init(const struct fdt *fdt, struct boot_info *boot);
 
 /* timer.c: silence the timer interrupt that is being handled. */
 void timer_acknowledge(void);
+
+/* cpu.c: by CPU; boot.S reads it, too. */
+extern struct hart_start hart_starts[CPU_MAX];
 
 /* isa.c: what every hart in use has, into machine_facts. */
 void isa_init(const struct fdt *fdt);

@@ -24,6 +24,9 @@
 #define CPU_BYTES 32
 
 /* struct hart_start */
-#define START_SATP 0
-#define START_TASK 8
-#define START_ENTRY 16
+#define START_HART 0
+#define START_SATP 8
+#define START_TASK 16
+#define START_ENTRY 24
+#define START_BYTES 32
+#define START_COUNT 1024

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls the firmware and knows what it offers. Decides nothing for its callers. No lock: facts are written before kmain(). */
+/*
+ * Calls the firmware and knows what it offers. Decides nothing for its callers. No lock: facts are written before
+ * kmain().
+ */
 #include "sbi.h"
 
 #include <k/compiler.h>

@@ -10,7 +10,7 @@
 
 void timer_arm_sbi(uint64_t deadline_ticks)
 {
-    /* The call also clears a pending timer interrupt (SBI, section 6.1), so unmasking afterwards shows the new one only. */
+    /* The call also clears a pending timer interrupt (SBI, section 6.1): unmasking it afterwards is safe. */
     sbi_call(SBI_EXT_TIME, SBI_TIME_SET, deadline_ticks, 0, 0);
     csr_set(sie, SIE_STIE);
 }

@@ -69,7 +69,7 @@ static uint32_t illegal_instruction(const struct hal_trap *trap)
     return (word & 3) == 3 ? word | (uint32_t)parcel[1] << 16 : word;
 }
 
-/* Is it one that the FPU or the vector unit would run? (Unprivileged Architecture, chapter 35; "C": chapter 27.) */
+/* Is it one that the FPU or the vector unit would run? (Unprivileged Architecture, instruction listings.) */
 static bool is_fpu_instruction(uint32_t word)
 {
     unsigned funct3 = word >> 13 & 7;

@@ -37,7 +37,12 @@ int uart_ns16550_find(const struct fdt *fdt, fdt_node_t node, struct uart_ns1655
         return -EINVAL;
     if (bytes < offset || bytes - offset < (uint64_t)REG_COUNT << shift)
         return -EINVAL;
-    *out = (struct uart_ns16550_place){ .base = base + offset, .bytes = bytes - offset, .shift = shift, .width = width };
+    *out = (struct uart_ns16550_place){
+        .base = base + offset,
+        .bytes = bytes - offset,
+        .shift = shift,
+        .width = width,
+    };
     return 0;
 }
 

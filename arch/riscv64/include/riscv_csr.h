@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Supervisor registers (The RISC-V Instruction Set Manual, Volume II: Privileged Architecture, chapter 10), for C and
- * assembly alike. Only what the machine uses.
+ * Supervisor registers (The RISC-V Instruction Set Manual, Volume II: Privileged Architecture, version
+ * 20240411, chapter 10; section numbers in this folder are that version's), for C and assembly alike. Only what the
+ * machine uses.
  */
 #pragma once
 
