@@ -24,6 +24,7 @@
 
 #define APIC_BASE_ENABLE (UINT64_C(1) << 11)
 #define APIC_BASE_X2APIC (UINT64_C(1) << 10)
+#define APIC_BASE_ADDRESS UINT64_C(0x000ffffffffff000)
 #define APIC_SPURIOUS_ENABLE 0x100u
 #define APIC_LVT_NMI 0x400u
 #define APIC_COMMAND_FIXED 0x0000u
@@ -33,11 +34,11 @@
 #define APIC_COMMAND_ASSERT 0x4000u
 #define APIC_ID_MAX_XAPIC 254u /* 255 is everybody */
 
-/* How long INIT gets before the start-up IPI, and that before its repetition. The 10 ms of Intel's MultiProcessor
- * Specification, B.4, are for the external APIC of the 486; no CPU with 64-bit mode has one, and what is left is margin.
- * The second wait ends as soon as the CPU is there. */
+/* How long INIT gets before the first start-up IPI, and that before its repetition, which a CPU that took the first one
+ * ignores. The 10 ms and 200 us of Intel's MultiProcessor Specification, B.4, are for the external APIC of the 486; no
+ * CPU with 64-bit mode has one, and what is left here is margin. */
 #define INIT_WAIT_US 100
-#define STARTUP_WAIT_US 200
+#define STARTUP_WAIT_US 20
 
 #define PIC1_DATA 0x21
 #define PIC2_DATA 0xa1
@@ -96,6 +97,11 @@ void apic_set_id(cpu_id_t cpu, uint32_t apic_id)
     apic_count = MAX(apic_count, cpu + 1);
 }
 
+paddr_t apic_base(void)
+{
+    return rdmsr(MSR_APIC_BASE) & APIC_BASE_ADDRESS;
+}
+
 void apic_init(paddr_t local_apic)
 {
     apic_registers = direct_map(local_apic);
@@ -146,22 +152,19 @@ void hal_cpu_poke(cpu_id_t cpu)
     hal_irq_restore(state);
 }
 
-int apic_start_cpu(cpu_id_t cpu, paddr_t page, bool (*has_started)(cpu_id_t cpu))
+int apic_start_cpu(cpu_id_t cpu, paddr_t page)
 {
     uint32_t startup = APIC_COMMAND_STARTUP | APIC_COMMAND_ASSERT | (uint32_t)(page / PAGE_BYTES);
 
     if (cpu >= apic_count || (!cpu_features.has_x2apic && apic_ids[cpu] > APIC_ID_MAX_XAPIC))
         return -EINVAL;
-    uint32_t apic_id = apic_ids[cpu];
     uintptr_t state = hal_irq_save();
 
-    apic_command(apic_id, APIC_COMMAND_INIT | APIC_COMMAND_ASSERT);
+    apic_command(apic_ids[cpu], APIC_COMMAND_INIT | APIC_COMMAND_ASSERT);
     timer_spin_us(INIT_WAIT_US);
-    apic_command(apic_id, startup);
-    for (unsigned us = 0; us < STARTUP_WAIT_US && !has_started(cpu); us++)
-        timer_spin_us(1);
-    if (!has_started(cpu))
-        apic_command(apic_id, startup); /* ignored by a CPU that is on its way after all */
+    apic_command(apic_ids[cpu], startup);
+    timer_spin_us(STARTUP_WAIT_US);
+    apic_command(apic_ids[cpu], startup);
     hal_irq_restore(state);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From PVH's start_info and ACPI to struct boot_info, on the boot CPU, on the early tables. All that core or this machine
- * needs later is copied, because the firmware's data may lie in memory that the map calls usable.
+ * From PVH's start_info and ACPI to struct boot_info, on the boot CPU, on the early tables. All that core or this
+ * machine needs later is copied, because the firmware's data may lie in memory that the map calls usable.
  */
 #include <hal/boot.h>
 
@@ -54,7 +54,6 @@ struct start_memory {
 #define BIOS_AREA_START 0xe0000u /* where a PC keeps an RSDP: ACPI 6.5, 5.2.5.1 */
 #define BIOS_AREA_END 0x100000u
 
-#define LOCAL_APIC_DEFAULT 0xfee00000u
 #define HPET_BYTES 1024u
 #define ENTROPY_TRIES 10 /* SDM vol. 1, 7.3.17.1 */
 
@@ -178,7 +177,7 @@ static void place_trampoline(void)
 
 /* ---- ACPI ---------------------------------------------------------------------------------------------------- */
 
-/* A table, kept from being handed out, or false with a warning if it is damaged. */
+/* A whole and undamaged table, which is then kept from being handed out. */
 static bool find_table(const struct acpi *acpi, const char *signature, struct acpi_table *out)
 {
     if (acpi_find_table(acpi, signature, out) != 0)
@@ -217,7 +216,7 @@ static void take_madt(const struct acpi *acpi)
 
     if (!is_good) {
         boot_warn("ACPI has no usable MADT: this CPU only");
-        madt = (struct acpi_madt){ .local_apic = LOCAL_APIC_DEFAULT };
+        madt = (struct acpi_madt){ .local_apic = 0 };
     }
     add_cpu(self);
     for (unsigned i = 0; i < madt.cpu_count; i++)
@@ -225,8 +224,8 @@ static void take_madt(const struct acpi *acpi)
             add_cpu(madt.cpu[i].apic_id);
     boot.cpu_listed += madt.cpu_listed - madt.cpu_count;
 
-    if (madt.local_apic == 0 || early_map(NULL, madt.local_apic, PAGE_BYTES) == NULL)
-        madt.local_apic = LOCAL_APIC_DEFAULT;
+    if (early_map(NULL, madt.local_apic, PAGE_BYTES) == NULL)
+        madt.local_apic = apic_base();
     add_device(madt.local_apic, PAGE_BYTES);
     for (unsigned i = 0; i < madt.ioapic_count; i++) {
         if (early_map(NULL, madt.ioapic[i].address, PAGE_BYTES) == NULL)

@@ -149,13 +149,14 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area_memory)
 {
     struct cpu_area *area = area_memory;
 
-    ASSERT(IS_ALIGNED((uintptr_t)area, PAGE_BYTES) && (area != NULL || cpu == 0));
     if (area == NULL)
         block_activate(&early_block, task, early_stack + sizeof early_stack, early_stack + sizeof early_stack);
     else
         block_activate(&area->block, task, area->fault_stack + sizeof area->fault_stack,
                        area->nmi_stack + sizeof area->nmi_stack);
     trap_init_cpu();
+    /* Only now can an assertion fail in good order. */
+    ASSERT(IS_ALIGNED((uintptr_t)area, PAGE_BYTES) && (area != NULL || cpu == 0));
     write_cr4(cpu_features.cr4);
     fpu_init_cpu();
     apic_init_cpu();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Traps in and out. Each of the 256 vectors has a stub of VECTOR_STUB_BYTES that makes the stack look alike, whether the
- * CPU pushes an error code or not; trap_common saves the rest as struct hal_trap (machine.h) and calls trap_enter().
+ * Traps in and out. Each of the 256 vectors has a stub of VECTOR_STUB_BYTES that makes the stack look alike, whether
+ * the CPU pushes an error code or not; trap_common saves the rest as struct hal_trap (machine.h) and calls
+ * trap_enter().
  *
  *     ss rsp rflags cs rip  error vector  rax rbx rcx rdx rsi rdi rbp r8..r15  [rip rbp]
  *     `---- the CPU -----'  `-- stub --'  `---------- trap_common ---------'   frame record: backtraces go on across it

@@ -69,11 +69,15 @@ struct cpu_block {
 static_assert(offsetof(struct cpu_block, current) == CPU_CURRENT);
 static_assert(SELECTOR_TSS / 8 + 2 <= GDT_ENTRIES);
 
-/* The memory that core passes to hal_cpu_init(). */
+/* The memory that core passes to hal_cpu_init(): four pages. An emergency is reported on these stacks, and then the
+ * machine stops: one that is too small costs the rest of the report. */
+#define FAULT_STACK_BYTES (2 * PAGE_BYTES)
+#define NMI_STACK_BYTES (2 * PAGE_BYTES - 256)
+
 struct cpu_area {
-    ALIGNED(PAGE_BYTES) struct cpu_block block;
-    ALIGNED(PAGE_BYTES) uint8_t fault_stack[2 * PAGE_BYTES];
-    uint8_t nmi_stack[2 * PAGE_BYTES];
+    ALIGNED(256) struct cpu_block block;
+    ALIGNED(256) uint8_t nmi_stack[NMI_STACK_BYTES];
+    uint8_t fault_stack[FAULT_STACK_BYTES];
 };
 static_assert(sizeof(struct cpu_area) == HAL_CPU_AREA_BYTES);
 
@@ -90,7 +94,7 @@ static_assert(HAL_DIRECT_MAP_BASE == DIRECT_MAP_BASE);
 #define VECTOR_APIC_ERROR 0xfe
 #define VECTOR_APIC_SPURIOUS 0xff
 
-/* Registers at a trap, lowest address first: the frame record that entry.S makes, what it pushes, what the CPU pushes. */
+/* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */
 struct hal_trap {
     uint64_t frame_next, frame_return;
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
@@ -122,6 +126,9 @@ void trap_enter(struct hal_trap *trap);
 void pic_mask_all(void);
 void ioapic_mask_all(paddr_t ioapic);
 
+/* Where the CPU says that its local APIC's registers are. */
+paddr_t apic_base(void);
+
 /* Once: remember where the registers are and switch this CPU's local APIC on. */
 void apic_init(paddr_t local_apic);
 void apic_init_cpu(void);
@@ -133,8 +140,8 @@ void apic_write(uint32_t reg, uint32_t value);
 /* Is this vector in service, so that it wants an end of interrupt? */
 bool apic_in_service(unsigned vector);
 
-/* INIT, then start-up IPIs that make `cpu` execute at `page` (below 1 MiB). `has_started(cpu)` ends the wait early. */
-int apic_start_cpu(cpu_id_t cpu, paddr_t page, bool (*has_started)(cpu_id_t cpu));
+/* INIT, then start-up IPIs that make `cpu` execute at `page` (below 1 MiB). -EINVAL: no such CPU, or out of reach. */
+int apic_start_cpu(cpu_id_t cpu, paddr_t page) MUST_USE;
 
 /* Once, after apic_init(): find the rates. hpet 0 or pm_timer_port 0: there is none. Returns the clock's rate. */
 uint64_t timer_calibrate(paddr_t hpet, uint16_t pm_timer_port);

@@ -26,11 +26,6 @@ void secondary_install(paddr_t page)
     memcpy((void *)direct_map(page), trampoline_start, (size_t)(trampoline_end - trampoline_start));
 }
 
-static bool has_started(cpu_id_t cpu)
-{
-    return load_relaxed(&secondary_task[cpu]) == NULL;
-}
-
 int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
 {
     ASSERT(cpu > 0 && cpu < CPU_MAX && root != 0 && task != NULL);
@@ -40,7 +35,7 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
     /* PAIRS(secondary): everything stored so far is visible to the CPU that takes the task. */
     store_release(&secondary_task[cpu], task);
 
-    int error = apic_start_cpu(cpu, secondary_page, has_started);
+    int error = apic_start_cpu(cpu, secondary_page);
 
     if (error != 0)
         store_relaxed(&secondary_task[cpu], NULL);

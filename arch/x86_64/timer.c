@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Time. The clock is the TSC; its rate comes from CPUID where the CPU states it, else from a measurement against the
- * HPET, the ACPI power-management timer or the 8254, the first that runs. One-shot interrupts come from the local APIC: by TSC
- * deadline where CPUID offers that, else by its counter, whose rate the same measurement gives. Everything here is
- * written during boot and read-only afterwards.
+ * HPET, the ACPI power-management timer or the 8254, the first that runs. One-shot interrupts come from the local APIC:
+ * by TSC deadline where CPUID offers that, else by its counter, whose rate the same measurement gives. Everything here
+ * is written during boot and read-only afterwards.
  */
 #include <hal/clock.h>
 #include <hal/cpu.h>
+#include <k/atomic.h>
 
 #include "machine.h"
 #include "x86.h"
@@ -229,6 +230,7 @@ void timer_spin_us(uint64_t us)
 {
     uint64_t end = hal_clock_ticks() + us * timer.tsc_hz / (NS_PER_SEC / NS_PER_US);
 
+    /* No hal_cpu_relax(): an emulator that runs its CPUs in turn would run the others first, and the wait is short. */
     while (hal_clock_ticks() < end)
-        hal_cpu_relax();
+        compiler_barrier();
 }

@@ -90,8 +90,8 @@ void trap_init_cpu(void)
 }
 
 /* The CPU could not push a trap's frame: if what it last failed to reach lies at the stack pointer, the stack is full
- * and the guard page below it was hit. SDM vol. 3, 6.15 calls the saved state of a double fault undefined, but every CPU
- * with IST saves that of the first fault. */
+ * and the guard page below it was hit. SDM vol. 3, 6.15 calls the saved state of a double fault undefined, but every
+ * CPU with IST saves that of the first fault. */
 static bool is_stack_overflow(const struct hal_trap *trap, uintptr_t address)
 {
     return address + PAGE_BYTES > trap->rsp && address < trap->rsp + PAGE_BYTES;

@@ -22,7 +22,7 @@ struct task;
 #define HAL_FRAME_RETURN 8
 
 /* One CPU's block (GDT, TSS, current task) and its two emergency stacks: struct cpu_area in machine.h. */
-#define HAL_CPU_AREA_BYTES (5 * PAGE_BYTES)
+#define HAL_CPU_AREA_BYTES (4 * PAGE_BYTES)
 
 #define HAL_PT_INDEX_BITS 9
 #define HAL_PT_SHARED_ROOT 1
