@@ -33,9 +33,8 @@ static const struct {
 };
 
 static struct {
-    struct sigaction old_action[ARRAY_COUNT(signals)];
+    struct os_signal old_action[ARRAY_COUNT(signals)];
     stack_t old_stack;
-    sigset_t mask;  /* of signals, before any */
     char *stacks; /* the signal stack, then one emergency stack per CPU */
     size_t stacks_bytes;
 
@@ -52,8 +51,6 @@ static void fault_report(void *unused)
 
     (void)unused;
     host_fiber_arrive();
-    /* ThreadSanitizer blocks signals around a handler, and we have left that handler for good. */
-    (void)sigprocmask(SIG_SETMASK, &faults.mask, NULL);
     host_self()->regs.irq_enabled = false;
     trap_fault(&trap, &info);
     host_fail("trap_fault() returned from a fault in kernel code");
@@ -97,8 +94,9 @@ static size_t signal_find(int number)
     return which;
 }
 
-__attribute__((no_sanitize("address", "undefined"))) static void on_signal(int number, siginfo_t *info, void *ucontext)
+__attribute__((no_sanitize("address", "undefined"))) static void on_signal(int number, void *facts, void *ucontext)
 {
+    const siginfo_t *info = facts;
     size_t which = signal_find(number);
     uintptr_t address = number == SIGTRAP ? 0 : (uintptr_t)info->si_addr;
 
@@ -108,7 +106,7 @@ __attribute__((no_sanitize("address", "undefined"))) static void on_signal(int n
         return;
     if (!host.is_running || trap_fault == NULL) {
         /* Returning repeats the fault under the handler that was there before: the host's crash, or the sanitizer's. */
-        (void)sigaction(number, &faults.old_action[which], NULL);
+        os_signal_restore(number, &faults.old_action[which]);
         return;
     }
     fault_raise(which, address);
@@ -116,26 +114,21 @@ __attribute__((no_sanitize("address", "undefined"))) static void on_signal(int n
 
 void host_fault_install(void)
 {
-    /* SA_NODEFER: the handler may leave by a stack switch, so the mask must stay as it is. */
-    struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-
     faults.stacks_bytes = SIGNAL_STACK_BYTES + host.config.cpus * EMERGENCY_STACK_BYTES;
     faults.stacks = os_alloc(faults.stacks_bytes, false);
     if (faults.stacks == NULL)
         os_die("emergency stacks");
     stack_t stack = { .ss_sp = faults.stacks, .ss_size = SIGNAL_STACK_BYTES };
 
-    (void)sigemptyset(&action.sa_mask);
     (void)sigaltstack(&stack, &faults.old_stack);
-    (void)sigprocmask(SIG_SETMASK, NULL, &faults.mask);
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
-        (void)sigaction(signals[i].number, &action, &faults.old_action[i]);
+        os_signal_catch(signals[i].number, on_signal, &faults.old_action[i]);
 }
 
 void host_fault_remove(void)
 {
     for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
-        (void)sigaction(signals[i].number, &faults.old_action[i], NULL);
+        os_signal_restore(signals[i].number, &faults.old_action[i]);
     (void)sigaltstack(&faults.old_stack, NULL);
     os_release(faults.stacks, faults.stacks_bytes);
 }

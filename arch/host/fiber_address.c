@@ -9,6 +9,18 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 
+/* A report names functions with the help of a child process. On a kernel stack in the kmap window, which is shared
+ * memory, fork() would let parent and child destroy each other's frames: so it is started before there is one. */
+void host_fiber_prepare(void)
+{
+    static bool is_started;
+    char name[64];
+
+    if (!is_started)
+        __sanitizer_symbolize_pc((void *)host_fiber_prepare, "%f", name, sizeof name);
+    is_started = true;
+}
+
 void host_fiber_leave(const struct host_stack *to, bool orders_memory)
 {
     (void)orders_memory;

@@ -9,6 +9,7 @@
  */
 #include "host_priv.h"
 
+#include <sanitizer/common_interface_defs.h>
 #include <sanitizer/tsan_interface.h>
 
 #define FIBER_SLOTS (1u << 16)
@@ -19,6 +20,18 @@ static struct {
         void *fiber;
     } slot[FIBER_SLOTS]; /* open addressing by stack base; entries are replaced, never removed */
 } fibers;
+
+/* A report names functions with the help of a child process. On a kernel stack in the kmap window, which is shared
+ * memory, fork() would let parent and child destroy each other's frames: so it is started before there is one. */
+void host_fiber_prepare(void)
+{
+    static bool is_started;
+    char name[64];
+
+    if (!is_started)
+        __sanitizer_symbolize_pc((void *)host_fiber_prepare, "%f", name, sizeof name);
+    is_started = true;
+}
 
 void host_fiber_leave(const struct host_stack *to, bool orders_memory)
 {

@@ -186,9 +186,11 @@ struct hal_trap {
     uintptr_t sp;
     bool is_write;
 };
+void host_signal_return(void);
 void host_swap_signal_facts(const void *ucontext, struct hal_trap *out);
 
 /* fiber_<sanitizer>.c: before the swap, who will run; after it, on the new stack. */
+void host_fiber_prepare(void); /* once per process, on the host thread's own stack */
 void host_fiber_leave(const struct host_stack *to, bool orders_memory);
 void host_fiber_arrive(void);
 void host_fiber_bind(struct host_stack *stack);   /* a new life begins on this stack */

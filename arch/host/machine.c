@@ -75,6 +75,7 @@ static void boot_info_fill(void)
 
 void host_reset(const struct host_config *config, struct host_result *result)
 {
+    host_fiber_prepare();
     memset(&host, 0, sizeof host);
     memset(host_cpus, 0, sizeof host_cpus[0] * CPU_MAX);
     memset(result, 0, offsetof(struct host_result, console) + 1);

@@ -16,8 +16,8 @@
 #define FIRMWARE_BYTES (UINT64_C(64) << 10)
 #define RAM_BYTES_MAX (UINT64_C(64) << 30)
 
-/* A run of translations filled at once, and how many the host's kernel is asked to keep: it allows 65,530 mappings. */
-#define REFILL_PAGES_MAX 16
+/* Translations filled at once to either side, and how many runs the host's kernel keeps: it allows 65,530 mappings. */
+#define REFILL_BYTES_MAX (16 * PAGE_BYTES)
 #define TLB_RUNS_MAX 24000u
 
 static struct {
@@ -150,14 +150,25 @@ static bool translate(paddr_t root, vaddr_t va, paddr_t *out_pa, unsigned *out_p
     return false;
 }
 
+/* Does the page at va continue, in RAM and in rights, the run whose page at `from` is at pa? */
+static bool continues(paddr_t root, vaddr_t va, vaddr_t from, paddr_t pa, unsigned prot)
+{
+    paddr_t other_pa;
+    unsigned other_prot;
+
+    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES && translate(root, va, &other_pa, &other_prot) &&
+           other_prot == prot && other_pa - pa == va - from;
+}
+
 /*
- * A TLB may hold more than was asked for: the pages behind va come along while they follow each other in RAM with the
+ * A TLB may hold more than was asked for: the pages around va come along while they follow each other in RAM with the
  * same rights, so that a stack costs one fault. A full TLB forgets everything.
  */
 bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
 {
     vaddr_t page = ROUND_DOWN(va, PAGE_BYTES);
-    size_t pages = 1;
+    vaddr_t low = page;
+    vaddr_t high = page + PAGE_BYTES;
     paddr_t pa;
     unsigned prot;
 
@@ -165,22 +176,17 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
         return false;
     if (is_write && (prot & PROT_WRITE) == 0)
         return false;
-    while (pages < REFILL_PAGES_MAX && page + pages * PAGE_BYTES - HAL_KMAP_BASE < HAL_KMAP_BYTES) {
-        paddr_t next_pa;
-        unsigned next_prot;
-
-        if (!translate(root, page + pages * PAGE_BYTES, &next_pa, &next_prot) || next_prot != prot ||
-            next_pa != pa + pages * PAGE_BYTES)
-            break;
-        pages++;
-    }
+    while (high - page < REFILL_BYTES_MAX && continues(root, high, page, pa, prot))
+        high += PAGE_BYTES;
+    while (page - low < REFILL_BYTES_MAX && continues(root, low - PAGE_BYTES, page, pa, prot))
+        low -= PAGE_BYTES;
     if (++memory.tlb_runs > TLB_RUNS_MAX) {
         memory.tlb_runs = 1;
         if (!kmap_clear(HAL_KMAP_BASE, HAL_KMAP_BYTES))
             return false;
     }
-    return os_replace(page, pages * PAGE_BYTES, (prot & PROT_WRITE) != 0 ? OS_READ_WRITE : OS_READ, memory.file,
-                      pa - RAM_BASE);
+    return os_replace(low, high - low, (prot & PROT_WRITE) != 0 ? OS_READ_WRITE : OS_READ, memory.file,
+                      pa - (page - low) - RAM_BASE);
 }
 
 void hal_tlb_flush_local(vaddr_t va, size_t pages)

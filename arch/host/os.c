@@ -2,10 +2,13 @@
 /* The host operating system's memory calls; see os.h. No state, no lock. */
 #include "os.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+void host_signal_return(void); /* swap_<isa>.c: the system call that ends a handler */
 
 #define EXIT_SOFTWARE 70 /* EX_SOFTWARE of sysexits.h */
 
@@ -64,6 +67,26 @@ void *os_alloc(size_t bytes, bool is_shared)
 void os_release(void *va, size_t bytes)
 {
     (void)munmap(va, bytes);
+}
+
+/* Linux's own flag and record, see rt_sigaction(2): x86_64 insists on a restorer, others bear one. */
+#define OS_SA_RESTORER 0x04000000ul
+
+void os_signal_catch(int number, void (*handler)(int, void *, void *), struct os_signal *out_old)
+{
+    struct os_signal action = {
+        .handler = handler,
+        .flags = (unsigned long)(SA_SIGINFO | SA_ONSTACK | SA_NODEFER) | OS_SA_RESTORER,
+        .restorer = host_signal_return,
+    };
+
+    if (syscall(SYS_rt_sigaction, number, &action, out_old, sizeof action.mask) != 0)
+        os_die("rt_sigaction");
+}
+
+void os_signal_restore(int number, const struct os_signal *old)
+{
+    (void)syscall(SYS_rt_sigaction, number, old, NULL, sizeof old->mask);
 }
 
 void os_die(const char *what)

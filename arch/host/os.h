@@ -27,5 +27,17 @@ void *os_alloc(size_t bytes, bool is_shared);
 
 void os_release(void *va, size_t bytes);
 
+/* Catch a signal on the alternate stack, with no signal blocked meanwhile: the handler may leave by a stack switch. Not
+ * through sigaction(): ThreadSanitizer would run its own code around the handler, on a page that may just be missing.
+ * os_signal_restore() brings back what was before. */
+struct os_signal {
+    void (*handler)(int number, void *info, void *ucontext);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+void os_signal_catch(int number, void (*handler)(int, void *, void *), struct os_signal *out_old);
+void os_signal_restore(int number, const struct os_signal *old);
+
 /* End the process with a message: the host cannot give the machine what it stands on. */
 [[noreturn]] void os_die(const char *what);

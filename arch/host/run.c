@@ -139,7 +139,8 @@ static void child_finish(pid_t pid, struct child *child, struct host_result *res
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         os_die("child process");
     memcpy(result, &child->result, sizeof *result);
-    if (!child->is_done) {
+    /* A sanitizer that only warned makes the status of an ordered exit its own. */
+    if (!child->is_done || status != 0) {
         result->end = HOST_END_CRASH;
         result->code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
         (void)snprintf(result->report, sizeof result->report, "the run %s %d\n",
@@ -151,6 +152,7 @@ static pid_t child_start(void)
 {
     pid_t pid;
 
+    host_fiber_prepare();
     /* What is buffered now would be written twice. */
     (void)fflush(stdout);
     (void)fflush(stderr);

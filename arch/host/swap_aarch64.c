@@ -60,6 +60,12 @@ uintptr_t host_swap_prepare(uintptr_t top, void (*entry)(void *), void *arg)
     return (uintptr_t)frame;
 }
 
+__attribute__((naked)) void host_signal_return(void)
+{
+    __asm__("mov x8, #139\n\t" /* rt_sigreturn */
+            "svc #0");
+}
+
 void host_swap_signal_facts(const void *ucontext, struct hal_trap *out)
 {
     const ucontext_t *context = ucontext;

@@ -49,6 +49,12 @@ uintptr_t host_swap_prepare(uintptr_t top, void (*entry)(void *), void *arg)
     return (uintptr_t)frame;
 }
 
+__attribute__((naked)) void host_signal_return(void)
+{
+    __asm__("movl $15, %eax\n\t" /* rt_sigreturn */
+            "syscall");
+}
+
 void host_swap_signal_facts(const void *ucontext, struct hal_trap *out)
 {
     const ucontext_t *context = ucontext;
