@@ -11,14 +11,13 @@ function(k_image)
   endforeach()
 
   add_library(k_link INTERFACE)
-  target_link_libraries(k_link INTERFACE k_flags)
+  target_compile_options(k_link INTERFACE $<TARGET_PROPERTY:k_flags,INTERFACE_COMPILE_OPTIONS>)
   target_link_options(k_link INTERFACE
-    -fuse-ld=lld --ld-path=ld.lld-19 -nostdlib -static
-    -Wl,-T,${script}
-    -Wl,--orphan-handling=error     # a section that the script does not name is a mistake
-    -Wl,--build-id=none             # the same source gives the same bytes
-    -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--fatal-warnings
-    -Wl,-z,max-page-size=4096)
+    --static "SHELL:-T ${script}"
+    --orphan-handling=error         # a section that the script does not name is a mistake
+    --build-id=none                 # the same source gives the same bytes
+    --gc-sections "SHELL:-z noexecstack" --fatal-warnings
+    "SHELL:-z max-page-size=4096")
 
   add_executable(stage1 ${objects} ${CMAKE_SOURCE_DIR}/cmake/ksyms_empty.S)
   add_executable(kernel ${objects} ${CMAKE_BINARY_DIR}/ksyms.S)
