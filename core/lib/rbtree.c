@@ -193,14 +193,13 @@ static void rebalance_removed(struct rb_tree *tree, struct rb_node *node, struct
             continue;
         }
         outer = on_left ? sibling->right : sibling->left;
-        if (!is_red(outer)) { /* case 3: move the sibling's red child outwards */
+        if (!is_red(outer)) { /* case 3: move the sibling's red child outwards; case 4 sets the colours */
             if (on_left)
                 rotate_right(tree, sibling, augment);
             else
                 rotate_left(tree, sibling, augment);
             outer = sibling;
             sibling = parent_of(outer);
-            set_black(sibling);
         }
         /* Case 4: the sibling takes the parent's place and colour. */
         sibling->parent_color = (uintptr_t)parent_of(sibling) | (parent->parent_color & RB_BLACK);

@@ -33,6 +33,7 @@ void task_exit(int code)
     if (self->mutexes_held != 0)
         panic("task %d '%s' exits while it holds %u mutexes", self->tid, self->name, self->mutexes_held);
 
+    object_count_exiting();
     leave_space(self);
     id_unpublish_task(self->tid);
     if (object->thread != NULL) {

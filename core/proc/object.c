@@ -10,6 +10,8 @@ static struct {
     struct slab_cache objects;
     struct slab_cache fpu_areas;
     _Atomic(uint64_t) created;
+    _Atomic(uint64_t) exiting; /* begun their exit, ever */
+    _Atomic(uint64_t) buried;  /* taken off the dead list, ever */
     _Atomic(uint64_t) reclaimed;
 } object;
 
@@ -50,6 +52,21 @@ void fpu_area_free(void *area)
 void object_count_created(void)
 {
     (void)fetch_add_relaxed(&object.created, 1);
+}
+
+void object_count_exiting(void)
+{
+    (void)fetch_add_relaxed(&object.exiting, 1);
+}
+
+void object_count_buried(void)
+{
+    (void)fetch_add_relaxed(&object.buried, 1);
+}
+
+bool object_none_exiting(void)
+{
+    return load_relaxed(&object.exiting) == load_relaxed(&object.buried);
 }
 
 /* After the grace period: nobody can reach it. Stack, space and extended state went when it left its CPU. */

@@ -49,6 +49,9 @@ void object_free(struct task_object *object);
 int fpu_area_alloc(void **out) MUST_USE;
 void fpu_area_free(void *area);
 void object_count_created(void);
+void object_count_exiting(void);
+void object_count_buried(void);
+bool object_none_exiting(void); /* every task that began its exit has left its CPU and was buried */
 
 /* reaper.c */
 void reaper_init(void);

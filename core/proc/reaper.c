@@ -42,6 +42,7 @@ static void bury(struct task *task)
     if (dead->space != NULL)
         space_put(dead->space);
     dead->space = NULL;
+    object_count_buried();
     task_put(task); /* its existence; whoever still holds a reference frees it later */
 }
 
@@ -123,6 +124,10 @@ void reaper_wait_pass(void)
 
 void proc_reclaim_all(void)
 {
+    /* A task whose joiner goes on already may still be on its way off its CPU. */
+    do {
+        reaper_wait_pass();
+    } while (!object_none_exiting());
     /* A pass frees tasks, the next one the id leaves that they emptied. */
     for (unsigned i = 0; i < 3; i++) {
         reaper_wait_pass();

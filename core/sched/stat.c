@@ -40,22 +40,28 @@ void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANAL
     spin_unlock_irqrestore(&rq->lock, state);
 }
 
-void sched_census_get(struct sched_census *out) NO_LOCK_ANALYSIS
+/* All run-queue locks at once, lowest CPU first as always: one moment of the whole machine. */
+void sched_census_get(struct sched_census *out)
 {
     int64_t blocked = 0;
+    uintptr_t state = hal_irq_save();
+    cpu_id_t id;
 
     *out = (struct sched_census){ 0 };
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
-        struct runq *rq = runq_by_id(id);
-        uintptr_t state = spin_lock_irqsave(&rq->lock);
+    for (id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+        spin_lock_untracked(&runq_by_id(id)->lock);
+    for (id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+        const struct runq *rq = runq_by_id(id);
 
         out->started += rq->started;
         out->died += rq->died;
-        out->queued += load_relaxed(&rq->queued);
+        out->queued += load_relaxed(&runq_by_id(id)->queued);
         out->running += !is_idle_task(rq, rq->running);
         blocked += rq->blocked;
-        spin_unlock_irqrestore(&rq->lock, state);
     }
+    for (id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+        spin_unlock_untracked(&runq_by_id(id)->lock);
+    hal_irq_restore(state);
     out->blocked = (uint64_t)blocked;
 }
 

@@ -21,7 +21,6 @@ void spin_wait(struct spinlock *lock)
     }
 }
 
-#if KERNEL_DEBUG
 void spin_debug_acquire(struct spinlock *lock, bool tried)
 {
     struct task_base *self = current_base();
@@ -52,4 +51,3 @@ void spin_debug_release(struct spinlock *lock)
     }
     panic("spinlock of rank %u released by a task that does not hold it", lock->rank);
 }
-#endif

@@ -17,5 +17,6 @@ void clock_init(uint64_t hz)
         panic("no timer: the firmware claims a clock of %llu Hz", (unsigned long long)hz);
     clock_scale.hz = hz;
     clock_scale.ns_mult = (NS_PER_SEC << CLOCK_SHIFT) / hz;
-    clock_scale.tick_mult = (uint64_t)(((unsigned __int128)hz << CLOCK_SHIFT) / NS_PER_SEC);
+    /* hz << CLOCK_SHIFT may need 69 bits: divide whole and rest apart. */
+    clock_scale.tick_mult = (hz / NS_PER_SEC << CLOCK_SHIFT) + ((hz % NS_PER_SEC) << CLOCK_SHIFT) / NS_PER_SEC;
 }

@@ -69,7 +69,8 @@ int fdt_get_number(const struct fdt *fdt, fdt_node_t node, const char *name, uin
  * through the parents' "ranges". Without a size (#size-cells 0: CPUs) base is a name, not an address, and stays as it
  * is. -ENOENT past the last, -EINVAL malformed, outside the ranges, or more than 64 bits (PCI), -EOVERFLOW if base +
  * bytes wraps. */
-int fdt_get_reg(const struct fdt *fdt, fdt_node_t node, unsigned index, uint64_t *out_base, uint64_t *out_bytes) MUST_USE;
+int fdt_get_reg(const struct fdt *fdt, fdt_node_t node, unsigned index, uint64_t *out_base,
+                uint64_t *out_bytes) MUST_USE;
 
 fdt_node_t fdt_parent(const struct fdt *fdt, fdt_node_t node);
 fdt_node_t fdt_find_phandle(const struct fdt *fdt, uint32_t phandle);

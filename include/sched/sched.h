@@ -91,7 +91,7 @@ void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out);
 /* Let panic describe CPUs and know stack bounds. Boot. */
 void sched_register_panic_hooks(void);
 
-/* Sum over CPUs and states, for conservation checks: tasks started and not yet DEAD. Exact while nothing else runs. */
+/* Sum over CPUs and states, for conservation checks: one moment of the whole machine. */
 struct sched_census {
     uint64_t started;  /* NEW -> READY, ever */
     uint64_t died;     /* RUNNING -> DEAD, ever */

@@ -57,10 +57,8 @@ struct task_base {
     struct hal_context context; /* owned by the CPU that runs or switches the task */
     struct cpu *_Atomic cpu;    /* the CPU it names; written with that CPU's run-queue lock held (sched_priv.h) */
     uint32_t preempt_count;     /* owned by the task; 0: may be preempted */
-#if KERNEL_DEBUG
-    uint32_t lock_depth;        /* spinlocks held */
+    uint32_t lock_depth;        /* debug builds: spinlocks held, and which */
     struct spinlock *lock_held[8];
-#endif
 };
 
 /* CPUs that exist, by id; NULL where there is none. Written during boot only. */
