@@ -13,8 +13,8 @@ lines; "{cpus}" stands for the machine's CPU count. An end is one of
 
 import dataclasses
 
-FIRST_LINE = r"^[Vv]erdant\b"             # the kernel's banner: from here on, whatever goes wrong is the kernel's
-ALL_ONLINE = r"\b{cpus} of {cpus} CPUs online"
+FIRST_LINE = r"^[Vv]erdant\b"            # the kernel's banner: from here on, whatever goes wrong is the kernel's
+ALL_ONLINE = r"\bcpu: {cpus} of {cpus} online"
 SELFTEST_PASSED = r"\bselftest: \d+ passed, 0 failed"
 SHOWCASE_RIGHT = r"\bshowcase: result .*\bcpus={cpus}\b.*\bleaks=0\b.*\bverdict=ok\b"
 NO_MEMORY = r"out of memory|too little memory"
@@ -88,7 +88,9 @@ TESTS = (
     crash("fpu"),
 
     # Bad input to the boot.
-    selftest("unknown-option", append="init=selftest nonsense=1", cpus=2, lines=(r"nonsense",)),
+    selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,
+             lines=(r"boot option 'nonsense' is unknown",)),
+    BootTest("option-cpus", "init=selftest cpus=2", lines=(FIRST_LINE, r"\bcpu: 2 of 4 online", SELFTEST_PASSED)),
     little_memory("64M"),
     little_memory("16M"),
     little_memory("8M", firmware_may_fail=True),

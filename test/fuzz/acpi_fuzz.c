@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Damaged ACPI tables, with checksums put right again most of the time: core/parse/acpi.c stays within what it mapped. */
+/* Damaged ACPI tables, their checksums mostly put right again: core/parse/acpi.c stays within what it mapped. */
 #include "fuzz.h"
 
 #include <string.h>
@@ -68,6 +68,7 @@ static size_t repair(struct fuzz_random *random, uint8_t *data, size_t bytes)
 static const void *map(void *arg, paddr_t pa, size_t bytes)
 {
     (void)arg;
+    FUZZ_CHECK(pa + bytes >= pa);
     if (pa < ACPI_BUILD_BASE || pa - ACPI_BUILD_BASE > memory.bytes || bytes > memory.bytes - (pa - ACPI_BUILD_BASE))
         return NULL;
     return memory.data + (pa - ACPI_BUILD_BASE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Damaged command lines and numbers: core/parse/cmdline.c ends, stays before the NUL, and reads numbers as a model does. */
+/* Damaged command lines: core/parse/cmdline.c ends, stays before the NUL, and reads numbers as a model does. */
 #include "fuzz.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 static const char *const bases[] = {
     "console=ttyS0 quiet test=all seed=0x1234abcd mem=512M",
     "a=\"b c\" \"d=e f\" g h= =i j=k=l",
-    "log=debug name=\"a rather long value that is no longer than the room for it, which is 127 bytes in this kernel\" x",
+    "log=debug name=\"a rather long value, though no longer than the room for it, which is 127 bytes, has to fit\" x",
     "0x7fffffffffffffff 18446744073709551615 17179869183G 0xfffffK 4096 1k 0",
 };
 

@@ -15,6 +15,7 @@
 #define GUARDS 2
 #define HANG_SECONDS 20
 #define ALARM_EVERY 1024
+#define HEADER_BYTES 48 /* where inputs keep their largest numbers, more or less */
 
 static struct {
     const char *name;
@@ -46,8 +47,8 @@ uint8_t *fuzz_guarded(unsigned which, size_t bytes, bool at_start)
 static void report(void)
 {
     char text[160];
-    int length = snprintf(text, sizeof(text), "fuzz_%s failed; again: --seed %llu --first %llu --iterations 1\n", state.name,
-                          (unsigned long long)state.seed, (unsigned long long)state.iteration);
+    int length = snprintf(text, sizeof(text), "fuzz_%s failed; again: --seed %llu --first %llu --iterations 1\n",
+                          state.name, (unsigned long long)state.seed, (unsigned long long)state.iteration);
 
     if (write(STDERR_FILENO, text, (size_t)length) < 0)
         _exit(1);
@@ -123,7 +124,10 @@ static void edit_field(struct fuzz_random *random, uint8_t *data, size_t bytes)
 
     if (bytes < width)
         return;
-    at = fuzz_random_below(random, bytes - width + 1) & ~(width - 1);
+    at = fuzz_random_below(random, bytes - width + 1);
+    if (fuzz_random_below(random, 2) != 0)
+        at %= HEADER_BYTES; /* the offsets and sizes of the whole stand there */
+    at &= ~(width - 1);
     for (size_t i = 0; i < width; i++)
         data[at + i] = (uint8_t)(value >> (8 * (big_endian ? width - 1 - i : i)));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame of the fuzzers: damages a valid input at random and hands it over beside a page that cannot be read, so that
- * a read past either end is a fault even without a sanitizer. Iteration i of seed s is the same on every machine.
+ * The frame of the fuzzers: damages a valid input at random and hands it over beside a page that cannot be read, so
+ * that a read past either end is a fault even without a sanitizer. Iteration i of seed s is the same on every machine.
  */
 #pragma once
 

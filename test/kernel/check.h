@@ -55,9 +55,13 @@ struct kernel_test {
     const char *name; /* a sentence */
     test_fn run;
 };
-extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_wait[], tests_process[];
+extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_wait[], tests_process[],
+    tests_torture[];
 
 int showcase_main(const char *argument);
 int selftest_main(const char *argument);
 int bench_main(const char *argument);
 int crash_main(const char *argument);
+
+/* torture_ARCH.S: one floating-point or vector instruction. Returns if the running task owns such registers. */
+void crash_use_fpu(void);

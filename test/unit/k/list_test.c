@@ -23,7 +23,8 @@ static void expect_values(const struct list_node *head, const int *values, int c
     assert_ptr_equal(head->prev, node);
 }
 
-#define EXPECT(head, ...) expect_values(head, (const int[]){__VA_ARGS__}, (int)ARRAY_COUNT(((const int[]){__VA_ARGS__})))
+#define EXPECT(head, ...) \
+    expect_values(head, (const int[]){__VA_ARGS__}, (int)ARRAY_COUNT(((const int[]){__VA_ARGS__})))
 
 static void fill(struct list_node *head, struct item *items, int count, int first)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of core/lib/rbtree.c: random insertions and removals beside a sorted array, the tree checked after each step, with
- * a summary per node (the smallest deadline below it, as the fair scheduler keeps) compared with a fresh computation.
+ * Tests of core/lib/rbtree.c: random insertions and removals beside a sorted array, the tree checked after each step,
+ * with a summary per node (the smallest deadline below it, as the fair scheduler keeps) compared with a fresh one.
  */
 #include "unit.h"
 

@@ -156,6 +156,29 @@ static void nothing_is_touched_outside_the_ranges(void **state)
     assert_int_equal(munmap(low - page, 4 * page), 0);
 }
 
+/* Here the sanitizer of a host-asan build sees single bytes, where a page would hide them. */
+static void not_a_byte_behind_the_end_is_read(void **state)
+{
+    uint8_t to[LENGTHS + SKEWS];
+
+    (void)state;
+    for (size_t skew = 0; skew < 8; skew++) {
+        for (size_t to_skew = 0; to_skew < 8; to_skew++) {
+            for (size_t bytes = 1; bytes <= 100; bytes++) {
+                uint8_t *from = malloc(skew + bytes);
+
+                assert_non_null(from);
+                memset(from, 0x77, skew + bytes);
+                verdant_memcpy(to + to_skew, from + skew, bytes);
+                assert_int_equal(verdant_memcmp(to + to_skew, from + skew, bytes), 0);
+                assert_null(verdant_memchr(from + skew, 0x78, bytes));
+                assert_int_equal(verdant_strnlen((char *)from + skew, bytes), bytes);
+                free(from);
+            }
+        }
+    }
+}
+
 static void memchr_finds_the_first_of_many(void **state)
 {
     uint8_t bytes[256];
@@ -213,6 +236,7 @@ int main(void)
         cmocka_unit_test(memset_fills_at_every_alignment_and_length),
         cmocka_unit_test(memcmp_finds_the_first_difference),
         cmocka_unit_test(nothing_is_touched_outside_the_ranges),
+        cmocka_unit_test(not_a_byte_behind_the_end_is_read),
         cmocka_unit_test(memchr_finds_the_first_of_many),
         cmocka_unit_test(comparisons_agree_with_libc),
         cmocka_unit_test(searches_and_lengths_agree_with_libc),

@@ -7,6 +7,7 @@
 
 #include "unit.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -25,15 +26,26 @@
 static struct cpu mm_test_cpu;
 static struct task_base mm_test_task;
 static struct host_result mm_test_result;
+static struct sigaction mm_test_on_fault[2];
 
 static inline void mm_test_enter(uint64_t memory_bytes)
 {
     struct host_config config = {.cpus = 1, .seed = 1, .memory_bytes = memory_bytes, .max_steps = UINT64_MAX};
 
     host_unit_setup(&config);
+    (void)sigaction(SIGSEGV, NULL, &mm_test_on_fault[0]);
+    (void)sigaction(SIGBUS, NULL, &mm_test_on_fault[1]);
     mm_test_cpu = (struct cpu){.id = 0};
     mm_test_task = (struct task_base){.cpu = &mm_test_cpu};
     host_unit_enter((struct task *)&mm_test_task);
+}
+
+/* The first line of each test that touches kmap addresses: cmocka puts handlers of its own over the machine's, which
+ * fill the TLB, whenever it enters a function. */
+static inline void mm_test_faults_are_the_machines(void)
+{
+    (void)sigaction(SIGSEGV, &mm_test_on_fault[0], NULL);
+    (void)sigaction(SIGBUS, &mm_test_on_fault[1], NULL);
 }
 
 /* Group set-up: memory as after a boot. */
@@ -89,5 +101,72 @@ static inline int mm_test_end(void **state)
             strstr(mm_test_result.console, (words)) == NULL)                                         \
             fail_msg("no panic with \"%s\": %s%s", (words), mm_test_result.console, mm_test_result.report); \
     } while (0)
+
+/*
+ * Several CPUs at once, interleaved by a seed, in a process of its own. CPU 0 boots the memory, all run the body, and when
+ * all have, CPU 0 checks that every page is back. Bodies use ASSERT: a failed one is a panic, and the run's report.
+ * The CPUs are not online for smp_call(): they share one TLB, so a flush by any of them is a flush for all.
+ */
+#define MM_TEST_CPUS 4
+
+struct mm_test_team {
+    void (*prepare)(void);
+    void (*body)(cpu_id_t cpu, struct unit_random *random);
+    uint64_t seed;
+    _Atomic(bool) is_booted;
+    _Atomic(unsigned) left;
+    struct cpu cpus[MM_TEST_CPUS];
+    struct task_base tasks[MM_TEST_CPUS];
+};
+
+static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
+{
+    struct mm_test_team *team = arg;
+    struct unit_random random = {team->seed * MM_TEST_CPUS + cpu};
+    uint64_t pages = 0;
+
+    if (cpu == 0) {
+        bootmem_init(host_boot_info());
+        kspace_init(host_boot_info());
+        bootmem_finish();
+        team->prepare();
+        pages = mm_test_free_pages();
+        store_release(&team->is_booted, true);
+    }
+    while (!load_acquire(&team->is_booted))
+        hal_cpu_relax();
+    hal_mmu_activate(kspace_root());
+    team->body(cpu, &random);
+    (void)fetch_sub_acq_rel(&team->left, 1);
+    if (cpu != 0)
+        return;
+    while (load_acquire(&team->left) != 0)
+        hal_cpu_relax();
+    kstack_reclaim();
+    slab_reclaim_all();
+    ASSERT(mm_test_free_pages() == pages);
+}
+
+static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+{
+    static struct mm_test_team team;
+    struct task *tasks[MM_TEST_CPUS];
+    struct host_team host_team = {.tasks = tasks, .body = mm_test_team_body, .arg = &team};
+    struct host_config config = {.cpus = MM_TEST_CPUS};
+
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        team = (struct mm_test_team){.prepare = prepare, .body = body, .seed = seed, .left = MM_TEST_CPUS};
+        config.seed = seed;
+        for (unsigned i = 0; i < MM_TEST_CPUS; i++) {
+            team.cpus[i].id = i;
+            team.tasks[i].cpu = &team.cpus[i];
+            tasks[i] = (struct task *)&team.tasks[i];
+        }
+        if (host_team_run_forked(&config, &host_team, &mm_test_result) != 0) {
+            host_result_print(&config, &mm_test_result);
+            fail_msg("seed %llu", (unsigned long long)seed);
+        }
+    }
+}
 
 #define mm_test(fn) cmocka_unit_test_setup_teardown(fn, mm_test_begin, mm_test_end)

@@ -181,6 +181,8 @@ static const void *map_memory(void *arg, paddr_t pa, size_t bytes)
 {
     struct acpi_build *build = arg;
 
+    if (pa + bytes < pa)
+        abort(); /* a range that wraps is for the parser to refuse */
     if (pa < ACPI_BUILD_BASE || pa - ACPI_BUILD_BASE > ACPI_BUILD_BYTES ||
         bytes > ACPI_BUILD_BYTES - (pa - ACPI_BUILD_BASE))
         return NULL;

@@ -169,6 +169,18 @@ static void a_damaged_table_is_passed_over_for_the_next_of_its_name(void **state
     assert_int_equal(acpi_find_table(&acpi, "APIC", &table), -ENOENT);
 }
 
+static void a_table_shorter_than_its_header_is_passed_over(void **state)
+{
+    struct acpi_table table;
+
+    (void)state;
+    for (uint32_t bytes = 0; bytes < 36; bytes++) {
+        acpi_build_set(&build, build.tables[1] + 4, bytes, 4);
+        acpi_build_sum(&build, build.tables[1]);
+        assert_int_equal(acpi_find_table(&acpi, "APIC", &table), -ENOENT);
+    }
+}
+
 static void table_entries_out_of_reach_are_passed_over(void **state)
 {
     (void)state;
@@ -429,6 +441,7 @@ int main(void)
         ON_OLD(tables_are_found_by_signature),
         ON_NEW(tables_are_found_by_signature),
         ON_NEW(a_damaged_table_is_passed_over_for_the_next_of_its_name),
+        ON_NEW(a_table_shorter_than_its_header_is_passed_over),
         ON_NEW(table_entries_out_of_reach_are_passed_over),
         ON_OLD(the_madt_lists_processors_and_interrupt_controllers),
         ON_NEW(a_processor_listed_twice_is_one_processor),

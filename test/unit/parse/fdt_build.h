@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes device trees for tests: tokens go into a structure block as they are called, fdt_build_end() joins the blocks. */
+/* Writes device trees for tests: each call adds tokens to a structure block, fdt_build_end() joins the blocks. */
 #pragma once
 
 #include <stddef.h>

@@ -2,8 +2,9 @@
 /* Tests of core/parse/fdt.c on trees that fdt_build.c writes; test/fuzz/fdt_fuzz.c damages them at random. */
 #include "unit.h"
 
-#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <parse/fdt.h>
 
@@ -23,9 +24,30 @@
 static struct fdt_build build;
 static struct fdt fdt;
 
+static uint8_t *guarded_end; /* of readable memory; behind it every access faults */
+
+/* Open a copy of the blob that ends where the readable memory ends. */
+static int open_cut(uint32_t bytes)
+{
+    memcpy(guarded_end - bytes, build.blob, bytes);
+    return fdt_open(&fdt, guarded_end - bytes, bytes);
+}
+
 static int reopen(void)
 {
-    return fdt_open(&fdt, build.blob, build.bytes);
+    return open_cut(build.bytes);
+}
+
+static int map_guarded(void **state)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (sizeof(build.blob) + page - 1) / page * page;
+    uint8_t *base = mmap(NULL, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    if (base == MAP_FAILED || mprotect(base + bytes, page, PROT_NONE) != 0)
+        return -1;
+    guarded_end = base + bytes;
+    return 0;
 }
 
 static int open_machine(void **state)
@@ -68,9 +90,22 @@ static void every_shorter_total_size_is_refused(void **state)
 {
     (void)state;
     for (uint32_t total = 0; total < build.bytes; total++) {
-        /* The last string's name may be cut to nothing else than an error. */
         fdt_build_put32(&build, HEADER_TOTAL, total);
-        assert_int_equal(reopen(), -EINVAL);
+        assert_int_equal(open_cut(MAX(total, 8)), -EINVAL);
+    }
+}
+
+static void every_shorter_structure_is_refused(void **state)
+{
+    uint32_t start = fdt_build_get32(&build, HEADER_STRUCT), end = start + fdt_build_get32(&build, HEADER_STRUCT_BYTES);
+
+    (void)state;
+    for (uint32_t total = start; total < end; total++) {
+        fdt_build_put32(&build, HEADER_TOTAL, total);
+        fdt_build_put32(&build, HEADER_STRUCT_BYTES, total - start);
+        fdt_build_put32(&build, HEADER_STRINGS, 0); /* names are rubbish, but there */
+        fdt_build_put32(&build, HEADER_STRINGS_BYTES, total);
+        assert_int_equal(open_cut(total), -EINVAL);
     }
 }
 
@@ -113,8 +148,11 @@ static void blocks_outside_the_blob_are_refused(void **state)
 static void reservations_without_an_end_are_refused(void **state)
 {
     (void)state;
-    fdt_build_put32(&build, HEADER_RESERVE, build.bytes & ~7u);
-    assert_int_equal(reopen(), -EINVAL);
+    memset(build.blob + build.bytes - 15, 0, 15); /* an end, were it whole */
+    for (uint32_t offset = (build.bytes - 8) & ~7u; offset < build.bytes + 32; offset += 8) {
+        fdt_build_put32(&build, HEADER_RESERVE, offset);
+        assert_int_equal(reopen(), -EINVAL);
+    }
     fdt_build_put32(&build, HEADER_RESERVE, 44); /* off the 8-byte grid */
     assert_int_equal(reopen(), -EINVAL);
 }
@@ -412,7 +450,8 @@ static void reg_that_cannot_be_trusted_is_refused(void **state)
 {
     const uint32_t reg[] = {0, 0x1000, 0, 0x10, 0, 0};
     const uint32_t wraps[] = {0xffffffff, 0xfffff000, 0, 0x1001}, ends[] = {0xffffffff, 0xfffff000, 0, 0x1000};
-    const uint8_t top[] = {0, 0, 0x10, 0, /* to */ 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, /* bytes */ 0, 0, 4, 0};
+    const uint8_t top[] = {0, 0, 0x10, 0, /* to */ 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, /* bytes */ 0, 0, 4, 0,
+                           /* half an entry */ 0, 0, 0, 0};
 
     (void)state;
     build_bus(2, 2, "", 0, reg, 4);
@@ -433,11 +472,11 @@ static void reg_that_cannot_be_trusted_is_refused(void **state)
     assert_int_equal(reg_error("/bus/dev", 0), -EOVERFLOW);
     build_bus(2, 2, "", 0, ends, 4); /* base + bytes == 2^64 is 0 for who computes it */
     assert_int_equal(reg_error("/bus/dev", 0), -EOVERFLOW);
-    build_bus(1, 1, "1234567", 8, (const uint32_t[]){0, 4}, 2);
-    assert_int_equal(reg_error("/bus/dev", 0), -EINVAL); /* ranges of no whole entry */
-    build_bus(1, 1, top, sizeof(top), (const uint32_t[]){0x1000, 0x10}, 2);
+    build_bus(1, 1, top, 16, (const uint32_t[]){0x1000, 0x10}, 2);
     expect_reg("/bus/dev", 0, UINT64_C(0xffffffffffffff00), 0x10);
-    build_bus(1, 1, top, sizeof(top), (const uint32_t[]){0x1000, 0x200}, 2);
+    build_bus(1, 1, top, 20, (const uint32_t[]){0x1000, 0x10}, 2);
+    assert_int_equal(reg_error("/bus/dev", 0), -EINVAL); /* ranges of no whole entries */
+    build_bus(1, 1, top, 16, (const uint32_t[]){0x1000, 0x200}, 2);
     assert_int_equal(reg_error("/bus/dev", 0), -EOVERFLOW); /* translated past the top */
 }
 
@@ -509,6 +548,7 @@ int main(void)
         ON_MACHINE(the_claimed_size_needs_the_magic),
         ON_MACHINE(a_blob_larger_than_what_is_there_is_refused),
         ON_MACHINE(every_shorter_total_size_is_refused),
+        ON_MACHINE(every_shorter_structure_is_refused),
         ON_MACHINE(versions_other_than_16_and_17_are_refused),
         ON_MACHINE(version_16_has_no_structure_size),
         ON_MACHINE(blocks_outside_the_blob_are_refused),
@@ -534,5 +574,5 @@ int main(void)
         ON_MACHINE(a_node_that_is_none_is_a_bug_of_the_caller),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, map_guarded, NULL);
 }

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Costs of the basic operations. Under QEMU's -icount shift=0 the clock counts instructions: one is 1 ns, so each line is
+ * a count of executed instructions and repeats exactly. `bench: NAME VALUE UNIT`.
+ */
+#include <boot/program.h>
+#include <k/atomic.h>
+#include <mm/phys.h>
+#include <sched/mutex.h>
+#include <sched/waitq.h>
+#include <time/clock.h>
+
+#include "check.h"
+
+#define ROUNDS 2000u
+
+static void report(const char *name, uint64_t ns, uint64_t operations)
+{
+    log_info("bench: %s %llu ns", name, (unsigned long long)((ns + operations / 2) / operations));
+}
+
+/* A group of equal tasks on one CPU that yield to each other. The first to have a turn starts the clock. */
+struct yielders {
+    unsigned tasks;
+    unsigned turns;          /* of each task */
+    bool is_fifo;
+    _Atomic(unsigned) ready;
+    _Atomic(bool) go;
+    uint64_t start_ns, end_ns;
+    _Atomic(unsigned) done;
+};
+
+static int yielder(void *arg)
+{
+    struct yielders *group = arg;
+
+    if (group->is_fifo)
+        CHECK(task_set_policy(current_task(), SCHED_POLICY_FIFO) == 0);
+    (void)fetch_add_relaxed(&group->ready, 1);
+    while (!load_relaxed(&group->go))
+        task_yield();
+    if (group->start_ns == 0)
+        group->start_ns = clock_ns();
+    for (unsigned i = 0; i < group->turns; i++)
+        task_yield();
+    if (fetch_add_relaxed(&group->done, 1) == 0)
+        group->end_ns = clock_ns();
+    return 0;
+}
+
+static struct task *crowd[10000];
+
+static void bench_yield(const char *name, unsigned tasks, int priority, bool is_fifo)
+{
+    struct yielders group = { .tasks = tasks, .turns = MAX(20000 / tasks, 3u), .is_fifo = is_fifo };
+
+    for (unsigned i = 0; i < tasks; i++) {
+        const struct task_spec spec = {
+            .name = "yielder", .entry = yielder, .arg = &group, .stack_bytes = PAGE_BYTES, .priority = priority,
+        };
+
+        if (!CHECK(task_create(&spec, &crowd[i]) > 0))
+            return;
+    }
+    while (load_relaxed(&group.ready) < tasks)
+        (void)task_sleep_for(NS_PER_MS);
+    store_relaxed(&group.go, true);
+    for (unsigned i = 0; i < tasks; i++)
+        (void)finish(crowd[i]);
+    /* From the first task's first yield to its last: everybody had that many turns, give or take one. */
+    report(name, group.end_ns - group.start_ns, (uint64_t)group.turns * tasks);
+}
+
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void bench_create(void)
+{
+    uint64_t start = 0;
+
+    for (unsigned i = 0; i < ROUNDS + 100; i++) {
+        if (i == 100) {
+            reaper_wait_pass();
+            start = clock_ns();
+        }
+        (void)finish(spawn("short", do_nothing, NULL, PRIORITY_DEFAULT, NULL));
+    }
+    report("create_run_join", clock_ns() - start, ROUNDS);
+    reaper_wait_pass();
+    report("create_run_join_reclaim", clock_ns() - start, ROUNDS);
+}
+
+struct event_pair {
+    struct waitq queue[2];
+    bool is_set[2]; /* each guarded by its queue's lock */
+};
+
+static void event_wait(struct event_pair *pair, unsigned side)
+{
+    (void)waitq_wait_until(&pair->queue[side], pair->is_set[side], TIME_NEVER, WAIT_UNINTERRUPTED);
+    pair->is_set[side] = false; /* one waiter, one signaller that waits for us: nobody else looks now */
+}
+
+static void event_signal(struct event_pair *pair, unsigned side)
+{
+    uintptr_t state = spin_lock_irqsave(&pair->queue[side].lock);
+
+    pair->is_set[side] = true;
+    (void)waitq_wake_locked(&pair->queue[side], 1);
+    spin_unlock_irqoff(&pair->queue[side].lock);
+    sched_irq_restore(state);
+}
+
+static int echo(void *arg)
+{
+    struct event_pair *pair = arg;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        event_wait(pair, 0);
+        event_signal(pair, 1);
+    }
+    return 0;
+}
+
+static struct event_pair pair;
+
+static int call_echo(void *arg)
+{
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        event_signal(&pair, 0);
+        event_wait(&pair, 1);
+    }
+    *(uint64_t *)arg = clock_ns() - start;
+    return 0;
+}
+
+static void bench_events(const char *name, cpu_id_t first, cpu_id_t second)
+{
+    uint64_t ns = 0;
+
+    waitq_init(&pair.queue[0]);
+    waitq_init(&pair.queue[1]);
+    pair.is_set[0] = pair.is_set[1] = false;
+    struct task *other = spawn_on("echo", echo, &pair, PRIORITY_REALTIME_NORMAL, second);
+    struct task *caller = spawn_on("caller", call_echo, &ns, PRIORITY_REALTIME_NORMAL, first);
+
+    (void)finish(caller);
+    (void)finish(other);
+    report(name, ns, ROUNDS);
+}
+
+static void bench_mutex(void)
+{
+    static struct mutex mutex = MUTEX_INIT(mutex);
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        mutex_lock(&mutex);
+        mutex_unlock(&mutex);
+    }
+    report("mutex_pair", clock_ns() - start, ROUNDS);
+}
+
+static void bench_pages(void)
+{
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++)
+        phys_free(phys_alloc(0), 0);
+    report("page_pair", clock_ns() - start, ROUNDS);
+}
+
+static void bench_timer(void)
+{
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++)
+        (void)clock_ns();
+    report("clock_read", clock_ns() - start, ROUNDS);
+}
+
+/* From the wake on this CPU to the first instruction of the task on an idle other one. */
+static struct waitq sleepers = WAITQ_INIT(sleepers);
+static uint64_t woken_at_ns, waiting_turn; /* guarded by sleepers.lock */
+static _Atomic(uint64_t) latency_sum, latency_count;
+
+static int note_wake(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t turn = waiting_turn + 1;
+
+        (void)waitq_wait_until(&sleepers, waiting_turn == turn, TIME_NEVER, WAIT_UNINTERRUPTED);
+        (void)fetch_add_relaxed(&latency_sum, clock_ns() - woken_at_ns);
+        (void)fetch_add_relaxed(&latency_count, 1);
+    }
+    return 0;
+}
+
+static void bench_remote_wake(void)
+{
+    struct task *task = spawn_on("remote", note_wake, NULL, PRIORITY_REALTIME_NORMAL, online_cpu(1));
+
+    for (uint64_t i = 0; i < 100; i++) {
+        (void)task_sleep_for(NS_PER_MS); /* the other CPU is idle by then */
+        uintptr_t state = spin_lock_irqsave(&sleepers.lock);
+
+        waiting_turn++;
+        woken_at_ns = clock_ns();
+        (void)waitq_wake_locked(&sleepers, 1);
+        spin_unlock_irqoff(&sleepers.lock);
+        sched_irq_restore(state);
+        while (load_relaxed(&latency_count) <= i)
+            (void)task_sleep_for(100 * NS_PER_US);
+    }
+    (void)finish(task);
+    report("wake_to_run_remote_idle", load_relaxed(&latency_sum), load_relaxed(&latency_count));
+}
+
+int bench_main(const char *argument)
+{
+    struct cpumask here;
+
+    (void)argument;
+    cpumask_set_single(&here, online_cpu(0));
+    log_info("bench: boot_to_online %llu ns",
+             (unsigned long long)clock_ticks_to_ns(boot_report.online_ticks - boot_report.entry_ticks));
+    log_info("bench: boot_to_init %llu ns",
+             (unsigned long long)clock_ticks_to_ns(boot_report.ready_ticks - boot_report.entry_ticks));
+    bench_timer();
+    if (online_count() == 1) {
+        CHECK(task_set_affinity(current_task(), &here) == 0);
+        bench_yield("yield_fifo", 2, PRIORITY_REALTIME_NORMAL, true);
+        bench_yield("yield_fair", 2, PRIORITY_DEFAULT, false);
+        bench_create();
+        bench_mutex();
+        bench_pages();
+        bench_yield("yield_fifo_100", 100, PRIORITY_REALTIME_NORMAL, true);
+        bench_yield("yield_fifo_10000", 10000, PRIORITY_REALTIME_NORMAL, true);
+        bench_yield("yield_fair_100", 100, PRIORITY_DEFAULT, false);
+        bench_yield("yield_fair_10000", 10000, PRIORITY_DEFAULT, false);
+    }
+    bench_events("event_round_trip", online_cpu(0), online_cpu(0));
+    if (online_count() > 1) {
+        bench_events("event_round_trip_remote", online_cpu(0), online_cpu(1));
+        bench_remote_wake();
+    }
+    log_info("bench: done");
+    return check_failures() == 0 ? 0 : 1;
+}
