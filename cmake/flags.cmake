@@ -29,8 +29,10 @@ if(NOT VERDANT_ARCH STREQUAL "host")
     -fno-stack-protector            # guard pages under every stack instead
     -fno-asynchronous-unwind-tables # nothing here unwinds by tables
     -ffunction-sections -fdata-sections # the linker drops what nobody calls
+    -momit-leaf-frame-pointer       # a leaf calls nobody: its caller's record is enough for a backtrace
     $<$<CONFIG:Debug>:-O1>
-    $<$<CONFIG:Release>:-O2>)
+    $<$<CONFIG:Release>:-O2>
+    $<$<AND:$<COMPILE_LANGUAGE:C>,$<CONFIG:Release>>:-flto>) # hot paths cross rooms: inline them at link time
 endif()
 
 if(VERDANT_ARCH STREQUAL "x86_64")

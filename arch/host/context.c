@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks' contexts and the simulated floating-point unit. A context knows which CPU runs it, so that a task resumed while
- * its last CPU still stands on its stack ends the run with a sentence instead of a smashed stack.
+ * Tasks' contexts and the simulated floating-point unit. A context knows which CPU runs it, so that a task resumed
+ * while its last CPU still stands on its stack ends the run with a sentence instead of a smashed stack. No lock.
  */
 #include "host_priv.h"
 
@@ -9,7 +9,7 @@
 
 #pragma weak trap_fault
 
-/* The start of a coroutine: entry and argument come from the words below its first frame. */
+/* The start of a stack: entry and argument are kept in the words above its first frame. */
 struct first_frame {
     void (*entry)(void *);
     void *arg;

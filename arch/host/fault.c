@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host signals: a touched kmap address that the core's tables map is filled in and retried; everything else is a fault of
- * the kernel and goes to trap_fault() on an emergency stack of its CPU. The handler runs on an alternate stack, because
- * the missing page may be the stack itself. Faults while no machine runs, or of tests without a trap_fault(), are the
- * host's again.
+ * Host signals: a touched kmap address that the core's tables map is filled in and retried; everything else is a fault
+ * of the kernel and goes to trap_fault() on an emergency stack of its CPU. The handler runs on an alternate stack,
+ * because the missing page may be the stack itself. Faults while no machine runs, or in tests without a trap_fault(),
+ * are the host's again. No lock: one host thread.
  */
 #include "host_priv.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stack switches under AddressSanitizer: it must know the bounds of the stack that it stands on, to clear red zones when
- * a function does not return. Fake stacks are off (see CMakeLists.txt), so there is no per-stack state to keep.
+ * Stack switches under AddressSanitizer: it must know the bounds of the stack that it stands on, to clear red zones
+ * when a function does not return. Fake stacks are off (see CMakeLists.txt), so there is no per-stack state to keep.
  */
 #include "host_priv.h"
 
@@ -32,7 +32,7 @@ void host_fiber_arrive(void)
     __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 }
 
-/* Whoever lived on this stack before left without returning from its frames: their red zones are still in the shadow. */
+/* Whoever lived on this stack before left without returning from its frames: their red zones are still there. */
 void host_fiber_bind(struct host_stack *stack)
 {
     __asan_unpoison_memory_region((const void *)stack->base, stack->bytes);

@@ -4,8 +4,8 @@
  * synchronisation, so that only the core's own atomics order memory between CPUs; a context switch on one CPU does
  * synchronise, because a CPU sees its own stores in order. The machine's own code is not instrumented.
  *
- * A fiber belongs to the stack it was made for. When a stack is used for a new task the old fiber is destroyed: its task
- * is dead, for nobody else may stand on that stack.
+ * A fiber belongs to the stack it was made for. When a stack is used for a new task the old fiber is destroyed: its
+ * task is dead, for nobody else may stand on that stack.
  */
 #include "host_priv.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine behind arch/host: its one state and what its files call of each other. Nothing here takes a lock: one host
- * thread steps one virtual CPU at a time.
+ * The machine behind arch/host: its one state and what its files call of each other. Nothing here takes a lock: one
+ * host thread steps one virtual CPU at a time.
  */
 #pragma once
 

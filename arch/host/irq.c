@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts: enable state per CPU, pending sources, delivery at interleaving points on the interrupted stack, pokes with
- * a seeded delay. Calls the core's upcalls, which are weak so that a test of one room links without them.
+ * Interrupts: enable state per CPU, pending sources, delivery at interleaving points on the interrupted stack, pokes
+ * with a seeded delay. Calls the core's upcalls, which are weak so that a test of one room links without them.
  */
 #include "host_priv.h"
 

@@ -14,9 +14,9 @@ enum os_access { OS_NONE, OS_READ, OS_READ_WRITE };
 int os_file_create(uint64_t bytes);
 
 /*
- * Map at va: private memory for OS_NO_FILE, else the shared file. Claim: where nothing may be mapped yet; replace: in the
- * place of what is there. Async-signal-safe, and not seen by the sanitizers, which watch mmap() and munmap(): what a TLB
- * does is none of their business, and forgetting the shadow of a whole window takes them milliseconds.
+ * Map at va: private memory for OS_NO_FILE, else the shared file. Claim: where nothing may be mapped yet; replace: in
+ * the place of what is there. Async-signal-safe, and not seen by the sanitizers, which watch mmap() and munmap(): what
+ * a TLB does is none of their business, and forgetting the shadow of a whole window takes them milliseconds.
  */
 bool os_claim(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset);
 bool os_replace(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset);

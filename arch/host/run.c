@@ -257,7 +257,7 @@ bool host_unit_returns_forked(void (*fn)(void *), void *arg, struct host_result 
     return has_returned;
 }
 
-/* A team: CPU 0 starts the others and joins them; whoever returns last ends the machine. The atomics here are plain ones:
+/* A team: CPU 0 starts the others and joins them; whoever returns last ends the machine. The atomics here are C's own:
  * waiting for the start is a step only where it relaxes. */
 [[noreturn]] static void team_member(void *arg)
 {

@@ -42,8 +42,7 @@ __attribute__((naked)) void host_swap(uintptr_t *save_sp, uintptr_t load_sp)
 /* First frame of a stack: x19 = entry, x20 = arg, x29 = 0; link register 0 ends a backtrace. */
 __attribute__((naked)) static void swap_begin(void)
 {
-    __asm__(".cfi_undefined x30\n\t"
-            "mov x0, x20\n\t"
+    __asm__("mov x0, x20\n\t"
             "mov x30, xzr\n\t"
             "br x19");
 }

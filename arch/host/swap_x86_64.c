@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stack switch on an x86_64 host: System V ABI, callee-saved rbx, rbp, r12-r15 (psABI 1.0, section 3.2.1). The control
- * words of the floating-point unit are the process's and never change. No signal mask is touched: that is a system call.
+ * words of the floating-point unit are the process's and never change. No signal mask is touched: that would be a
+ * system call.
  */
 #include "host_priv.h"
 

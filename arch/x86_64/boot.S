@@ -7,6 +7,9 @@
 
 #define PHYS(symbol) (symbol - IMAGE_BASE)
 
+/* Any value that an empty bus would not return. */
+#define IMAGE_END_MARK 0x56657264
+
 /* The word that a PVH loader looks for (type 18: XEN_ELFNOTE_PHYS32_ENTRY). */
     .section .note.pvh, "a", @note
     .balign 4
@@ -29,7 +32,14 @@
     .type boot_entry, @function
 boot_entry:
     cld
+    mov $PHYS(boot_small_text), %esi
+    movl $IMAGE_END_MARK, PHYS(__image_end) - 4
+    cmpl $IMAGE_END_MARK, PHYS(__image_end) - 4
+    jne .Lunsuitable            /* .bss, and with it tables and stack, reaches beyond RAM */
+    movl $0, PHYS(__image_end) - 4
+
     mov %ebx, %ebp              /* CPUID writes EBX: start_info is in EBP from here on */
+    mov $PHYS(boot_unsuitable_text), %esi
     mov $0x80000000, %eax
     cpuid
     cmp $CPUID_EXTENDED_FEATURES, %eax
@@ -84,9 +94,8 @@ boot_entry:
     lgdt PHYS(boot_gdt_pointer)
     ljmp $SELECTOR_KERNEL_CODE, $PHYS(.Lboot_long)
 
-/* No 64-bit mode or no no-execute pages: say so on COM1 as the firmware left it, and stop. */
+/* ESI = why not: say so on COM1 as the firmware left it, and stop. */
 .Lunsuitable:
-    mov $PHYS(boot_unsuitable_text), %esi
 3:  lodsb
     test %al, %al
     jz 5f
@@ -107,6 +116,12 @@ boot_entry:
     jmp 6b
     .size boot_entry, . - boot_entry
 
+/* Here and not in .rodata, so that as little of the image as possible must be in RAM for the first of them. */
+boot_small_text:
+    .asciz "verdant: cannot start: too little memory for the kernel image\r\n"
+boot_unsuitable_text:
+    .asciz "verdant: cannot start: this CPU has no 64-bit mode or no no-execute pages\r\n"
+
     .code64
 .Lboot_long:
     movabs $.Lboot_high, %rax
@@ -126,9 +141,6 @@ boot_entry:
     jmp boot_main
 
     .section .rodata.boot, "a", @progbits
-boot_unsuitable_text:
-    .asciz "verdant: cannot start: this CPU has no 64-bit mode or no no-execute pages\r\n"
-
 /* Also used by the trampoline of the other CPUs; each goes on to its own GDT in hal_cpu_init(). */
     .balign 8
     .globl boot_gdt

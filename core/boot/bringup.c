@@ -69,6 +69,8 @@ struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void 
     return cpu;
 }
 
+static _Atomic(bool) bringup_done; /* PAIRS(bringup_done) */
+
 /* On the CPU's idle task's stack, interrupts disabled. */
 void bringup_secondary_main(void *arg)
 {
@@ -81,6 +83,9 @@ void bringup_secondary_main(void *arg)
     if (!cas_acq_rel(&cpu->state, &expected, CPU_ONLINE))
         hal_cpu_park();
     hal_cpu_poke(0);
+    /* PAIRS(bringup_done): the set of online CPUs is complete before anybody but the boot CPU looks at it. */
+    while (!load_acquire(&bringup_done))
+        hal_cpu_idle();
     sched_idle_loop();
 }
 
@@ -135,6 +140,9 @@ void bringup_start_others(const struct boot_info *boot, unsigned count)
     for (cpu_id_t id = 1; id < count; id++)
         if (!start_one(cpu_table[id]))
             boot_report.cpus_failed++;
+    store_release(&bringup_done, true); /* PAIRS(bringup_done) */
+    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 1); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+        hal_cpu_poke(id);
     hal_irq_restore(state);
     boot_report.cpus_online = load_relaxed(&cpu_online_count);
     if (boot->cpu_listed > count)

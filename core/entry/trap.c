@@ -39,8 +39,8 @@ void trap_timer(void)
     uint64_t now = hal_clock_ticks();
 
     timer_run_expired(cpu, now);
-    if (now >= cpu->slice_deadline_ticks) {
-        cpu->slice_deadline_ticks = TIME_NEVER; /* schedule() sets the next one */
+    if (now >= load_relaxed(&cpu->slice_deadline_ticks)) {
+        store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER); /* schedule() sets the next one */
         store_relaxed(&cpu->need_resched, true);
     }
     timer_reprogram(cpu);

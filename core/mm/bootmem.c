@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory before the buddy allocator. Owns the cleaned-up map of RAM and what of it is still free. Boot CPU only, no lock.
- * The firmware's ranges are not trusted: memory counts only in whole pages inside the direct map's window, reservations
- * always win, and a range that wraps is no memory but still a reservation.
+ * Memory before the buddy allocator. Owns the cleaned-up map of RAM and what of it is still free. Boot CPU only, no
+ * lock. The firmware's ranges are not trusted: memory counts only in whole pages inside the direct map's window,
+ * reservations always win, and a range that wraps is no memory but still a reservation.
  */
 #include "mm_priv.h"
 

@@ -3,9 +3,10 @@
  * The kmap window: runs of pages with an unmapped guard page on either side. Owns the window's addresses (one bit per
  * page) and its last-level tables. Lock: kmap.lock (LOCK_MM).
  *
- * A freed address, and the table that a freed region had, may be cached by any CPU until all have flushed. So a free goes
- * in three steps: unmap under the lock while the bits stay set, flush without the lock, then clear the bits and free the
- * pages; and again for tables. Flushing is per call, not per run: callers with many runs use the batch functions.
+ * A freed address, and the table that a freed region had, may be cached by any CPU until all have flushed. So a
+ * free goes in three steps: unmap under the lock while the bits stay set, flush without the lock, then clear the
+ * bits and free the pages; and again for tables. Flushing is per call, not per run: callers with many runs use the
+ * batch functions.
  */
 #include "mm_priv.h"
 
@@ -251,7 +252,8 @@ static void unmap_run_locked(const struct kmap_range *run, paddr_t *chain) REQUI
     }
 }
 
-/* Tables that were taken out of the tree. Their regions stay closed until a flush: a CPU may still walk through them. */
+/* Tables that were taken out of the tree. Their regions stay closed until a flush: a CPU may still walk through
+ * them. */
 struct detached {
     struct kmap_range regions[KMAP_BATCH_MAX];
     unsigned count;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's own address space as it is built once at boot: direct map, devices, image. Owns the root. Nothing is ever
- * writable and executable, and no address writes to text or rodata: the direct map shows them read-only, too. After
- * kspace_init() the root's entries do not change, so that user roots can copy them; only kmap.c changes tables below.
- * No lock: all of it runs on the boot CPU before there are others, but for kspace_seal(), which changes rights of
- * existing leaves.
+ * The kernel's own address space as it is built once at boot: direct map, devices, image. Owns the root. Nothing is
+ * ever writable and executable, and no address writes to text or rodata: the direct map shows them read-only, too.
+ * After kspace_init() the root's entries do not change, so that user roots can copy them; only kmap.c changes
+ * tables below. No lock: all of it runs on the boot CPU before there are others, but for kspace_seal(), which
+ * changes rights of existing leaves.
  */
 #include "mm_priv.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernel stacks. Owns a bounded cache of mapped stacks of the default size, last in, first out; other sizes go straight
- * to the kmap window. Mapping and unmapping may cost a round of interrupts to all CPUs, so both happen in batches: a full
- * cache gives half of itself away at once, and repeated misses map twice as many stacks each time. Lock: kstacks.lock
- * (LOCK_MM), held for a few instructions.
+ * Kernel stacks. Owns a bounded cache of mapped stacks of the default size, last in, first out; other sizes go
+ * straight to the kmap window. Mapping and unmapping may cost a round of interrupts to all CPUs, so both happen in
+ * batches: a full cache gives half of itself away at once, and repeated misses map twice as many stacks each time.
+ * Lock: kstacks.lock (LOCK_MM), held for a few instructions.
  *
  * Debug builds: a stack that nobody uses is filled with a pattern. What a task overwrote of it is its high-water mark;
  * what changes while it is cached was written through a stale pointer.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one page-table walker. Changes tables and nothing else: it flushes no TLB and takes no lock (one per root, the
- * caller's). Whatever may fail happens first, on tables that no CPU can see yet; linking them in and writing leaves
- * cannot fail, so nothing that hardware may have cached is ever taken back. Reading (pt_query, pt_walk) is safe beside a
- * writer: entries are single words and their tables outlive them.
+ * The one page-table walker. Changes tables and nothing else: it flushes no TLB and takes no lock (one per root,
+ * the caller's). Whatever may fail happens first, on tables that no CPU can see yet; linking them in and writing
+ * leaves cannot fail, so nothing that hardware may have cached is ever taken back. Reading (pt_query, pt_walk) is
+ * safe beside a writer: entries are single words and their tables outlive them.
  */
 #include "mm_priv.h"
 
@@ -32,7 +32,8 @@ static uint64_t entry_read(const uint64_t *entry)
 
 static void entry_write(uint64_t *entry, uint64_t value)
 {
-    /* PAIRS(pt_link): a walker, software or hardware, that sees the link sees a table of zeros or what was put there. */
+    /* PAIRS(pt_link): a walker, software or hardware, that sees the link sees a table of zeros or what was put
+     * there. */
     store_release((_Atomic(uint64_t) *)entry, value);
 }
 
@@ -148,7 +149,8 @@ static unsigned leaf_level(vaddr_t va, paddr_t pa, size_t bytes)
     return level;
 }
 
-/* What stands at va, for a leaf of up to `level`: *out_level is where the leaf can go, *out_found how deep tables reach. */
+/* What stands at va, for a leaf of up to `level`: *out_level is where the leaf can go, *out_found how deep tables
+ * reach. */
 static int probe(paddr_t root, vaddr_t va, unsigned level, unsigned *out_level, unsigned *out_found)
 {
     uint64_t value = *find_entry(root, va, level, out_found);

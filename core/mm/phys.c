@@ -15,7 +15,8 @@
 #define NO_SPAN ((struct span *)NULL)
 
 /* What a descriptor says of its page. Only the first page of a block carries an order; the others are INNER.
- *   RESERVED -> INNER -> FREE -> ALLOCATED -> FREE ...; FREE -> INNER when its buddy absorbs it. All under phys.lock. */
+ *   RESERVED -> INNER -> FREE -> ALLOCATED -> FREE ...; FREE -> INNER when its buddy absorbs it.
+ * All under phys.lock. */
 #define TAG_RESERVED 0x00u /* never handed out: what zeroed descriptors say */
 #define TAG_INNER 0x01u
 #define TAG_FREE 0x10u      /* | order */

@@ -65,8 +65,8 @@ void space_get(struct space *space)
 
 void space_put(struct space *space)
 {
-    /* PAIRS(space_ref): whatever the other holders did to the space happened before the last one frees it; one operation
-     * is both ends, the release of those who leave and the acquire of who is last. */
+    /* PAIRS(space_ref): whatever the other holders did to the space happened before the last one frees it; one
+     * operation is both ends, the release of those who leave and the acquire of who is last. */
     uint32_t before = fetch_sub_acq_rel(&space->refs, 1);
 
     ASSERT(before > 0);

@@ -158,7 +158,7 @@ static struct task *find_stealable(struct runq *victim, cpu_id_t thief)
     list_for_each(node, &victim->movable) {
         struct task *task = list_entry(node, struct task, movable_link);
 
-        if (cpumask_contains(&task->affinity, thief) && (best == NULL || task_rank(task) < task_rank(best)))
+        if (cpumask_contains(&task->affinity, thief) && (best == NULL || task->rank < best->rank))
             best = task;
         if (++scanned >= STEAL_SCAN_MAX && best != NULL)
             break;
@@ -248,8 +248,7 @@ static bool push_one(struct runq *rq) NO_LOCK_ANALYSIS
         target->stats.migrations_in++;
     }
     runq_enqueue(target, task, ENQUEUE_MOVED);
-    if (runq_should_preempt(target, task))
-        resched_cpu(target);
+    runq_notice(target, task);
     spin_unlock_irqoff(&target->lock);
     if (target != rq)
         spin_unlock_irqoff(&rq->lock);

@@ -54,11 +54,14 @@ static void fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind k
             task->fair_vruntime = first->fair_vruntime;
     }
     rb_insert(&rq->fair.tree, &task->fair_node, fair_less, NULL);
+    rq->ready_classes |= 1u << CLASS_FAIR;
 }
 
 static void fair_dequeue(struct runq *rq, struct task *task)
 {
     rb_remove(&rq->fair.tree, &task->fair_node, NULL);
+    if (rb_is_empty(&rq->fair.tree))
+        rq->ready_classes &= ~(1u << CLASS_FAIR);
 }
 
 static struct task *fair_pick(struct runq *rq)

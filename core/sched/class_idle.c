@@ -4,6 +4,7 @@
 
 static void idle_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
+    rq->ready_classes |= 1u << CLASS_IDLE;
     if (kind == ENQUEUE_PREEMPTED && task->slice_left_ticks != 0) {
         list_push_front(&rq->idle_tasks, &task->queue_link);
         return;
@@ -14,27 +15,23 @@ static void idle_enqueue(struct runq *rq, struct task *task, enum enqueue_kind k
 
 static void idle_dequeue(struct runq *rq, struct task *task)
 {
-    (void)rq;
     list_remove(&task->queue_link);
+    if (list_is_empty(&rq->idle_tasks))
+        rq->ready_classes &= ~(1u << CLASS_IDLE);
 }
 
 static struct task *idle_pick(struct runq *rq)
 {
-    return list_entry(list_pop_front(&rq->idle_tasks), struct task, queue_link);
+    struct task *task = list_first(&rq->idle_tasks, struct task, queue_link);
+
+    idle_dequeue(rq, task);
+    return task;
 }
 
 static void idle_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
     (void)rq;
     task->slice_left_ticks -= MIN(task->slice_left_ticks, ran_ticks);
-}
-
-static bool idle_preempts(struct runq *rq, const struct task *woken, const struct task *running)
-{
-    (void)rq;
-    (void)woken;
-    (void)running;
-    return false;
 }
 
 static uint64_t idle_slice(struct runq *rq, struct task *task)
@@ -49,6 +46,5 @@ const struct sched_class class_idle = {
     .dequeue = idle_dequeue,
     .pick = idle_pick,
     .account = idle_account,
-    .preempts = idle_preempts,
     .slice = idle_slice,
 };

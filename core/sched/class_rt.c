@@ -9,15 +9,17 @@
 static void rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     struct list_node *level = &rq->rt.level[task->rt_level];
-    bool expired = task->policy == SCHED_POLICY_RR && task->slice_left_ticks == 0;
+    bool keeps_turn = kind == ENQUEUE_PREEMPTED && (task->policy == SCHED_POLICY_FIFO || task->slice_left_ticks != 0);
 
-    if (expired || kind == ENQUEUE_YIELDED || task->slice_left_ticks == 0)
-        task->slice_left_ticks = sched_tunables.rr_slice_ticks;
-    if (kind == ENQUEUE_PREEMPTED && !expired)
+    if (keeps_turn) {
         list_push_front(level, &task->queue_link);
-    else
+    } else {
         list_push_back(level, &task->queue_link);
+        if (task->slice_left_ticks == 0 || kind == ENQUEUE_YIELDED)
+            task->slice_left_ticks = sched_tunables.rr_slice_ticks;
+    }
     rq->rt.bitmap[task->rt_level / 64] |= UINT64_C(1) << (task->rt_level % 64);
+    rq->ready_classes |= 1u << CLASS_RT;
 }
 
 static void rt_dequeue(struct runq *rq, struct task *task)
@@ -25,8 +27,11 @@ static void rt_dequeue(struct runq *rq, struct task *task)
     struct list_node *level = &rq->rt.level[task->rt_level];
 
     list_remove(&task->queue_link);
-    if (list_is_empty(level))
-        rq->rt.bitmap[task->rt_level / 64] &= ~(UINT64_C(1) << (task->rt_level % 64));
+    if (!list_is_empty(level))
+        return;
+    rq->rt.bitmap[task->rt_level / 64] &= ~(UINT64_C(1) << (task->rt_level % 64));
+    if ((rq->rt.bitmap[0] | rq->rt.bitmap[1]) == 0)
+        rq->ready_classes &= ~(1u << CLASS_RT);
 }
 
 static struct task *rt_pick(struct runq *rq)
@@ -43,14 +48,7 @@ static struct task *rt_pick(struct runq *rq)
 static void rt_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
     (void)rq;
-    if (task->policy == SCHED_POLICY_RR)
-        task->slice_left_ticks -= MIN(task->slice_left_ticks, ran_ticks);
-}
-
-static bool rt_preempts(struct runq *rq, const struct task *woken, const struct task *running)
-{
-    (void)rq;
-    return woken->rt_level < running->rt_level;
+    task->slice_left_ticks -= MIN(task->slice_left_ticks, ran_ticks); /* round robin: FIFO tasks have no slice */
 }
 
 static uint64_t rt_slice(struct runq *rq, struct task *task)
@@ -67,6 +65,5 @@ const struct sched_class class_rt = {
     .dequeue = rt_dequeue,
     .pick = rt_pick,
     .account = rt_account,
-    .preempts = rt_preempts,
     .slice = rt_slice,
 };

@@ -30,14 +30,17 @@ void policy_apply_priority(struct task *task, int priority)
         task->class = &class_rt;
         task->policy = SCHED_POLICY_RR;
         task->rt_level = (uint8_t)priority_rt_level(priority);
+        task->rank = task->rt_level;
     } else if (priority < PRIORITY_IDLE) {
         task->class = &class_fair;
         task->policy = SCHED_POLICY_FAIR;
+        task->rank = RANK_FAIR;
         task->fair_weight = fair_weight[priority_nice(priority) + 20];
         task->fair_inverse_weight = (uint32_t)((UINT64_C(1) << 32) / task->fair_weight);
     } else {
         task->class = &class_idle;
         task->policy = SCHED_POLICY_IDLE;
+        task->rank = RANK_IDLE_CLASS;
     }
 }
 
@@ -60,8 +63,7 @@ static void apply_locked(struct runq *rq, struct task *task, int priority, enum 
         runq_dequeue(rq, task);
         apply_on(rq, task, priority, policy);
         runq_enqueue(rq, task, ENQUEUE_MOVED);
-        if (runq_should_preempt(rq, task))
-            resched_cpu(rq);
+        runq_notice(rq, task);
         return;
     }
     if (task->state != TASK_RUNNING) {
@@ -70,7 +72,7 @@ static void apply_locked(struct runq *rq, struct task *task, int priority, enum 
     }
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, priority, policy);
-    store_relaxed(&rq->running_rank, task_rank(task));
+    store_relaxed(&rq->running_rank, task->rank);
     resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }
 
@@ -152,6 +154,7 @@ int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANA
         set_mask(task, mask);
         if (cpumask_contains(mask, rq->cpu.id)) {
             runq_enqueue(rq, task, ENQUEUE_MOVED);
+            runq_notice(rq, task);
         } else {
             runq_misplace(rq, task);
             misplaced = true;

@@ -25,7 +25,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->cpu.id = id;
     rq->cpu.hw_id = hw_id;
     rq->cpu.idle_task = idle;
-    rq->cpu.slice_deadline_ticks = TIME_NEVER;
+    store_relaxed(&rq->cpu.slice_deadline_ticks, TIME_NEVER);
     rq->cpu.armed_deadline_ticks = TIME_NEVER;
     task_set_state(idle, TASK_NEW, TASK_RUNNING);
     store_relaxed(&idle->base.cpu, &rq->cpu);
@@ -44,13 +44,9 @@ static bool is_movable(const struct task *task)
 
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
-    enum class_id id = task->class->id;
-
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
     task->class->enqueue(rq, task, kind);
-    rq->class_count[id]++;
-    rq->ready_classes |= 1u << id;
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (is_movable(task)) {
         list_push_back(&rq->movable, &task->movable_link);
@@ -61,11 +57,6 @@ void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 /* The task has left its class queue: everything else that counts it. */
 static void uncount(struct runq *rq, struct task *task)
 {
-    enum class_id id = task->class->id;
-
-    ASSERT(rq->class_count[id] > 0);
-    if (--rq->class_count[id] == 0)
-        rq->ready_classes &= ~(1u << id);
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
     if (list_is_linked(&task->movable_link)) {
         list_remove(&task->movable_link);
@@ -111,29 +102,40 @@ void runq_account(struct runq *rq, uint64_t now_ticks)
     uint64_t ran = now_ticks - task->since_ticks;
 
     task->since_ticks = now_ticks;
-    if (is_idle_task(rq, task)) {
+    if (UNLIKELY(is_idle_task(rq, task))) {
         rq->stats.idle_ticks += ran;
         return;
     }
     task->stats.run_ticks += ran;
-    rq->stats.run_ticks += ran;
-    task->class->account(rq, task, ran);
+    if (task->policy != SCHED_POLICY_FIFO)
+        task->class->account(rq, task, ran);
 }
 
-bool runq_should_preempt(struct runq *rq, struct task *woken)
+void runq_notice(struct runq *rq, struct task *queued)
 {
     struct task *running = rq->running;
+    uint32_t running_rank = load_relaxed(&rq->running_rank);
 
-    if (is_idle_task(rq, running))
-        return true;
-    if (woken->class != running->class)
-        return woken->class->id < running->class->id;
-    if (running->class->id == CLASS_FAIR)
+    if (queued->rank < running_rank) {
+        resched_cpu(rq);
+        return;
+    }
+    if (queued->rank > running_rank || running->policy == SCHED_POLICY_FIFO)
+        return;
+    if (running->class->preempts != NULL) {
         runq_account(rq, hal_clock_ticks());
-    if (running->class->preempts(rq, woken, running))
-        return true;
-    /* The running task had the CPU for itself and took no timer; now somebody waits for the end of its slice. */
-    return rq->cpu.slice_deadline_ticks == TIME_NEVER && running->class->slice(rq, running) != TIME_NEVER;
+        if (running->class->preempts(rq, queued, running)) {
+            resched_cpu(rq);
+            return;
+        }
+    }
+    /* The running task may have had the CPU for itself and no timer; now somebody waits for the end of its slice. */
+    if (load_relaxed(&rq->cpu.slice_deadline_ticks) != TIME_NEVER)
+        return;
+    if (&rq->cpu == this_cpu())
+        runq_arm_slice(rq, running, hal_clock_ticks());
+    else
+        resched_cpu(rq); /* only a CPU itself can program its timer */
 }
 
 struct runq *runq_lock_of(struct task *task)
@@ -163,27 +165,34 @@ bool runq_lock_second(struct runq *held, struct runq *other)
     return false;
 }
 
+static uint32_t count_list(const struct list_node *head)
+{
+    uint32_t count = 0;
+
+    list_for_each(node, head)
+        count++;
+    return count;
+}
+
 void runq_check(struct runq *rq)
 {
-    uint32_t counted = 0;
-    uint32_t in_levels = 0;
-
-    for (unsigned i = 0; i < RT_LEVELS; i++) {
-        bool marked = rq->rt.bitmap[i / 64] >> (i % 64) & 1;
-
-        ASSERT(marked == !list_is_empty(&rq->rt.level[i]));
-        list_for_each(node, &rq->rt.level[i])
-            in_levels++;
-    }
-    ASSERT(in_levels == rq->class_count[CLASS_RT]);
-    for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        ASSERT((rq->class_count[i] != 0) == (rq->ready_classes >> i & 1));
-        counted += rq->class_count[i];
-    }
+    uint32_t counted[CLASS_COUNT] = { 0 };
+    uint32_t all = count_list(&rq->misplaced);
     int in_tree = rb_check(&rq->fair.tree);
 
-    ASSERT(in_tree >= 0 && (uint32_t)in_tree == rq->class_count[CLASS_FAIR]);
-    list_for_each(node, &rq->misplaced)
-        counted++;
-    ASSERT(counted == load_relaxed(&rq->queued));
+    for (unsigned i = 0; i < RT_LEVELS; i++) {
+        uint32_t here = count_list(&rq->rt.level[i]);
+
+        ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
+        counted[CLASS_RT] += here;
+    }
+    ASSERT(in_tree >= 0);
+    counted[CLASS_FAIR] = (uint32_t)in_tree;
+    counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        ASSERT((counted[i] != 0) == (rq->ready_classes >> i & 1));
+        all += counted[i];
+    }
+    ASSERT(all == load_relaxed(&rq->queued));
+    ASSERT(count_list(&rq->movable) == load_relaxed(&rq->movable_count));
 }

@@ -12,6 +12,7 @@
 #include <hal/clock.h>
 #include <sched/sched.h>
 #include <smp/spinlock.h>
+#include <time/timer.h>
 
 /* Why a task joins a queue: classes order by it. */
 enum enqueue_kind {
@@ -25,7 +26,8 @@ enum class_id { CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
 
 struct runq;
 
-/* A scheduling class. All operations run under rq->lock; none sleeps, switches or wakes. A running task is in no queue. */
+/* A scheduling class. All operations run under rq->lock; none sleeps, switches or wakes. A running task is in no queue.
+ * A class that has queued tasks has its bit in rq->ready_classes: enqueue sets it, dequeue and pick clear it. */
 struct sched_class {
     const char *name;
     enum class_id id; /* its place in sched_classes[]: lower runs first */
@@ -36,7 +38,7 @@ struct sched_class {
     struct task *(*pick)(struct runq *rq);
     /* `task` has run for ran_ticks since it was last accounted. */
     void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
-    /* Should `woken` run instead of `running`, both of this class? */
+    /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. */
     bool (*preempts)(struct runq *rq, const struct task *woken, const struct task *running);
     /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody waits for that. */
     uint64_t (*slice)(struct runq *rq, struct task *task);
@@ -79,20 +81,20 @@ struct runq {
     struct task *switched_from; /* set before a switch, read by finish_switch */
     uint32_t after_switch;
     uint32_t ready_classes;     /* bit per class that has queued tasks */
-    uint32_t class_count[CLASS_COUNT];
     struct rt_queue rt;
     struct fair_queue fair;
     struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
     struct list_node movable;    /* queued tasks whose affinity has other CPUs, oldest first */
     struct list_node misplaced;  /* READY, not allowed here, in no class queue */
     uint64_t started, died;      /* census */
+    uint64_t online_ticks;       /* when the CPU began to schedule */
     int64_t blocked;             /* tasks that name this CPU while blocked */
     struct sched_cpu_stats stats;
 
     /* Atomic, written under lock, read by anybody as a hint. */
     _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
     _Atomic(uint32_t) movable_count;
-    _Atomic(uint32_t) running_rank;  /* task_rank() of `running` */
+    _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
 
@@ -116,14 +118,10 @@ static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task 
     return task == rq->cpu.idle_task;
 }
 
-/* One number that orders tasks of all classes for placement: lower is more urgent. */
+/* One number orders tasks of all classes, lower runs first: a real-time task's is its level. */
 #define RANK_FAIR 128u
 #define RANK_IDLE_CLASS 192u
 #define RANK_NOTHING 255u
-static ALWAYS_INLINE uint32_t task_rank(const struct task *task)
-{
-    return task->class->id == CLASS_RT ? task->rt_level : task->class->id == CLASS_FAIR ? RANK_FAIR : RANK_IDLE_CLASS;
-}
 
 /* State edges: asserts that the task is in `from`. */
 static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from, enum task_state to)
@@ -138,7 +136,23 @@ void runq_dequeue(struct runq *rq, struct task *task) REQUIRES(rq->lock);
 void runq_misplace(struct runq *rq, struct task *task) REQUIRES(rq->lock); /* READY, in no queue, not allowed here */
 struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock); /* NULL: nothing queued */
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
-bool runq_should_preempt(struct runq *rq, struct task *woken) REQUIRES(rq->lock);
+/* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
+void runq_notice(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
+/* `running` starts or goes on: program the end of its slice, if somebody waits for that. Own CPU. */
+static ALWAYS_INLINE void runq_arm_slice(struct runq *rq, struct task *running, uint64_t now_ticks) REQUIRES(rq->lock)
+{
+    uint64_t deadline = TIME_NEVER;
+
+    if (running->policy != SCHED_POLICY_FIFO) {
+        uint64_t slice = running->class->slice(rq, running);
+
+        if (slice != TIME_NEVER) {
+            deadline = now_ticks + slice;
+            timer_program(&rq->cpu, deadline);
+        }
+    }
+    store_relaxed(&rq->cpu.slice_deadline_ticks, deadline);
+}
 /* Lock the run queue that a task names; interrupts are disabled. */
 struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYSIS;
 /* `held` is locked; lock `other`, too. False: had to let go of `held` on the way, and the caller must look again. */

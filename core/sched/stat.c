@@ -25,6 +25,7 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
     out->policy = task->policy;
     out->cpu = rq->cpu.id;
     out->stats = task->stats;
+    out->run_count = task->stats.voluntary + task->stats.involuntary + (task->state == TASK_RUNNING);
     spin_unlock_irqoff(&rq->lock);
     hal_irq_restore(state);
 }
@@ -36,6 +37,7 @@ void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANAL
 
     runq_account(rq, hal_clock_ticks());
     *out = rq->stats;
+    out->run_ticks = hal_clock_ticks() - rq->online_ticks - rq->stats.idle_ticks;
     out->queued = load_relaxed(&rq->queued);
     spin_unlock_irqrestore(&rq->lock, state);
 }

@@ -6,8 +6,6 @@
 #include "sched_priv.h"
 
 #include <smp/quiesce.h>
-#include <time/clock.h>
-#include <time/timer.h>
 
 void task_first_run(void *arg);
 
@@ -81,43 +79,16 @@ void task_first_run(void *arg)
     panic("task %d '%s': its entry function returned into the scheduler", self->tid, self->name);
 }
 
-/* Program the end of next's slice, if somebody waits for it. */
-static ALWAYS_INLINE void arm_slice(struct runq *rq, struct task *next, uint64_t now)
+/* Put the task that was running, and wants to go on, where `reason` says. Its context is not saved yet. */
+static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, enum switch_reason reason) REQUIRES(rq->lock)
 {
-    uint64_t slice = TIME_NEVER;
-
-    if (next->policy != SCHED_POLICY_FIFO)
-        slice = next->class->slice(rq, next);
-    if (slice == TIME_NEVER) {
-        rq->cpu.slice_deadline_ticks = TIME_NEVER;
-        return;
-    }
-    rq->cpu.slice_deadline_ticks = now + slice;
-    timer_program(&rq->cpu, now + slice);
-}
-
-/* Put the task that was running where `reason` says. Returns true if an idle CPU should hear of it. */
-static ALWAYS_INLINE bool settle_previous(struct runq *rq, struct task *prev, enum switch_reason reason, uint64_t now)
-    REQUIRES(rq->lock)
-{
-    if (reason == SWITCH_BLOCKED || reason == SWITCH_EXITED) {
-        prev->stats.voluntary++;
-        return false; /* the caller has set its state */
-    }
     task_set_state(prev, TASK_RUNNING, TASK_READY);
-    prev->since_ticks = now;
-    if (reason == SWITCH_YIELDED)
-        prev->stats.voluntary++;
-    else
-        prev->stats.involuntary++;
     if (UNLIKELY(!cpumask_contains(&prev->affinity, rq->cpu.id))) {
-        /* Its context is not saved yet: finish_switch() moves it. */
-        runq_misplace(rq, prev);
+        runq_misplace(rq, prev); /* finish_switch() moves it */
         rq->after_switch |= AFTER_MISPLACED;
-        return false;
+    } else {
+        runq_enqueue(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
     }
-    runq_enqueue(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
-    return list_is_linked(&prev->movable_link);
 }
 
 static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->lock)
@@ -133,34 +104,32 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
 {
     uint64_t waited = now - next->since_ticks;
 
-    if (!is_idle_task(rq, next)) {
-        task_set_state(next, TASK_READY, TASK_RUNNING);
-        next->stats.wait_ticks += waited;
-        next->stats.run_count++;
-        if (next->is_woken) {
-            next->is_woken = false;
-            next->stats.wake_to_run_ticks_max = MAX(next->stats.wake_to_run_ticks_max, waited);
-        }
-        next->last_cpu = rq->cpu.id;
-        store_relaxed(&rq->running_rank, task_rank(next));
-    } else {
-        store_relaxed(&rq->running_rank, RANK_NOTHING);
-    }
     next->since_ticks = now;
     rq->running = next;
+    if (UNLIKELY(is_idle_task(rq, next))) {
+        store_relaxed(&rq->running_rank, RANK_NOTHING);
+        return;
+    }
+    task_set_state(next, TASK_READY, TASK_RUNNING);
+    next->stats.wait_ticks += waited;
+    if (next->is_woken) {
+        next->is_woken = false;
+        next->stats.wake_to_run_ticks_max = MAX(next->stats.wake_to_run_ticks_max, waited);
+    }
+    next->last_cpu = rq->cpu.id;
+    store_relaxed(&rq->running_rank, next->rank);
 }
 
 void schedule(struct runq *rq, enum switch_reason reason)
 {
     struct task *prev = rq->running;
     uint64_t now = hal_clock_ticks();
-    bool offer = false;
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && prev == current_task());
     DEBUG_ASSERT(prev->base.preempt_count == 0 && rq->cpu.irq_depth == 0);
     runq_account(rq, now);
-    if (LIKELY(!is_idle_task(rq, prev)))
-        offer = settle_previous(rq, prev, reason, now);
+    if ((reason == SWITCH_PREEMPTED || reason == SWITCH_YIELDED) && LIKELY(!is_idle_task(rq, prev)))
+        requeue_previous(rq, prev, reason);
     if (UNLIKELY(prev->is_move_awaited)) {
         prev->is_move_awaited = false;
         rq->after_switch |= AFTER_MOVED;
@@ -172,11 +141,11 @@ void schedule(struct runq *rq, enum switch_reason reason)
     if (UNLIKELY(next == NULL))
         next = pick_from_elsewhere(rq);
     dispatch(rq, next, now);
-    arm_slice(rq, next, now);
+    runq_arm_slice(rq, next, now);
     if (KERNEL_DEBUG)
         runq_check(rq);
-    if (UNLIKELY(offer && load_relaxed(&rq->movable_count) != 0))
-        balance_offer(rq);
+    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
+        balance_offer(rq); /* what was queued here and does not run now may run elsewhere */
     if (next == prev) {
         uint32_t rest = rq->after_switch;
 
@@ -188,9 +157,14 @@ void schedule(struct runq *rq, enum switch_reason reason)
         return;
     }
     rq->stats.switches++;
-    rq->stats.preemptions += reason == SWITCH_PREEMPTED;
-    if (UNLIKELY(reason == SWITCH_EXITED))
-        rq->after_switch |= AFTER_DEAD;
+    if (reason == SWITCH_PREEMPTED) {
+        rq->stats.preemptions += !is_idle_task(rq, prev);
+        prev->stats.involuntary++;
+    } else {
+        prev->stats.voluntary++;
+        if (UNLIKELY(reason == SWITCH_EXITED))
+            rq->after_switch |= AFTER_DEAD;
+    }
     rq->switched_from = prev;
     if (UNLIKELY(prev->fpu_area != next->fpu_area))
         hal_fpu_switch(prev->fpu_area, next->fpu_area);
@@ -270,6 +244,7 @@ void sched_cpu_online(struct cpu *cpu)
 {
     ASSERT(current_task() == cpu->idle_task && current_base()->cpu == cpu);
     cpu->idle_task->since_ticks = hal_clock_ticks();
+    runq_of(cpu)->online_ticks = cpu->idle_task->since_ticks;
     quiesce_cpu_online(cpu);
 }
 

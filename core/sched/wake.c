@@ -16,14 +16,13 @@ void resched_cpu(struct runq *rq)
         cpu_request(&rq->cpu, IPI_RESCHEDULE);
 }
 
-/* A READY task that names `rq` joins its queue; the CPU hears of it if that changes what it should run. */
+/* A READY task that names `rq` joins its queue. */
 static void enqueue_and_poke(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
 {
     runq_enqueue(rq, task, kind);
-    if (runq_should_preempt(rq, task))
-        resched_cpu(rq);
+    runq_notice(rq, task);
     /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. */
-    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0) && !is_idle_task(rq, rq->running))
+    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0) && load_relaxed(&rq->running_rank) != RANK_NOTHING)
         balance_offer(rq);
 }
 
@@ -90,43 +89,61 @@ int task_start(struct task *task) NO_LOCK_ANALYSIS
 
 enum wake_result { WAKE_DONE, WAKE_LATCHED, WAKE_DEAD };
 
-/* Wake the task if it is blocked and (only_killable) its wait may be killed. Interrupts are disabled. */
-static enum wake_result wake(struct task *task, bool only_killable) NO_LOCK_ANALYSIS
+/* Wake the task if it is blocked. Interrupts are disabled. */
+static enum wake_result wake(struct task *task) NO_LOCK_ANALYSIS
 {
     for (;;) {
         struct runq *rq = runq_lock_of(task);
 
-        if (is_blocked(task) && (!only_killable || task->is_killable)) {
-            if (make_ready(rq, balance_choose_wake(task, rq), task))
+        if (LIKELY(is_blocked(task))) {
+            if (LIKELY(make_ready(rq, balance_choose_wake(task, rq), task)))
                 return WAKE_DONE;
             continue;
         }
-        enum wake_result result = task->state == TASK_DEAD ? WAKE_DEAD : WAKE_LATCHED;
-
         /* Latched: a task on its way to block finds it and goes on. */
-        if (!only_killable && (task->state == TASK_RUNNING || task->state == TASK_READY))
-            task->wake_pending = true;
+        task->wake_pending = task->state == TASK_RUNNING || task->state == TASK_READY;
         spin_unlock_irqoff(&rq->lock);
-        return result;
+        return WAKE_LATCHED;
     }
 }
 
 bool task_wake(struct task *task)
 {
     uintptr_t state = hal_irq_save();
-    bool woke = wake(task, false) == WAKE_DONE;
+    bool woke = wake(task) == WAKE_DONE;
 
     sched_irq_restore(state);
     return woke;
 }
 
+/* Interrupts are disabled. */
+static enum wake_result kill(struct task *task) NO_LOCK_ANALYSIS
+{
+    bool was_alive = false;
+
+    for (;;) {
+        struct runq *rq = runq_lock_of(task);
+
+        if (task->state == TASK_DEAD && !was_alive) {
+            spin_unlock_irqoff(&rq->lock);
+            return WAKE_DEAD;
+        }
+        /* PAIRS(task_kill): under the lock that a task on its way to block takes before it looks. */
+        store_release(&task->kill_pending, true);
+        was_alive = true;
+        if (!is_blocked(task) || !task->is_killable) {
+            spin_unlock_irqoff(&rq->lock);
+            return WAKE_LATCHED;
+        }
+        if (make_ready(rq, balance_choose_wake(task, rq), task))
+            return WAKE_DONE;
+    }
+}
+
 int task_kill(struct task *task)
 {
     uintptr_t state = hal_irq_save();
-
-    /* PAIRS(task_kill): set before the look at the task's state under its run-queue lock. */
-    store_release(&task->kill_pending, true);
-    enum wake_result result = wake(task, true);
+    enum wake_result result = kill(task);
 
     sched_irq_restore(state);
     return result == WAKE_DEAD ? -ESRCH : 0;

@@ -92,7 +92,7 @@ void timer_run_expired(struct cpu *cpu, uint64_t now_ticks)
 void timer_reprogram(struct cpu *cpu)
 {
     struct timer_queue *queue = cpu->timers;
-    uint64_t deadline = cpu->slice_deadline_ticks;
+    uint64_t deadline = load_relaxed(&cpu->slice_deadline_ticks);
 
     spin_lock_irqoff(&queue->lock);
     struct rb_node *node = rb_first(&queue->tree);

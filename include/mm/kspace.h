@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's own address space: direct map (RW, no exec), devices, the image (W^X by section), and the kmap window for
- * guarded stacks. User spaces share it.
+ * The kernel's own address space: direct map (RW, no exec), devices, the image (W^X by section), and the kmap
+ * window for guarded stacks. User spaces share it.
  */
 #pragma once
 

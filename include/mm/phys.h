@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Physical pages: a buddy allocator over the firmware's map. Blocks are 2^order pages, naturally aligned, reached through
- * the direct map. A free of a page that is foreign, reserved or already free panics in every build.
+ * Physical pages: a buddy allocator over the firmware's map. Blocks are 2^order pages, naturally aligned, reached
+ * through the direct map. A free of a page that is foreign, reserved or already free panics in every build.
  */
 #pragma once
 

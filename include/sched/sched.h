@@ -74,12 +74,13 @@ struct task_snapshot {
     enum sched_policy policy;
     cpu_id_t cpu;
     struct task_stats stats; /* of a running task: up to now */
+    uint64_t run_count;      /* times dispatched */
 };
 void task_get_snapshot(struct task *task, struct task_snapshot *out);
 
 struct sched_cpu_stats {
     uint64_t switches;
-    uint64_t preemptions;
+    uint64_t preemptions; /* switches that the running task did not ask for */
     uint64_t steals;
     uint64_t migrations_in;
     uint64_t idle_ticks;

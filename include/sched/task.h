@@ -38,7 +38,6 @@ struct task_stats {
     uint64_t run_ticks;     /* on a CPU */
     uint64_t wait_ticks;    /* ready, waiting for a CPU */
     uint64_t wake_to_run_ticks_max;
-    uint64_t run_count;     /* times dispatched */
     uint64_t voluntary;     /* switches away by blocking, yielding, exiting */
     uint64_t involuntary;   /* switches away by preemption */
     uint64_t migrations;
@@ -53,6 +52,7 @@ struct task {
     bool is_killable;    /* blocked in a wait that a kill ends */
     uint8_t priority;    /* 0..99 */
     uint8_t rt_level;    /* 0..99, real-time only */
+    uint8_t rank;        /* order over all classes, lower runs first: policy_apply_priority() */
     enum sched_policy policy;
     const struct sched_class *class;
     struct list_node queue_link;    /* real-time and idle queues */

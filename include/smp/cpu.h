@@ -41,10 +41,10 @@ struct cpu {
     /* Owned by this CPU, interrupts off. */
     uint32_t irq_depth;             /* > 0 inside an interrupt handler */
     uint32_t irq_count;             /* interrupts taken */
-    uint64_t slice_deadline_ticks;  /* when sched wants a timer interrupt, or TIME_NEVER */
     uint64_t armed_deadline_ticks;  /* what hal_timer_arm() was last given */
 
     /* Atomic. */
+    _Atomic(uint64_t) slice_deadline_ticks; /* when sched wants a timer interrupt, or TIME_NEVER; a hint to others */
     _Atomic(bool) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
     _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
     CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */

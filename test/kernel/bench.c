@@ -13,7 +13,7 @@
 
 #include "check.h"
 
-#define ROUNDS 2000u
+#define ROUNDS 200u
 
 static void report(const char *name, uint64_t ns, uint64_t operations)
 {
@@ -53,7 +53,7 @@ static struct task *crowd[10000];
 
 static void bench_yield(const char *name, unsigned tasks, int priority, bool is_fifo)
 {
-    struct yielders group = { .tasks = tasks, .turns = MAX(20000 / tasks, 3u), .is_fifo = is_fifo };
+    struct yielders group = { .tasks = tasks, .turns = MAX(400 / tasks, 3u), .is_fifo = is_fifo };
 
     for (unsigned i = 0; i < tasks; i++) {
         const struct task_spec spec = {

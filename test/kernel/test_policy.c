@@ -182,7 +182,7 @@ static void lowering_the_running_task_lets_a_queued_one_run(void)
         return;
     WAIT_FOR((task_get_snapshot(high, &snapshot), snapshot.state == TASK_RUNNING));
     task_get_snapshot(low, &snapshot);
-    CHECK(snapshot.stats.run_count == 0);
+    CHECK(snapshot.run_count == 0);
     CHECK(task_set_priority(high, PRIORITY_DEFAULT) == 0);
     WAIT_FOR((task_get_snapshot(low, &snapshot), snapshot.state == TASK_RUNNING));
     store_relaxed(&stop, true);

@@ -29,7 +29,7 @@ static void every_priority_runs_on_every_cpu(void)
             if (task[i] == NULL)
                 continue;
             CHECK(task_join(task[i], NULL, TIME_NEVER) == 0);
-            CHECK(task[i]->stats.run_count >= 1 && task[i]->last_cpu == online_cpu(n));
+            CHECK(task[i]->stats.voluntary >= 1 && task[i]->last_cpu == online_cpu(n));
             task_put(task[i]);
         }
     }
@@ -56,7 +56,7 @@ static uint64_t dispatches(struct task *task)
     struct task_snapshot snapshot;
 
     task_get_snapshot(task, &snapshot);
-    return snapshot.stats.run_count;
+    return snapshot.run_count;
 }
 
 /* Two hogs of one kind on one CPU: both go on being dispatched, and the CPU time that they are charged stays close. */

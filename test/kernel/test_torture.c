@@ -7,6 +7,7 @@
 #include <k/errno.h>
 #include <smp/preempt.h>
 #include <time/clock.h>
+#include <time/timer.h>
 
 #include "check.h"
 #include "torture.h"
@@ -31,6 +32,7 @@ static struct {
     unsigned disturbers;
     _Atomic(bool) go;
     _Atomic(bool) stop;
+    _Atomic(uint64_t) quiet_interrupts;
 } torture;
 
 static bool state_is_right(void)
@@ -65,14 +67,33 @@ static int be_victim(void *arg)
     return 0;
 }
 
-/* Sleeps for short, varying times: each end is an interrupt and, as it is real-time, a preemption. */
+static void count_interrupt(struct timer *timer)
+{
+    (void)timer;
+    (void)fetch_add_relaxed(&torture.quiet_interrupts, 1);
+}
+
+/* Sleeps for short, varying times: each end is an interrupt and, as it is real-time, a preemption. Half-way, a timer
+ * causes an interrupt that wakes nobody, so that the interrupted task goes on at once. */
 static int be_disturber(void *arg)
 {
     uint64_t seed = (uintptr_t)arg + 1;
+    struct timer quiet;
 
-    while (!load_relaxed(&torture.stop))
-        if (task_sleep_for(SLEEP_NS_MIN + random_next(&seed) % SLEEP_NS_SPREAD) != 0 || !state_is_right())
+    timer_init(&quiet, count_interrupt);
+    while (!load_relaxed(&torture.stop)) {
+        uint64_t half_ns = (SLEEP_NS_MIN + random_next(&seed) % SLEEP_NS_SPREAD) / 2;
+        uint64_t start = clock_ns();
+        uintptr_t state = hal_irq_save();
+
+        timer_arm(&quiet, start + half_ns);
+        hal_irq_restore(state);
+        int result = task_sleep_until(start + 2 * half_ns);
+
+        (void)timer_cancel(&quiet);
+        if (result != 0 || !state_is_right())
             return 1;
+    }
     return 0;
 }
 
@@ -124,6 +145,7 @@ static void begin(void)
     torture.disturbers = 0;
     store_relaxed(&torture.go, false);
     store_relaxed(&torture.stop, false);
+    store_relaxed(&torture.quiet_interrupts, 0);
     CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
 }
 
@@ -146,9 +168,12 @@ static void end(void)
     CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
 }
 
-/* Every victim has been preempted at least this often (or its creation, or its check, has failed already). */
+/* Every victim has been preempted at least this often (or its creation, or its check, has failed already), and about as
+ * many interrupts have passed without a switch. */
 static bool all_preempted(uint64_t times)
 {
+    if (load_relaxed(&torture.quiet_interrupts) < times)
+        return false;
     for (unsigned i = 0; i < torture.victims; i++) {
         struct task_snapshot snapshot;
 
@@ -191,7 +216,7 @@ static void fpu_registers_survive_preemption(void)
     end();
 }
 
-/* A yield switches while somebody else is ready, and that is so at least until the first of a CPU's four has finished. */
+/* A yield switches while somebody else is ready: at least until the first of a CPU's four has finished. */
 static void registers_survive_yielding(void)
 {
     const uint64_t bursts = 12;
@@ -211,7 +236,7 @@ static void registers_survive_yielding(void)
         if (victim->task == NULL)
             continue;
         CHECK(task_join(victim->task, NULL, TIME_NEVER) == 0);
-        dispatched[i / (torture.victims / cpu_count())] += victim->task->stats.run_count;
+        dispatched[i / (torture.victims / cpu_count())] += victim->task->stats.voluntary + victim->task->stats.involuntary;
     }
     for (unsigned n = 0; n < cpu_count(); n++)
         CHECK(dispatched[n] >= bursts * BURST_ROUNDS);
@@ -228,7 +253,7 @@ static bool all_migrated(uint64_t times)
             continue;
         task_get_snapshot(torture.victim[i].task, &snapshot);
         if (snapshot.state != TASK_DEAD &&
-            (snapshot.stats.run_count < 2 * times || (online_count() > 1 && snapshot.stats.migrations < times)))
+            (snapshot.run_count < 2 * times || (online_count() > 1 && snapshot.stats.migrations < times)))
             return false;
     }
     return true;

@@ -7,7 +7,7 @@
 
 #include "check.h"
 
-#define FPU_SPINS_MAX 32768 /* long enough that an interrupt often finds registers that were not written since the last */
+#define FPU_SPINS_MAX 32768 /* often more than one interrupt, and no register written in between */
 
 /* Words of pattern that a seed stands for; distinct with all but certainty. */
 static void make_pattern(uint64_t *want, uint64_t words, uint64_t *state)
@@ -63,7 +63,8 @@ static uint64_t first_wrong(const uint64_t *want, const uint64_t *got, uint64_t 
     return 0;
 }
 
-static uint64_t general(uint64_t seed, uint64_t rounds, void (*through)(const uint64_t *, uint64_t *), uint64_t looked_at)
+static uint64_t general(uint64_t seed, uint64_t rounds, void (*through)(const uint64_t *, uint64_t *),
+                        uint64_t looked_at)
 {
     uint64_t want[TORTURE_WORDS_MAX];
     uint64_t got[TORTURE_WORDS_MAX] = { 0 };

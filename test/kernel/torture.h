@@ -14,7 +14,7 @@
 
 #define TORTURE_WORDS_MAX 80 /* x86_64 has the most: 2 control words, 8 of MMX, 16 vectors of 4 */
 
-/* A word in which only the bits of `mask` are free to choose; the rest is `base`, which is also a new program's value. */
+/* A word in which only the bits of `mask` are free to choose; the rest is `base`, which a new program sees, too. */
 struct torture_control {
     uint64_t mask;
     uint64_t base;
@@ -37,7 +37,7 @@ extern const char torture_general_names[], torture_fpu_names[];
  * Interrupts enabled, and want[0] says so where the flags hold that bit. */
 void torture_general_hold(const uint64_t *want, uint64_t *got);
 
-/* Load the general words that a call preserves, call task_yield(), store what they are then. Other words of got[] stay. */
+/* Load the general words that a call preserves, call task_yield(), store what they are then; got[] keeps the others. */
 void torture_general_yield(const uint64_t *want, uint64_t *got);
 
 /* Floating-point words that this CPU has and the kernel lets tasks use. Any task. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Register patterns on riscv64 (torture.h). Words:
- *   general         0 nothing (there are no flags), 1 x1, 2..28 x5-x31; not sp (x2), gp (x3: this CPU), tp (x4: the task)
+ *   general         0 nothing (there are no flags), 1 x1, 2..28 x5-x31: not sp, gp (this CPU), tp (the task)
  *   floating point  0 fcsr, 1 nothing, 2..33 f0-f31
  * The chain of jumps changes no register, and an emulator, too, looks for interrupts at each of them.
  */

@@ -2,7 +2,7 @@
 /*
  * Register patterns on x86_64 (torture.h). Words:
  *   general         0 RFLAGS, 1 rax rbx rcx rdx rsi rdi rbp r8..r15
- *   floating point  0 MXCSR, 1 x87 control word, 2..9 MMX (the x87 registers' mantissas), 10..41 xmm0-15, two words each,
+ *   floating point  0 MXCSR, 1 x87 control word, 2..9 MMX (the x87 registers' mantissas), 10..41 xmm0-15 by two words,
  *                   42..73 the upper halves of ymm0-15, where the system has switched AVX on
  * The chain of jumps changes neither a register nor a flag, and an emulator, too, looks for interrupts at each of them.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The fast hooks and constants of the simulated machine. Everything that may step another CPU is out of line in
- * arch/host; what is here reads or writes the machine's own words and is hidden from ThreadSanitizer, because these words
- * stand for registers, which order nothing.
+ * arch/host; what is here reads or writes the machine's own words and is hidden from ThreadSanitizer, because these
+ * words stand for registers, which order nothing.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 #define HOST_HOOK __attribute__((no_sanitize("thread")))
 
 /*
- * Addresses. A sanitizer reserves most of the address space for its shadow; HOST_ADDRESS_BASE (arch/host/CMakeLists.txt)
- * is a place that it leaves alone. The kernel half is everything from there up, the host process's own image and stacks
- * included; user addresses are below.
+ * Addresses. A sanitizer reserves most of the address space for its shadow; HOST_ADDRESS_BASE, of
+ * arch/host/CMakeLists.txt, is a place that it leaves alone. The kernel half is everything from there up, the host
+ * process's own image and stacks included; user addresses are below.
  */
 #define HAL_DIRECT_MAP_BASE HOST_ADDRESS_BASE
 #define HAL_DIRECT_MAP_BYTES (UINT64_C(1) << 38)

@@ -215,7 +215,8 @@ static bool take_some(struct unit_random *random)
     return true;
 }
 
-/* Drain the buddy allocator: whole pages of RAM, never reserved, never taken, and all of them but for the descriptors. */
+/* Drain the buddy allocator: whole pages of RAM, never reserved, never taken, and all of them but for the
+ * descriptors. */
 static void check_handed_over(void)
 {
     size_t missing = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core/mm/kmap.c: runs with guards on either side, nothing lost when an allocation fails, and by several CPUs at once. */
+/* core/mm/kmap.c: runs with guards on either side, nothing lost when an allocation fails, and by several CPUs at
+ * once. */
 #include "mm_test.h"
 
 #include <k/errno.h>
@@ -44,13 +45,13 @@ static void random_runs_have_guards_and_leave_nothing(void **state)
 
     (void)state;
     mm_test_faults_are_the_machines();
-    for (unsigned step = 0; step < 6000; step++) {
-        bool grow = unit_random_below(&random, 100) < (step / 500 % 2 == 0 ? 80 : 20);
+    for (unsigned step = 0; step < 2000; step++) {
+        bool grow = unit_random_below(&random, 100) < (step / 400 % 2 == 0 ? 80 : 20);
 
         if (grow && count < RUNS_MAX) {
             struct kmap_range *run = &runs[count];
 
-            run->pages = 1 + unit_random_below(&random, 1 + unit_random_below(&random, PAGES_MAX));
+            run->pages = 1 + unit_random_below(&random, unit_random_below(&random, 6) == 0 ? PAGES_MAX : 12);
             if (kmap_alloc(run->pages, &run->va) != 0) {
                 failed++;
                 continue;
@@ -196,8 +197,8 @@ static void addresses_come_round(void **state)
     (void)state;
     mm_test_faults_are_the_machines();
     /* More than the window has, one at a time: 64 MiB for 32 MiB of RAM. */
-    for (unsigned i = 0; i < 400; i++) {
-        struct kmap_range run = {.pages = 100};
+    for (unsigned i = 0; i < 30; i++) {
+        struct kmap_range run = {.pages = 1000};
 
         assert_int_equal(kmap_alloc(run.pages, &run.va), 0);
         fill(&run);
@@ -223,7 +224,7 @@ static void churn(cpu_id_t cpu, struct unit_random *random)
             kmap_free(run->va, run->pages);
             run->va = 0;
         } else {
-            run->pages = 1 + unit_random_below(random, unit_random_below(random, 10) == 0 ? 500 : 8);
+            run->pages = 1 + unit_random_below(random, unit_random_below(random, 30) == 0 ? 500 : 8);
             if (kmap_alloc(run->pages, &run->va) == 0)
                 fill(run);
             else

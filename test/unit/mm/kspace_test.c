@@ -110,7 +110,8 @@ static void map_text_writable(void *arg)
 {
     (void)arg;
     build(NULL);
-    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, image_pa(__text_start), PAGE_BYTES, PROT_WRITE, &tables) == 0)
+    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, image_pa(__text_start), PAGE_BYTES, PROT_WRITE,
+               &tables) == 0)
         (void)kspace_check_wx();
 }
 

@@ -18,7 +18,8 @@ static void sizes_are_rounded_up_to_pages(void **state)
 {
     static const struct {
         size_t asked, got;
-    } sizes[] = {{1, 4096}, {4096, 4096}, {4097, 8192}, {16384, 16384}, {16385, 20480}, {262143, 262144}, {262144, 262144}};
+    } sizes[] = {{1, 4096},      {4096, 4096},     {4097, 8192},    {16384, 16384},
+                 {16385, 20480}, {262143, 262144}, {262144, 262144}};
 
     (void)state;
     mm_test_faults_are_the_machines();
@@ -151,6 +152,27 @@ static void forced_failures_leave_nothing(void **state)
     assert_true(mm_fail_fired());
 }
 
+static void a_forced_failure_is_not_swallowed_by_a_batch(void **state)
+{
+    unsigned count = 0;
+
+    (void)state;
+    mm_test_faults_are_the_machines();
+    /* Nothing is freed meanwhile, so each miss would map more at once than the one before. */
+    for (unsigned i = 0; i < 200; i++) {
+        mm_fail_at(2 + i % 40);
+
+        int error = kstack_alloc(STACK_BYTES_DEFAULT, &stacks[count]);
+
+        assert_int_equal(error, mm_fail_fired() ? -ENOMEM : 0);
+        count += error == 0;
+        if (i % 5 == 0 && kstack_alloc(STACK_BYTES_DEFAULT, &stacks[count]) == 0)
+            count++;
+    }
+    while (count > 0)
+        kstack_free(&stacks[--count]);
+}
+
 static void the_high_water_mark_is_seen_in_debug_builds(void **state)
 {
     struct kstack stack;
@@ -261,6 +283,7 @@ int main(void)
         mm_test(the_cache_is_bounded),
         mm_test(all_memory_as_stacks_ends_in_an_error_and_comes_back),
         mm_test(forced_failures_leave_nothing),
+        mm_test(a_forced_failure_is_not_swallowed_by_a_batch),
         mm_test(the_high_water_mark_is_seen_in_debug_builds),
         mm_test(misuse_panics),
     };

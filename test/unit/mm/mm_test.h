@@ -103,9 +103,10 @@ static inline int mm_test_end(void **state)
     } while (0)
 
 /*
- * Several CPUs at once, interleaved by a seed, in a process of its own. CPU 0 boots the memory, all run the body, and when
- * all have, CPU 0 checks that every page is back. Bodies use ASSERT: a failed one is a panic, and the run's report.
- * The CPUs are not online for smp_call(): they share one TLB, so a flush by any of them is a flush for all.
+ * Several CPUs at once, interleaved by a seed, in a process of its own. CPU 0 boots the memory, all run the body,
+ * and when all have, CPU 0 checks that every page is back. Bodies use ASSERT: a failed one is a panic, and the
+ * run's report. The CPUs are not online for smp_call(): they share one TLB, so a flush by any of them is a flush
+ * for all.
  */
 #define MM_TEST_CPUS 4
 

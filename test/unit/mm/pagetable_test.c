@@ -80,7 +80,8 @@ static struct random_map random_request(struct unit_random *random)
     struct random_map request;
 
     request.page = ROUND_DOWN(unit_random_below(random, WINDOW_PAGES), grain);
-    request.count = (1 + unit_random_below(random, 4)) * grain + unit_random_below(random, 2) * unit_random_below(random, 700);
+    request.count = (1 + unit_random_below(random, 4)) * grain;
+    request.count += unit_random_below(random, 2) * unit_random_below(random, 700);
     request.count = MIN(request.count, WINDOW_PAGES - request.page);
     request.pfn = ROUND_DOWN(unit_random_below(random, UINT64_C(1) << 24), pa_grain);
     request.prot = prots[unit_random_below(random, ARRAY_COUNT(prots))];

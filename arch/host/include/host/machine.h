@@ -67,8 +67,8 @@ struct host_result {
     char console[HOST_CONSOLE_BYTES]; /* the first bytes that the kernel printed, terminated */
 };
 
-/* Boot kmain() (or config->entry) on CPU 0 and step until the end. Returns 0 only for hal_machine_exit(0); otherwise its
- * code, or 100 + end. The machine is as new each time, the core's static data is not: see below. */
+/* Boot kmain() (or config->entry) on CPU 0 and step until the end. Returns 0 only for hal_machine_exit(0); otherwise
+ * its code, or 100 + end. The machine is as new each time, the core's static data is not: see below. */
 int host_machine_run(const struct host_config *config, struct host_result *result);
 
 /* The same in a child process, so that each run finds fresh static data and a crash is a result. */

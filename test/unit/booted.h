@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tests that boot the real kernel on the simulated machine, once per seed and each time in a process of its own. What
+ * runs there is one of booted_tests[], as the kernel's init task; test/kernel/check.h has what it checks with.
+ */
+#pragma once
+
+#include "check.h"
+
+/* Defined by the test program, ends with a NULL name. Each one's name stands on the command line: no blanks in it. */
+extern const struct kernel_test booted_tests[];
+
+/*
+ * Boot with seeds 0 to seeds - 1, on 1 to 8 CPUs in turn, and run that test in each; the first that fails is printed and
+ * fails the cmocka test. Every run ends with the counts of check_counts_compare(). While it runs, a watch on the whole
+ * machine looks, after every step at which no run queue is locked, for lost and doubled tasks and for idle CPUs that
+ * leave a task waiting.
+ */
+void booted_run(const char *name, unsigned seeds);
+
+/* The same on so many CPUs, with more words on the command line. */
+void booted_run_on(unsigned cpus, const char *name, const char *more, unsigned seeds);
+
+/* The run must end in a panic that says so in these words. */
+void booted_panics(unsigned cpus, const char *name, const char *words, unsigned seeds);
+
+/* The seed of the run, inside it. */
+uint64_t booted_seed(void);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulated machine: memory, translation, faults, and unit mode. */
+#include "scratch.h"
+
+/* Memory and translation. */
+
+static uint64_t *table_at(paddr_t pa)
+{
+    return (uint64_t *)(HAL_DIRECT_MAP_BASE + pa);
+}
+
+static paddr_t page_take(void)
+{
+    scratch.next_page += PAGE_BYTES;
+    return scratch.next_page - PAGE_BYTES;
+}
+
+static uint64_t *pte_of(paddr_t root, vaddr_t va)
+{
+    paddr_t table = root;
+
+    for (unsigned level = hal_pt_levels() - 1; level > 0; level--) {
+        uint64_t *pte = &table_at(table)[va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & 511];
+
+        if (!hal_pte_is_valid(*pte))
+            *pte = hal_pte_table(page_take());
+        table = hal_pte_paddr(*pte);
+    }
+    return &table_at(table)[va >> PAGE_SHIFT & 511];
+}
+
+static paddr_t memory_start(struct boot_info *boot)
+{
+    paddr_t root;
+
+    boot_cpu_start();
+    /* The middle of the low range: no firmware and no image there. */
+    scratch.next_page = ROUND_UP(boot->memory[1].base + boot->memory[1].bytes / 2, PAGE_BYTES);
+    root = page_take();
+    hal_mmu_activate_kernel(root);
+    return root;
+}
+
+static void entry_kmap(struct boot_info *boot)
+{
+    paddr_t root = memory_start(boot);
+    paddr_t first = page_take();
+    paddr_t second = page_take();
+    volatile uint64_t *va = (volatile uint64_t *)(HAL_KMAP_BASE + 7 * PAGE_BYTES);
+    uint64_t *pte = pte_of(root, (vaddr_t)va);
+
+    *pte = hal_pte_leaf(first, PROT_WRITE, 0);
+    *va = 11;
+    assert_int_equal(*table_at(first), 11);
+    *table_at(second) = 22;
+    *pte = hal_pte_leaf(second, PROT_READ_ONLY, 0);
+    assert_int_equal(*va, 11); /* the TLB still has the old entry */
+    hal_tlb_flush_local((vaddr_t)va, 1);
+    assert_int_equal(*va, 22);
+    *va = 33; /* a page fault */
+    hal_machine_exit(0);
+}
+
+static void test_kmap_follows_the_tables_after_a_flush(void **state)
+{
+    (void)state;
+    assert_int_equal(run_entry(1, 1, entry_kmap), 40 + FAULT_PAGE);
+    assert_true(scratch.fault.address == HAL_KMAP_BASE + 7 * PAGE_BYTES);
+    assert_true(scratch.fault.is_write);
+}
+
+/* Not optimised: the recursion must stay one, and use its frames. */
+__attribute__((optnone)) NOINLINE static unsigned sink_deep(unsigned depth)
+{
+    volatile char frame[512];
+
+    frame[0] = (char)depth;
+    return depth == 0 ? (unsigned)frame[0] : sink_deep(depth - 1) + (unsigned)frame[0];
+}
+
+static void task_in_kmap(void *arg)
+{
+    unsigned depth = *(unsigned *)arg;
+
+    scratch.plain = sink_deep(depth);
+    hal_machine_exit(0);
+}
+
+static unsigned kmap_depth;
+
+static void entry_kmap_stack(struct boot_info *boot)
+{
+    paddr_t root = memory_start(boot);
+    vaddr_t base = HAL_KMAP_BASE + 16 * PAGE_BYTES;
+    struct task *task = &scratch.task[1];
+
+    for (unsigned i = 0; i < 8; i++)
+        *pte_of(root, base + i * PAGE_BYTES) = hal_pte_leaf(page_take(), PROT_WRITE, 0);
+    hal_context_init(&task->context, base + 8 * PAGE_BYTES, 8 * PAGE_BYTES, task_in_kmap, &kmap_depth);
+    hal_context_switch(&scratch.task[0], task);
+}
+
+static void test_a_stack_in_kmap_works_and_its_overflow_is_named(void **state)
+{
+    (void)state;
+    kmap_depth = 10;
+    assert_int_equal(run_entry(1, 1, entry_kmap_stack), 0);
+    kmap_depth = 1000;
+    assert_int_equal(run_entry(1, 1, entry_kmap_stack), 40 + FAULT_STACK_OVERFLOW);
+}
+
+static void entry_wild(struct boot_info *boot)
+{
+    (void)memory_start(boot);
+    *(volatile uint64_t *)(HAL_DIRECT_MAP_BASE + boot->memory[1].base + boot->memory[1].bytes) = 1; /* the hole */
+    hal_machine_exit(0);
+}
+
+static void test_the_hole_in_ram_is_not_mapped(void **state)
+{
+    (void)state;
+    assert_int_equal(run_entry(1, 1, entry_wild), 40 + FAULT_PAGE);
+}
+
+static void test_page_table_entries_keep_what_they_are_given(void **state)
+{
+    static const unsigned prots[] = { PROT_READ_ONLY, PROT_WRITE, PROT_EXEC | PROT_GLOBAL, PROT_USER | PROT_WRITE,
+                                      PROT_DEVICE | PROT_WRITE | PROT_GLOBAL };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(prots); i++)
+        for (unsigned level = 0; level <= hal_pt_leaf_level_max(); level++) {
+            uint64_t pte = hal_pte_leaf(0x80200000, prots[i], level);
+
+            assert_true(hal_pte_is_valid(pte) && hal_pte_is_leaf(pte, level));
+            assert_true(hal_pte_paddr(pte) == 0x80200000);
+            assert_int_equal(hal_pte_prot(pte), prots[i]);
+        }
+    assert_false(hal_pte_is_valid(0));
+    assert_true(hal_pte_is_valid(hal_pte_table(0x1000)));
+    assert_false(hal_pte_is_leaf(hal_pte_table(0x1000), 1));
+}
+
+/* Unit mode. */
+
+static void end_with_5(void *arg)
+{
+    scratch.plain++;
+    *table_at(host_boot_info()->memory[0].base) = 99;
+    if (arg != NULL)
+        hal_machine_exit(5);
+}
+
+static void end_idle(void *arg)
+{
+    (void)arg;
+    hal_cpu_idle();
+}
+
+static void test_unit_mode_catches_the_end_of_the_machine(void **state)
+{
+    struct host_config config = config_of(1, 1);
+
+    (void)state;
+    (void)scratch_reset(NULL);
+    host_unit_setup(&config);
+    host_unit_enter(&scratch.task[0]);
+    assert_ptr_equal(hal_current(), &scratch.task[0]);
+    assert_false(host_unit_returns(end_with_5, &scratch, &result));
+    assert_int_equal(result.code, 5);
+    assert_true(host_unit_returns(end_with_5, NULL, &result));
+    assert_false(host_unit_returns(end_idle, NULL, &result));
+    assert_int_equal(result.end, HOST_END_DEADLOCK);
+
+    *table_at(host_boot_info()->memory[0].base) = 1;
+    scratch.plain = 0;
+    assert_false(host_unit_returns_forked(end_with_5, &scratch, &result));
+    assert_int_equal(result.code, 5);
+    assert_int_equal(scratch.plain, 0);
+    assert_int_equal(*table_at(host_boot_info()->memory[0].base), 1);
+    host_unit_teardown();
+}
+
+static void die(void *arg)
+{
+    (void)arg;
+    _Exit(3);
+}
+
+static void test_a_crash_of_a_forked_run_is_a_result(void **state)
+{
+    struct host_config config = config_of(1, 1);
+
+    (void)state;
+    host_unit_setup(&config);
+    host_unit_enter(&scratch.task[0]);
+    assert_false(host_unit_returns_forked(die, NULL, &result));
+    assert_int_equal(result.end, HOST_END_CRASH);
+    assert_int_equal(result.code, 3);
+    host_unit_teardown();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kmap_follows_the_tables_after_a_flush),
+        cmocka_unit_test(test_a_stack_in_kmap_works_and_its_overflow_is_named),
+        cmocka_unit_test(test_the_hole_in_ram_is_not_mapped),
+        cmocka_unit_test(test_page_table_entries_keep_what_they_are_given),
+        cmocka_unit_test(test_unit_mode_catches_the_end_of_the_machine),
+        cmocka_unit_test(test_a_crash_of_a_forked_run_is_a_result),
+    };
+
+    return cmocka_run_group_tests_name("host memory", tests, scratch_reset, NULL);
+}
