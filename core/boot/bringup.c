@@ -86,6 +86,8 @@ void bringup_secondary_main(void *arg)
     /* PAIRS(bringup_done): the set of online CPUs is complete before anybody but the boot CPU looks at it. */
     while (!load_acquire(&bringup_done))
         hal_cpu_idle();
+    /* Kernel mappings may have changed before this CPU was among those that are told to flush. */
+    hal_tlb_flush_local(HAL_KMAP_BASE, HAL_KMAP_BYTES / PAGE_BYTES);
     sched_idle_loop();
 }
 

@@ -151,23 +151,25 @@ static void put_all(struct list_node *gone)
         process_put(list_entry(node, struct process, sibling));
 }
 
-/* The last thread is gone: leave a record for the parent, or nothing if nobody will ask. */
-void process_ended(struct process *process, int wait_status)
+void process_thread_ended(struct process *process, int wait_status)
 {
     struct list_node gone = LIST_INIT(gone);
 
     spin_lock(&proc_tree_lock);
-    ASSERT(process->state == PROCESS_ALIVE && process->threads_alive == 0);
-    process->state = PROCESS_ZOMBIE;
-    process->wait_status = wait_status;
-    orphan_children_locked(process, &gone);
-    if (process->is_orphan) {
-        retire_locked(process);
-        list_push_back(&gone, &process->sibling);
-    } else {
-        /* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
-        (void)fetch_add_acq_rel(&process->parent->child_events, 1); /* PAIRS(child_event) */
-        (void)waitq_wake_all(&process->parent->child_wait);
+    ASSERT(process->state == PROCESS_ALIVE && process->threads_alive > 0);
+    if (--process->threads_alive == 0) {
+        /* In one section with the count: nobody may join a process that has no thread left. */
+        process->state = PROCESS_ZOMBIE;
+        process->wait_status = wait_status;
+        orphan_children_locked(process, &gone);
+        if (process->is_orphan) {
+            retire_locked(process);
+            list_push_back(&gone, &process->sibling);
+        } else {
+            /* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
+            (void)fetch_add_acq_rel(&process->parent->child_events, 1); /* PAIRS(child_event) */
+            (void)waitq_wake_all(&process->parent->child_wait);
+        }
     }
     spin_unlock(&proc_tree_lock);
     put_all(&gone);

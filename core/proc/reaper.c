@@ -2,15 +2,20 @@
 /*
  * The reaper: one task, two queues. It takes dead tasks that no CPU stands on any more, gives their stacks, spaces and
  * extended state back and drops their existence; and it is the collector of grace periods. It never holds a lock while
- * it frees, and is woken by whoever adds to an empty queue.
+ * it frees, and is woken when its backlog has grown or has waited for a while.
  */
 #include <k/errno.h>
 #include <mm/slab.h>
 #include <proc/id.h>
 #include <sched/sched.h>
 #include <time/clock.h>
+#include <time/timer.h>
 
 #include "proc_priv.h"
+
+/* Few dead tasks are not worth a pass: it begins at so many, or this long after the first. */
+#define BACKLOG_MAX 16
+#define BACKLOG_NS (1 * NS_PER_MS)
 
 /* A CPU that runs one task without ever switching holds a grace period up; after this time it is poked. */
 #define GRACE_PATIENCE_NS (1 * NS_PER_MS)
@@ -21,6 +26,9 @@ static struct {
     uint64_t started_count;   /* guarded by passes.lock */
     uint64_t finished_count;  /* guarded by passes.lock */
     _Atomic(bool) has_work;   /* PAIRS(reaper_work) */
+    _Atomic(uint32_t) backlog; /* tasks and heads queued since the last pass began */
+    _Atomic(bool) is_timed;   /* PAIRS(reaper_timer): the timer is armed */
+    struct timer timer;
 } reaper = { .wake = WAITQ_INIT(reaper.wake), .passes = WAITQ_INIT(reaper.passes) };
 
 void reaper_notify(void)
@@ -28,6 +36,30 @@ void reaper_notify(void)
     /* PAIRS(reaper_work): the work was queued before; the reaper clears the flag before it looks. */
     if (!xchg_acq_rel(&reaper.has_work, true))
         (void)waitq_wake_one(&reaper.wake);
+}
+
+/* PAIRS(reaper_timer): the timer's memory is free again before somebody may arm it. */
+static void backlog_timeout(struct timer *timer)
+{
+    (void)timer;
+    store_release(&reaper.is_timed, false);
+    reaper_notify();
+}
+
+/* Something was queued for the reaper. Context: any, no run-queue lock held. */
+static void backlog_grew(void)
+{
+    uint32_t backlog = fetch_add_relaxed(&reaper.backlog, 1) + 1;
+
+    if (backlog >= BACKLOG_MAX) {
+        reaper_notify();
+    } else if (!load_relaxed(&reaper.is_timed) && !xchg_acquire(&reaper.is_timed, true)) { /* PAIRS(reaper_timer) */
+        uintptr_t state = hal_irq_save();
+
+        timer_init(&reaper.timer, backlog_timeout);
+        timer_arm(&reaper.timer, clock_ns() + BACKLOG_NS);
+        hal_irq_restore(state);
+    }
 }
 
 static void bury(struct task *task)
@@ -75,6 +107,7 @@ static int reaper_main(void *arg)
     for (;;) {
         (void)waitq_wait_until(&reaper.wake, load_relaxed(&reaper.has_work), TIME_NEVER, WAIT_UNINTERRUPTED);
         (void)xchg_acq_rel(&reaper.has_work, false); /* PAIRS(reaper_work) */
+        store_relaxed(&reaper.backlog, 0);
 
         uintptr_t state = spin_lock_irqsave(&reaper.passes.lock);
 
@@ -104,8 +137,8 @@ void reaper_init(void)
         .priority = PRIORITY_SYSTEM_HIGH,
     };
 
-    quiesce_init(reaper_notify, grace_over);
-    sched_set_dead_notify(reaper_notify);
+    quiesce_init(backlog_grew, grace_over);
+    sched_set_dead_notify(backlog_grew);
     tid_t tid = task_try_create(&spec, NULL);
 
     if (tid < 0)

@@ -105,7 +105,6 @@ free_thread:
 int thread_discard(struct thread *thread)
 {
     struct process *process = thread->process;
-    bool is_last = false;
 
     spin_lock(&proc_tree_lock);
     if (thread->state != THREAD_CREATED) {
@@ -114,10 +113,8 @@ int thread_discard(struct thread *thread)
     }
     thread->state = THREAD_DEAD;
     list_remove(&thread->link);
-    is_last = --process->threads_alive == 0;
     spin_unlock(&proc_tree_lock);
-    if (is_last)
-        process_ended(process, WAIT_STATUS_EXITED(0));
+    process_thread_ended(process, WAIT_STATUS_EXITED(0));
     thread_put(thread);
     return 0;
 }
@@ -201,14 +198,11 @@ void thread_exited(struct thread *thread, int code)
 
     store_release(&thread->exit_code, code); /* PAIRS(thread_exit): before anybody can see DEAD */
     spin_lock(&proc_tree_lock);
-    ASSERT(thread->state == THREAD_SCHEDULED && process->threads_alive > 0);
+    ASSERT(thread->state == THREAD_SCHEDULED);
     thread->state = THREAD_DEAD;
     thread->task = NULL;
     list_remove(&thread->link);
-    bool is_last = --process->threads_alive == 0;
-
     spin_unlock(&proc_tree_lock);
-    if (is_last)
-        process_ended(process, WAIT_STATUS_EXITED(code));
+    process_thread_ended(process, WAIT_STATUS_EXITED(code));
     thread_put(thread); /* the list's */
 }

@@ -13,6 +13,7 @@
 #include "sched_priv.h"
 
 #define STEAL_SCAN_MAX 64 /* tasks looked at for a better one, once one that may move was found */
+#define OFFER_SCAN_MAX 64 /* waiting tasks for which an idle CPU is looked for at a time */
 #define WAKE_SCAN_MAX 16  /* CPUs compared for a woken task when none is idle */
 
 static struct {
@@ -34,7 +35,15 @@ void balance_mark_idle(struct cpu *cpu, bool is_idle)
     }
 }
 
-/* An idle, online CPU of `affinity`, the first at or after `from` in ring order, or CPU_NONE. */
+/* Idle, and nobody has given it work that it has not looked at yet. */
+static bool is_free(cpu_id_t id)
+{
+    struct runq *rq = runq_by_id(id);
+
+    return load_relaxed(&rq->queued) == 0 && !load_relaxed(&rq->cpu.need_resched);
+}
+
+/* A free CPU of `affinity`, the first at or after `from` in ring order, or CPU_NONE. */
 static cpu_id_t find_idle(const struct cpumask *affinity, cpu_id_t from)
 {
     cpu_id_t first = CPU_NONE;
@@ -44,14 +53,14 @@ static cpu_id_t find_idle(const struct cpumask *affinity, cpu_id_t from)
     for (cpu_id_t word = 0; word < CPUMASK_WORDS; word++) {
         uint64_t bits = load_relaxed(&idle_cpus.mask[word]) & affinity->word[word] & cpu_online_mask.word[word];
 
-        while (bits != 0) {
+        for (; bits != 0; bits &= bits - 1) {
             cpu_id_t id = word * 64 + (cpu_id_t)__builtin_ctzll(bits);
 
+            if ((id < from && first != CPU_NONE) || !is_free(id))
+                continue;
             if (id >= from)
                 return id;
-            if (first == CPU_NONE)
-                first = id;
-            bits &= bits - 1;
+            first = id;
         }
     }
     return first;
@@ -119,12 +128,10 @@ struct runq *balance_choose_start(struct task *task)
     return least_loaded(task, here->id, CPU_MAX);
 }
 
-struct runq *balance_choose_wake(struct task *task, struct runq *last)
+struct runq *balance_search_wake(struct task *task, struct runq *last)
 {
     bool allowed = cpumask_contains(&task->affinity, last->cpu.id);
 
-    if (LIKELY(allowed && (task->is_pinned || load_relaxed(&cpu_online_count) == 1)))
-        return last;
     if (allowed && load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0)
         return last;
     cpu_id_t idle = find_idle(&task->affinity, last->cpu.id);
@@ -139,14 +146,21 @@ struct runq *balance_choose_wake(struct task *task, struct runq *last)
 
 void balance_offer(struct runq *rq)
 {
-    fence_seq_cst(); /* PAIRS(idle_offer) */
-    if (load_relaxed(&idle_cpus.count) == 0 || list_is_empty(&rq->movable))
-        return;
-    struct task *oldest = list_first(&rq->movable, struct task, movable_link);
-    cpu_id_t idle = find_idle(&oldest->affinity, rq->cpu.id);
+    unsigned scanned = 0;
 
-    if (idle != CPU_NONE && idle != rq->cpu.id)
-        resched_cpu(runq_by_id(idle));
+    fence_seq_cst(); /* PAIRS(idle_offer) */
+    if (load_relaxed(&idle_cpus.count) == 0)
+        return;
+    /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. */
+    list_for_each(node, &rq->movable) {
+        const struct task *task = list_entry(node, struct task, movable_link);
+        cpu_id_t idle = find_idle(&task->affinity, rq->cpu.id + 1);
+
+        if (idle != CPU_NONE && idle != rq->cpu.id)
+            resched_cpu(runq_by_id(idle));
+        if (++scanned >= OFFER_SCAN_MAX)
+            return;
+    }
 }
 
 /* The most urgent queued task of `victim` that may run on `thief`, or NULL. */

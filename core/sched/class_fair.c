@@ -11,6 +11,12 @@ static bool before(uint64_t a, uint64_t b)
     return (int64_t)(a - b) < 0;
 }
 
+/* ticks * 1024 / weight: what `ticks` on the CPU are on the task's virtual clock. Nice 0 weighs 1024. */
+static uint64_t weighted(const struct task *task, uint64_t ticks)
+{
+    return (uint64_t)((((unsigned __int128)ticks << 10) * task->fair_inverse_weight) >> 32);
+}
+
 static bool fair_less(const struct rb_node *a, const struct rb_node *b)
 {
     return before(container_of(a, struct task, fair_node)->fair_vruntime,
@@ -41,7 +47,10 @@ static void advance_clock(struct runq *rq, const struct task *running)
 
 static void fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
-    if (kind == ENQUEUE_WOKEN) {
+    if (kind == ENQUEUE_STARTED) {
+        /* Behind those who wait already: a stream of short-lived tasks must not overtake them for ever. */
+        task->fair_vruntime = rq->fair.vruntime_min + weighted(task, sched_tunables.fair_slice_ticks);
+    } else if (kind == ENQUEUE_WOKEN) {
         uint64_t earliest = rq->fair.vruntime_min - sched_tunables.fair_slice_ticks / 2;
 
         if (before(task->fair_vruntime, earliest))
@@ -75,8 +84,7 @@ static struct task *fair_pick(struct runq *rq)
 
 static void fair_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
-    /* ran * 1024 / weight; nice 0 weighs 1024. */
-    task->fair_vruntime += (uint64_t)(((unsigned __int128)(ran_ticks << 10) * task->fair_inverse_weight) >> 32);
+    task->fair_vruntime += weighted(task, ran_ticks);
     advance_clock(rq, task);
 }
 

@@ -6,7 +6,7 @@
  */
 #include "sched_priv.h"
 
-static void rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
+void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     struct list_node *level = &rq->rt.level[task->rt_level];
     bool keeps_turn = kind == ENQUEUE_PREEMPTED && (task->policy == SCHED_POLICY_FIFO || task->slice_left_ticks != 0);
@@ -19,28 +19,36 @@ static void rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kin
             task->slice_left_ticks = sched_tunables.rr_slice_ticks;
     }
     rq->rt.bitmap[task->rt_level / 64] |= UINT64_C(1) << (task->rt_level % 64);
+    rq->rt.first = MIN(rq->rt.first, task->rt_level);
     rq->ready_classes |= 1u << CLASS_RT;
+}
+
+static unsigned first_level(const uint64_t bitmap[2])
+{
+    return bitmap[0] != 0 ? (unsigned)__builtin_ctzll(bitmap[0]) : 64 + (unsigned)__builtin_ctzll(bitmap[1]);
 }
 
 static void rt_dequeue(struct runq *rq, struct task *task)
 {
-    struct list_node *level = &rq->rt.level[task->rt_level];
+    unsigned number = task->rt_level;
 
     list_remove(&task->queue_link);
-    if (!list_is_empty(level))
+    if (!list_is_empty(&rq->rt.level[number]))
         return;
-    rq->rt.bitmap[task->rt_level / 64] &= ~(UINT64_C(1) << (task->rt_level % 64));
-    if ((rq->rt.bitmap[0] | rq->rt.bitmap[1]) == 0)
+    rq->rt.bitmap[number / 64] &= ~(UINT64_C(1) << (number % 64));
+    if ((rq->rt.bitmap[0] | rq->rt.bitmap[1]) == 0) {
+        rq->rt.first = RT_LEVELS;
         rq->ready_classes &= ~(1u << CLASS_RT);
+    } else if (number == rq->rt.first) {
+        rq->rt.first = first_level(rq->rt.bitmap);
+    }
 }
 
-static struct task *rt_pick(struct runq *rq)
+struct task *class_rt_pick(struct runq *rq)
 {
-    unsigned level = rq->rt.bitmap[0] != 0 ? (unsigned)__builtin_ctzll(rq->rt.bitmap[0])
-                                           : 64 + (unsigned)__builtin_ctzll(rq->rt.bitmap[1]);
-    struct task *task = list_first(&rq->rt.level[level], struct task, queue_link);
+    struct task *task = list_first(&rq->rt.level[rq->rt.first], struct task, queue_link);
 
-    DEBUG_ASSERT(task->rt_level == level);
+    DEBUG_ASSERT(task->rt_level == rq->rt.first && rq->rt.first == first_level(rq->rt.bitmap));
     rt_dequeue(rq, task);
     return task;
 }
@@ -61,9 +69,9 @@ static uint64_t rt_slice(struct runq *rq, struct task *task)
 const struct sched_class class_rt = {
     .name = "real-time",
     .id = CLASS_RT,
-    .enqueue = rt_enqueue,
+    .enqueue = class_rt_enqueue,
     .dequeue = rt_dequeue,
-    .pick = rt_pick,
+    .pick = class_rt_pick,
     .account = rt_account,
     .slice = rt_slice,
 };

@@ -108,16 +108,17 @@ int task_set_policy(struct task *task, enum sched_policy policy)
     return change(task, 0, true, policy);
 }
 
-static void set_mask(struct task *task, const struct cpumask *mask)
+static void set_mask(struct runq *rq, struct task *task, const struct cpumask *mask)
 {
+    task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
     task->affinity = *mask;
-    task->is_pinned = cpumask_count(mask) == 1;
+    task->is_pinned = cpumask_is_single(mask);
 }
 
 /* Under the lock: does the task run where it may not? Then somebody waits for it to leave. */
 static bool must_leave(struct runq *rq, struct task *task)
 {
-    if (task->state != TASK_RUNNING || cpumask_contains(&task->affinity, rq->cpu.id))
+    if (!task->is_leaving)
         return false;
     task->is_move_awaited = true;
     resched_cpu(rq);
@@ -151,7 +152,7 @@ int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANA
     }
     if (task->state == TASK_READY && !task->is_misplaced) {
         runq_dequeue(rq, task);
-        set_mask(task, mask);
+        set_mask(rq, task, mask);
         if (cpumask_contains(mask, rq->cpu.id)) {
             runq_enqueue(rq, task, ENQUEUE_MOVED);
             runq_notice(rq, task);
@@ -160,7 +161,7 @@ int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANA
             misplaced = true;
         }
     } else {
-        set_mask(task, mask);
+        set_mask(rq, task, mask);
         leaving = must_leave(rq, task);
     }
     spin_unlock_irqoff(&rq->lock);

@@ -15,6 +15,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     spin_init(&rq->lock, LOCK_RUNQ);
     for (unsigned i = 0; i < RT_LEVELS; i++)
         list_init(&rq->rt.level[i]);
+    rq->rt.first = RT_LEVELS;
     rb_init(&rq->fair.tree);
     list_init(&rq->idle_tasks);
     list_init(&rq->movable);
@@ -46,7 +47,10 @@ void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    task->class->enqueue(rq, task, kind);
+    if (task->class == &class_rt)
+        class_rt_enqueue(rq, task, kind);
+    else
+        task->class->enqueue(rq, task, kind);
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (is_movable(task)) {
         list_push_back(&rq->movable, &task->movable_link);
@@ -89,7 +93,14 @@ struct task *runq_pick(struct runq *rq)
 {
     if (rq->ready_classes == 0)
         return NULL;
-    struct task *task = sched_classes[__builtin_ctz(rq->ready_classes)]->pick(rq);
+    /* The lowest bit set of three: a table, because not every CPU counts zeros in one instruction. */
+    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
+    struct task *task;
+
+    if (rq->ready_classes & (1u << CLASS_RT))
+        task = class_rt_pick(rq);
+    else
+        task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
 
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
     uncount(rq, task);
@@ -136,19 +147,6 @@ void runq_notice(struct runq *rq, struct task *queued)
         runq_arm_slice(rq, running, hal_clock_ticks());
     else
         resched_cpu(rq); /* only a CPU itself can program its timer */
-}
-
-struct runq *runq_lock_of(struct task *task)
-{
-    for (;;) {
-        struct cpu *cpu = load_relaxed(&task->base.cpu);
-        struct runq *rq = runq_of(cpu);
-
-        spin_lock_irqoff(&rq->lock);
-        if (LIKELY(load_relaxed(&task->base.cpu) == cpu))
-            return rq;
-        spin_unlock_irqoff(&rq->lock); /* it moved between the look and the lock */
-    }
 }
 
 bool runq_lock_second(struct runq *held, struct runq *other)

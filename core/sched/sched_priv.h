@@ -16,7 +16,8 @@
 
 /* Why a task joins a queue: classes order by it. */
 enum enqueue_kind {
-    ENQUEUE_WOKEN,     /* it was blocked or new */
+    ENQUEUE_STARTED,   /* it is new */
+    ENQUEUE_WOKEN,     /* it was blocked */
     ENQUEUE_PREEMPTED, /* it was running and wants to go on */
     ENQUEUE_YIELDED,   /* it was running and steps behind its peers */
     ENQUEUE_MOVED,     /* it was queued: another CPU, class or priority */
@@ -49,6 +50,11 @@ struct sched_class {
 extern const struct sched_class *const sched_classes[CLASS_COUNT];
 extern const struct sched_class class_rt, class_fair, class_idle;
 
+/* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
+ * the table. */
+void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
+struct task *class_rt_pick(struct runq *rq);
+
 /* Slices in ticks, from nanoseconds, once. */
 struct sched_tunables {
     uint64_t rr_slice_ticks;
@@ -58,6 +64,7 @@ extern struct sched_tunables sched_tunables;
 
 struct rt_queue {
     uint64_t bitmap[2]; /* level i has tasks */
+    unsigned first;     /* lowest level that has tasks; RT_LEVELS if none */
     struct list_node level[RT_LEVELS];
 };
 
@@ -154,7 +161,19 @@ static ALWAYS_INLINE void runq_arm_slice(struct runq *rq, struct task *running, 
     store_relaxed(&rq->cpu.slice_deadline_ticks, deadline);
 }
 /* Lock the run queue that a task names; interrupts are disabled. */
-struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYSIS;
+static ALWAYS_INLINE struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYSIS
+{
+    for (;;) {
+        struct cpu *cpu = load_relaxed(&task->base.cpu);
+        struct runq *rq = runq_of(cpu);
+
+        spin_lock_irqoff(&rq->lock);
+        if (LIKELY(load_relaxed(&task->base.cpu) == cpu))
+            return rq;
+        spin_unlock_irqoff(&rq->lock); /* it moved between the look and the lock */
+    }
+}
+
 /* `held` is locked; lock `other`, too. False: had to let go of `held` on the way, and the caller must look again. */
 bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
@@ -167,9 +186,20 @@ void resched_cpu(struct runq *rq);
 
 /* balance.c */
 struct runq *balance_choose_start(struct task *task);              /* least loaded; NULL: no online CPU allowed */
-struct runq *balance_choose_wake(struct task *task, struct runq *last);
+struct runq *balance_search_wake(struct task *task, struct runq *last);
+/* Does a blocked task that names `last` wake there, without a look at other CPUs? */
+static ALWAYS_INLINE bool balance_stays(const struct task *task, const struct runq *last)
+{
+    return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && cpumask_contains(&task->affinity, last->cpu.id);
+}
+
+/* Where a blocked task that names `last` should run. */
+static inline struct runq *balance_choose_wake(struct task *task, struct runq *last)
+{
+    return balance_stays(task, last) ? last : balance_search_wake(task, last);
+}
 bool balance_steal(struct runq *rq, bool *out_contended) REQUIRES(rq->lock); /* one task moved into rq */
-/* `rq` has movable tasks that it does not run: tell one idle CPU that may take the oldest. */
+/* `rq` has movable tasks that it does not run: tell idle CPUs that may take them. */
 void balance_offer(struct runq *rq) REQUIRES(rq->lock);
 void balance_mark_idle(struct cpu *cpu, bool is_idle);
 void balance_push_misplaced(struct runq *rq);
@@ -178,6 +208,9 @@ static inline bool task_is_misplaced_on(const struct task *task, const struct ru
 {
     return task->is_misplaced && load_relaxed(&task->base.cpu) == &rq->cpu;
 }
+
+/* wake.c: task_wake() for callers that have interrupts disabled and call sched_irq_restore() later. */
+bool task_wake_irqoff(struct task *task);
 
 /* policy.c */
 void policy_apply_priority(struct task *task, int priority);

@@ -28,7 +28,7 @@ static void bury(struct task *task)
     do {
         task->queue_link.next = first;
     } while (!cas_release(&graveyard.dead, &first, &task->queue_link)); /* PAIRS(sched_dead) */
-    if (first == NULL && graveyard.dead_notify != NULL)
+    if (graveyard.dead_notify != NULL)
         graveyard.dead_notify();
 }
 
@@ -83,7 +83,8 @@ void task_first_run(void *arg)
 static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, enum switch_reason reason) REQUIRES(rq->lock)
 {
     task_set_state(prev, TASK_RUNNING, TASK_READY);
-    if (UNLIKELY(!cpumask_contains(&prev->affinity, rq->cpu.id))) {
+    if (UNLIKELY(prev->is_leaving)) {
+        prev->is_leaving = false;
         runq_misplace(rq, prev); /* finish_switch() moves it */
         rq->after_switch |= AFTER_MISPLACED;
     } else {
@@ -221,6 +222,7 @@ void sched_block(enum task_state state, enum wait_mode mode)
         return;
     }
     self->is_killable = mode == WAIT_KILLABLE;
+    self->is_leaving = false;
     task_set_state(self, TASK_RUNNING, state);
     rq->blocked++;
     schedule(rq, SWITCH_BLOCKED);

@@ -35,7 +35,7 @@ void task_init(struct task *task, const struct task_params *params)
         task->affinity = *params->affinity;
     else
         cpumask_set_all(&task->affinity);
-    task->is_pinned = cpumask_count(&task->affinity) == 1;
+    task->is_pinned = params->affinity != NULL && cpumask_is_single(params->affinity);
     task->tid = params->tid;
     task->pid = params->pid;
     task->parent_tid = params->parent_tid;

@@ -36,7 +36,7 @@ static void settle_locked(struct waiter *waiter, enum waiter_status status)
     DEBUG_ASSERT(load_relaxed(&waiter->status) == WAITER_QUEUED);
     list_remove(&waiter->link);
     store_release(&waiter->status, status); /* PAIRS(waiter) */
-    (void)task_wake(task);
+    (void)task_wake_irqoff(task);
 }
 
 static void waiter_timeout(struct timer *timer)
@@ -52,7 +52,7 @@ static void waiter_timeout(struct timer *timer)
 }
 
 /* Killed while queued: settle our own record. */
-static void settle_if_killed(struct waiter *waiter)
+static NOINLINE void settle_if_killed(struct waiter *waiter)
 {
     struct waitq *queue = waiter->queue;
 
@@ -64,33 +64,50 @@ static void settle_if_killed(struct waiter *waiter)
     spin_unlock_irqoff(&queue->lock);
 }
 
-static int wait_on(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, enum task_state state) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE void join(struct waitq *queue, struct waiter *waiter) NO_LOCK_ANALYSIS
 {
-    struct waiter waiter = { .task = current_task(), .queue = queue, .status = WAITER_QUEUED };
-    static const signed char results[] = { [WAITER_WOKEN] = 0, [WAITER_TIMED_OUT] = -1, [WAITER_KILLED] = -2 };
-
-    list_push_back(&queue->waiters, &waiter.link);
+    waiter->task = current_task();
+    waiter->queue = queue;
+    store_relaxed(&waiter->status, WAITER_QUEUED);
+    list_push_back(&queue->waiters, &waiter->link);
     spin_unlock_irqoff(&queue->lock);
-    if (deadline_ns != TIME_NEVER) {
-        timer_init(&waiter.timer, waiter_timeout);
-        timer_arm(&waiter.timer, deadline_ns);
-    }
-    while (load_acquire(&waiter.status) == WAITER_QUEUED) { /* PAIRS(waiter) */
-        sched_block(state, mode);
-        if (mode == WAIT_KILLABLE && UNLIKELY(load_relaxed(&waiter.task->kill_pending)))
-            settle_if_killed(&waiter);
-    }
-    if (deadline_ns != TIME_NEVER)
-        (void)timer_cancel(&waiter.timer);
-    int result = results[load_relaxed(&waiter.status)];
+}
 
-    return result == 0 ? 0 : result == -1 ? -ETIMEDOUT : -EINTR;
+/* Sleep until somebody has settled the record. */
+static ALWAYS_INLINE int sleep_on(struct waiter *waiter, enum wait_mode mode, enum task_state state)
+{
+    enum waiter_status status;
+
+    while ((status = load_acquire(&waiter->status)) == WAITER_QUEUED) { /* PAIRS(waiter) */
+        sched_block(state, mode);
+        if (mode == WAIT_KILLABLE && UNLIKELY(load_relaxed(&current_task()->kill_pending)))
+            settle_if_killed(waiter);
+    }
+    return LIKELY(status == WAITER_WOKEN) ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
+}
+
+static NOINLINE int wait_with_deadline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, enum task_state state)
+{
+    struct waiter waiter;
+
+    join(queue, &waiter);
+    timer_init(&waiter.timer, waiter_timeout);
+    timer_arm(&waiter.timer, deadline_ns);
+    int result = sleep_on(&waiter, mode, state);
+
+    (void)timer_cancel(&waiter.timer);
+    return result;
 }
 
 int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
 {
+    struct waiter waiter; /* without a deadline its timer is never looked at */
+
     DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
-    return wait_on(queue, deadline_ns, mode, TASK_BLOCKED);
+    if (deadline_ns != TIME_NEVER)
+        return wait_with_deadline(queue, deadline_ns, mode, TASK_BLOCKED);
+    join(queue, &waiter);
+    return sleep_on(&waiter, mode, TASK_BLOCKED);
 }
 
 struct task *waitq_first_locked(struct waitq *queue)
@@ -129,7 +146,7 @@ int task_sleep_until(uint64_t deadline_ns) NO_LOCK_ANALYSIS
     /* A queue of its own that nobody wakes: what remains is the timeout and the kill. */
     struct waitq queue = WAITQ_INIT(queue);
     uintptr_t state = spin_lock_irqsave(&queue.lock);
-    int result = wait_on(&queue, deadline_ns, WAIT_KILLABLE, TASK_SLEEPING);
+    int result = wait_with_deadline(&queue, MIN(deadline_ns, TIME_NEVER - 1), WAIT_KILLABLE, TASK_SLEEPING);
 
     sched_irq_restore(state);
     return result == -ETIMEDOUT ? 0 : result;

@@ -17,23 +17,37 @@ void resched_cpu(struct runq *rq)
 }
 
 /* A READY task that names `rq` joins its queue. */
-static void enqueue_and_poke(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
+static ALWAYS_INLINE void enqueue_and_poke(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
 {
     runq_enqueue(rq, task, kind);
     runq_notice(rq, task);
-    /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. */
-    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0) && load_relaxed(&rq->running_rank) != RANK_NOTHING)
+    /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
+     * itself takes the first one. */
+    uint32_t movable = load_relaxed(&rq->movable_count);
+
+    if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING))
         balance_offer(rq);
 }
 
-static bool is_blocked(const struct task *task)
+static ALWAYS_INLINE bool is_blocked(const struct task *task)
 {
     return task->state == TASK_BLOCKED || task->state == TASK_SLEEPING || task->state == TASK_STOPPED;
 }
 
+/* The blocked task becomes READY where it is. */
+static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) REQUIRES(rq->lock)
+{
+    rq->blocked--;
+    task->state = TASK_READY;
+    task->is_killable = false;
+    task->is_woken = true;
+    task->since_ticks = hal_clock_ticks();
+    enqueue_and_poke(rq, task, ENQUEUE_WOKEN);
+}
+
 /* `rq`, which the NEW or blocked task names, is locked; the task becomes READY on `target`. Releases all locks.
  * False: a lock had to be dropped on the way and something about the task changed; the caller looks again. */
-static bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
 {
     enum task_state from = task->state;
 
@@ -59,7 +73,7 @@ static bool make_ready(struct runq *rq, struct runq *target, struct task *task) 
             target->stats.migrations_in++;
         }
     }
-    enqueue_and_poke(target, task, ENQUEUE_WOKEN);
+    enqueue_and_poke(target, task, from == TASK_NEW ? ENQUEUE_STARTED : ENQUEUE_WOKEN);
     spin_unlock_irqoff(&target->lock);
     if (target != rq)
         spin_unlock_irqoff(&rq->lock);
@@ -87,37 +101,48 @@ int task_start(struct task *task) NO_LOCK_ANALYSIS
     return 0;
 }
 
-enum wake_result { WAKE_DONE, WAKE_LATCHED, WAKE_DEAD };
-
-/* Wake the task if it is blocked. Interrupts are disabled. */
-static enum wake_result wake(struct task *task) NO_LOCK_ANALYSIS
+/* The task may be blocked, and another CPU may suit it better. True: it was blocked, and is ready now. */
+static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
 {
     for (;;) {
         struct runq *rq = runq_lock_of(task);
 
-        if (LIKELY(is_blocked(task))) {
-            if (LIKELY(make_ready(rq, balance_choose_wake(task, rq), task)))
-                return WAKE_DONE;
+        if (is_blocked(task)) {
+            if (make_ready(rq, balance_choose_wake(task, rq), task))
+                return true;
             continue;
         }
         /* Latched: a task on its way to block finds it and goes on. */
         task->wake_pending = task->state == TASK_RUNNING || task->state == TASK_READY;
         spin_unlock_irqoff(&rq->lock);
-        return WAKE_LATCHED;
+        return false;
     }
+}
+
+bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
+{
+    struct runq *rq = runq_lock_of(task);
+
+    if (LIKELY(is_blocked(task)) && balance_stays(task, rq)) {
+        make_ready_here(rq, task);
+        spin_unlock_irqoff(&rq->lock);
+        return true;
+    }
+    spin_unlock_irqoff(&rq->lock);
+    return wake_slow(task);
 }
 
 bool task_wake(struct task *task)
 {
     uintptr_t state = hal_irq_save();
-    bool woke = wake(task) == WAKE_DONE;
+    bool woke = task_wake_irqoff(task);
 
     sched_irq_restore(state);
     return woke;
 }
 
-/* Interrupts are disabled. */
-static enum wake_result kill(struct task *task) NO_LOCK_ANALYSIS
+/* -ESRCH if it was dead before. Interrupts are disabled. */
+static int kill(struct task *task) NO_LOCK_ANALYSIS
 {
     bool was_alive = false;
 
@@ -126,27 +151,27 @@ static enum wake_result kill(struct task *task) NO_LOCK_ANALYSIS
 
         if (task->state == TASK_DEAD && !was_alive) {
             spin_unlock_irqoff(&rq->lock);
-            return WAKE_DEAD;
+            return -ESRCH;
         }
         /* PAIRS(task_kill): under the lock that a task on its way to block takes before it looks. */
         store_release(&task->kill_pending, true);
         was_alive = true;
         if (!is_blocked(task) || !task->is_killable) {
             spin_unlock_irqoff(&rq->lock);
-            return WAKE_LATCHED;
+            return 0;
         }
         if (make_ready(rq, balance_choose_wake(task, rq), task))
-            return WAKE_DONE;
+            return 0;
     }
 }
 
 int task_kill(struct task *task)
 {
     uintptr_t state = hal_irq_save();
-    enum wake_result result = kill(task);
+    int result = kill(task);
 
     sched_irq_restore(state);
-    return result == WAKE_DEAD ? -ESRCH : 0;
+    return result;
 }
 
 bool task_is_killed(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Grace periods. The collector numbers them; each CPU reports each number once, itself or, while it idles, through the
- * collector; the last report ends the period. Lock-free: one exchange per CPU and period, one counter.
+ * collector; the last report ends the period. Lock-free: one compare-and-swap per CPU and period, one counter.
  *
  * Why it is right: a reader that started before the object was unpublished runs with preemption disabled, so its CPU
  * cannot switch, cannot idle, and an interrupt there does not report. Its report therefore comes after its section, with
@@ -10,6 +10,7 @@
 #include <smp/quiesce.h>
 
 #include <k/assert.h>
+#include <smp/preempt.h>
 
 _Atomic(uint64_t) quiesce_started;
 
@@ -36,25 +37,28 @@ void quiesce_call(struct quiesce_head *head, void (*free)(struct quiesce_head *h
     do {
         head->next = first;
     } while (!cas_release(&quiesce.waiting, &first, head)); /* PAIRS(quiesce_list) */
-    if (first == NULL && quiesce.work != NULL)
+    if (quiesce.work != NULL)
         quiesce.work();
 }
 
-/* Returns true if this was the report that ended the period. */
+/* Count `cpu` as passed for `period`, once, whoever of the CPU and the collector says so; an idle CPU may come late with
+ * an old number, so `seen` moves forward only. Returns true if this was the report that ended the period. */
 static bool report_for(struct cpu *cpu, uint64_t period)
 {
-    /* PAIRS(quiesce): whoever moves `seen` reports; the other of CPU and collector finds it moved. */
-    if (xchg_acq_rel(&cpu->quiesce_seen, period) == period)
-        return false;
-    /* PAIRS(quiesce_done): the sections that this CPU has left are ordered before the collector's frees. */
-    return fetch_sub_acq_rel(&quiesce.outstanding, 1) == 1;
+    uint64_t seen = load_relaxed(&cpu->quiesce_seen);
+
+    while (seen < period)
+        if (cas_acq_rel(&cpu->quiesce_seen, &seen, period)) /* PAIRS(quiesce) */
+            /* PAIRS(quiesce_done): the sections that this CPU has left are ordered before the collector's frees. */
+            return fetch_sub_acq_rel(&quiesce.outstanding, 1) == 1;
+    return false;
 }
 
 void quiesce_report(struct cpu *cpu)
 {
     uint64_t period = load_acquire(&quiesce_started); /* PAIRS(quiesce): outstanding was set before */
 
-    if (load_relaxed(&cpu->quiesce_seen) != period && report_for(cpu, period))
+    if (report_for(cpu, period))
         quiesce.over();
 }
 
@@ -93,6 +97,7 @@ bool quiesce_start(void)
     uint64_t period = load_relaxed(&quiesce_started) + 1;
     unsigned online = load_acquire(&cpu_online_count); /* PAIRS(cpu_online) */
 
+    preempt_disable(); /* "this CPU" below */
     store_relaxed(&quiesce.outstanding, online);
     store_seq_cst(&quiesce_started, period); /* PAIRS(quiesce): publishes outstanding; before the looks at idle */
     fence_seq_cst();
@@ -102,9 +107,11 @@ bool quiesce_start(void)
         if (cpu == NULL || load_acquire(&cpu->state) != CPU_ONLINE) /* PAIRS(cpu_online) */
             continue;
         seen++;
-        if (load_seq_cst(&cpu->idle_quiescent)) /* PAIRS(quiesce_idle) */
+        /* An idle CPU is in no section; nor is this one: sections are not preempted, and this task is in none. */
+        if (cpu == this_cpu() || load_seq_cst(&cpu->idle_quiescent)) /* PAIRS(quiesce_idle) */
             (void)report_for(cpu, period); /* the caller looks at quiesce_is_over() itself */
     }
+    preempt_enable();
     return true;
 }
 

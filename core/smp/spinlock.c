@@ -4,12 +4,12 @@
 
 void spin_wait(struct spinlock *lock)
 {
-    uint32_t self = this_cpu_id() + 1;
+    uint32_t self = spin_token();
 
     for (;;) {
         uint32_t holder = load_relaxed(&lock->word);
 
-        if (holder == self)
+        if (KERNEL_DEBUG && holder == self)
             panic("spinlock of rank %u: this CPU holds it already", lock->rank);
         if (holder == 0) {
             uint32_t expected = 0;

@@ -74,6 +74,20 @@ static inline bool cpumask_intersects(const struct cpumask *a, const struct cpum
     return false;
 }
 
+static inline bool cpumask_is_single(const struct cpumask *mask)
+{
+    uint64_t seen = 0;
+
+    for (unsigned i = 0; i < CPUMASK_WORDS; i++) {
+        uint64_t word = mask->word[i];
+
+        if ((word & (word - 1)) != 0 || (word != 0 && seen != 0))
+            return false;
+        seen |= word;
+    }
+    return seen != 0;
+}
+
 static inline unsigned cpumask_count(const struct cpumask *mask)
 {
     unsigned count = 0;

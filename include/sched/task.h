@@ -59,6 +59,7 @@ struct task {
     struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
     bool is_woken;                  /* READY by a wake, not yet dispatched */
     bool is_misplaced;              /* READY in runq.misplaced, not in a class queue */
+    bool is_leaving;                /* RUNNING where its affinity no longer allows it */
     bool is_move_awaited;           /* somebody waits for it to leave its CPU */
     struct rb_node fair_node;
     uint64_t fair_vruntime;         /* weighted ticks */

@@ -22,8 +22,8 @@ struct quiesce_head {
 /* The newest grace period that was started. Read by every context switch. PAIRS(quiesce) */
 extern _Atomic(uint64_t) quiesce_started;
 
-/* Called once at boot by the collector. `work` is called when a head was queued to an empty list, `over` when a grace
- * period ended; both in any context, no run-queue lock held. */
+/* Called once at boot by the collector. `work` is called when a head was queued, `over` when a grace period
+ * ended; both in any context, no run-queue lock held. */
 void quiesce_init(void (*work)(void), void (*over)(void));
 
 /* Call head->free(head) from the collector's task after a grace period. Context: any, no run-queue lock held; never

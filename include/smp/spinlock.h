@@ -18,7 +18,7 @@
 #include <smp/preempt.h>
 
 struct CAPABILITY("spinlock") spinlock {
-    _Atomic(uint32_t) word; /* PAIRS(spinlock): 0 free, else 1 + the holder's CPU id */
+    _Atomic(uint32_t) word; /* PAIRS(spinlock): 0 free, else spin_token() of the holder */
     uint32_t rank;          /* enum lock_rank */
 };
 
@@ -30,7 +30,13 @@ static inline void spin_init(struct spinlock *lock, enum lock_rank rank)
     lock->rank = rank;
 }
 
-/* Slow path: spins until it has the lock; panics with the holder's id when it can prove a self-deadlock. */
+/* Debug builds: 1 + the holder's CPU id, so that a self-deadlock is found and a panic names the holder. Release: 1. */
+static ALWAYS_INLINE uint32_t spin_token(void)
+{
+    return KERNEL_DEBUG ? this_cpu_id() + 1 : 1;
+}
+
+/* Slow path: spins until it has the lock; a debug build panics when this CPU holds it already. */
 void spin_wait(struct spinlock *lock);
 
 /* Debug builds: rank and depth bookkeeping. */
@@ -39,7 +45,7 @@ void spin_debug_release(struct spinlock *lock);
 
 static ALWAYS_INLINE bool spin_is_held_here(struct spinlock *lock)
 {
-    return load_relaxed(&lock->word) == this_cpu_id() + 1;
+    return load_relaxed(&lock->word) == spin_token();
 }
 
 static ALWAYS_INLINE void spin_lock_irqoff(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
@@ -50,7 +56,7 @@ static ALWAYS_INLINE void spin_lock_irqoff(struct spinlock *lock) ACQUIRES(lock)
     if (KERNEL_DEBUG)
         spin_debug_acquire(lock, false);
     /* PAIRS(spinlock): everything the last holder stored is visible after this. */
-    if (UNLIKELY(!cas_acquire(&lock->word, &expected, this_cpu_id() + 1)))
+    if (UNLIKELY(!cas_acquire(&lock->word, &expected, spin_token())))
         spin_wait(lock);
 }
 
@@ -59,7 +65,7 @@ static ALWAYS_INLINE bool spin_try_lock_irqoff(struct spinlock *lock) TRY_ACQUIR
     uint32_t expected = 0;
 
     /* PAIRS(spinlock) */
-    if (!cas_acquire(&lock->word, &expected, this_cpu_id() + 1))
+    if (!cas_acquire(&lock->word, &expected, spin_token()))
         return false;
     if (KERNEL_DEBUG)
         spin_debug_acquire(lock, true);
@@ -80,7 +86,7 @@ static inline void spin_lock_untracked(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     uint32_t expected = 0;
 
-    if (!cas_acquire(&lock->word, &expected, this_cpu_id() + 1)) /* PAIRS(spinlock) */
+    if (!cas_acquire(&lock->word, &expected, spin_token())) /* PAIRS(spinlock) */
         spin_wait(lock);
 }
 

@@ -7,13 +7,14 @@
 #include <k/atomic.h>
 #include <lib/string.h>
 #include <mm/phys.h>
+#include <sched/event.h>
 #include <sched/mutex.h>
 #include <sched/waitq.h>
 #include <time/clock.h>
 
 #include "check.h"
 
-#define ROUNDS 200u
+#define ROUNDS 2000u
 
 static void report(const char *name, uint64_t ns, uint64_t operations)
 {
@@ -53,7 +54,7 @@ static struct task *crowd[10000];
 
 static void bench_yield(const char *name, unsigned tasks, int priority, bool is_fifo)
 {
-    struct yielders group = { .tasks = tasks, .turns = MAX(400 / tasks, 3u), .is_fifo = is_fifo };
+    struct yielders group = { .tasks = tasks, .turns = MAX(20000 / tasks, 3u), .is_fifo = is_fifo };
 
     for (unsigned i = 0; i < tasks; i++) {
         const struct task_spec spec = {
@@ -94,47 +95,27 @@ static void bench_create(void)
     report("create_run_join_reclaim", clock_ns() - start, ROUNDS);
 }
 
-struct event_pair {
-    struct waitq queue[2];
-    bool is_set[2]; /* each guarded by its queue's lock */
-};
-
-static void event_wait(struct event_pair *pair, unsigned side)
-{
-    (void)waitq_wait_until(&pair->queue[side], pair->is_set[side], TIME_NEVER, WAIT_UNINTERRUPTED);
-    pair->is_set[side] = false; /* one waiter, one signaller that waits for us: nobody else looks now */
-}
-
-static void event_signal(struct event_pair *pair, unsigned side)
-{
-    uintptr_t state = spin_lock_irqsave(&pair->queue[side].lock);
-
-    pair->is_set[side] = true;
-    (void)waitq_wake_locked(&pair->queue[side], 1);
-    spin_unlock_irqoff(&pair->queue[side].lock);
-    sched_irq_restore(state);
-}
+static struct event pair[2];
 
 static int echo(void *arg)
 {
-    struct event_pair *pair = arg;
-
+    (void)arg;
+    CHECK(task_set_policy(current_task(), SCHED_POLICY_FIFO) == 0);
     for (unsigned i = 0; i < ROUNDS; i++) {
-        event_wait(pair, 0);
-        event_signal(pair, 1);
+        (void)event_wait(&pair[0], TIME_NEVER, WAIT_KILLABLE);
+        event_signal(&pair[1]);
     }
     return 0;
 }
 
-static struct event_pair pair;
-
 static int call_echo(void *arg)
 {
+    CHECK(task_set_policy(current_task(), SCHED_POLICY_FIFO) == 0);
     uint64_t start = clock_ns();
 
     for (unsigned i = 0; i < ROUNDS; i++) {
-        event_signal(&pair, 0);
-        event_wait(&pair, 1);
+        event_signal(&pair[0]);
+        (void)event_wait(&pair[1], TIME_NEVER, WAIT_KILLABLE);
     }
     *(uint64_t *)arg = clock_ns() - start;
     return 0;
@@ -144,10 +125,9 @@ static void bench_events(const char *name, cpu_id_t first, cpu_id_t second)
 {
     uint64_t ns = 0;
 
-    waitq_init(&pair.queue[0]);
-    waitq_init(&pair.queue[1]);
-    pair.is_set[0] = pair.is_set[1] = false;
-    struct task *other = spawn_on("echo", echo, &pair, PRIORITY_REALTIME_NORMAL, second);
+    event_init(&pair[0]);
+    event_init(&pair[1]);
+    struct task *other = spawn_on("echo", echo, NULL, PRIORITY_REALTIME_NORMAL, second);
     struct task *caller = spawn_on("caller", call_echo, &ns, PRIORITY_REALTIME_NORMAL, first);
 
     (void)finish(caller);

@@ -180,6 +180,12 @@ const struct boot_program boot_programs[] = {
 
 static struct host_result result;
 
+/* A sanitizer's boots are slow. */
+static unsigned seeds_of(unsigned seeds)
+{
+    return (seeds + BOOTED_SEEDS_SHARE - 1) / BOOTED_SEEDS_SHARE;
+}
+
 static int boot(unsigned cpus, const char *name, const char *more, uint64_t seed)
 {
     char cmdline[256];
@@ -201,7 +207,7 @@ static int boot(unsigned cpus, const char *name, const char *more, uint64_t seed
 
 void booted_run_on(unsigned cpus, const char *name, const char *more, unsigned seeds)
 {
-    for (unsigned seed = 0; seed < seeds; seed++) {
+    for (unsigned seed = 0; seed < seeds_of(seeds); seed++) {
         int code = boot(cpus, name, more, seed);
 
         if (code != 0)
@@ -213,7 +219,7 @@ void booted_run(const char *name, unsigned seeds)
 {
     static const unsigned cpus[] = { 2, 4, 1, 3, 2, 8, 4, 5 };
 
-    for (unsigned seed = 0; seed < seeds; seed++) {
+    for (unsigned seed = 0; seed < seeds_of(seeds); seed++) {
         unsigned count = cpus[seed % ARRAY_COUNT(cpus)];
         int code = boot(count, name, "", seed);
 
@@ -224,7 +230,7 @@ void booted_run(const char *name, unsigned seeds)
 
 void booted_panics(unsigned cpus, const char *name, const char *words, unsigned seeds)
 {
-    for (unsigned seed = 0; seed < seeds; seed++) {
+    for (unsigned seed = 0; seed < seeds_of(seeds); seed++) {
         int code = boot(cpus, name, "", seed);
 
         if (result.end != HOST_END_EXIT || code != 1 || strstr(result.console, words) == NULL)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Events. A signal that finds a waiter is given to it under the queue's lock: there is nothing left to check on waking. */
+#include <sched/event.h>
+
+#include "sched_priv.h"
+
+void event_init(struct event *event)
+{
+    waitq_init(&event->waiters);
+    event->is_set = false;
+}
+
+void event_signal(struct event *event) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = spin_lock_irqsave(&event->waiters.lock);
+
+    if (waitq_wake_locked(&event->waiters, 1) == 0)
+        event->is_set = true;
+    spin_unlock_irqoff(&event->waiters.lock);
+    sched_irq_restore(state);
+}
+
+int event_wait(struct event *event, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = spin_lock_irqsave(&event->waiters.lock);
+    int result = 0;
+
+    if (event->is_set) {
+        event->is_set = false;
+        spin_unlock_irqoff(&event->waiters.lock);
+    } else {
+        result = waitq_wait_locked(&event->waiters, deadline_ns, mode);
+    }
+    sched_irq_restore(state);
+    return result;
+}

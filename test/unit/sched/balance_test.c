@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* core/sched/balance.c: placement against a search of all CPUs, stealing, and no CPU that idles beside a waiting task. */
+#include "booted.h"
+
+#include "sched_test.h"
+
+static void load_cpu(unsigned cpu, unsigned queued, int running)
+{
+    store_relaxed(&sched_test.rq[cpu].queued, queued);
+    store_relaxed(&sched_test.rq[cpu].running_rank, running < 0 ? RANK_NOTHING : (unsigned)running);
+}
+
+static void unload(void)
+{
+    for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
+        load_cpu(i, 0, -1);
+}
+
+static unsigned load_of(const struct task *task, unsigned cpu)
+{
+    unsigned rank = load_relaxed(&sched_test.rq[cpu].running_rank);
+    unsigned load = load_relaxed(&sched_test.rq[cpu].queued) + (rank != RANK_NOTHING);
+
+    return task->class == &class_rt && rank <= task->rt_level ? load + 1000000 : load;
+}
+
+static void a_new_task_goes_to_the_least_loaded_allowed_cpu(void **state)
+{
+    struct unit_random random = { 8 };
+
+    (void)state;
+    for (unsigned step = 0; step < 5000; step++) {
+        struct task *task = sched_test_new(0, (int)unit_random_below(&random, 100));
+        unsigned best = UINT32_MAX;
+
+        cpumask_clear(&cpu_online_mask);
+        cpumask_clear(&task->affinity);
+        for (unsigned i = 0; i < SCHED_TEST_CPUS; i++) {
+            load_cpu(i, (unsigned)unit_random_below(&random, 4), (int)unit_random_below(&random, 200) - 60);
+            if (i == 0 || unit_random_below(&random, 4) != 0)
+                cpumask_add(&cpu_online_mask, i);
+            if (unit_random_below(&random, 2) == 0)
+                cpumask_add(&task->affinity, i);
+            if (cpumask_contains(&cpu_online_mask, i) && cpumask_contains(&task->affinity, i))
+                best = MIN(best, load_of(task, i));
+        }
+        struct runq *rq = balance_choose_start(task);
+
+        assert_int_equal(rq == NULL, best == UINT32_MAX);
+        if (rq != NULL) {
+            assert_true(cpumask_contains(&task->affinity, rq->cpu.id) && cpumask_contains(&cpu_online_mask, rq->cpu.id));
+            assert_int_equal(load_of(task, rq->cpu.id), best);
+        }
+    }
+    unload();
+}
+
+static void a_woken_task_goes_where_it_may_run_at_once(void **state)
+{
+    struct unit_random random = { 2 };
+
+    (void)state;
+    for (unsigned step = 0; step < 5000; step++) {
+        struct task *task = sched_test_new(0, 60);
+        struct runq *last = &sched_test.rq[unit_random_below(&random, SCHED_TEST_CPUS)];
+        bool idle_allowed = false;
+        bool is_idle[SCHED_TEST_CPUS];
+
+        cpumask_clear(&task->affinity);
+        cpumask_add(&task->affinity, (cpu_id_t)unit_random_below(&random, SCHED_TEST_CPUS));
+        for (unsigned i = 0; i < SCHED_TEST_CPUS; i++) {
+            if (unit_random_below(&random, 2) == 0)
+                cpumask_add(&task->affinity, i);
+            is_idle[i] = unit_random_below(&random, 3) == 0;
+            load_cpu(i, is_idle[i] ? 0 : (unsigned)unit_random_below(&random, 3), is_idle[i] ? -1 : (int)RANK_FAIR);
+            if (is_idle[i])
+                balance_mark_idle(&sched_test.rq[i].cpu, true);
+            idle_allowed = idle_allowed || (is_idle[i] && cpumask_contains(&task->affinity, i));
+        }
+        task->is_pinned = cpumask_count(&task->affinity) == 1;
+        struct runq *rq = balance_choose_wake(task, last);
+
+        assert_true(cpumask_contains(&task->affinity, rq->cpu.id));
+        if (task->is_pinned || !cpumask_contains(&task->affinity, last->cpu.id) || !idle_allowed)
+            assert_true(!idle_allowed || task->is_pinned || is_idle[rq->cpu.id]);
+        else
+            assert_true(is_idle[rq->cpu.id] && (rq == last || !is_idle[last->cpu.id])); /* its own CPU first: its cache */
+        for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
+            if (is_idle[i])
+                balance_mark_idle(&sched_test.rq[i].cpu, false);
+    }
+    unload();
+}
+
+static void on_one_cpu_there_is_no_choice(void **state)
+{
+    struct task *task = sched_test_new(0, 60);
+
+    (void)state;
+    assert_ptr_equal(balance_choose_start(task), &sched_test.rq[0]);
+    assert_ptr_equal(balance_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[0]);
+    cpumask_set_single(&task->affinity, 2);
+    assert_null(balance_choose_start(task));
+}
+
+/* Steal until nothing is left: the most urgent of the busiest first, never what may not run here. */
+static void a_thief_takes_the_most_urgent_task_that_it_may_run(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        struct unit_random random = { seed };
+        struct runq *thief = &sched_test.rq[seed % SCHED_TEST_CPUS];
+        unsigned stealable = 0;
+        unsigned stolen = 0;
+        bool contended = false;
+
+        for (unsigned i = 0; i < 20; i++) {
+            struct runq *rq = &sched_test.rq[unit_random_below(&random, SCHED_TEST_CPUS)];
+            struct task *task = sched_test_ready(i, (int)unit_random_below(&random, 100), rq);
+
+            cpumask_set_single(&task->affinity, rq->cpu.id);
+            for (unsigned cpu = 0; cpu < SCHED_TEST_CPUS; cpu++)
+                if (unit_random_below(&random, 3) == 0)
+                    cpumask_add(&task->affinity, cpu);
+            task->is_pinned = cpumask_count(&task->affinity) == 1;
+            runq_enqueue(rq, task, ENQUEUE_WOKEN);
+            stealable += rq != thief && cpumask_contains(&task->affinity, thief->cpu.id);
+        }
+        uint64_t steals = thief->stats.steals;
+
+        spin_lock_irqoff(&thief->lock);
+        while (balance_steal(thief, &contended)) {
+            stolen++;
+            for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
+                runq_check(&sched_test.rq[i]);
+        }
+        spin_unlock_irqoff(&thief->lock);
+        assert_false(contended);
+        assert_int_equal(stolen, stealable);
+        assert_int_equal(thief->stats.steals - steals, stealable);
+        for (unsigned i = 0; i < 20; i++) {
+            struct runq *rq = runq_of(load_relaxed(&sched_test.task[i].base.cpu));
+
+            assert_true(cpumask_contains(&sched_test.task[i].affinity, rq->cpu.id));
+            runq_dequeue(rq, &sched_test.task[i]);
+        }
+    }
+}
+
+static void the_best_of_one_victim_goes_first(void **state)
+{
+    static const int priorities[] = { 60, 99, 15, 3, 70, 20 };
+    static const int wanted[] = { 3, 15, 20 };
+    bool contended = false;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(priorities); i++)
+        runq_enqueue(&sched_test.rq[1], sched_test_ready(i, priorities[i], &sched_test.rq[1]), ENQUEUE_WOKEN);
+    for (unsigned i = 0; i < ARRAY_COUNT(wanted); i++) {
+        spin_lock_irqoff(&sched_test.rq[0].lock);
+        assert_true(balance_steal(&sched_test.rq[0], &contended));
+        assert_int_equal(runq_pick(&sched_test.rq[0])->priority, wanted[i]);
+        spin_unlock_irqoff(&sched_test.rq[0].lock);
+    }
+    while (runq_pick(&sched_test.rq[1]) != NULL)
+        continue;
+}
+
+static void a_locked_victim_is_reported_not_waited_for(void **state)
+{
+    bool contended = false;
+
+    (void)state;
+    runq_enqueue(&sched_test.rq[1], sched_test_ready(0, 60, &sched_test.rq[1]), ENQUEUE_WOKEN);
+    store_relaxed(&sched_test.rq[1].lock.word, 2); /* CPU 1 holds it */
+    spin_lock_irqoff(&sched_test.rq[0].lock);
+    assert_false(balance_steal(&sched_test.rq[0], &contended));
+    spin_unlock_irqoff(&sched_test.rq[0].lock);
+    assert_true(contended);
+    store_relaxed(&sched_test.rq[1].lock.word, 0);
+    runq_dequeue(&sched_test.rq[1], &sched_test.task[0]);
+}
+
+/* Booted: the watch of booted.c is the test; here is the work. */
+
+static int work(void *arg)
+{
+    uint64_t random = booted_seed() * 17 + (uintptr_t)arg;
+
+    for (unsigned i = 0; i < 12; i++) {
+        for (uint64_t spins = random_next(&random) % 200; spins > 0; spins--)
+            hal_cpu_relax();
+        switch (random_next(&random) % 4) {
+        case 0:
+            task_yield();
+            break;
+        case 1:
+            (void)task_sleep_for(random_next(&random) % 20000);
+            break;
+        case 2: {
+            struct cpumask mask;
+
+            cpumask_set_single(&mask, online_cpu((unsigned)random_next(&random)));
+            if (random_next(&random) % 2 == 0)
+                cpumask_set_all(&mask);
+            CHECK(task_set_affinity(current_task(), &mask) == 0);
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    return 0;
+}
+
+static void crowd(void)
+{
+    struct task *task[12];
+
+    for (uintptr_t i = 0; i < ARRAY_COUNT(task); i++)
+        task[i] = spawn("worker", work, (void *)i, i % 4 == 0 ? 10 : i % 4 == 1 ? PRIORITY_IDLE : 60, NULL);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        CHECK(finish(task[i]) == 0);
+}
+
+/* A burst wakes everybody at once, on one CPU: the others must come and take. */
+static struct waitq gate = WAITQ_INIT(gate);
+static bool is_open;         /* guarded by gate.lock */
+static _Atomic(unsigned) inside;
+static _Atomic(unsigned) inside_max;
+
+static int pass_gate(void *arg)
+{
+    (void)arg;
+    CHECK(waitq_wait_until(&gate, is_open, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
+    unsigned now = fetch_add_relaxed(&inside, 1) + 1;
+    unsigned most = load_relaxed(&inside_max);
+
+    while (now > most && !cas_relaxed(&inside_max, &most, now))
+        continue;
+    uint64_t end = clock_ns() + 100 * NS_PER_US;
+
+    while (clock_ns() < end)
+        hal_cpu_relax();
+    (void)fetch_sub_relaxed(&inside, 1);
+    return 0;
+}
+
+static void burst(void)
+{
+    struct task *task[8];
+
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        task[i] = spawn("burst", pass_gate, NULL, 60, NULL);
+    CHECK(task_sleep_for(200 * NS_PER_US) == 0);
+    uintptr_t state = waitq_enter(&gate);
+
+    is_open = true;
+    (void)waitq_wake_locked(&gate, UINT32_MAX);
+    waitq_leave(&gate, true, state);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        CHECK(finish(task[i]) == 0);
+    CHECK(load_relaxed(&inside_max) >= MIN(online_count(), (unsigned)ARRAY_COUNT(task)));
+}
+
+const struct kernel_test booted_tests[] = { { "crowd", crowd }, { "burst", burst }, { NULL, NULL } };
+
+static void no_cpu_idles_beside_a_waiting_task(void **state)
+{
+    (void)state;
+    booted_run("crowd", 160);
+}
+
+static void a_burst_of_wakes_fills_every_cpu(void **state)
+{
+    (void)state;
+    booted_run("burst", 80);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        sched_smp_test(a_new_task_goes_to_the_least_loaded_allowed_cpu),
+        sched_smp_test(a_woken_task_goes_where_it_may_run_at_once),
+        sched_unit_test(on_one_cpu_there_is_no_choice),
+        sched_smp_test(a_thief_takes_the_most_urgent_task_that_it_may_run),
+        sched_smp_test(the_best_of_one_victim_goes_first),
+        sched_smp_test(a_locked_victim_is_reported_not_waited_for),
+        cmocka_unit_test(no_cpu_idles_beside_a_waiting_task),
+        cmocka_unit_test(a_burst_of_wakes_fills_every_cpu),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* core/sched/class.c: the order of the classes, and slices that are times, not counts. */
+#include "sched_test.h"
+
+static void the_array_is_in_order_and_complete(void **state)
+{
+    (void)state;
+    assert_ptr_equal(sched_classes[CLASS_RT], &class_rt);
+    assert_ptr_equal(sched_classes[CLASS_FAIR], &class_fair);
+    assert_ptr_equal(sched_classes[CLASS_IDLE], &class_idle);
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        const struct sched_class *class = sched_classes[i];
+
+        assert_int_equal(class->id, i);
+        assert_true(class->enqueue != NULL && class->dequeue != NULL && class->pick != NULL);
+        assert_true(class->account != NULL && class->slice != NULL);
+    }
+    assert_true(CLASS_RT < CLASS_FAIR && CLASS_FAIR < CLASS_IDLE);
+}
+
+static void slices_are_the_same_times_on_every_clock(void **state)
+{
+    static const uint64_t rates[] = { 1000, 32768, 1000000, 62500000, 1000000000, UINT64_C(3700000000) };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(rates); i++) {
+        clock_init(rates[i]);
+        sched_init();
+        assert_true(clock_ticks_to_ns(sched_tunables.rr_slice_ticks) + 1 >= 10 * NS_PER_MS);
+        assert_true(sched_tunables.rr_slice_ticks <= rates[i] / 100 + 1);
+        assert_true(clock_ticks_to_ns(sched_tunables.fair_slice_ticks) + 1 >= 4 * NS_PER_MS);
+        assert_true(sched_tunables.fair_slice_ticks <= rates[i] / 250 + 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        sched_unit_test(the_array_is_in_order_and_complete),
+        sched_unit_test(slices_are_the_same_times_on_every_clock),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
