@@ -61,12 +61,14 @@ void object_count_exiting(void)
 
 void object_count_buried(void)
 {
-    (void)fetch_add_relaxed(&object.buried, 1);
+    (void)fetch_add_acq_rel(&object.buried, 1); /* PAIRS(object_buried) */
 }
 
 bool object_none_exiting(void)
 {
-    return load_relaxed(&object.exiting) == load_relaxed(&object.buried);
+    uint64_t buried = load_acquire(&object.buried); /* PAIRS(object_buried): read first, so that equal means none */
+
+    return load_relaxed(&object.exiting) == buried;
 }
 
 /* After the grace period: nobody can reach it. Stack, space and extended state went when it left its CPU. */

@@ -60,7 +60,7 @@ void reaper_notify(void);
 /* thread.c, process.c */
 void process_init(void);
 void thread_exited(struct thread *thread, int code);
-/* A thread of it is DEAD and off its list; the last one turns the process into a record for its parent, or into nothing
- * if nobody will ask. */
-void process_thread_ended(struct process *process, int wait_status);
+/* One thread fewer, off its list; with has_status it ran and this is its status. The last one turns the process into a
+ * record for its parent, or into nothing if nobody will ask. */
+void process_thread_ended(struct process *process, bool has_status, int wait_status);
 void thread_cache_init(void);

@@ -151,28 +151,53 @@ static void put_all(struct list_node *gone)
         process_put(list_entry(node, struct process, sibling));
 }
 
-void process_thread_ended(struct process *process, int wait_status)
+/* No thread is left: a record for the parent, or nothing if nobody will ask. */
+static void end_locked(struct process *process, struct list_node *gone) REQUIRES(proc_tree_lock)
+{
+    process->state = PROCESS_ZOMBIE;
+    orphan_children_locked(process, gone);
+    /* Whoever waits for a child of this process waits in vain now. */
+    (void)fetch_add_acq_rel(&process->child_events, 1); /* PAIRS(child_event) */
+    (void)waitq_wake_all(&process->child_wait);
+    if (process->is_orphan) {
+        retire_locked(process);
+        list_push_back(gone, &process->sibling);
+        return;
+    }
+    /* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
+    (void)fetch_add_acq_rel(&process->parent->child_events, 1); /* PAIRS(child_event) */
+    (void)waitq_wake_all(&process->parent->child_wait);
+}
+
+void process_thread_ended(struct process *process, bool has_status, int wait_status)
 {
     struct list_node gone = LIST_INIT(gone);
 
     spin_lock(&proc_tree_lock);
     ASSERT(process->state == PROCESS_ALIVE && process->threads_alive > 0);
-    if (--process->threads_alive == 0) {
-        /* In one section with the count: nobody may join a process that has no thread left. */
-        process->state = PROCESS_ZOMBIE;
+    if (has_status)
         process->wait_status = wait_status;
-        orphan_children_locked(process, &gone);
-        if (process->is_orphan) {
-            retire_locked(process);
-            list_push_back(&gone, &process->sibling);
-        } else {
-            /* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
-            (void)fetch_add_acq_rel(&process->parent->child_events, 1); /* PAIRS(child_event) */
-            (void)waitq_wake_all(&process->parent->child_wait);
-        }
+    /* In one section with the count: nobody may join a process that has no thread left. */
+    if (--process->threads_alive == 0 && process->had_thread)
+        end_locked(process, &gone);
+    spin_unlock(&proc_tree_lock);
+    put_all(&gone);
+}
+
+int process_discard(struct process *process)
+{
+    struct list_node gone = LIST_INIT(gone);
+    int result = -EBUSY;
+
+    spin_lock(&proc_tree_lock);
+    if (process->state == PROCESS_ALIVE && !process->had_thread) {
+        process->is_orphan = true; /* nobody shall wait for it */
+        end_locked(process, &gone);
+        result = 0;
     }
     spin_unlock(&proc_tree_lock);
     put_all(&gone);
+    return result;
 }
 
 /* Look for a child to report. 0 and *out: found, retired. -ECHILD: none matches. -EAGAIN: none has ended. */

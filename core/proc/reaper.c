@@ -33,33 +33,35 @@ static struct {
 
 void reaper_notify(void)
 {
+    uintptr_t state = hal_irq_save(); /* see backlog_grew() */
+
     /* PAIRS(reaper_work): the work was queued before; the reaper clears the flag before it looks. */
     if (!xchg_acq_rel(&reaper.has_work, true))
         (void)waitq_wake_one(&reaper.wake);
+    sched_irq_restore(state);
 }
 
-/* PAIRS(reaper_timer): the timer's memory is free again before somebody may arm it. */
 static void backlog_timeout(struct timer *timer)
 {
     (void)timer;
-    store_release(&reaper.is_timed, false);
+    /* PAIRS(reaper_timer): cleared before the reaper takes the lists; who finds it set has queued before that. */
+    (void)xchg_acq_rel(&reaper.is_timed, false);
     reaper_notify();
 }
 
-/* Something was queued for the reaper. Context: any, no run-queue lock held. */
+/* Something was queued for the reaper. Context: any, no lock of rank LOCK_TIMER or above held. Interrupts stay disabled
+ * from the flag to what it promises: a task that is preempted in between would hold everybody's wake-up back. */
 static void backlog_grew(void)
 {
-    uint32_t backlog = fetch_add_relaxed(&reaper.backlog, 1) + 1;
+    uintptr_t state = hal_irq_save();
 
-    if (backlog >= BACKLOG_MAX) {
+    if (fetch_add_relaxed(&reaper.backlog, 1) + 1 >= BACKLOG_MAX) {
         reaper_notify();
-    } else if (!load_relaxed(&reaper.is_timed) && !xchg_acquire(&reaper.is_timed, true)) { /* PAIRS(reaper_timer) */
-        uintptr_t state = hal_irq_save();
-
+    } else if (!xchg_acq_rel(&reaper.is_timed, true)) { /* PAIRS(reaper_timer) */
         timer_init(&reaper.timer, backlog_timeout);
         timer_arm(&reaper.timer, clock_ns() + BACKLOG_NS);
-        hal_irq_restore(state);
     }
+    hal_irq_restore(state);
 }
 
 static void bury(struct task *task)

@@ -44,14 +44,16 @@ static int adopt(struct process *process, bool *out_is_first)
     return result;
 }
 
-/* A thread that was counted in and never linked is taken back; the last such one ends the process no more than before. */
+/* A thread that was counted in and never linked is taken back. Others may have come and gone meanwhile: then it was the
+ * last one, and the process ends. */
 static void disown(struct process *process, bool was_first)
 {
-    spin_lock(&proc_tree_lock);
-    process->threads_alive--;
-    if (was_first)
-        process->had_thread = false;
-    spin_unlock(&proc_tree_lock);
+    if (was_first) {
+        spin_lock(&proc_tree_lock);
+        process->had_thread = process->threads_alive > 1; /* alone again: as if it had never had one */
+        spin_unlock(&proc_tree_lock);
+    }
+    process_thread_ended(process, false, 0);
 }
 
 int thread_create(struct process *process, const struct thread_spec *spec, struct thread **out)
@@ -114,7 +116,7 @@ int thread_discard(struct thread *thread)
     thread->state = THREAD_DEAD;
     list_remove(&thread->link);
     spin_unlock(&proc_tree_lock);
-    process_thread_ended(process, WAIT_STATUS_EXITED(0));
+    process_thread_ended(process, false, 0);
     thread_put(thread);
     return 0;
 }
@@ -168,6 +170,8 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
         object_discard(object);
         return result;
     }
+    object->task.user_stack = thread->spec.user_stack;
+    object->task.tls_base = thread->spec.tls_base;
     object_count_created();
     id_hold(tid); /* the task's own use of the number, until it is reclaimed */
     thread->state = THREAD_SCHEDULED;
@@ -203,6 +207,6 @@ void thread_exited(struct thread *thread, int code)
     thread->task = NULL;
     list_remove(&thread->link);
     spin_unlock(&proc_tree_lock);
-    process_thread_ended(process, WAIT_STATUS_EXITED(code));
+    process_thread_ended(process, true, WAIT_STATUS_EXITED(code));
     thread_put(thread); /* the list's */
 }

@@ -12,8 +12,8 @@
  */
 #include "sched_priv.h"
 
-#define STEAL_SCAN_MAX 64 /* tasks looked at for a better one, once one that may move was found */
-#define OFFER_SCAN_MAX 64 /* waiting tasks for which an idle CPU is looked for at a time */
+#define STEAL_SCAN_MAX 64 /* tasks looked at for a better one, once one that may move here was found */
+#define OFFER_SCAN_MAX 16 /* waiting tasks for which an idle CPU is looked for at a time */
 #define WAKE_SCAN_MAX 16  /* CPUs compared for a woken task when none is idle */
 
 static struct {
@@ -144,23 +144,64 @@ struct runq *balance_search_wake(struct task *task, struct runq *last)
     return best;
 }
 
+/* Where to begin: the CPU with the most movable tasks. CPU_NONE if nobody has any. */
+static cpu_id_t busiest(cpu_id_t self)
+{
+    cpu_id_t best = CPU_NONE;
+    uint32_t most = 0;
+
+    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+        uint32_t count = load_relaxed(&runq_by_id(id)->movable_count);
+
+        if (id != self && count > most) {
+            best = id;
+            most = count;
+        }
+    }
+    return best;
+}
+
 void balance_offer(struct runq *rq)
 {
     unsigned scanned = 0;
 
     fence_seq_cst(); /* PAIRS(idle_offer) */
-    if (load_relaxed(&idle_cpus.count) == 0)
-        return;
     /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. */
     list_for_each(node, &rq->movable) {
         const struct task *task = list_entry(node, struct task, movable_link);
+
+        if (load_relaxed(&idle_cpus.count) == 0 || ++scanned > OFFER_SCAN_MAX)
+            return;
         cpu_id_t idle = find_idle(&task->affinity, rq->cpu.id + 1);
 
-        if (idle != CPU_NONE && idle != rq->cpu.id)
-            resched_cpu(runq_by_id(idle));
-        if (++scanned >= OFFER_SCAN_MAX)
-            return;
+        if (idle == CPU_NONE || idle == rq->cpu.id)
+            continue;
+        store_relaxed(&runq_by_id(idle)->is_offered, true);
+        resched_cpu(runq_by_id(idle));
     }
+}
+
+void balance_pass_on(struct runq *rq) NO_LOCK_ANALYSIS
+{
+    if (!load_relaxed(&rq->is_offered))
+        return;
+    store_relaxed(&rq->is_offered, false);
+    cpu_id_t id = busiest(rq->cpu.id);
+
+    if (id == CPU_NONE)
+        return;
+    struct runq *victim = runq_by_id(id);
+
+    if (spin_try_lock_irqoff(&victim->lock)) {
+        balance_offer(victim);
+        spin_unlock_irqoff(&victim->lock);
+        return;
+    }
+    /* Whoever holds it may be past its own look for idle CPUs: let some free CPU look; a look in vain is harmless. */
+    cpu_id_t idle = find_idle(&cpu_online_mask, rq->cpu.id + 1);
+
+    if (idle != CPU_NONE && idle != rq->cpu.id)
+        resched_cpu(runq_by_id(idle));
 }
 
 /* The most urgent queued task of `victim` that may run on `thief`, or NULL. */
@@ -176,23 +217,6 @@ static struct task *find_stealable(struct runq *victim, cpu_id_t thief)
             best = task;
         if (++scanned >= STEAL_SCAN_MAX && best != NULL)
             break;
-    }
-    return best;
-}
-
-/* Where to begin: the CPU with the most movable tasks. CPU_NONE if nobody has any. */
-static cpu_id_t busiest(cpu_id_t self)
-{
-    cpu_id_t best = CPU_NONE;
-    uint32_t most = 0;
-
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
-        uint32_t count = load_relaxed(&runq_by_id(id)->movable_count);
-
-        if (id != self && count > most) {
-            best = id;
-            most = count;
-        }
     }
     return best;
 }

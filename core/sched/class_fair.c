@@ -6,15 +6,18 @@
  */
 #include "sched_priv.h"
 
+#define SLICE_VIRTUAL (sched_tunables.fair_slice_ticks << 10) /* a slice of a nice 0 task, in units of fair_vruntime */
+
 static bool before(uint64_t a, uint64_t b)
 {
     return (int64_t)(a - b) < 0;
 }
 
-/* ticks * 1024 / weight: what `ticks` on the CPU are on the task's virtual clock. Nice 0 weighs 1024. */
+/* What `ticks` on the CPU are on the task's virtual clock: ticks * 1024 / weight, in 1/1024 ticks, because a heavy task's
+ * share of a short run is less than a tick. Nice 0 weighs 1024. */
 static uint64_t weighted(const struct task *task, uint64_t ticks)
 {
-    return (uint64_t)((((unsigned __int128)ticks << 10) * task->fair_inverse_weight) >> 32);
+    return (uint64_t)((((unsigned __int128)ticks << 20) * task->fair_inverse_weight) >> 32);
 }
 
 static bool fair_less(const struct rb_node *a, const struct rb_node *b)
@@ -51,7 +54,7 @@ static void fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind k
         /* Behind those who wait already: a stream of short-lived tasks must not overtake them for ever. */
         task->fair_vruntime = rq->fair.vruntime_min + weighted(task, sched_tunables.fair_slice_ticks);
     } else if (kind == ENQUEUE_WOKEN) {
-        uint64_t earliest = rq->fair.vruntime_min - sched_tunables.fair_slice_ticks / 2;
+        uint64_t earliest = rq->fair.vruntime_min - SLICE_VIRTUAL / 2;
 
         if (before(task->fair_vruntime, earliest))
             task->fair_vruntime = earliest;
@@ -92,7 +95,7 @@ static bool fair_preempts(struct runq *rq, const struct task *woken, const struc
 {
     (void)rq;
     /* A margin keeps two tasks that wake each other from switching at every wake. */
-    return before(woken->fair_vruntime + sched_tunables.fair_slice_ticks / 4, running->fair_vruntime);
+    return before(woken->fair_vruntime + SLICE_VIRTUAL / 4, running->fair_vruntime);
 }
 
 static uint64_t fair_slice(struct runq *rq, struct task *task)

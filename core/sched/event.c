@@ -14,9 +14,13 @@ void event_signal(struct event *event) NO_LOCK_ANALYSIS
 {
     uintptr_t state = spin_lock_irqsave(&event->waiters.lock);
 
-    if (waitq_wake_locked(&event->waiters, 1) == 0)
+    struct waiter *waiter = waitq_claim_locked(&event->waiters);
+
+    if (waiter == NULL)
         event->is_set = true;
     spin_unlock_irqoff(&event->waiters.lock);
+    if (waiter != NULL)
+        waitq_finish(waiter); /* the event may be gone with its waiter from here on */
     sched_irq_restore(state);
 }
 

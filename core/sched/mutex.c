@@ -81,8 +81,10 @@ static NOINLINE void unlock_slow(struct mutex *mutex) NO_LOCK_ANALYSIS
     bool more = waitq_has_more_than_one_locked(&mutex->waiters);
 
     store_release(&mutex->owner, (uintptr_t)heir | (more ? MUTEX_WAITERS : 0)); /* PAIRS(mutex) */
-    (void)waitq_wake_locked(&mutex->waiters, 1);
+    struct waiter *waiter = waitq_claim_locked(&mutex->waiters);
+
     spin_unlock_irqoff(&mutex->waiters.lock);
+    waitq_finish(waiter); /* the new owner may free the mutex from here on */
     sched_irq_restore(state);
 }
 

@@ -118,7 +118,7 @@ static void set_mask(struct runq *rq, struct task *task, const struct cpumask *m
 /* Under the lock: does the task run where it may not? Then somebody waits for it to leave. */
 static bool must_leave(struct runq *rq, struct task *task)
 {
-    if (!task->is_leaving)
+    if (task->state != TASK_RUNNING || !task->is_leaving)
         return false;
     task->is_move_awaited = true;
     resched_cpu(rq);

@@ -110,7 +110,7 @@ struct task *runq_pick(struct runq *rq)
 void runq_account(struct runq *rq, uint64_t now_ticks)
 {
     struct task *task = rq->running;
-    uint64_t ran = now_ticks - task->since_ticks;
+    uint64_t ran = elapsed_ticks(task->since_ticks, now_ticks);
 
     task->since_ticks = now_ticks;
     if (UNLIKELY(is_idle_task(rq, task))) {
@@ -122,7 +122,8 @@ void runq_account(struct runq *rq, uint64_t now_ticks)
         task->class->account(rq, task, ran);
 }
 
-void runq_notice(struct runq *rq, struct task *queued)
+/* Does `queued` change what this CPU should run, or when it must decide again? */
+static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
 {
     struct task *running = rq->running;
     uint32_t running_rank = load_relaxed(&rq->running_rank);
@@ -147,6 +148,17 @@ void runq_notice(struct runq *rq, struct task *queued)
         runq_arm_slice(rq, running, hal_clock_ticks());
     else
         resched_cpu(rq); /* only a CPU itself can program its timer */
+}
+
+void runq_notice(struct runq *rq, struct task *queued)
+{
+    uint32_t movable = load_relaxed(&rq->movable_count);
+
+    notice_here(rq, queued);
+    /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
+     * itself takes the first one. */
+    if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING))
+        balance_offer(rq);
 }
 
 bool runq_lock_second(struct runq *held, struct runq *other)

@@ -62,6 +62,12 @@ struct sched_tunables {
 };
 extern struct sched_tunables sched_tunables;
 
+/* Clocks of two CPUs may be a tick apart, and a read of the clock is not ordered by a lock: never less than 0. */
+static ALWAYS_INLINE uint64_t elapsed_ticks(uint64_t since, uint64_t now)
+{
+    return (int64_t)(now - since) > 0 ? now - since : 0;
+}
+
 struct rt_queue {
     uint64_t bitmap[2]; /* level i has tasks */
     unsigned first;     /* lowest level that has tasks; RT_LEVELS if none */
@@ -101,6 +107,7 @@ struct runq {
     /* Atomic, written under lock, read by anybody as a hint. */
     _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
     _Atomic(uint32_t) movable_count;
+    _Atomic(bool) is_offered;        /* PAIRS(offer): poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
@@ -201,12 +208,14 @@ static inline struct runq *balance_choose_wake(struct task *task, struct runq *l
 bool balance_steal(struct runq *rq, bool *out_contended) REQUIRES(rq->lock); /* one task moved into rq */
 /* `rq` has movable tasks that it does not run: tell idle CPUs that may take them. */
 void balance_offer(struct runq *rq) REQUIRES(rq->lock);
+/* `rq`'s CPU leaves idle with work of its own: if it was poked to take other work, another CPU must hear of that. */
+void balance_pass_on(struct runq *rq) REQUIRES(rq->lock);
 void balance_mark_idle(struct cpu *cpu, bool is_idle);
 void balance_push_misplaced(struct runq *rq);
 
 static inline bool task_is_misplaced_on(const struct task *task, const struct runq *rq)
 {
-    return task->is_misplaced && load_relaxed(&task->base.cpu) == &rq->cpu;
+    return load_relaxed(&task->base.cpu) == &rq->cpu && task->is_misplaced; /* in this order: the lock guards it then */
 }
 
 /* wake.c: task_wake() for callers that have interrupts disabled and call sched_irq_restore() later. */

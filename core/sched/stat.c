@@ -32,6 +32,7 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
 
 void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANALYSIS
 {
+    ASSERT(cpumask_contains(&cpu_online_mask, cpu));
     struct runq *rq = runq_by_id(cpu);
     uintptr_t state = spin_lock_irqsave(&rq->lock);
 
@@ -70,6 +71,8 @@ void sched_census_get(struct sched_census *out)
 /* For panic: no lock, because whoever holds it may be what broke. */
 static void describe_cpu(struct cpu *cpu)
 {
+    if (cpu->id >= CPU_MAX || cpu_table[cpu->id] != cpu)
+        return; /* early boot: not a run queue yet */
     const struct runq *rq = runq_of(cpu);
     const struct task *task = rq->running;
 
@@ -82,6 +85,10 @@ static void stack_bounds(uintptr_t *low, uintptr_t *high)
 {
     const struct task *task = current_task();
 
+    if (task->stack_bytes == 0) { /* the boot stack: the machine's own */
+        *low = *high = 0;
+        return;
+    }
     *low = task->stack_base;
     *high = task->stack_base + task->stack_bytes;
 }

@@ -103,7 +103,7 @@ static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->l
 
 static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t now)
 {
-    uint64_t waited = now - next->since_ticks;
+    uint64_t waited = elapsed_ticks(next->since_ticks, now);
 
     next->since_ticks = now;
     rq->running = next;
@@ -139,14 +139,18 @@ void schedule(struct runq *rq, enum switch_reason reason)
     store_relaxed(&rq->cpu.need_resched, false);
     struct task *next = runq_pick(rq);
 
-    if (UNLIKELY(next == NULL))
+    if (UNLIKELY(next == NULL)) {
         next = pick_from_elsewhere(rq);
+        now = hal_clock_ticks(); /* a stolen task may have become ready after the first look at the clock */
+    } else if (UNLIKELY(is_idle_task(rq, prev))) {
+        balance_pass_on(rq);
+    }
     dispatch(rq, next, now);
     runq_arm_slice(rq, next, now);
     if (KERNEL_DEBUG)
         runq_check(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
-        balance_offer(rq); /* what was queued here and does not run now may run elsewhere */
+        balance_offer(rq); /* what is queued here and does not run now may run elsewhere */
     if (next == prev) {
         uint32_t rest = rq->after_switch;
 
@@ -215,7 +219,7 @@ void sched_block(enum task_state state, enum wait_mode mode)
     ASSERT(self->base.preempt_count == 0 && !is_idle_task(rq, self));
     ASSERT(state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED);
     spin_lock_irqoff(&rq->lock);
-    /* PAIRS(task_kill): the flag is set before the killer takes this lock, so one of us sees the other. */
+    /* PAIRS(task_kill): the killer sets the flag under this lock, so either we see it or it sees us blocked. */
     if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
         self->wake_pending = false;
         spin_unlock_irqoff(&rq->lock);
@@ -237,6 +241,7 @@ void sched_exit(void)
     ASSERT(self->base.preempt_count == 0 && !is_idle_task(rq, self));
     spin_lock_irqoff(&rq->lock);
     task_set_state(self, TASK_RUNNING, TASK_DEAD);
+    self->is_leaving = false;
     rq->died++;
     schedule(rq, SWITCH_EXITED);
     panic("task %d '%s' ran after its exit", self->tid, self->name);

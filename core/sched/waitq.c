@@ -12,7 +12,7 @@
 
 #include "sched_priv.h"
 
-enum waiter_status { WAITER_QUEUED, WAITER_WOKEN, WAITER_TIMED_OUT, WAITER_KILLED };
+enum waiter_status { WAITER_QUEUED, WAITER_CLAIMED, WAITER_WOKEN, WAITER_TIMED_OUT, WAITER_KILLED };
 
 struct waiter {
     struct list_node link; /* guarded by queue->lock */
@@ -78,7 +78,7 @@ static ALWAYS_INLINE int sleep_on(struct waiter *waiter, enum wait_mode mode, en
 {
     enum waiter_status status;
 
-    while ((status = load_acquire(&waiter->status)) == WAITER_QUEUED) { /* PAIRS(waiter) */
+    while ((status = load_acquire(&waiter->status)) <= WAITER_CLAIMED) { /* PAIRS(waiter) */
         sched_block(state, mode);
         if (mode == WAIT_KILLABLE && UNLIKELY(load_relaxed(&current_task()->kill_pending)))
             settle_if_killed(waiter);
@@ -118,6 +118,25 @@ struct task *waitq_first_locked(struct waitq *queue)
 bool waitq_has_more_than_one_locked(struct waitq *queue)
 {
     return !list_is_empty(&queue->waiters) && queue->waiters.next != queue->waiters.prev;
+}
+
+struct waiter *waitq_claim_locked(struct waitq *queue)
+{
+    struct waiter *waiter = list_first(&queue->waiters, struct waiter, link);
+
+    if (list_is_empty(&queue->waiters))
+        return NULL;
+    list_remove(&waiter->link);
+    store_relaxed(&waiter->status, WAITER_CLAIMED); /* neither timeout nor kill settles it now */
+    return waiter;
+}
+
+void waitq_finish(struct waiter *waiter)
+{
+    struct task *task = waiter->task;
+
+    store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(waiter) */
+    (void)task_wake_irqoff(task);
 }
 
 unsigned waitq_wake_locked(struct waitq *queue, unsigned count)

@@ -21,12 +21,6 @@ static ALWAYS_INLINE void enqueue_and_poke(struct runq *rq, struct task *task, e
 {
     runq_enqueue(rq, task, kind);
     runq_notice(rq, task);
-    /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
-     * itself takes the first one. */
-    uint32_t movable = load_relaxed(&rq->movable_count);
-
-    if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING))
-        balance_offer(rq);
 }
 
 static ALWAYS_INLINE bool is_blocked(const struct task *task)

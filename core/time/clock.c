@@ -9,6 +9,27 @@
 
 struct clock_scale clock_scale RO_AFTER_INIT;
 
+/* tick_mult and tick_shift for ticks = ns * 2^32 / ns_mult: the reciprocal with 62 to 63 significant bits, by long division,
+ * because a freestanding kernel has no 128-bit one. */
+static void invert(uint64_t ns_mult)
+{
+    unsigned bits = 64 - (unsigned)__builtin_clzll(ns_mult);
+    unsigned exponent = 62 + bits; /* 2^exponent / ns_mult lies in (2^62, 2^63] */
+    unsigned __int128 rest = 0;
+    uint64_t quotient = 0;
+
+    for (unsigned i = 0; i <= exponent; i++) {
+        rest = rest << 1 | (i == 0);
+        quotient <<= 1;
+        if (rest >= ns_mult) {
+            rest -= ns_mult;
+            quotient |= 1;
+        }
+    }
+    clock_scale.tick_mult = quotient + (rest != 0);
+    clock_scale.tick_shift = exponent - CLOCK_SHIFT;
+}
+
 void clock_init(uint64_t hz)
 {
     if (hz == 0)
@@ -17,6 +38,5 @@ void clock_init(uint64_t hz)
         panic("no timer: the firmware claims a clock of %llu Hz", (unsigned long long)hz);
     clock_scale.hz = hz;
     clock_scale.ns_mult = (NS_PER_SEC << CLOCK_SHIFT) / hz;
-    /* hz << CLOCK_SHIFT may need 69 bits: divide whole and rest apart. */
-    clock_scale.tick_mult = (hz / NS_PER_SEC << CLOCK_SHIFT) + ((hz % NS_PER_SEC) << CLOCK_SHIFT) / NS_PER_SEC;
+    invert(clock_scale.ns_mult);
 }

@@ -65,6 +65,7 @@ static void panic_enter(void)
     (void)hal_irq_save();
     if (cas_relaxed(&panic_state.owner, &nobody, self)) {
         log_enter_panic();
+        (void)xchg_acquire(&panic_state.turn, 1); /* PAIRS(panic_turn): nobody else can have it before the stop request */
         return;
     }
     if (nobody == self) {
@@ -78,6 +79,7 @@ static void panic_enter(void)
 {
     unsigned others = 0;
 
+    store_release(&panic_state.turn, 0); /* PAIRS(panic_turn) */
     for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
         if (id == panic_cpu_id())
             continue;

@@ -47,7 +47,7 @@ struct process {
     unsigned threads_alive;  /* created and not dead */
     bool had_thread;
     bool is_orphan;          /* its parent died: nobody will wait for it */
-    int wait_status;         /* valid once ZOMBIE */
+    int wait_status;         /* of the thread that ended last; the process's once ZOMBIE */
     struct waitq child_wait; /* its waiters wait for child_events to change */
     _Atomic(uint64_t) child_events; /* PAIRS(child_event): children that became ZOMBIE, ever */
     struct quiesce_head reclaim;
@@ -91,8 +91,8 @@ int process_create(struct process *parent, const char *name, struct process **ou
 void process_get(struct process *process);
 void process_put(struct process *process);
 
-/* A thread of an ALIVE process (not the kernel's), with one reference for the caller. The first one's tid is the pid. -EINVAL as for
- * task_create(), -ESRCH: the process is dead, -EAGAIN, -ENOMEM. Context: task. */
+/* A thread of an ALIVE process (not the kernel's), with one reference for the caller. The first one's tid is the pid. -EINVAL: name,
+ * entry or stack (the affinity is looked at when it is scheduled), -ESRCH: the process is dead, -EAGAIN, -ENOMEM. Context: task. */
 int thread_create(struct process *process, const struct thread_spec *spec, struct thread **out) MUST_USE;
 void thread_get(struct thread *thread);
 void thread_put(struct thread *thread);
@@ -105,6 +105,9 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
 /* Create the thread's task and put it into the run queue of the least loaded online CPU of its affinity. -EINVAL: no such
  * CPU, and then there is no task. Otherwise as task_create_from_thread(). Context: task. */
 int thread_schedule(pid_t pid, tid_t tid, struct thread *thread) MUST_USE;
+
+/* A process that never had a thread is taken back; drops its existence. -EBUSY: it has or had one. */
+int process_discard(struct process *process) MUST_USE;
 
 /* A thread that was never scheduled is taken back; drops the list's reference. -EBUSY: it has a task or had one. */
 int thread_discard(struct thread *thread) MUST_USE;

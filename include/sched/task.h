@@ -62,7 +62,7 @@ struct task {
     bool is_leaving;                /* RUNNING where its affinity no longer allows it */
     bool is_move_awaited;           /* somebody waits for it to leave its CPU */
     struct rb_node fair_node;
-    uint64_t fair_vruntime;         /* weighted ticks */
+    uint64_t fair_vruntime;         /* weighted ticks / 1024 */
     uint32_t fair_weight;
     uint32_t fair_inverse_weight;   /* 2^32 / weight */
     uint64_t slice_left_ticks;      /* round robin and fair */
@@ -91,7 +91,9 @@ struct task {
     void *arg;
     vaddr_t stack_base;
     size_t stack_bytes;
-    paddr_t space_root; /* what hal_mmu_activate() gets; sched knows no more of a space */
+    vaddr_t user_stack;  /* of a thread: for user mode */
+    uintptr_t tls_base;  /* of a thread: for user mode */
+    paddr_t space_root; /* owned by the running task: exit moves it to the kernel's. What hal_mmu_activate() gets; sched knows no more of a space */
     void *fpu_area;     /* NULL: no floating point */
 };
 _Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");
@@ -126,7 +128,8 @@ void task_get(struct task *task);
 /* 0 references: false, and the task may be freed at the end of this read section. Context: preemption disabled. */
 bool task_try_get(struct task *task) MUST_USE;
 
-/* Drop a reference; the last one hands the task to the `release` that proc registered. Context: any, no run-queue lock. */
+/* Drop a reference; the last one hands the task to the `release` that proc registered. Context: any, no
+ * lock of rank LOCK_TIMER or above held. */
 void task_put(struct task *task);
 void task_set_release(void (*release)(struct task *task));
 

@@ -53,6 +53,12 @@ int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode 
 unsigned waitq_wake(struct waitq *queue, unsigned count);
 unsigned waitq_wake_locked(struct waitq *queue, unsigned count) REQUIRES(queue->lock);
 
+/* The two halves of a wake, for objects that their waiter may free as soon as it is woken: the waker's last touch of the
+ * queue is the unlock between them. Claim the oldest waiter (NULL: none); then, interrupts still disabled, finish it. */
+struct waiter;
+struct waiter *waitq_claim_locked(struct waitq *queue) REQUIRES(queue->lock);
+void waitq_finish(struct waiter *waiter);
+
 /* For hand-over: the oldest waiter's task, or NULL; and is there another behind it? */
 struct task *waitq_first_locked(struct waitq *queue) REQUIRES(queue->lock);
 bool waitq_has_more_than_one_locked(struct waitq *queue) REQUIRES(queue->lock);

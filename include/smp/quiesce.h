@@ -23,11 +23,12 @@ struct quiesce_head {
 extern _Atomic(uint64_t) quiesce_started;
 
 /* Called once at boot by the collector. `work` is called when a head was queued, `over` when a grace period
- * ended; both in any context, no run-queue lock held. */
+ * ended; both in any context; the caller of quiesce_call()
+ * holds no lock of rank LOCK_TIMER or above. */
 void quiesce_init(void (*work)(void), void (*over)(void));
 
-/* Call head->free(head) from the collector's task after a grace period. Context: any, no run-queue lock held; never
- * fails, never allocates. */
+/* Call head->free(head) from the collector's task after a grace period. Context: any, no lock of rank LOCK_TIMER
+ * or above held; never fails, never allocates. */
 void quiesce_call(struct quiesce_head *head, void (*free)(struct quiesce_head *head));
 
 /* This CPU holds no reference into a read section. Context: interrupts disabled, no run-queue lock held. */

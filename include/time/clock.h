@@ -6,11 +6,12 @@
 #include <k/compiler.h>
 #include <k/types.h>
 
-/* ns = ticks * mult >> CLOCK_SHIFT, computed in 128 bits: no overflow, relative error below 2^-30. Set once by clock_init(). */
+/* ns = ticks * mult >> CLOCK_SHIFT, computed in 128 bits: no overflow, relative error below 2^-25. Set once by clock_init(). */
 #define CLOCK_SHIFT 32
 struct clock_scale {
     uint64_t ns_mult;   /* ticks -> ns */
-    uint64_t tick_mult; /* ns -> ticks */
+    uint64_t tick_mult; /* ns -> ticks: 2^(tick_shift + 32) / ns_mult, rounded up */
+    unsigned tick_shift;
     uint64_t hz;
 };
 extern struct clock_scale clock_scale;
@@ -23,11 +24,11 @@ static ALWAYS_INLINE uint64_t clock_ticks_to_ns(uint64_t ticks)
     return (uint64_t)(((unsigned __int128)ticks * clock_scale.ns_mult) >> CLOCK_SHIFT);
 }
 
-/* Rounds up, so that a deadline is never early; saturates: TIME_NEVER stays TIME_NEVER. */
+/* The first tick whose clock_ticks_to_ns() is >= ns, or one of the two after it: a deadline is never early. Saturates:
+ * TIME_NEVER stays TIME_NEVER. */
 static ALWAYS_INLINE uint64_t clock_ns_to_ticks(uint64_t ns)
 {
-    unsigned __int128 ticks =
-        ((unsigned __int128)ns * clock_scale.tick_mult + ((UINT64_C(1) << CLOCK_SHIFT) - 1)) >> CLOCK_SHIFT;
+    unsigned __int128 ticks = ((unsigned __int128)ns * clock_scale.tick_mult >> clock_scale.tick_shift) + 1;
 
     return ticks > TIME_NEVER || ns == TIME_NEVER ? TIME_NEVER : (uint64_t)ticks;
 }

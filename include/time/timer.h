@@ -36,8 +36,8 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 /* Fire once at or after deadline_ns on this CPU. The timer is not armed. Context: interrupts disabled. */
 void timer_arm(struct timer *timer, uint64_t deadline_ns);
 
-/* After this returns the callback is neither pending nor running. True if it was prevented. Context: task, or interrupts
- * disabled on the CPU where it was armed; not with a lock held that the callback takes. */
+/* After this returns the callback is neither pending nor running. True if it was prevented. Context: any; it may
+ * spin while the callback runs on another CPU, so no callback waits for this CPU; not with a lock held that the callback takes. */
 bool timer_cancel(struct timer *timer);
 
 /* Fire what is due on this CPU. Context: irq. */

@@ -43,7 +43,7 @@ static void random_queues_match_an_array(void **state)
         while (at < count && order[at] != i)
             at++;
         if (at == count) {
-            enum enqueue_kind kind = (enum enqueue_kind)unit_random_below(&random, 4);
+            enum enqueue_kind kind = (enum enqueue_kind)unit_random_below(&random, ENQUEUE_MOVED + 1);
             bool front = kind == ENQUEUE_PREEMPTED && sched_test.task[i].slice_left_ticks != 0;
 
             class_idle.enqueue(RQ, &sched_test.task[i], kind);

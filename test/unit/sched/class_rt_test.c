@@ -67,7 +67,7 @@ static void check_bitmap(void)
 
 static void random_queues_match_a_list_per_level(void **state)
 {
-    static const enum enqueue_kind kinds[] = { ENQUEUE_WOKEN, ENQUEUE_PREEMPTED, ENQUEUE_YIELDED, ENQUEUE_MOVED };
+    static const enum enqueue_kind kinds[] = { ENQUEUE_STARTED, ENQUEUE_WOKEN, ENQUEUE_PREEMPTED, ENQUEUE_YIELDED, ENQUEUE_MOVED };
     struct unit_random random = { 5 };
     bool queued[SCHED_TEST_TASKS] = { false };
     unsigned in = 0;
@@ -81,7 +81,7 @@ static void random_queues_match_a_list_per_level(void **state)
         struct task *task = &sched_test.task[i];
 
         if (!queued[i]) {
-            enum enqueue_kind kind = kinds[unit_random_below(&random, 4)];
+            enum enqueue_kind kind = kinds[unit_random_below(&random, ARRAY_COUNT(kinds))];
 
             /* Many on few levels, and now and then any. */
             task->rt_level = (uint8_t)(unit_random_below(&random, 2) == 0 ? 62 + unit_random_below(&random, 4)

@@ -61,7 +61,7 @@ static void random_step(struct unit_random *random)
         if (is_misplaced[i])
             runq_misplace(rq, task);
         else
-            runq_enqueue(rq, task, (enum enqueue_kind)unit_random_below(random, 4));
+            runq_enqueue(rq, task, (enum enqueue_kind)unit_random_below(random, ENQUEUE_MOVED + 1));
     } else if (unit_random_below(random, 2) == 0) {
         runq_dequeue(where[i], task);
         leave(i);
