@@ -41,7 +41,7 @@ void trap_timer(void)
     timer_run_expired(cpu, now);
     if (now >= load_relaxed(&cpu->slice_deadline_ticks)) {
         store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER); /* schedule() sets the next one */
-        store_relaxed(&cpu->need_resched, true);
+        store_relaxed(&cpu->need_resched, 1);
     }
     timer_reprogram(cpu);
     irq_exit(cpu);
@@ -61,7 +61,7 @@ void trap_ipi(void)
         if (current_base()->preempt_count == 0)
             quiesce_pass(cpu); /* the interrupted code is in no read section */
         else
-            store_relaxed(&cpu->need_resched, true); /* the section's end switches, and a switch reports */
+            store_relaxed(&cpu->need_resched, 1); /* the section's end switches, and a switch reports */
     }
     /* IPI_RESCHEDULE: need_resched is set already; trap_exit() looks at it. */
     irq_exit(cpu);

@@ -30,7 +30,6 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->cpu.armed_deadline_ticks = TIME_NEVER;
     task_set_state(idle, TASK_NEW, TASK_RUNNING);
     store_relaxed(&idle->base.cpu, &rq->cpu);
-    idle->last_cpu = id;
     cpumask_set_single(&idle->affinity, id);
     idle->is_pinned = true;
     cpu_table[id] = &rq->cpu;

@@ -117,11 +117,12 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
         next->is_woken = false;
         next->stats.wake_to_run_ticks_max = MAX(next->stats.wake_to_run_ticks_max, waited);
     }
-    next->last_cpu = rq->cpu.id;
     store_relaxed(&rq->running_rank, next->rank);
 }
 
-void schedule(struct runq *rq, enum switch_reason reason)
+/* Inlined where a task blocks or yields, with `reason` known: these two are what switch costs are measured by. */
+static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason)
+    RELEASES(rq->lock) NO_LOCK_ANALYSIS
 {
     struct task *prev = rq->running;
     uint64_t now = hal_clock_ticks();
@@ -136,7 +137,7 @@ void schedule(struct runq *rq, enum switch_reason reason)
         rq->after_switch |= AFTER_MOVED;
     }
     /* PAIRS(resched): whoever sets it later has enqueued later, and is seen by the next pass. */
-    store_relaxed(&rq->cpu.need_resched, false);
+    store_relaxed(&rq->cpu.need_resched, 0);
     struct task *next = runq_pick(rq);
 
     if (UNLIKELY(next == NULL)) {
@@ -183,6 +184,11 @@ void schedule(struct runq *rq, enum switch_reason reason)
     finish_switch(); /* `prev` runs again, perhaps on another CPU: locals about the CPU are stale here */
 }
 
+void schedule(struct runq *rq, enum switch_reason reason)
+{
+    switch_away(rq, reason);
+}
+
 void sched_preempt(void)
 {
     uintptr_t state = hal_irq_save();
@@ -206,7 +212,7 @@ void task_yield(void)
     if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched))
         spin_unlock_irqoff(&rq->lock); /* nobody to yield to */
     else
-        schedule(rq, SWITCH_YIELDED);
+        switch_away(rq, SWITCH_YIELDED);
     sched_irq_restore(state);
 }
 
@@ -229,7 +235,7 @@ void sched_block(enum task_state state, enum wait_mode mode)
     self->is_leaving = false;
     task_set_state(self, TASK_RUNNING, state);
     rq->blocked++;
-    schedule(rq, SWITCH_BLOCKED);
+    switch_away(rq, SWITCH_BLOCKED);
 }
 
 void sched_exit(void)

@@ -24,7 +24,6 @@ void task_init(struct task *task, const struct task_params *params)
     ASSERT(params->entry != NULL && params->stack_bytes != 0);
     (void)memset(task, 0, sizeof *task);
     task->state = TASK_NEW;
-    task->last_cpu = CPU_NONE;
     store_relaxed(&task->base.cpu, this_cpu()); /* a NEW task is guarded by its creator's run queue */
     list_init(&task->queue_link);
     list_init(&task->movable_link);

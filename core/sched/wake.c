@@ -12,7 +12,9 @@ void resched_cpu(struct runq *rq)
     if (load_relaxed(&rq->cpu.need_resched))
         return; /* whoever set it has poked, and the target has not looked yet: it clears the flag under its lock */
     /* PAIRS(resched): set under the run-queue lock, or by an offer after the enqueue it speaks of. */
-    if (!xchg_acq_rel(&rq->cpu.need_resched, true) && &rq->cpu != this_cpu())
+    if (&rq->cpu == this_cpu())
+        store_relaxed(&rq->cpu.need_resched, 1);
+    else if (xchg_acq_rel(&rq->cpu.need_resched, 1) == 0)
         cpu_request(&rq->cpu, IPI_RESCHEDULE);
 }
 

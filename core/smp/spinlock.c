@@ -11,12 +11,8 @@ void spin_wait(struct spinlock *lock)
 
         if (KERNEL_DEBUG && holder == self)
             panic("spinlock of rank %u: this CPU holds it already", lock->rank);
-        if (holder == 0) {
-            uint32_t expected = 0;
-
-            if (cas_acquire(&lock->word, &expected, self)) /* PAIRS(spinlock) */
-                return;
-        }
+        if (holder == 0 && spin_attempt(lock))
+            return;
         hal_cpu_relax();
     }
 }

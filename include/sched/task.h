@@ -67,7 +67,6 @@ struct task {
     uint32_t fair_inverse_weight;   /* 2^32 / weight */
     uint64_t slice_left_ticks;      /* round robin and fair */
     uint64_t since_ticks;           /* when the present state began */
-    cpu_id_t last_cpu;              /* where it ran last, CPU_NONE at first */
     bool is_pinned;                 /* affinity has one CPU */
     struct cpumask affinity;
     struct task_stats stats;

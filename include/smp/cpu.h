@@ -45,7 +45,7 @@ struct cpu {
 
     /* Atomic. */
     _Atomic(uint64_t) slice_deadline_ticks; /* when sched wants a timer interrupt, or TIME_NEVER; a hint to others */
-    _Atomic(bool) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
+    _Atomic(uint32_t) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
     _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
     CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */
     _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */

@@ -228,13 +228,22 @@ void booted_run(const char *name, unsigned seeds)
     }
 }
 
+void booted_panics_with_seed(unsigned cpus, const char *name, const char *words, uint64_t seed)
+{
+    int code = boot(cpus, name, "", seed);
+
+    if (result.end != HOST_END_EXIT || code != 1 || strstr(result.console, words) == NULL)
+        fail_msg("%s, %u CPUs, seed %llu: no panic with \"%s\", code %d\n%s\n%s", name, cpus, (unsigned long long)seed,
+                 words, code, result.report, result.console);
+}
+
 void booted_panics(unsigned cpus, const char *name, const char *words, unsigned seeds)
 {
-    for (unsigned seed = 0; seed < seeds_of(seeds); seed++) {
-        int code = boot(cpus, name, "", seed);
+    for (unsigned seed = 0; seed < seeds; seed++)
+        booted_panics_with_seed(cpus, name, words, seed);
+}
 
-        if (result.end != HOST_END_EXIT || code != 1 || strstr(result.console, words) == NULL)
-            fail_msg("%s, %u CPUs, seed %u: no panic with \"%s\", code %d\n%s\n%s", name, cpus, seed, words, code,
-                     result.report, result.console);
-    }
+const char *booted_console(void)
+{
+    return result.console;
 }

@@ -24,5 +24,10 @@ void booted_run_on(unsigned cpus, const char *name, const char *more, unsigned s
 /* The run must end in a panic that says so in these words. */
 void booted_panics(unsigned cpus, const char *name, const char *words, unsigned seeds);
 
+void booted_panics_with_seed(unsigned cpus, const char *name, const char *words, uint64_t seed);
+
+/* What the last run printed. */
+const char *booted_console(void);
+
 /* The seed of the run, inside it. */
 uint64_t booted_seed(void);

@@ -45,7 +45,7 @@ static void a_new_task_is_what_its_parameters_say(void **state)
     assert_int_equal(task->state, TASK_NEW);
     assert_int_equal(task->priority, PRIORITY_USER_LOW);
     assert_ptr_equal(task->class, &class_fair);
-    assert_true(task->last_cpu == CPU_NONE && !task->is_pinned);
+    assert_false(task->is_pinned);
     assert_memory_equal(&task->affinity, &pair, sizeof pair);
     assert_int_equal(load_relaxed(&task->refs), 1);
     assert_true(!load_relaxed(&task->kill_pending) && !task->wake_pending && !task->has_exited);

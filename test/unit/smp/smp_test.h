@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <hal/irq.h>
+#include <hal/boot.h>
 #include <host/machine.h>
 #include <k/assert.h>
 #include <smp/cpu.h>
