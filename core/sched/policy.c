@@ -128,7 +128,7 @@ static bool must_leave(struct runq *rq, struct task *task)
 static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
 {
     struct runq *rq = runq_lock_of(task);
-    bool settled = !must_leave(rq, task);
+    bool settled = !must_leave(rq, task) && !task->is_misplaced; /* misplaced: on its way, and told of again */
 
     spin_unlock_irqoff(&rq->lock);
     return settled;
@@ -136,8 +136,8 @@ static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
 
 int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANALYSIS
 {
-    bool leaving = false;
     bool misplaced = false;
+    bool leaving;
 
     ASSERT(context_can_sleep());
     if (!cpumask_intersects(mask, &cpu_online_mask))
@@ -162,8 +162,8 @@ int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANA
         }
     } else {
         set_mask(rq, task, mask);
-        leaving = must_leave(rq, task);
     }
+    leaving = must_leave(rq, task) || task->is_misplaced;
     spin_unlock_irqoff(&rq->lock);
     if (misplaced)
         balance_push_misplaced(rq);

@@ -57,16 +57,6 @@ void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
     }
 }
 
-/* The task has left its class queue: everything else that counts it. */
-static void uncount(struct runq *rq, struct task *task)
-{
-    store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
-    if (list_is_linked(&task->movable_link)) {
-        list_remove(&task->movable_link);
-        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) - 1);
-    }
-}
-
 void runq_dequeue(struct runq *rq, struct task *task)
 {
     ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
@@ -77,7 +67,7 @@ void runq_dequeue(struct runq *rq, struct task *task)
         return;
     }
     task->class->dequeue(rq, task);
-    uncount(rq, task);
+    runq_uncount(rq, task);
 }
 
 void runq_misplace(struct runq *rq, struct task *task)
@@ -86,24 +76,6 @@ void runq_misplace(struct runq *rq, struct task *task)
     task->is_misplaced = true;
     list_push_back(&rq->misplaced, &task->queue_link);
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
-}
-
-struct task *runq_pick(struct runq *rq)
-{
-    if (rq->ready_classes == 0)
-        return NULL;
-    /* The lowest bit set of three: a table, because not every CPU counts zeros in one instruction. */
-    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
-    struct task *task;
-
-    if (rq->ready_classes & (1u << CLASS_RT))
-        task = class_rt_pick(rq);
-    else
-        task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
-
-    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    uncount(rq, task);
-    return task;
 }
 
 void runq_account(struct runq *rq, uint64_t now_ticks)
@@ -149,7 +121,7 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
         resched_cpu(rq); /* only a CPU itself can program its timer */
 }
 
-void runq_notice(struct runq *rq, struct task *queued)
+void runq_notice_slow(struct runq *rq, struct task *queued)
 {
     uint32_t movable = load_relaxed(&rq->movable_count);
 

@@ -148,10 +148,47 @@ static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
 void runq_dequeue(struct runq *rq, struct task *task) REQUIRES(rq->lock);
 void runq_misplace(struct runq *rq, struct task *task) REQUIRES(rq->lock); /* READY, in no queue, not allowed here */
-struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock); /* NULL: nothing queued */
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
 /* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
-void runq_notice(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
+void runq_notice_slow(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
+static ALWAYS_INLINE void runq_notice(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
+{
+    /* The commonest case of an event between real-time tasks: no more urgent, no slice, nobody else could take it. */
+    if (LIKELY(queued->rank >= load_relaxed(&rq->running_rank) && rq->running->policy == SCHED_POLICY_FIFO &&
+               load_relaxed(&rq->movable_count) == 0))
+        return;
+    runq_notice_slow(rq, queued);
+}
+
+/* The task has left its class queue: everything else that counts it. */
+static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUIRES(rq->lock)
+{
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
+    if (list_is_linked(&task->movable_link)) {
+        list_remove(&task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) - 1);
+    }
+}
+
+/* Take the task to run next out of its queue; NULL: nothing queued. */
+static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
+{
+    if (rq->ready_classes == 0)
+        return NULL;
+    /* The lowest bit set of three: a table, because not every CPU counts zeros in one instruction. */
+    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
+    struct task *task;
+
+    if (rq->ready_classes & (1u << CLASS_RT))
+        task = class_rt_pick(rq);
+    else
+        task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
+
+    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
+    runq_uncount(rq, task);
+    return task;
+}
+
 /* `running` starts or goes on: program the end of its slice, if somebody waits for that. Own CPU. */
 static ALWAYS_INLINE void runq_arm_slice(struct runq *rq, struct task *running, uint64_t now_ticks) REQUIRES(rq->lock)
 {

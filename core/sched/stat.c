@@ -30,6 +30,20 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
     hal_irq_restore(state);
 }
 
+bool sched_is_well_placed(void) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = hal_irq_save();
+    struct runq *rq = this_runq();
+
+    spin_lock_irqoff(&rq->lock);
+    bool well = cpumask_contains(&current_task()->affinity, rq->cpu.id) ||
+                (current_task()->is_leaving && load_relaxed(&rq->cpu.need_resched));
+
+    spin_unlock_irqoff(&rq->lock);
+    sched_irq_restore(state);
+    return well;
+}
+
 void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANALYSIS
 {
     ASSERT(cpumask_contains(&cpu_online_mask, cpu));

@@ -67,6 +67,10 @@ int task_set_priority(struct task *task, int priority) MUST_USE;
 /* FIFO or RR for a real-time task; -EINVAL for others. */
 int task_set_policy(struct task *task, enum sched_policy policy) MUST_USE;
 
+/* Is the running task where its affinity allows it, or asked to leave? False would be a broken promise: for checks.
+ * Context: task. */
+bool sched_is_well_placed(void);
+
 /* A copy of the numbers at one moment. */
 struct task_snapshot {
     enum task_state state;

@@ -14,13 +14,8 @@ static int watch_own_affinity(void *arg)
 {
     (void)arg;
     while (!load_relaxed(&stop)) {
-        uintptr_t state = hal_irq_save();
-        struct task *self = current_task();
-
-        /* The mask may have been changed a moment ago; then the change is waiting for us to leave. */
-        if (!cpumask_contains(&self->affinity, this_cpu_id()) && !load_relaxed(&this_cpu()->need_resched))
+        if (!sched_is_well_placed())
             (void)fetch_add_relaxed(&misplaced_runs, 1);
-        hal_irq_restore(state);
         task_yield();
     }
     return 0;
