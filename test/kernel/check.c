@@ -6,6 +6,7 @@
 #include <mm/kstack.h>
 #include <proc/id.h>
 #include <proc/process.h>
+#include <time/clock.h>
 
 static _Atomic(unsigned) failures;
 
@@ -38,6 +39,20 @@ void check_counts_get(struct check_counts *out)
         .stacks = kstack_used_count(),
         .processes = process_count(),
     };
+}
+
+uint64_t count_tasks(void)
+{
+    struct proc_stats tasks;
+
+    proc_reclaim_all();
+    proc_stats_get(&tasks);
+    return tasks.tasks_alive;
+}
+
+void wait_for_tasks(uint64_t count)
+{
+    WAIT_FOR(count_tasks() <= count);
 }
 
 static unsigned differ(const char *what, uint64_t before, uint64_t after)

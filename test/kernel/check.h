@@ -24,6 +24,10 @@ void check_counts_get(struct check_counts *out); /* reclaims what can be reclaim
 /* Number of counts that differ, each logged. */
 unsigned check_counts_compare(const struct check_counts *before, const struct check_counts *after);
 
+/* Tasks that nobody joined may still be on their way: wait until so many exist, the dead ones reclaimed. */
+uint64_t count_tasks(void);
+void wait_for_tasks(uint64_t count);
+
 /* The scheduler's sum: started == died + queued + running + blocked. */
 bool check_census(void);
 

@@ -222,6 +222,7 @@ static int look_up(void *arg)
 static void show_short_lives(void)
 {
     unsigned creators = MIN(online_count(), 16u);
+    uint64_t tasks = count_tasks();
     struct task *creator[16];
     struct task *reader[2];
     uint64_t start = clock_ns();
@@ -237,6 +238,7 @@ static void show_short_lives(void)
     store_relaxed(&stop, true);
     for (unsigned i = 0; i < ARRAY_COUNT(reader); i++)
         CHECK(finish(reader[i]) == 0);
+    wait_for_tasks(tasks);
     say("%u tasks created and ended by %u creators in %llu ms; others found %llu of them by tid", SHORT_LIVES, creators,
         (unsigned long long)((clock_ns() - start) / NS_PER_MS), (unsigned long long)load_relaxed(&found_count));
 }
