@@ -29,7 +29,8 @@ function(k_image)
   set_target_properties(kernel PROPERTIES OUTPUT_NAME verdant-${VERDANT_ARCH}.elf)
 
   add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/ksyms.S
-    COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py --nm ${CMAKE_NM} $<TARGET_FILE:stage1> -o ${CMAKE_BINARY_DIR}/ksyms.S
+    COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py --nm ${CMAKE_NM} $<TARGET_FILE:stage1>
+            -o ${CMAKE_BINARY_DIR}/ksyms.S
     DEPENDS stage1 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py VERBATIM)
 
   # x86_64 boots the ELF itself (PVH); the others a flat Image with Linux's header at its start.
@@ -40,7 +41,8 @@ function(k_image)
     set(convert ${CMAKE_OBJCOPY} -O binary ${elf} ${image})
   endif()
   add_custom_command(OUTPUT ${image}
-    COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py --nm ${CMAKE_NM} --verify $<TARGET_FILE:stage1> $<TARGET_FILE:kernel>
+    COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py --nm ${CMAKE_NM}
+            --verify $<TARGET_FILE:stage1> $<TARGET_FILE:kernel>
     COMMAND ${convert}
     DEPENDS kernel VERBATIM)
   add_custom_target(image ALL DEPENDS ${image})

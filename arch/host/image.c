@@ -3,7 +3,7 @@
  * What a linker script gives a kernel image on real machines: page-aligned sections in one block. The host process has
  * its own layout, so this block stands for the image; mm maps it and checks its rights like any other.
  */
-#include <mm/image.h>
+#include <k/image.h>
 
 #include <stdint.h>
 

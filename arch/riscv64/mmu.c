@@ -30,8 +30,8 @@ void hal_mmu_activate_kernel(paddr_t root)
 
 void hal_tlb_flush_local(vaddr_t va, size_t pages)
 {
-    /* With an address it would order leaf entries only (Privileged spec 20211203, 4.2.1), and the caller may have linked or
-     * cut off whole tables. */
+    /* With an address it would order leaf entries only (Privileged spec 20211203, 4.2.1), and the
+     * caller may have linked or cut off whole tables. */
     (void)va;
     (void)pages;
     __asm__ volatile("sfence.vma" : : : "memory");

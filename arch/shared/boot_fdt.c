@@ -69,6 +69,16 @@ static int read_memory(const struct fdt *fdt, struct boot_info *boot)
     return 0;
 }
 
+/* What of the blob holds anything: firmware pads it (QEMU's arm64 tree to 1 MiB), and padding is memory. The memory
+ * reservation block lies before the structure block (Devicetree Specification 0.4, 5.1). */
+static uint64_t used_bytes(const struct fdt *fdt)
+{
+    uint64_t structure_end = (uint64_t)fdt->struct_offset + fdt->struct_bytes;
+    uint64_t strings_end = (uint64_t)fdt->strings_offset + fdt->strings_bytes;
+
+    return structure_end > strings_end ? structure_end : strings_end;
+}
+
 /* A reserved-memory child without reg asks its driver to choose a place: nothing is there yet. */
 static int read_reserved_nodes(const struct fdt *fdt, struct boot_info *boot)
 {
@@ -190,7 +200,7 @@ int boot_fdt_read(const struct fdt *fdt, paddr_t dtb_paddr, struct boot_info *bo
     if (err != 0)
         return err;
     *out_problem = "there is no room to list the tree's own memory as reserved";
-    err = boot_add_reserved(boot, dtb_paddr, fdt->bytes);
+    err = boot_add_reserved(boot, dtb_paddr, used_bytes(fdt));
     if (err != 0)
         return err;
     *out_problem = "/chosen names an initrd that cannot be";

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Traps in and out. Each of the 256 vectors has a stub of VECTOR_STUB_BYTES that makes the stack look alike, whether
+ * Traps in and out. Each of the 256 vectors has its VECTOR_ENTRY_BYTES of code that make the stack look alike, whether
  * the CPU pushes an error code or not; trap_common saves the rest as struct hal_trap (machine.h) and calls
  * trap_enter().
  *
  *     ss rsp rflags cs rip  error vector  rax rbx rcx rdx rsi rdi rbp r8..r15  [rip rbp]
- *     `---- the CPU -----'  `-- stub --'  `---------- trap_common ---------'   frame record: backtraces go on across it
+ *     `---- the CPU -----'  `- vector -'  `---------- trap_common ---------'   frame record: backtraces go on across it
  *
  * A trap from user mode finds the user's GS base and swaps it for ours, and back on the way out.
  */
@@ -19,11 +19,11 @@
 
     .globl trap_vectors
     .type trap_vectors, @function
-    .balign VECTOR_STUB_BYTES
+    .balign VECTOR_ENTRY_BYTES
 trap_vectors:
     .set vector, 0
     .rept 256
-    .balign VECTOR_STUB_BYTES
+    .balign VECTOR_ENTRY_BYTES
     .if !HAS_ERROR_CODE(vector)
     pushq $0
     .endif

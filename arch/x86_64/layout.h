@@ -54,4 +54,4 @@
 /* struct hal_trap */
 #define TRAP_RIP 152
 #define TRAP_BYTES 192
-#define VECTOR_STUB_BYTES 16
+#define VECTOR_ENTRY_BYTES 16

@@ -66,12 +66,12 @@ static uint8_t vector_stack(unsigned vector)
 void trap_init(void)
 {
     for (unsigned vector = 0; vector < VECTOR_COUNT; vector++) {
-        uintptr_t stub = (uintptr_t)trap_vectors + vector * VECTOR_STUB_BYTES;
+        uintptr_t entry = (uintptr_t)trap_vectors + vector * VECTOR_ENTRY_BYTES;
 
         idt[vector] = (struct gate){
-            .offset_low = (uint16_t)stub,
-            .offset_middle = (uint16_t)(stub >> 16),
-            .offset_high = (uint32_t)(stub >> 32),
+            .offset_low = (uint16_t)entry,
+            .offset_middle = (uint16_t)(entry >> 16),
+            .offset_high = (uint32_t)(entry >> 32),
             .selector = SELECTOR_KERNEL_CODE,
             .ist = vector_stack(vector),
             .type = GATE_INTERRUPT,

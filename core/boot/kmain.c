@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine comes up in one visible list. kmain() runs on the machine's boot stack until the idle task of the boot CPU
- * has a stack with a guard page; from there boot_main() goes on as that idle task.
+ * The machine comes up in one visible list. kmain() runs on the machine's boot stack until the idle
+ * task of the boot CPU has a stack with a guard page; from there boot_main() goes on as that idle task.
  */
 #include <hal/clock.h>
 #include <hal/debug.h>

@@ -7,7 +7,7 @@
 #include "mm_priv.h"
 
 #include <mm/bootmem.h>
-#include <mm/image.h>
+#include <k/image.h>
 
 #include <lib/string.h>
 

@@ -9,7 +9,7 @@
 #include "mm_priv.h"
 
 #include <mm/bootmem.h>
-#include <mm/image.h>
+#include <k/image.h>
 #include <mm/kspace.h>
 
 #include <hal/boot.h>

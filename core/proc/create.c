@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Create: everything that can fail comes first (object, stack, extended state, id), each undone in reverse; then the task
- * is initialised, which cannot fail, published under its id, and started.
+ * Create: everything that can fail comes first (object, stack, extended state, id), each undone in
+ * reverse; then the task is initialised, which cannot fail, published under its id, and started.
  */
 #include <hal/mmu.h>
 #include <k/errno.h>

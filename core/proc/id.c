@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ids in a two-level table. Numbers are reserved under LOCK_TID; look-up takes no lock: it reads leaf and pointer inside
- * a read section and takes a reference that a dying object refuses. A leaf without users is freed after a grace period.
+ * Ids in a two-level table. Numbers are reserved under LOCK_TID; look-up takes no lock: it reads leaf
+ * and pointer inside a read section and takes a reference that a dying object refuses. A leaf without
+ * users is freed after a grace period.
  */
 #include <proc/id.h>
 

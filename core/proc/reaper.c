@@ -94,7 +94,8 @@ static void collect(void)
     if (!quiesce_start())
         return;
     for (;;) {
-        int result = waitq_wait_until(&reaper.wake, quiesce_is_over(), clock_ns() + GRACE_PATIENCE_NS, WAIT_UNINTERRUPTED);
+        int result = waitq_wait_until(&reaper.wake, quiesce_is_over(), clock_ns() + GRACE_PATIENCE_NS,
+                                      WAIT_UNINTERRUPTED);
 
         if (result == 0)
             break;

@@ -13,8 +13,8 @@ static bool before(uint64_t a, uint64_t b)
     return (int64_t)(a - b) < 0;
 }
 
-/* What `ticks` on the CPU are on the task's virtual clock: ticks * 1024 / weight, in 1/1024 ticks, because a heavy task's
- * share of a short run is less than a tick. Nice 0 weighs 1024. */
+/* What `ticks` on the CPU are on the task's virtual clock: ticks * 1024 / weight, in 1/1024 ticks,
+ * because a heavy task's share of a short run is less than a tick. Nice 0 weighs 1024. */
 static uint64_t weighted(const struct task *task, uint64_t ticks)
 {
     return (uint64_t)((((unsigned __int128)ticks << 20) * task->fair_inverse_weight) >> 32);

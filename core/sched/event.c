@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Events. A signal that finds a waiter is given to it under the queue's lock: there is nothing left to check on waking. */
+/*
+ * Events. A signal that finds a waiter is given to it under the queue's lock: there is nothing left to check on waking.
+ */
 #include <sched/event.h>
 
 #include "sched_priv.h"

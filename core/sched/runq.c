@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A CPU's queues and counts, and the order in which two run-queue locks are taken. Everything here is under rq->lock. */
+/*
+ * A CPU's queues and counts, and the order in which two run-queue locks are taken. Everything here is under rq->lock.
+ */
 #include "sched_priv.h"
 
 size_t sched_cpu_bytes(void)

@@ -2,10 +2,10 @@
 /*
  * The inside of the scheduler: the run queue and the interface of a scheduling class.
  *
- * Serialization. Everything about a task's scheduling is guarded by the lock of the run queue that task->base.cpu names;
- * that pointer changes only with the locks of both run queues held. The lock is taken with interrupts disabled; of two,
- * the lower CPU number first, or the second by try. It is held across a context switch and released by the next task
- * (switch.c, finish_switch). No callback into another room runs under it.
+ * Serialization. Everything about a task's scheduling is guarded by the lock of the run queue that
+ * task->base.cpu names; that pointer changes only with the locks of both run queues held. The lock is taken with
+ * interrupts disabled; of two, the lower CPU number first, or the second by try. It is held across a context
+ * switch and released by the next task (switch.c, finish_switch). No callback into another room runs under it.
  */
 #pragma once
 
@@ -41,7 +41,8 @@ struct sched_class {
     void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
     /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. */
     bool (*preempts)(struct runq *rq, const struct task *woken, const struct task *running);
-    /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody waits for that. */
+    /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody
+     * waits for that. */
     uint64_t (*slice)(struct runq *rq, struct task *task);
     /* `task`, in no queue, changes its run queue; NULL if it carries nothing relative to one. */
     void (*rebase)(struct task *task, struct runq *from, struct runq *to);
@@ -107,7 +108,7 @@ struct runq {
     /* Atomic, written under lock, read by anybody as a hint. */
     _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
     _Atomic(uint32_t) movable_count;
-    _Atomic(bool) is_offered;        /* PAIRS(offer): poked, while idle, to take a task from elsewhere */
+    _Atomic(bool) is_offered;        /* poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");

@@ -80,7 +80,8 @@ void task_first_run(void *arg)
 }
 
 /* Put the task that was running, and wants to go on, where `reason` says. Its context is not saved yet. */
-static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, enum switch_reason reason) REQUIRES(rq->lock)
+static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, enum switch_reason reason)
+    REQUIRES(rq->lock)
 {
     task_set_state(prev, TASK_RUNNING, TASK_READY);
     if (UNLIKELY(prev->is_leaving)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Wait queues. A waiter's record lives on its stack and is settled exactly once, under the queue's lock, by a waker, its
- * timeout or its own kill. The settler's last touch of the record is the release store of `status`; after it the record
- * may vanish. The task itself cannot: whoever wakes runs with interrupts disabled, which is a read section, and a task's
- * memory outlives those (smp/quiesce.h).
+ * Wait queues. A waiter's record lives on its stack and is settled exactly once, under the queue's
+ * lock, by a waker, its timeout or its own kill. The settler's last touch of the record is the release
+ * store of `status`; after it the record may vanish. The task itself cannot: whoever wakes runs with
+ * interrupts disabled, which is a read section, and a task's memory outlives those (smp/quiesce.h).
  */
 #include <sched/waitq.h>
 
@@ -86,7 +86,8 @@ static ALWAYS_INLINE int sleep_on(struct waiter *waiter, enum wait_mode mode, en
     return LIKELY(status == WAITER_WOKEN) ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
 }
 
-static NOINLINE int wait_with_deadline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, enum task_state state)
+static NOINLINE int wait_with_deadline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode,
+                                       enum task_state state)
 {
     struct waiter waiter;
 

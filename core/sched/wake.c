@@ -19,7 +19,8 @@ void resched_cpu(struct runq *rq)
 }
 
 /* A READY task that names `rq` joins its queue. */
-static ALWAYS_INLINE void enqueue_and_poke(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
+static ALWAYS_INLINE void enqueue_and_poke(struct runq *rq, struct task *task, enum enqueue_kind kind)
+    REQUIRES(rq->lock)
 {
     runq_enqueue(rq, task, kind);
     runq_notice(rq, task);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cross-CPU calls: one call is in flight at a time, guarded by a lock whose waiters keep interrupts enabled, so that two
- * callers that target each other both go on answering.
+ * Cross-CPU calls: one call is in flight at a time, guarded by a lock whose waiters keep interrupts
+ * enabled, so that two callers that target each other both go on answering.
  */
 #include <smp/call.h>
 

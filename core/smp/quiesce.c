@@ -4,8 +4,8 @@
  * collector; the last report ends the period. Lock-free: one compare-and-swap per CPU and period, one counter.
  *
  * Why it is right: a reader that started before the object was unpublished runs with preemption disabled, so its CPU
- * cannot switch, cannot idle, and an interrupt there does not report. Its report therefore comes after its section, with
- * release order, and the collector frees after it has acquired the last report.
+ * cannot switch, cannot idle, and an interrupt there does not report. Its report therefore comes after
+ * its section, with release order, and the collector frees after it has acquired the last report.
  */
 #include <smp/quiesce.h>
 
@@ -41,8 +41,8 @@ void quiesce_call(struct quiesce_head *head, void (*free)(struct quiesce_head *h
         quiesce.work();
 }
 
-/* Count `cpu` as passed for `period`, once, whoever of the CPU and the collector says so; an idle CPU may come late with
- * an old number, so `seen` moves forward only. Returns true if this was the report that ended the period. */
+/* Count `cpu` as passed for `period`, once, whoever of the CPU and the collector says so; an idle CPU may come late
+ * with an old number, so `seen` moves forward only. Returns true if this was the report that ended the period. */
 static bool report_for(struct cpu *cpu, uint64_t period)
 {
     uint64_t seen = load_relaxed(&cpu->quiesce_seen);

@@ -9,8 +9,8 @@
 
 struct clock_scale clock_scale RO_AFTER_INIT;
 
-/* tick_mult and tick_shift for ticks = ns * 2^32 / ns_mult: the reciprocal with 62 to 63 significant bits, by long division,
- * because a freestanding kernel has no 128-bit one. */
+/* tick_mult and tick_shift for ticks = ns * 2^32 / ns_mult: the reciprocal with 62 to 63 significant
+ * bits, by long division, because a freestanding kernel has no 128-bit one. */
 static void invert(uint64_t ns_mult)
 {
     unsigned bits = 64 - (unsigned)__builtin_clzll(ns_mult);

@@ -44,7 +44,8 @@ void symbol_format(uintptr_t address, char *to, size_t room)
     if (low == 0)
         (void)str_copy(to, "?", room);
     else
-        (void)fmt_print(to, room, "%s+%#x", ksyms_names + ksyms_table[low - 1].name, offset - ksyms_table[low - 1].offset);
+        (void)fmt_print(to, room, "%s+%#x", ksyms_names + ksyms_table[low - 1].name,
+                        offset - ksyms_table[low - 1].offset);
 }
 
 static void print_frame(unsigned index, uintptr_t pc, bool is_return)

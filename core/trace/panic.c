@@ -65,7 +65,8 @@ static void panic_enter(void)
     (void)hal_irq_save();
     if (cas_relaxed(&panic_state.owner, &nobody, self)) {
         log_enter_panic();
-        (void)xchg_acquire(&panic_state.turn, 1); /* PAIRS(panic_turn): nobody else can have it before the stop request */
+        /* PAIRS(panic_turn): nobody else can have it before the stop request. */
+        (void)xchg_acquire(&panic_state.turn, 1);
         return;
     }
     if (nobody == self) {

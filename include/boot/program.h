@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What runs when the kernel is up: a table of named programs, linked in from outside core (test/kernel has the showcase,
- * the self-checks and the benchmarks). The chosen one is the kernel's init task; its return value is the machine's exit
- * code.
+ * What runs when the kernel is up: a table of named programs, linked in from outside core (test/kernel
+ * has the showcase, the self-checks and the benchmarks). The chosen one is the kernel's init task; its
+ * return value is the machine's exit code.
  */
 #pragma once
 

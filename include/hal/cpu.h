@@ -18,8 +18,9 @@ static inline void hal_cpu_relax(void);
 static inline void hal_cpu_idle(void);
 
 /* First HAL call on each CPU: current = task; trap vectors, interrupt controller, timer (disarmed), extended state off.
- * `area` is HAL_CPU_AREA_BYTES (0: none needed) of zeroed, page-aligned memory that this CPU keeps for ever. The boot CPU
- * calls twice: at once with NULL, for a static area that only has to carry it until there is memory, then with its own.
+ * `area` is HAL_CPU_AREA_BYTES (0: none needed) of zeroed, page-aligned memory that this CPU keeps for
+ * ever. The boot CPU calls twice: at once with NULL, for a static area that only has to carry it until
+ * there is memory, then with its own.
  * Context: boot, interrupts disabled; leaves them disabled. */
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area);
 

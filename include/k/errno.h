@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Error numbers: Linux's asm-generic values, one vocabulary from the allocator to the user. Kernel functions return -EXXX. */
+/*
+ * Error numbers: Linux's asm-generic values, one vocabulary from the allocator to the user. Kernel
+ * functions return -EXXX.
+ */
 #pragma once
 
 #define EPERM 1

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Intrusive doubly linked list. A head is a node; an unlinked node points at itself. The caller holds whatever guards the list. */
+/*
+ * Intrusive doubly linked list. A head is a node; an unlinked node points at itself. The caller holds
+ * whatever guards the list.
+ */
 #pragma once
 
 #include <stdbool.h>

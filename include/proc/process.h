@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes and threads. A process owns an address space, ids and an exit record; a thread is what a task runs on behalf
- * of a process. Task and process die separately: the parent needs only the record.
+ * Processes and threads. A process owns an address space, ids and an exit record; a thread is what a
+ * task runs on behalf of a process. Task and process die separately: the parent needs only the record.
  *
  *   process: ALIVE -> ZOMBIE (last thread's exit, tree lock) -> REAPED (the parent's wait, tree lock)
  *   thread:  CREATED -> SCHEDULED (task_create_from_thread, tree lock) -> DEAD (its exit, tree lock)
@@ -91,19 +91,20 @@ int process_create(struct process *parent, const char *name, struct process **ou
 void process_get(struct process *process);
 void process_put(struct process *process);
 
-/* A thread of an ALIVE process (not the kernel's), with one reference for the caller. The first one's tid is the pid. -EINVAL: name,
- * entry or stack (the affinity is looked at when it is scheduled), -ESRCH: the process is dead, -EAGAIN, -ENOMEM. Context: task. */
+/* A thread of an ALIVE process (not the kernel's), with one reference for the caller. The first one's
+ * tid is the pid. -EINVAL: name, entry or stack (the affinity is looked at when it is scheduled),
+ * -ESRCH: the process is dead, -EAGAIN, -ENOMEM. Context: task. */
 int thread_create(struct process *process, const struct thread_spec *spec, struct thread **out) MUST_USE;
 void thread_get(struct thread *thread);
 void thread_put(struct thread *thread);
 
 /* Make the NEW task of a thread: entry, stack, priority, class, affinity, space from the thread; both linked;
- * registered under the thread's tid; *out holds a reference. -EINVAL: pid or tid are not the thread's. -EEXIST: it has a
- * task. -ESRCH: it is dead. -ENOMEM. Context: task. */
+ * registered under the thread's tid; *out holds a reference. -EINVAL: pid or tid are not the thread's.
+ * -EEXIST: it has a task. -ESRCH: it is dead. -ENOMEM. Context: task. */
 int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct task **out) MUST_USE;
 
-/* Create the thread's task and put it into the run queue of the least loaded online CPU of its affinity. -EINVAL: no such
- * CPU, and then there is no task. Otherwise as task_create_from_thread(). Context: task. */
+/* Create the thread's task and put it into the run queue of the least loaded online CPU of its affinity.
+ * -EINVAL: no such CPU, and then there is no task. Otherwise as task_create_from_thread(). Context: task. */
 int thread_schedule(pid_t pid, tid_t tid, struct thread *thread) MUST_USE;
 
 /* A process that never had a thread is taken back; drops its existence. -EBUSY: it has or had one. */
@@ -112,8 +113,8 @@ int process_discard(struct process *process) MUST_USE;
 /* A thread that was never scheduled is taken back; drops the list's reference. -EBUSY: it has a task or had one. */
 int thread_discard(struct thread *thread) MUST_USE;
 
-/* Wait for a child: pid > 0 that one, -1 any. Returns its pid with *out_status set and its record gone; 0 with WNOHANG if
- * there is a child but none has ended. -ECHILD: no such child. -EINVAL: pid or options. -EINTR. Context: task. */
+/* Wait for a child: pid > 0 that one, -1 any. Returns its pid with *out_status set and its record gone; 0 with WNOHANG
+ * if there is a child but none has ended. -ECHILD: no such child. -EINVAL: pid or options. -EINTR. Context: task. */
 pid_t process_wait(struct process *parent, pid_t pid, unsigned options, int *out_status);
 
 /* Kill every thread of the process. -ESRCH if it is no longer ALIVE. Context: task. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a task: create, exit, join, reclaim. Creation does every step that can fail first, each undone in reverse;
- * exit publishes the code, leaves, and is reclaimed by the reaper once its CPU has left its stack, nobody holds a
- * reference, and a grace period has passed.
+ * The life of a task: create, exit, join, reclaim. Creation does every step that can fail first, each
+ * undone in reverse; exit publishes the code, leaves, and is reclaimed by the reaper once its CPU has
+ * left its stack, nobody holds a reference, and a grace period has passed.
  */
 #pragma once
 

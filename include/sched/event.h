@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An event that wakes one: signal hands it to the oldest waiter, or leaves it set for the next one to come. So n signals
- * let n waits through, except that signals beyond the first, with nobody waiting, are one.
+ * An event that wakes one: signal hands it to the oldest waiter, or leaves it set for the next one to come.
+ * So n signals let n waits through, except that signals beyond the first, with nobody waiting, are one.
  */
 #pragma once
 

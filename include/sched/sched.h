@@ -24,8 +24,8 @@ void sched_cpu_online(struct cpu *cpu);
 /* The idle task's body. Interrupts disabled on entry. */
 [[noreturn]] void sched_idle_loop(void);
 
-/* Put a NEW task into the run queue of the least loaded ONLINE CPU of its affinity and poke that CPU if it should run it
- * now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
+/* Put a NEW task into the run queue of the least loaded ONLINE CPU of its affinity and poke that CPU if
+ * it should run it now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
 int task_start(struct task *task) MUST_USE;
 
 /* Let others of the same or a higher priority run. Context: task, preemption enabled. */

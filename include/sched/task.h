@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A task: one schedulable thread of control. proc makes it, sched runs it, proc's reaper frees it. sched never allocates.
+ * A task: one schedulable thread of control. proc makes it, sched runs it, proc's reaper frees it.
+ * sched never allocates.
  *
  * States and the only legal edges ("own" = of the CPU it runs on, "target" = of the CPU it will run on):
  *
@@ -9,7 +10,7 @@
  *   READY     RUNNING                     schedule                                own run-queue lock
  *   RUNNING   READY                       schedule (preempted, yielded)           own run-queue lock
  *   RUNNING   BLOCKED, SLEEPING, STOPPED  schedule, after joining a queue         own run-queue lock
- *   BLOCKED.. READY                       the waker that finds it in that state   lock of the queue it names, and target
+ *   BLOCKED.. READY                       the waker that finds it in that state   lock of its queue, and target
  *   RUNNING   DEAD                        task_exit, its last step                own run-queue lock
  *   DEAD      (freed)                     reaper: off its CPU, references gone, grace period passed
  *
@@ -92,7 +93,9 @@ struct task {
     size_t stack_bytes;
     vaddr_t user_stack;  /* of a thread: for user mode */
     uintptr_t tls_base;  /* of a thread: for user mode */
-    paddr_t space_root; /* owned by the running task: exit moves it to the kernel's. What hal_mmu_activate() gets; sched knows no more of a space */
+    /* What hal_mmu_activate() gets; sched knows no more of a space. Owned by the running task: exit moves it to the
+     * kernel's. */
+    paddr_t space_root;
     void *fpu_area;     /* NULL: no floating point */
 };
 _Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");

@@ -53,8 +53,9 @@ int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode 
 unsigned waitq_wake(struct waitq *queue, unsigned count);
 unsigned waitq_wake_locked(struct waitq *queue, unsigned count) REQUIRES(queue->lock);
 
-/* The two halves of a wake, for objects that their waiter may free as soon as it is woken: the waker's last touch of the
- * queue is the unlock between them. Claim the oldest waiter (NULL: none); then, interrupts still disabled, finish it. */
+/* The two halves of a wake, for objects that their waiter may free as soon as it is woken: the waker's
+ * last touch of the queue is the unlock between them. Claim the oldest waiter (NULL: none); then,
+ * interrupts still disabled, finish it. */
 struct waiter;
 struct waiter *waitq_claim_locked(struct waitq *queue) REQUIRES(queue->lock);
 void waitq_finish(struct waiter *waiter);
@@ -73,7 +74,8 @@ static inline unsigned waitq_wake_all(struct waitq *queue)
     return waitq_wake(queue, UINT32_MAX);
 }
 
-/* The lock of a wait, for waitq_wait_until() alone: the analysis cannot follow a lock that a loop gives up and retakes. */
+/* The lock of a wait, for waitq_wait_until() alone: the analysis cannot follow a lock that a loop gives
+ * up and retakes. */
 static inline uintptr_t waitq_enter(struct waitq *queue) NO_LOCK_ANALYSIS
 {
     return spin_lock_irqsave(&queue->lock);

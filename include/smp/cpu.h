@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The room's promise: it knows which CPU this is, what that CPU is doing, and nothing of tasks beyond the few words that
- * every layer below the scheduler needs (struct task_base).
+ * The room's promise: it knows which CPU this is, what that CPU is doing, and nothing of tasks beyond
+ * the few words that every layer below the scheduler needs (struct task_base).
  */
 #pragma once
 

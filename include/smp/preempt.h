@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preemption. While the count is above 0 the task stays on its CPU and is not switched; it may not sleep. A section with
- * the count above 0 is also a grace-period read section (smp/quiesce.h). Disabled interrupts imply both.
+ * Preemption. While the count is above 0 the task stays on its CPU and is not switched; it may not sleep. A section
+ * with the count above 0 is also a grace-period read section (smp/quiesce.h). Disabled interrupts imply both.
  */
 #pragma once
 

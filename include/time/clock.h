@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Monotonic time. Ticks are the machine's own unit (hal/clock.h): cheap to read, used inside sched; ns everywhere else. */
+/*
+ * Monotonic time. Ticks are the machine's own unit (hal/clock.h): cheap to read, used inside sched; ns everywhere else.
+ */
 #pragma once
 
 #include <hal/clock.h>
 #include <k/compiler.h>
 #include <k/types.h>
 
-/* ns = ticks * mult >> CLOCK_SHIFT, computed in 128 bits: no overflow, relative error below 2^-25. Set once by clock_init(). */
+/* ns = ticks * mult >> CLOCK_SHIFT, computed in 128 bits: no overflow, relative error below 2^-25. Set
+ * once by clock_init(). */
 #define CLOCK_SHIFT 32
 struct clock_scale {
     uint64_t ns_mult;   /* ticks -> ns */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers: a queue per CPU, ordered by deadline, O(log n). A callback runs in interrupt context on the CPU that armed the
- * timer, with the queue's lock released; it may wake tasks and arm timers, and must not touch its timer after it has
- * made the timer's memory free to go.
+ * Timers: a queue per CPU, ordered by deadline, O(log n). A callback runs in interrupt context on the
+ * CPU that armed the timer, with the queue's lock released; it may wake tasks and arm timers, and must
+ * not touch its timer after it has made the timer's memory free to go.
  */
 #pragma once
 
@@ -37,7 +37,8 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 void timer_arm(struct timer *timer, uint64_t deadline_ns);
 
 /* After this returns the callback is neither pending nor running. True if it was prevented. Context: any; it may
- * spin while the callback runs on another CPU, so no callback waits for this CPU; not with a lock held that the callback takes. */
+ * spin while the callback runs on another CPU, so no callback waits for this CPU; not with a lock held
+ * that the callback takes. */
 bool timer_cancel(struct timer *timer);
 
 /* Fire what is due on this CPU. Context: irq. */
@@ -53,5 +54,6 @@ static ALWAYS_INLINE void timer_program(struct cpu *cpu, uint64_t deadline_ticks
 }
 
 /* Make sure that this CPU's hardware timer fires at the earlier of the queue's first deadline and the slice deadline.
- * A later hardware deadline is left alone only if it is not later than needed. Context: interrupts disabled, own CPU. */
+ * A later hardware deadline is left alone only if it is not later than needed. Context: interrupts
+ * disabled, own CPU. */
 void timer_reprogram(struct cpu *cpu);

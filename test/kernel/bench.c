@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Costs of the basic operations. Under QEMU's -icount shift=0 the clock counts instructions: one is 1 ns, so each line is
- * a count of executed instructions and repeats exactly. `bench: NAME VALUE UNIT`.
+ * Costs of the basic operations. Under QEMU's -icount shift=0 the clock counts instructions: one is 1
+ * ns, so each line is a count of executed instructions and repeats exactly. `bench: NAME VALUE UNIT`.
  */
 #include <boot/program.h>
 #include <k/atomic.h>

@@ -90,8 +90,8 @@ static void show_fairness(void)
     /* Slices are 4 ms of 1 s; a virtual CPU that the host holds up may lengthen one of them, which the other is then
      * given back, except for the last. Under -icount the share is within 50 % +- 0.5 %. */
     CHECK(share >= 4000 && share <= 6000);
-    say("two CPU hogs on CPU %u shared it %u.%02u %% to %u.%02u %%", cpu, share / 100, share % 100, (10000 - share) / 100,
-        (10000 - share) % 100);
+    say("two CPU hogs on CPU %u shared it %u.%02u %% to %u.%02u %%", cpu, share / 100, share % 100,
+        (10000 - share) / 100, (10000 - share) % 100);
 }
 
 static int wake_often(void *arg)
@@ -378,8 +378,9 @@ static void print_result(unsigned leaks)
         sched_cpu_stats_get(online_cpu(n), &stats);
         switches += stats.switches;
         migrations += stats.migrations_in;
-        log_debug("CPU %u: %llu switches, %llu preemptions, %llu steals", online_cpu(n), (unsigned long long)stats.switches,
-                  (unsigned long long)stats.preemptions, (unsigned long long)stats.steals);
+        log_debug("CPU %u: %llu switches, %llu preemptions, %llu steals", online_cpu(n),
+                  (unsigned long long)stats.switches, (unsigned long long)stats.preemptions,
+                  (unsigned long long)stats.steals);
     }
     copy_without_blanks(firmware, boot_report.info->firmware, sizeof firmware);
     log_info("showcase: result isa=%s firmware=%s cpus=%u cpus_listed=%u memory_mib=%llu boot_us=%llu created=%llu "

@@ -101,7 +101,11 @@ static int create_many(void *arg)
 {
     unsigned count = (unsigned)(uintptr_t)arg;
     const struct task_spec spec = {
-        .name = "short", .entry = return_arg, .arg = (void *)1, .stack_bytes = STACK_BYTES_DEFAULT, .priority = PRIORITY_DEFAULT,
+        .name = "short",
+        .entry = return_arg,
+        .arg = (void *)1,
+        .stack_bytes = STACK_BYTES_DEFAULT,
+        .priority = PRIORITY_DEFAULT,
     };
 
     for (unsigned i = 0; i < count; i++) {

@@ -24,7 +24,8 @@ static void every_priority_runs_on_every_cpu(void)
         struct task *task[3 * ARRAY_COUNT(priorities)];
 
         for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
-            task[i] = spawn_on("level", yield_a_few_times, NULL, priorities[i % ARRAY_COUNT(priorities)], online_cpu(n));
+            task[i] = spawn_on("level", yield_a_few_times, NULL, priorities[i % ARRAY_COUNT(priorities)],
+                               online_cpu(n));
         for (unsigned i = 0; i < ARRAY_COUNT(task); i++) {
             if (task[i] == NULL)
                 continue;
@@ -109,7 +110,12 @@ static int block_the_cpu(void *arg)
 /* Queued behind a running real-time task, the rest run in the order of their priority, not of their creation. */
 static void the_most_urgent_runs_first(void)
 {
-    static const int priorities[4] = { PRIORITY_IDLE, PRIORITY_USER_NORMAL, PRIORITY_REALTIME_LOW, PRIORITY_REALTIME_NORMAL };
+    static const int priorities[4] = {
+        PRIORITY_IDLE,
+        PRIORITY_USER_NORMAL,
+        PRIORITY_REALTIME_LOW,
+        PRIORITY_REALTIME_NORMAL,
+    };
     static _Atomic(bool) go;
     struct task *task[4];
 
@@ -251,7 +257,8 @@ static void no_task_is_lost_under_churn(void)
     struct task *task[24];
 
     for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
-        task[i] = spawn("churn", churn, (void *)(uintptr_t)i, i % 5 == 0 ? PRIORITY_REALTIME_LOW : PRIORITY_DEFAULT, NULL);
+        task[i] = spawn("churn", churn, (void *)(uintptr_t)i,
+                        i % 5 == 0 ? PRIORITY_REALTIME_LOW : PRIORITY_DEFAULT, NULL);
     for (unsigned i = 0; i < 50; i++) {
         CHECK(check_census());
         (void)task_sleep_for(100 * NS_PER_US);

@@ -236,7 +236,8 @@ static void registers_survive_yielding(void)
         if (victim->task == NULL)
             continue;
         CHECK(task_join(victim->task, NULL, TIME_NEVER) == 0);
-        dispatched[i / (torture.victims / cpu_count())] += victim->task->stats.voluntary + victim->task->stats.involuntary;
+        dispatched[i / (torture.victims / cpu_count())] +=
+            victim->task->stats.voluntary + victim->task->stats.involuntary;
     }
     for (unsigned n = 0; n < cpu_count(); n++)
         CHECK(dispatched[n] >= bursts * BURST_ROUNDS);

@@ -89,7 +89,8 @@ static int take_token(void *arg) NO_LOCK_ANALYSIS
     return result;
 }
 
-/* Hazards 7 and 8: timeouts, kills and wakes race for the same waiters; each waiter is settled once, no token is lost. */
+/* Hazards 7 and 8: timeouts, kills and wakes race for the same waiters; each waiter is settled once, no
+ * token is lost. */
 static void timeout_kill_and_wake_settle_each_waiter_once(void)
 {
     struct task *task[40];
@@ -117,7 +118,8 @@ static void timeout_kill_and_wake_settle_each_waiter_once(void)
     }
     for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
         (void)finish(task[i]);
-    CHECK(load_relaxed(&result_woken) + load_relaxed(&result_timed_out) + load_relaxed(&result_killed) == ARRAY_COUNT(task));
+    CHECK(load_relaxed(&result_woken) + load_relaxed(&result_timed_out) + load_relaxed(&result_killed) ==
+          ARRAY_COUNT(task));
     CHECK(load_relaxed(&result_woken) + tokens == given);
     CHECK(list_is_empty(&gate.waiters));
 }

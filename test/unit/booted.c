@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Booting the kernel for a test, and the watch on its invariants. Owns the state of one run; no lock, one host thread. */
+/*
+ * Booting the kernel for a test, and the watch on its invariants. Owns the state of one run; no lock, one host thread.
+ */
 #include "booted.h"
 
 #include "unit.h"
@@ -197,7 +199,8 @@ static int boot(unsigned cpus, const char *name, const char *more, uint64_t seed
         .after_step = watch_step,
     };
 
-    (void)snprintf(cmdline, sizeof cmdline, "init=test:%s seed=%llu loglevel=1 %s", name, (unsigned long long)seed, more);
+    (void)snprintf(cmdline, sizeof cmdline, "init=test:%s seed=%llu loglevel=1 %s", name,
+                   (unsigned long long)seed, more);
     int code = host_machine_run_forked(&config, &result);
 
     if (code != 0 && getenv("BOOTED_VERBOSE") != NULL)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the simulated machine share: scratch kernels with upcalls of their own. No room of core is linked. */
+/*
+ * What the tests of the simulated machine share: scratch kernels with upcalls of their own. No room of core is linked.
+ */
 #pragma once
 
 #include <setjmp.h>

@@ -5,7 +5,7 @@
  */
 #include "mm_test.h"
 
-#include <mm/image.h>
+#include <k/image.h>
 
 #define CHUNK_BYTES 256
 #define PAGE_CHUNKS (PAGE_BYTES / CHUNK_BYTES)

@@ -3,7 +3,7 @@
 #include "mm_test.h"
 
 #include <k/errno.h>
-#include <mm/image.h>
+#include <k/image.h>
 
 static struct boot_info boot;
 

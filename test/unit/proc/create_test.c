@@ -197,14 +197,24 @@ static int make_children(void *arg)
     return 0;
 }
 
+static uint64_t alive(void)
+{
+    struct proc_stats stats;
+
+    proc_stats_get(&stats);
+    return stats.tasks_alive;
+}
+
 static void crowd(void)
 {
+    uint64_t before = alive();
     struct task *task[5];
 
     for (uintptr_t i = 0; i < ARRAY_COUNT(task); i++)
         task[i] = spawn("maker", make_children, (void *)i, 60, NULL);
     for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
         CHECK(finish(task[i]) == 0);
+    WAIT_FOR(alive() == before); /* those that nobody waits for may not even have run */
 }
 
 const struct kernel_test booted_tests[] = {

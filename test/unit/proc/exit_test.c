@@ -96,7 +96,7 @@ static void impatience(void)
 }
 
 /* From the first moment of an exit the number finds nobody. */
-static void unreachable(void)
+static void not_found(void)
 {
     for (unsigned i = 0; i < 10; i++) {
         struct task *task = spawn("short", leave_after, (void *)1, 60, NULL);
@@ -116,7 +116,7 @@ static void exit_preempt_off(void)
 
 const struct kernel_test booted_tests[] = {
     { "joins", joins },           { "oneself", oneself },
-    { "impatience", impatience }, { "unreachable", unreachable },
+    { "impatience", impatience }, { "not-found", not_found },
     { "exit-preempt-off", exit_preempt_off },
     { NULL, NULL },
 };
@@ -142,7 +142,7 @@ static void a_join_may_give_up(void **state)
 static void an_exited_task_cannot_be_looked_up(void **state)
 {
     (void)state;
-    booted_run("unreachable", 60);
+    booted_run("not-found", 60);
 }
 
 static void exiting_where_sleeping_is_forbidden_panics(void **state)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* core/proc/id.c against an array of users: cycles, exhaustion, look-up, and leaves that go away when nobody uses them. */
+/*
+ * core/proc/id.c against an array of users: cycles, exhaustion, look-up, and leaves that go away when nobody uses them.
+ */
 #include "mm/mm_test.h"
 
 #include <k/errno.h>

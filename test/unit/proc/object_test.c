@@ -67,8 +67,10 @@ static int look_up(void *arg)
         tid_t tid = load_relaxed(&current_tid);
         struct task *task = task_lookup(tid);
 
-        if (task == NULL)
+        if (task == NULL) {
+            task_yield();
             continue;
+        }
         found++;
         CHECK(task->tid == tid && load_relaxed(&task->refs) > 0 && task->name[0] == 'p');
         task_put(task); /* perhaps the last one */

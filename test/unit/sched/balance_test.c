@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* core/sched/balance.c: placement against a search of all CPUs, stealing, and no CPU that idles beside a waiting task. */
+/*
+ * core/sched/balance.c: placement against a search of all CPUs, stealing, and no CPU that idles beside a waiting task.
+ */
 #include "booted.h"
 
 #include "sched_test.h"
@@ -48,7 +50,8 @@ static void a_new_task_goes_to_the_least_loaded_allowed_cpu(void **state)
 
         assert_int_equal(rq == NULL, best == UINT32_MAX);
         if (rq != NULL) {
-            assert_true(cpumask_contains(&task->affinity, rq->cpu.id) && cpumask_contains(&cpu_online_mask, rq->cpu.id));
+            assert_true(cpumask_contains(&task->affinity, rq->cpu.id));
+            assert_true(cpumask_contains(&cpu_online_mask, rq->cpu.id));
             assert_int_equal(load_of(task, rq->cpu.id), best);
         }
     }
@@ -84,7 +87,8 @@ static void a_woken_task_goes_where_it_may_run_at_once(void **state)
         if (task->is_pinned || !cpumask_contains(&task->affinity, last->cpu.id) || !idle_allowed)
             assert_true(!idle_allowed || task->is_pinned || is_idle[rq->cpu.id]);
         else
-            assert_true(is_idle[rq->cpu.id] && (rq == last || !is_idle[last->cpu.id])); /* its own CPU first: its cache */
+            /* Its own CPU first: its cache. */
+            assert_true(is_idle[rq->cpu.id] && (rq == last || !is_idle[last->cpu.id]));
         for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
             if (is_idle[i])
                 balance_mark_idle(&sched_test.rq[i].cpu, false);

@@ -83,7 +83,8 @@ static void share(const int *priorities, unsigned tasks, uint64_t epoch)
         uint64_t fair = (uint64_t)((unsigned __int128)total * sched_test.task[i].fair_weight / weights);
         uint64_t away = ran[i] > fair ? ran[i] - fair : fair - ran[i];
 
-        /* One slice of one's own, and what the others' lags amount to; plus a thousandth of rounding by 2^32 / weight. */
+        /* One slice of one's own, and what the others' lags amount to; plus a thousandth of rounding by
+         * 2^32 / weight. */
         assert_true(away <= slice + (lag_max / TICK * sched_test.task[i].fair_weight >> 10) + fair / 1000);
         class_fair.dequeue(RQ, &sched_test.task[i]);
     }
@@ -117,7 +118,8 @@ static void random_queues_are_ordered_by_virtual_time(void **state)
         (void)state;
         start_at(epochs[e]);
         for (unsigned i = 0; i < SCHED_TEST_TASKS; i++)
-            (void)fair_task(i, 21 + (int)unit_random_below(&random, 78), epochs[e] + unit_random_below(&random, 8) * 1000 * TICK);
+            (void)fair_task(i, 21 + (int)unit_random_below(&random, 78),
+                            epochs[e] + unit_random_below(&random, 8) * 1000 * TICK);
         for (unsigned step = 0; step < 5000; step++) {
             unsigned i = (unsigned)unit_random_below(&random, SCHED_TEST_TASKS);
             struct task *task = &sched_test.task[i];
@@ -202,7 +204,8 @@ static void a_new_task_joins_near_the_clock_at_every_epoch(void **state)
         assert_int_equal(task_start(task), 0);
         int64_t ahead = (int64_t)(task->fair_vruntime - epochs[e]);
 
-        /* Behind those who wait, so that many short-lived tasks cannot overtake them for ever; by a slice of its own. */
+        /* Behind those who wait, so that many short-lived tasks cannot overtake them for ever; by a
+         * slice of its own. */
         if (ahead < 0 || ahead > (int64_t)weighted(slice, task))
             fail_msg("queue clock %#llx: the new task is %lld ahead", (unsigned long long)epochs[e], (long long)ahead);
         runq_dequeue(RQ, task);
@@ -290,8 +293,8 @@ static void time_is_charged_by_weight(void **state)
     }
 }
 
-/* Alone on a CPU that takes no timer interrupts, a task may run for months before it is accounted. Whatever it is charged,
- * it must then be behind one that has not run, and the queue's clock must not go back. */
+/* Alone on a CPU that takes no timer interrupts, a task may run for months before it is accounted. Whatever
+ * it is charged, it must then be behind one that has not run, and the queue's clock must not go back. */
 static void a_very_long_run_leaves_the_order_right(void **state)
 {
     static const int priorities[] = { 21, 60, 98 };

@@ -67,7 +67,9 @@ static void check_bitmap(void)
 
 static void random_queues_match_a_list_per_level(void **state)
 {
-    static const enum enqueue_kind kinds[] = { ENQUEUE_STARTED, ENQUEUE_WOKEN, ENQUEUE_PREEMPTED, ENQUEUE_YIELDED, ENQUEUE_MOVED };
+    static const enum enqueue_kind kinds[] = {
+        ENQUEUE_STARTED, ENQUEUE_WOKEN, ENQUEUE_PREEMPTED, ENQUEUE_YIELDED, ENQUEUE_MOVED,
+    };
     struct unit_random random = { 5 };
     bool queued[SCHED_TEST_TASKS] = { false };
     unsigned in = 0;

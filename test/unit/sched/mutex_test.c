@@ -40,7 +40,12 @@ static int enter_often(void *arg)
 
 static void crowd(void)
 {
-    static const int priorities[] = { PRIORITY_USER_NORMAL, PRIORITY_REALTIME_NORMAL, PRIORITY_IDLE, PRIORITY_USER_LOW };
+    static const int priorities[] = {
+        PRIORITY_USER_NORMAL,
+        PRIORITY_REALTIME_NORMAL,
+        PRIORITY_IDLE,
+        PRIORITY_USER_LOW,
+    };
     struct task *task[TASKS];
 
     for (uintptr_t i = 0; i < TASKS; i++)
@@ -126,8 +131,13 @@ static void exit_holding(void) NO_LOCK_ANALYSIS
 }
 
 const struct kernel_test booted_tests[] = {
-    { "crowd", crowd },           { "in-turn", in_turn },         { "kill", a_kill_waits }, { "lock-twice", lock_twice },
-    { "unlock-free", unlock_free }, { "exit-holding", exit_holding }, { NULL, NULL },
+    { "crowd", crowd },
+    { "in-turn", in_turn },
+    { "kill", a_kill_waits },
+    { "lock-twice", lock_twice },
+    { "unlock-free", unlock_free },
+    { "exit-holding", exit_holding },
+    { NULL, NULL },
 };
 
 static void one_task_at_a_time_is_inside(void **state)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* core/sched/policy.c and include/sched/priority.h: the one scale and its mappings; changes in every state of a task. */
+/*
+ * core/sched/policy.c and include/sched/priority.h: the one scale and its mappings; changes in every state of a task.
+ */
 #include "booted.h"
 
 #include "sched_test.h"

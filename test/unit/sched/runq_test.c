@@ -284,8 +284,8 @@ static void the_queue_that_a_task_names_is_locked(void **state)
     spin_unlock_irqoff(&sched_test.rq[3].lock);
 }
 
-/* Two CPUs, each with its own queue locked, go for the other's at once: no deadlock, and "false" exactly when the caller
- * may have been overtaken. */
+/* Two CPUs, each with its own queue locked, go for the other's at once: no deadlock, and "false"
+ * exactly when the caller may have been overtaken. */
 static struct {
     struct runq rq[2];
     struct task task[2];

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* core/sched/stat.c: time is neither lost nor counted twice, for tasks and for CPUs; counts that agree with each other. */
+/*
+ * core/sched/stat.c: time is neither lost nor counted twice, for tasks and for CPUs; counts that agree with each other.
+ */
 #include "booted.h"
 #include "unit.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* core/sched/waitq.c: each wait ends for exactly one reason, none is lost, the oldest is first, deadlines are not early. */
+/*
+ * core/sched/waitq.c: each wait ends for exactly one reason, none is lost, the oldest is first,
+ * deadlines are not early.
+ */
 #include "booted.h"
 #include "unit.h"
 
@@ -11,7 +14,8 @@
 static struct waitq queue = WAITQ_INIT(queue);
 static unsigned tokens; /* guarded by queue.lock */
 
-/* Wakers, timeouts and kills race for the same waiters. Every token is taken once; a wait says which of the three it was. */
+/* Wakers, timeouts and kills race for the same waiters. Every token is taken once; a wait says which of
+ * the three it was. */
 
 static _Atomic(unsigned) taken;
 static _Atomic(unsigned) timed_out;

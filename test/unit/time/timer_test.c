@@ -94,8 +94,10 @@ static void random_timers_match_a_sorted_model(void **state)
         case 0:
         case 1:
             if (!model[i].is_armed)
-                arm(i, unit_random_below(&random_now, 50) == 0 ? TIME_NEVER
-                                                               : now_ns + 10 * unit_random_below(&random_now, 300), step);
+                arm(i,
+                    unit_random_below(&random_now, 50) == 0 ? TIME_NEVER
+                                                            : now_ns + 10 * unit_random_below(&random_now, 300),
+                    step);
             break;
         case 2:
             assert_int_equal(timer_cancel(&model[i].timer), model[i].is_armed);

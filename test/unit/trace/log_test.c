@@ -75,7 +75,8 @@ static void long_lines_are_cut_and_still_lines(void **state)
     }
 }
 
-/* Many times what the ring holds: nothing but the lines comes out, and nothing is written beyond it (sanitizers look). */
+/* Many times what the ring holds: nothing but the lines comes out, and nothing is written beyond it
+ * (sanitizers look). */
 static void print_much(void *arg)
 {
     (void)arg;

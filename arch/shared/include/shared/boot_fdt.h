@@ -24,7 +24,8 @@ int boot_fdt_read(const struct fdt *fdt, paddr_t dtb_paddr, struct boot_info *bo
 
 /*
  * List the CPUs of /cpus that are enabled and that is_usable() (NULL: all) accepts: boot_hw_id first, the others in
- * tree order. Those beyond CPU_MAX are only counted in cpu_listed. The same errors; -ENODEV if boot_hw_id is not listed.
+ * tree order. Those beyond CPU_MAX are only counted in cpu_listed. The same errors; -ENODEV if
+ * boot_hw_id is not listed.
  */
 int boot_fdt_read_cpus(const struct fdt *fdt, uint64_t boot_hw_id, bool (*is_usable)(const struct fdt *, fdt_node_t),
                        struct boot_info *boot, const char **out_problem) MUST_USE;
