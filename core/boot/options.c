@@ -13,12 +13,13 @@ static int set_init(struct boot_options *options, const char *value)
 {
     const char *colon = strchr(value, ':');
     size_t name_bytes = colon != NULL ? (size_t)(colon - value) : strlen(value);
+    const char *argument = colon != NULL ? colon + 1 : "";
 
-    if (name_bytes == 0 || name_bytes >= sizeof options->init)
+    /* All or nothing: an option that is refused changes nothing. */
+    if (name_bytes == 0 || name_bytes >= sizeof options->init || strlen(argument) >= sizeof options->argument)
         return -EINVAL;
     (void)str_copy(options->init, value, name_bytes + 1);
-    if (colon != NULL && !str_copy(options->argument, colon + 1, sizeof options->argument))
-        return -EINVAL;
+    (void)str_copy(options->argument, argument, sizeof options->argument);
     return 0;
 }
 

@@ -17,6 +17,8 @@
 #define BACKLOG_MAX 16
 #define BACKLOG_NS (1 * NS_PER_MS)
 
+#define EXIT_PATIENCE_NS (100 * NS_PER_US) /* how often proc_reclaim_all() looks again */
+
 /* A CPU that runs one task without ever switching holds a grace period up; after this time it is poked. */
 #define GRACE_PATIENCE_NS (1 * NS_PER_MS)
 
@@ -161,9 +163,8 @@ void reaper_wait_pass(void)
 void proc_reclaim_all(void)
 {
     /* A task whose joiner goes on already may still be on its way off its CPU. */
-    do {
-        reaper_wait_pass();
-    } while (!object_none_exiting());
+    for (reaper_wait_pass(); !object_none_exiting(); reaper_wait_pass())
+        (void)task_sleep_for(EXIT_PATIENCE_NS); /* it may be less urgent than we are: let it have the CPU */
     /* A pass frees tasks, the next one the id leaves that they emptied. */
     for (unsigned i = 0; i < 3; i++) {
         reaper_wait_pass();

@@ -8,6 +8,8 @@
 
 #define SLICE_VIRTUAL (sched_tunables.fair_slice_ticks << 10) /* a slice of a nice 0 task, in units of fair_vruntime */
 
+#define CHARGE_MAX_TICKS (64 * sched_tunables.fair_slice_ticks)
+
 static bool before(uint64_t a, uint64_t b)
 {
     return (int64_t)(a - b) < 0;
@@ -87,7 +89,8 @@ static struct task *fair_pick(struct runq *rq)
 
 static void fair_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
-    task->fair_vruntime += weighted(task, ran_ticks);
+    /* Capped: only the order counts, and a tickless run of days must not jump over half the range of the clock. */
+    task->fair_vruntime += weighted(task, MIN(ran_ticks, CHARGE_MAX_TICKS));
     advance_clock(rq, task);
 }
 

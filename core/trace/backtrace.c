@@ -68,7 +68,7 @@ void backtrace_print(uintptr_t pc, uintptr_t frame_pointer, uintptr_t stack_low,
         uintptr_t return_at = frame_pointer + (uintptr_t)HAL_FRAME_RETURN;
 
         if (frame_pointer % sizeof(uintptr_t) != 0 || MIN(next_at, return_at) < stack_low ||
-            MAX(next_at, return_at) + sizeof(uintptr_t) > stack_high)
+            MAX(next_at, return_at) > stack_high - sizeof(uintptr_t) || stack_high < sizeof(uintptr_t))
             return;
         uintptr_t return_address = *(const uintptr_t *)return_at;
         uintptr_t next = *(const uintptr_t *)next_at;

@@ -123,7 +123,9 @@ static void malformed_words_are_named_and_the_rest_is_read(void **state)
 
 static void random_bytes_are_survived(void **state)
 {
-    static const char words[][12] = { "init=", "cpus=", "seed=", "loglevel=", "=", " ", "\"", ":", "12", "\t", "\n", "x" };
+    static const char words[][12] = {
+        "init=", "cpus=", "seed=", "loglevel=", "=", " ", "\"", ":", "12", "\t", "\n", "x",
+    };
     struct unit_random random = { 4 };
 
     (void)state;
@@ -135,7 +137,8 @@ static void random_bytes_are_survived(void **state)
             if (unit_random_below(&random, 3) == 0)
                 cmdline[used++] = (char)(1 + unit_random_below(&random, 255));
             else
-                used += (size_t)snprintf(cmdline + used, 12, "%s", words[unit_random_below(&random, ARRAY_COUNT(words))]);
+                used += (size_t)snprintf(cmdline + used, 12, "%s",
+                                         words[unit_random_below(&random, ARRAY_COUNT(words))]);
         }
         cmdline[used] = '\0';
         (void)parsed(cmdline);
