@@ -7,11 +7,11 @@
 #include "mm_priv.h"
 
 #include <mm/bootmem.h>
-#include <k/image.h>
 
 #include <lib/string.h>
 
 #include <hal/boot.h>
+#include <k/image.h>
 #include <k/log.h>
 
 #define GIB ((uint64_t)1 << 30)

@@ -9,11 +9,11 @@
 #include "mm_priv.h"
 
 #include <mm/bootmem.h>
-#include <k/image.h>
 #include <mm/kspace.h>
 
 #include <hal/boot.h>
 #include <k/errno.h>
+#include <k/image.h>
 #include <k/log.h>
 #include <lib/string.h>
 

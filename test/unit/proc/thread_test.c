@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* core/proc/thread.c: a thread has at most one task, ever; a process ends with its last thread, whoever comes or goes. */
+/* core/proc/thread.c: a thread has at most one task, ever; a process ends with its last one, whoever comes or goes. */
 #include "booted.h"
 #include "unit.h"
 

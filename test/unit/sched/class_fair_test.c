@@ -286,8 +286,8 @@ static void time_is_charged_by_weight(void **state)
         start_at(0);
         struct task *task = fair_task(0, priority, 0);
 
-        class_fair.account(RQ, task, 100000000);
-        uint64_t exact = weighted(100000000, task);
+        class_fair.account(RQ, task, 10000000);
+        uint64_t exact = weighted(10000000, task);
 
         assert_true(task->fair_vruntime <= exact && exact - task->fair_vruntime <= exact / 40000 + 1);
     }
