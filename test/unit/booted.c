@@ -213,7 +213,7 @@ static int boot(unsigned cpus, const char *name, const char *more, uint64_t seed
         .seed = seed,
         .memory_bytes = 16 << 20,
         .cmdline = cmdline,
-        .after_step = watch_step,
+        .after_step = BOOTED_WATCH ? watch_step : NULL,
     };
 
     (void)snprintf(cmdline, sizeof cmdline, "init=test:%s seed=%llu loglevel=1 %s", name,

@@ -212,6 +212,17 @@ static void refusals(void)
     (void)bury(process);
 }
 
+/* Numbers up to the end of a leaf of the id table (128, id.c), so that the next one needs memory. */
+static unsigned fill_leaf(tid_t ids[128])
+{
+    unsigned count = 0;
+
+    do {
+        CHECK(id_alloc(&ids[count]) == 0);
+    } while (ids[count++] % 128 != 127 && count < 128);
+    return count;
+}
+
 /* The n-th allocation of making a second thread and its task fails, for every n. */
 static void failures(void)
 {
@@ -224,10 +235,13 @@ static void failures(void)
         struct thread_spec spec = spec_of(leave, (void *)1);
         struct thread *first = NULL;
         struct thread *second = NULL;
+        tid_t ids[128];
 
         check_counts_get(&before);
         process = new_process();
         CHECK(thread_create(process, &spec, &first) == 0);
+        unsigned filled = fill_leaf(ids);
+
         spec.uses_fpu = true;
         mm_fail_at(failed + 1);
         int result = thread_create(process, &spec, &second);
@@ -241,15 +255,18 @@ static void failures(void)
             CHECK(second->state == THREAD_CREATED && second->task == NULL && task_lookup(second->tid) == NULL);
             CHECK(thread_discard(second) == 0);
         }
+        CHECK(second != NULL || process->threads_alive == 1);
         CHECK(thread_schedule(process->pid, first->tid, first) == 0); /* the process is none the worse */
         (void)bury(process);
+        while (filled > 0)
+            id_release(ids[--filled]);
         thread_put(first);
         if (second != NULL)
             thread_put(second);
         check_counts_get(&after);
         CHECK(check_counts_compare(&before, &after) == 0);
     }
-    CHECK(failed >= 3 && failed < 50);
+    CHECK(failed >= 5 && failed < 50); /* thread, leaf, object, stack and extended state at least */
 }
 
 const struct kernel_test booted_tests[] = {

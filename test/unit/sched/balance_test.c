@@ -267,7 +267,54 @@ static void burst(void)
     CHECK(load_relaxed(&inside_max) >= MIN(online_count(), (unsigned)ARRAY_COUNT(task)));
 }
 
-const struct kernel_test booted_tests[] = { { "crowd", crowd }, { "burst", burst }, { NULL, NULL } };
+/* Hogs run, one per CPU but the last; then a pinned real-time task takes the CPU of one of them. That hog, which wants
+ * nothing but to go on, must be taken by the CPU that sleeps; nothing else happens that could remind it. */
+static _Atomic(bool) stop;
+
+static int hog(void *arg)
+{
+    (void)arg;
+    while (!load_relaxed(&stop))
+        hal_cpu_relax();
+    return 0;
+}
+
+static bool is_running(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    return snapshot.state == TASK_RUNNING;
+}
+
+static void displaced(void)
+{
+    struct task *task[8];
+    unsigned count = MIN(online_count(), (unsigned)ARRAY_COUNT(task)) - 1;
+
+    if (count < 2)
+        return; /* one CPU is ours: the looks from time to time need it for a moment only */
+    for (unsigned i = 0; i < count - 1; i++) {
+        task[i] = spawn("hog", hog, NULL, 60, NULL);
+        WAIT_FOR(is_running(task[i]));
+    }
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task[0], &snapshot);
+    task[count - 1] = spawn_on("taker", hog, NULL, 0, snapshot.cpu);
+    for (unsigned look = 0; look < 5; look++) {
+        CHECK(task_sleep_for(NS_PER_MS) == 0);
+        for (unsigned i = 0; i < count; i++)
+            CHECK(is_running(task[i]));
+    }
+    store_relaxed(&stop, true);
+    for (unsigned i = 0; i < count; i++)
+        CHECK(finish(task[i]) == 0);
+}
+
+const struct kernel_test booted_tests[] = {
+    { "crowd", crowd }, { "burst", burst }, { "displaced", displaced }, { NULL, NULL },
+};
 
 static void no_cpu_idles_beside_a_waiting_task(void **state)
 {
@@ -281,17 +328,24 @@ static void a_burst_of_wakes_fills_every_cpu(void **state)
     booted_run("burst", 80);
 }
 
+static void a_displaced_task_is_taken_by_a_sleeping_cpu(void **state)
+{
+    (void)state;
+    booted_run("displaced", 48);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_cpu_idles_beside_a_waiting_task),
+        cmocka_unit_test(a_burst_of_wakes_fills_every_cpu),
+        cmocka_unit_test(a_displaced_task_is_taken_by_a_sleeping_cpu),
         sched_smp_test(a_new_task_goes_to_the_least_loaded_allowed_cpu),
         sched_smp_test(a_woken_task_goes_where_it_may_run_at_once),
         sched_unit_test(on_one_cpu_there_is_no_choice),
         sched_smp_test(a_thief_takes_the_most_urgent_task_that_it_may_run),
         sched_smp_test(the_best_of_one_victim_goes_first),
         sched_smp_test(a_locked_victim_is_reported_not_waited_for),
-        cmocka_unit_test(no_cpu_idles_beside_a_waiting_task),
-        cmocka_unit_test(a_burst_of_wakes_fills_every_cpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -327,6 +327,9 @@ static void masks_without_an_online_cpu_and_dead_tasks_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changes_hold_when_they_return_whatever_the_task_does),
+        cmocka_unit_test(a_task_that_changes_its_own_mask_goes_on_inside_it),
+        cmocka_unit_test(masks_without_an_online_cpu_and_dead_tasks_are_refused),
         cmocka_unit_test(the_named_priorities_are_the_documented_numbers),
         cmocka_unit_test(thread_numbers_map_onto_the_nine_names),
         cmocka_unit_test(the_scale_is_monotonic_in_levels_and_nice),
@@ -335,9 +338,6 @@ int main(void)
         sched_unit_test(a_priority_change_keeps_the_policy_of_a_real_time_task),
         sched_unit_test(a_task_that_becomes_fair_starts_at_the_queues_clock),
         sched_unit_test(bad_changes_are_refused_and_change_nothing),
-        cmocka_unit_test(changes_hold_when_they_return_whatever_the_task_does),
-        cmocka_unit_test(a_task_that_changes_its_own_mask_goes_on_inside_it),
-        cmocka_unit_test(masks_without_an_online_cpu_and_dead_tasks_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

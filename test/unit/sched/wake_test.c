@@ -209,12 +209,12 @@ static void a_wake_of_a_running_task_is_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(a_wake_of_a_running_task_is_remembered),
         sched_unit_test(only_a_blocked_task_is_made_ready),
         sched_unit_test(a_kill_ends_only_killable_waits_of_the_living),
         sched_unit_test(starting_needs_an_online_cpu),
         sched_unit_test(starting_twice_panics),
-        cmocka_unit_test(no_wake_up_is_lost),
-        cmocka_unit_test(a_wake_of_a_running_task_is_remembered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
