@@ -12,6 +12,7 @@ static struct {
     struct spinlock lock;          /* one call at a time */
     void (*fn)(void *);
     void *arg;
+    cpu_id_t caller;
     _Atomic(uint64_t) sequence;    /* PAIRS(call): fn and arg are stored before it */
     _Atomic(uint32_t) outstanding; /* PAIRS(call_done): what fn stored is visible when it reaches 0 */
 } call = { .lock = SPINLOCK_INIT(LOCK_CALL) };
@@ -20,8 +21,11 @@ void smp_call_handle_ipi(void)
 {
     /* PAIRS(call): the caller stored fn and arg before the request that brought us here. */
     (void)load_acquire(&call.sequence);
+    cpu_id_t caller = call.caller; /* the slot is the next caller's as soon as the count is 0 */
+
     call.fn(call.arg);
-    (void)fetch_sub_release(&call.outstanding, 1); /* PAIRS(call_done) */
+    if (fetch_sub_acq_rel(&call.outstanding, 1) == 1) /* PAIRS(call_done) */
+        hal_cpu_poke(caller);
 }
 
 void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
@@ -36,6 +40,7 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
             targets++;
     call.fn = fn;
     call.arg = arg;
+    call.caller = this_cpu_id();
     store_relaxed(&call.outstanding, targets);
     store_release(&call.sequence, load_relaxed(&call.sequence) + 1); /* PAIRS(call) */
     for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
@@ -52,8 +57,13 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
         fn(arg);
         hal_irq_restore(state);
     }
+    /* Asleep, not in a spin, and taking interrupts: where virtual CPUs share a real one, a spinning caller keeps the CPUs
+     * that it waits for from running. The last one to finish pokes us. */
+    uintptr_t state = hal_irq_save();
+
     while (load_acquire(&call.outstanding) != 0) /* PAIRS(call_done) */
-        hal_cpu_relax();
+        hal_cpu_idle();
+    hal_irq_restore(state);
     spin_unlock(&call.lock);
 }
 

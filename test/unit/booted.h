@@ -3,8 +3,8 @@
  * Tests that boot the real kernel on the simulated machine, once per seed and each time in a process of its own. What
  * runs there is one of booted_tests[], as the kernel's init task; test/kernel/check.h has what it checks with.
  *
- * A program that also has tests in unit mode runs them after these: ThreadSanitizer is blind in a child of a process that
- * has had more than one stack.
+ * A program that also has tests in unit mode runs them after these: ThreadSanitizer is blind in a child of a process
+ * that has had more than one stack.
  */
 #pragma once
 
