@@ -29,7 +29,8 @@ void boot_use_device(paddr_t base, uint64_t bytes, const char *what)
         panic("device tree: no room to list the %s", what);
 }
 
-/* The blob is mapped as far as it says it reaches, its first page before that. The boot protocol has it 8-byte aligned. */
+/* The blob is mapped as far as it says it reaches, its first page before that. The boot protocol has it 8-byte
+ * aligned. */
 static void open_device_tree(paddr_t dtb, struct fdt *fdt)
 {
     /* The protocol says 2 MiB; QEMU pads a tree that it is given (-dtb) to more than twice its size. */

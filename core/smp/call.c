@@ -57,8 +57,8 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
         fn(arg);
         hal_irq_restore(state);
     }
-    /* Asleep, not in a spin, and taking interrupts: where virtual CPUs share a real one, a spinning caller keeps the CPUs
-     * that it waits for from running. The last one to finish pokes us. */
+    /* Asleep, not in a spin, and taking interrupts: where virtual CPUs share a real one, a spinning caller keeps the
+     * CPUs that it waits for from running. The last one to finish pokes us. */
     uintptr_t state = hal_irq_save();
 
     while (load_acquire(&call.outstanding) != 0) /* PAIRS(call_done) */
