@@ -7,7 +7,6 @@
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -218,11 +217,7 @@ static int boot(unsigned cpus, const char *name, const char *more, uint64_t seed
 
     (void)snprintf(cmdline, sizeof cmdline, "init=test:%s seed=%llu loglevel=1 %s", name,
                    (unsigned long long)seed, more);
-    int code = host_machine_run_forked(&config, &result);
-
-    if (code != 0 && getenv("BOOTED_VERBOSE") != NULL)
-        host_result_print(&config, &result);
-    return code;
+    return host_machine_run_forked(&config, &result);
 }
 
 void booted_run_on(unsigned cpus, const char *name, const char *more, unsigned seeds)

@@ -250,7 +250,7 @@ static void one_failure_is_made_up_for_by_the_second_try(void **state)
 static void memory_may_run_out_and_comes_back(void **state)
 {
     (void)state;
-    booted_run("exhaustion", 8);
+    booted_run("exhaustion", 3);
 }
 
 static void creations_from_many_tasks_do_not_disturb_each_other(void **state)
