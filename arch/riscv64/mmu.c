@@ -4,9 +4,6 @@
 
 #include "machine_priv.h"
 
-/* From this many pages on, one full flush costs less than so many instructions. */
-#define FLUSH_PAGES_MAX 64
-
 static void satp_set(paddr_t root)
 {
     uintptr_t mode = machine_facts.pt_levels == 4 ? SATP_MODE_SV48 : SATP_MODE_SV39;

@@ -68,8 +68,6 @@ static void kill_of_a_dead_task_is_refused(void)
     CHECK(task_lookup(tid) == NULL);
 }
 
-static void several_can_join_one(void);
-
 static struct task *joined;
 
 static int join_it(void *arg)

@@ -63,10 +63,6 @@ static void a_ball_passes_on_one_cpu_and_across(void)
 static struct waitq gate = WAITQ_INIT(gate);
 static unsigned tokens; /* guarded by gate.lock */
 
-struct herd_result {
-    unsigned woken, timed_out, killed;
-};
-
 static _Atomic(unsigned) result_woken, result_timed_out, result_killed;
 
 /* Take one token, or give up at a random time. */
