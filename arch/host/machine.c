@@ -145,8 +145,9 @@ void host_step(enum host_point kind)
     host_irq_deliver();
 }
 
-void host_point_atomic(void)
+void host_point_atomic(const volatile void *word)
 {
+    (void)word;
     host_step(HOST_POINT_ATOMIC);
 }
 

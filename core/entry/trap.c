@@ -7,6 +7,7 @@
 #include <hal/upcall.h>
 #include <k/assert.h>
 #include <k/log.h>
+#include <k/trace.h>
 #include <mm/kspace.h>
 #include <sched/sched.h>
 #include <smp/call_irq.h>
@@ -38,12 +39,14 @@ void trap_timer(void)
     struct cpu *cpu = irq_enter();
     uint64_t now = hal_clock_ticks();
 
+    trace(TRACE_IRQ_ENTER, NULL, 0);
     timer_run_expired(cpu, now);
     if (now >= load_relaxed(&cpu->slice_deadline_ticks)) {
         store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER); /* schedule() sets the next one */
         store_relaxed(&cpu->need_resched, 1);
     }
     timer_reprogram(cpu);
+    trace(TRACE_IRQ_EXIT, NULL, 0);
     irq_exit(cpu);
 }
 
@@ -53,6 +56,7 @@ void trap_ipi(void)
     /* PAIRS(ipi): what each reason refers to was stored before its bit. */
     uint32_t reasons = xchg_acq_rel(&cpu->ipi_pending, 0);
 
+    trace(TRACE_IRQ_ENTER, NULL, reasons);
     if (reasons & IPI_STOP)
         panic_stop_this_cpu();
     if (reasons & IPI_CALL)
@@ -64,6 +68,7 @@ void trap_ipi(void)
             store_relaxed(&cpu->need_resched, 1); /* the section's end switches, and a switch reports */
     }
     /* IPI_RESCHEDULE: need_resched is set already; trap_exit() looks at it. */
+    trace(TRACE_IRQ_EXIT, NULL, reasons);
     irq_exit(cpu);
 }
 

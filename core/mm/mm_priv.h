@@ -18,6 +18,7 @@
 #include <k/atomic.h>
 #include <k/compiler.h>
 #include <k/limits.h>
+#include <k/trace.h>
 #include <k/types.h>
 
 struct boot_info;

@@ -196,6 +196,7 @@ paddr_t phys_alloc(unsigned order)
     page->shares = 1;
     phys.free_pages -= (uint64_t)1 << order;
     spin_unlock(&phys.lock);
+    trace(TRACE_PAGES_ALLOC, NULL, pfn << PAGE_SHIFT | order);
     if (KERNEL_DEBUG)
         check_block(span, pfn, order);
     return pfn << PAGE_SHIFT;
@@ -237,7 +238,9 @@ void phys_free(paddr_t block, unsigned order)
         /* Look before poisoning, so that a wrong free does not destroy what it will be diagnosed from. */
         if (page->tag != (TAG_ALLOCATED | order))
             refuse_block(block, order, page);
+        trace(TRACE_PAGES_FREE, NULL, block | order);
         poison_block(span, pfn, order);
+        trace(TRACE_PAGES_FREED, NULL, block | order);
     }
     spin_lock(&phys.lock);
     if (UNLIKELY(page->tag != (TAG_ALLOCATED | order)))

@@ -217,6 +217,7 @@ void *slab_alloc(struct slab_cache *cache)
     }
     object = object_at(slab, cache, index);
     spin_unlock(&cache->lock);
+    trace(TRACE_OBJECT_ALLOC, object, cache->stride_bytes);
     if (KERNEL_DEBUG)
         debug_alloc(cache, object);
     return object;
@@ -278,6 +279,7 @@ void slab_free(struct slab_cache *cache, void *object)
         /* Look before poisoning: a wrong free must not destroy what it will be diagnosed from. */
         (void)index_of(cache, slab, object);
         debug_free(cache, object);
+        trace(TRACE_OBJECT_FREE, object, cache->stride_bytes);
     }
     spin_lock(&cache->lock);
     index = index_of(cache, slab, object);

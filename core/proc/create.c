@@ -5,6 +5,7 @@
  */
 #include <hal/mmu.h>
 #include <k/errno.h>
+#include <k/trace.h>
 #include <mm/kspace.h>
 #include <proc/id.h>
 #include <sched/sched.h>
@@ -90,6 +91,7 @@ free_object:
 void object_discard(struct task_object *object)
 {
     ASSERT(object->task.state == TASK_NEW && load_relaxed(&object->task.refs) == 1);
+    trace(TRACE_TASK_FREE, &object->task, (uint64_t)object->task.tid);
     kstack_free(&object->stack);
     fpu_area_free(object->fpu_area);
     if (object->space != NULL)

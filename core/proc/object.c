@@ -2,6 +2,7 @@
 /* Memory of tasks: the object around a task, its extended-state area, and how many of them there are. */
 #include <hal/context.h>
 #include <k/errno.h>
+#include <k/trace.h>
 #include <proc/id.h>
 
 #include "proc_priv.h"
@@ -78,6 +79,7 @@ static void reclaim(struct quiesce_head *head)
 
     ASSERT(load_relaxed(&dead->task.refs) == 0);
     ASSERT(dead->stack.bytes == 0 && dead->space == NULL && dead->thread == NULL && dead->fpu_area == NULL);
+    trace(TRACE_TASK_FREE, &dead->task, (uint64_t)dead->task.tid);
     id_release(dead->task.tid);
     object_free(dead);
     (void)fetch_add_relaxed(&object.reclaimed, 1);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <hal/clock.h>
+#include <k/trace.h>
 #include <sched/sched.h>
 #include <smp/spinlock.h>
 #include <time/timer.h>
@@ -269,4 +270,5 @@ static inline void task_change_cpu(struct task *task, struct runq *from, struct 
     if (task->class->rebase != NULL)
         task->class->rebase(task, from, to);
     store_relaxed(&task->base.cpu, &to->cpu);
+    trace(TRACE_TASK_MIGRATE, task, to->cpu.id);
 }

@@ -84,6 +84,7 @@ static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, e
     REQUIRES(rq->lock)
 {
     task_set_state(prev, TASK_RUNNING, TASK_READY);
+    trace(TRACE_TASK_REQUEUE, prev, reason == SWITCH_YIELDED);
     if (UNLIKELY(prev->is_leaving)) {
         prev->is_leaving = false;
         runq_misplace(rq, prev); /* finish_switch() moves it */
@@ -110,9 +111,11 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
     rq->running = next;
     if (UNLIKELY(is_idle_task(rq, next))) {
         store_relaxed(&rq->running_rank, RANK_NOTHING);
+        trace(TRACE_TASK_RUN, next, 1);
         return;
     }
     task_set_state(next, TASK_READY, TASK_RUNNING);
+    trace(TRACE_TASK_RUN, next, 0);
     next->stats.wait_ticks += waited;
     if (next->is_woken) {
         next->is_woken = false;
@@ -235,6 +238,7 @@ void sched_block(enum task_state state, enum wait_mode mode)
     self->is_killable = mode == WAIT_KILLABLE;
     self->is_leaving = false;
     task_set_state(self, TASK_RUNNING, state);
+    trace(TRACE_TASK_BLOCK, self, state);
     rq->blocked++;
     switch_away(rq, SWITCH_BLOCKED);
 }
@@ -248,6 +252,7 @@ void sched_exit(void)
     ASSERT(self->base.preempt_count == 0 && !is_idle_task(rq, self));
     spin_lock_irqoff(&rq->lock);
     task_set_state(self, TASK_RUNNING, TASK_DEAD);
+    trace(TRACE_TASK_EXIT, self, 0);
     self->is_leaving = false;
     rq->died++;
     schedule(rq, SWITCH_EXITED);
@@ -279,8 +284,10 @@ void sched_idle_loop(void)
         }
         if (!found && !contended && !load_relaxed(&rq->cpu.need_resched)) {
             quiesce_idle_enter(&rq->cpu);
+            trace(TRACE_IDLE_ENTER, NULL, 0);
             if (!load_relaxed(&rq->cpu.need_resched))
                 hal_cpu_idle();
+            trace(TRACE_IDLE_EXIT, NULL, 0);
             quiesce_idle_exit(&rq->cpu);
         }
         balance_mark_idle(&rq->cpu, false);

@@ -47,6 +47,7 @@ void task_init(struct task *task, const struct task_params *params)
     task->fpu_area = params->fpu_area;
     hal_context_init(&task->base.context, params->stack_base + params->stack_bytes, params->stack_bytes, task_first_run,
                      task);
+    trace(TRACE_TASK_INIT, task, (uint64_t)task->tid);
 }
 
 void task_set_release(void (*release)(struct task *task))

@@ -35,6 +35,7 @@ static void settle_locked(struct waiter *waiter, enum waiter_status status)
 
     DEBUG_ASSERT(load_relaxed(&waiter->status) == WAITER_QUEUED);
     list_remove(&waiter->link);
+    trace(TRACE_WAIT_SETTLE, waiter, status);
     store_release(&waiter->status, status); /* PAIRS(waiter) */
     (void)task_wake_irqoff(task);
 }
@@ -60,6 +61,7 @@ static NOINLINE void settle_if_killed(struct waiter *waiter)
     if (load_relaxed(&waiter->status) == WAITER_QUEUED && load_relaxed(&waiter->task->kill_pending)) {
         list_remove(&waiter->link);
         store_relaxed(&waiter->status, WAITER_KILLED);
+        trace(TRACE_WAIT_SETTLE, waiter, WAITER_KILLED);
     }
     spin_unlock_irqoff(&queue->lock);
 }
@@ -70,6 +72,7 @@ static ALWAYS_INLINE void join(struct waitq *queue, struct waiter *waiter) NO_LO
     waiter->queue = queue;
     store_relaxed(&waiter->status, WAITER_QUEUED);
     list_push_back(&queue->waiters, &waiter->link);
+    trace(TRACE_WAIT_BEGIN, waiter, (uintptr_t)waiter->task);
     spin_unlock_irqoff(&queue->lock);
 }
 
@@ -83,6 +86,7 @@ static ALWAYS_INLINE int sleep_on(struct waiter *waiter, enum wait_mode mode, en
         if (mode == WAIT_KILLABLE && UNLIKELY(load_relaxed(&current_task()->kill_pending)))
             settle_if_killed(waiter);
     }
+    trace(TRACE_WAIT_END, waiter, status);
     return LIKELY(status == WAITER_WOKEN) ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
 }
 
@@ -136,6 +140,7 @@ void waitq_finish(struct waiter *waiter)
 {
     struct task *task = waiter->task;
 
+    trace(TRACE_WAIT_SETTLE, waiter, WAITER_WOKEN);
     store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(waiter) */
     (void)task_wake_irqoff(task);
 }

@@ -36,6 +36,7 @@ static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) RE
 {
     rq->blocked--;
     task->state = TASK_READY;
+    trace(TRACE_TASK_WAKE, task, rq->cpu.id);
     task->is_killable = false;
     task->is_woken = true;
     task->since_ticks = hal_clock_ticks();
@@ -60,6 +61,7 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
     else
         rq->blocked--;
     task_set_state(task, from, TASK_READY);
+    trace(from == TASK_NEW ? TRACE_TASK_START : TRACE_TASK_WAKE, task, target->cpu.id);
     task->is_killable = false;
     task->is_woken = true;
     task->since_ticks = hal_clock_ticks();
@@ -111,6 +113,8 @@ static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
         }
         /* Latched: a task on its way to block finds it and goes on. */
         task->wake_pending = task->state == TASK_RUNNING || task->state == TASK_READY;
+        if (task->wake_pending)
+            trace(TRACE_TASK_LATCH, task, 0);
         spin_unlock_irqoff(&rq->lock);
         return false;
     }

@@ -10,6 +10,7 @@
 #include <smp/quiesce.h>
 
 #include <k/assert.h>
+#include <k/trace.h>
 #include <smp/preempt.h>
 
 _Atomic(uint64_t) quiesce_started;
@@ -33,6 +34,7 @@ void quiesce_call(struct quiesce_head *head, void (*free)(struct quiesce_head *h
 {
     struct quiesce_head *first = load_relaxed(&quiesce.waiting);
 
+    trace(TRACE_QUIESCE_CALL, head, 0);
     head->free = free;
     do {
         head->next = first;
@@ -139,6 +141,7 @@ unsigned quiesce_finish(void)
     while (head != NULL) {
         struct quiesce_head *next = head->next;
 
+        trace(TRACE_QUIESCE_FREE, head, 0);
         head->free(head);
         head = next;
         count++;

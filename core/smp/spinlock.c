@@ -2,19 +2,23 @@
 /* The slow path and the debug bookkeeping of spinlocks. */
 #include <smp/spinlock.h>
 
+#include <k/trace.h>
+
 void spin_wait(struct spinlock *lock)
 {
     uint32_t self = spin_token();
 
+    trace(TRACE_SPIN_ENTER, lock, lock->rank);
     for (;;) {
         uint32_t holder = load_relaxed(&lock->word);
 
         if (KERNEL_DEBUG && holder == self)
             panic("spinlock of rank %u: this CPU holds it already", lock->rank);
         if (holder == 0 && spin_attempt(lock))
-            return;
+            break;
         hal_cpu_relax();
     }
+    trace(TRACE_SPIN_EXIT, lock, lock->rank);
 }
 
 void spin_debug_acquire(struct spinlock *lock, bool tried)

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * An interleaving point: the place where another CPU may be seen to act. The simulated machine steps other CPUs here;
- * on hardware it is empty. Context: any. Order: none. The machine defines it in <hal_point.h>.
+ * An interleaving point: the place where another CPU may be seen to act. `word` is about to be touched atomically;
+ * NULL: no word. The simulated machine steps other CPUs here; on hardware it is empty. Context: any. Order: none. The
+ * machine defines it in <hal_point.h>.
  */
-static inline void hal_point(void);
+static inline void hal_point(const volatile void *word);
 
 #include <hal_point.h>

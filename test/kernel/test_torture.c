@@ -334,7 +334,7 @@ static uint64_t watch_state(uint64_t seed, uint64_t rounds)
         for (unsigned i = 0; i < 2000; i++) {
             if (!state_is_right())
                 return 1;
-            hal_point();
+            hal_point(NULL);
         }
         if (random_next(&state) % 2 == 0)
             task_yield();

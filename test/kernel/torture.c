@@ -93,7 +93,7 @@ uint64_t torture_general_yielding(uint64_t seed, uint64_t rounds)
 static void spin(uint64_t state)
 {
     for (uint64_t left = random_next(&state) % FPU_SPINS_MAX; left > 0; left--) {
-        hal_point();
+        hal_point(NULL);
         compiler_barrier();
     }
 }

@@ -31,7 +31,7 @@ void torture_general_hold(const uint64_t *want, uint64_t *got)
     for (unsigned i = 0; i < ARRAY_COUNT(local); i++)
         local[i] = want[i];
     for (unsigned i = 0; i < POINTS; i++)
-        hal_point();
+        hal_point(NULL);
     for (unsigned i = 0; i < ARRAY_COUNT(local); i++)
         got[i] = local[i];
 }

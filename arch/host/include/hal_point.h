@@ -2,9 +2,9 @@
 /* The simulated machine's interleaving point: counts a step, may run other CPUs, may take an interrupt. */
 #pragma once
 
-void host_point_atomic(void);
+void host_point_atomic(const volatile void *word);
 
-static inline void hal_point(void)
+static inline void hal_point(const volatile void *word)
 {
-    host_point_atomic();
+    host_point_atomic(word);
 }

@@ -2,6 +2,6 @@
 /* Real harts interleave by themselves. */
 #pragma once
 
-static inline void hal_point(void)
+static inline void hal_point(const volatile void *)
 {
 }

@@ -2,6 +2,6 @@
 /* Hardware interleaves by itself: nothing to do. */
 #pragma once
 
-static inline void hal_point(void)
+static inline void hal_point(const volatile void *)
 {
 }

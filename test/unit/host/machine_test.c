@@ -158,7 +158,7 @@ static void entry_disabled(struct boot_info *boot)
     hal_cpu_poke(0);
     hal_timer_arm(hal_clock_ticks());
     for (unsigned i = 0; i < 2000; i++)
-        hal_point();
+        hal_point(NULL);
     if (load_relaxed(&scratch.ipis) + load_relaxed(&scratch.timers) != 0)
         hal_machine_exit(1);
     hal_irq_enable();
@@ -405,7 +405,7 @@ static void entry_spin(struct boot_info *boot)
     (void)boot;
     boot_cpu_start();
     for (;;)
-        hal_point();
+        hal_point(NULL);
 }
 
 static void test_a_hang_is_reported(void **state)

@@ -22,7 +22,7 @@ static void note_run(void *arg)
 
     ASSERT(!hal_irq_is_enabled());
     record->irq_depth[self] = this_cpu()->irq_depth;
-    hal_point();
+    hal_point(NULL);
     record->runs[self]++;
 }
 

@@ -18,10 +18,10 @@ static void enter(cpu_id_t cpu)
 {
     ASSERT(spin_is_held_here(&lock) && load_relaxed(&lock.word) == cpu + 1);
     ASSERT(team.inside++ == 0);
-    hal_point();
+    hal_point(NULL);
     unsigned entries = team.entries;
 
-    hal_point();
+    hal_point(NULL);
     team.entries = entries + 1;
     ASSERT(--team.inside == 0);
 }
