@@ -60,7 +60,10 @@ void reaper_notify(void);
 /* thread.c, process.c */
 void process_init(void);
 void thread_exited(struct thread *thread, int code);
-/* One thread fewer, off its list; with has_status it ran and this is its status. The last one turns the process into a
- * record for its parent, or into nothing if nobody will ask. */
-void process_thread_ended(struct process *process, bool has_status, int wait_status);
+/* One thread fewer, in one section with its leaving the list, so that all agree on who was the last; with has_status it
+ * ran and this is its status. The last one turns the process into a record for its parent, or into nothing if nobody
+ * will ask: such processes go to `gone`, and process_put_all() drops them after the section. */
+void process_thread_ended_locked(struct process *process, bool has_status, int wait_status, struct list_node *gone)
+    REQUIRES(proc_tree_lock);
+void process_put_all(struct list_node *gone);
 void thread_cache_init(void);

@@ -145,7 +145,7 @@ static void orphan_children_locked(struct process *process, struct list_node *go
     }
 }
 
-static void put_all(struct list_node *gone)
+void process_put_all(struct list_node *gone)
 {
     for (struct list_node *node = list_pop_front(gone); node != NULL; node = list_pop_front(gone))
         process_put(list_entry(node, struct process, sibling));
@@ -169,19 +169,14 @@ static void end_locked(struct process *process, struct list_node *gone) REQUIRES
     (void)waitq_wake_all(&process->parent->child_wait);
 }
 
-void process_thread_ended(struct process *process, bool has_status, int wait_status)
+void process_thread_ended_locked(struct process *process, bool has_status, int wait_status, struct list_node *gone)
 {
-    struct list_node gone = LIST_INIT(gone);
-
-    spin_lock(&proc_tree_lock);
     ASSERT(process->state == PROCESS_ALIVE && process->threads_alive > 0);
     if (has_status)
         process->wait_status = wait_status;
     /* In one section with the count: nobody may join a process that has no thread left. */
     if (--process->threads_alive == 0 && process->had_thread)
-        end_locked(process, &gone);
-    spin_unlock(&proc_tree_lock);
-    put_all(&gone);
+        end_locked(process, gone);
 }
 
 int process_discard(struct process *process)
@@ -196,7 +191,7 @@ int process_discard(struct process *process)
         result = 0;
     }
     spin_unlock(&proc_tree_lock);
-    put_all(&gone);
+    process_put_all(&gone);
     return result;
 }
 

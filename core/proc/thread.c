@@ -48,12 +48,14 @@ static int adopt(struct process *process, bool *out_is_first)
  * last one, and the process ends. */
 static void disown(struct process *process, bool was_first)
 {
-    if (was_first) {
-        spin_lock(&proc_tree_lock);
+    struct list_node gone = LIST_INIT(gone);
+
+    spin_lock(&proc_tree_lock);
+    if (was_first)
         process->had_thread = process->threads_alive > 1; /* alone again: as if it had never had one */
-        spin_unlock(&proc_tree_lock);
-    }
-    process_thread_ended(process, false, 0);
+    process_thread_ended_locked(process, false, 0, &gone);
+    spin_unlock(&proc_tree_lock);
+    process_put_all(&gone);
 }
 
 int thread_create(struct process *process, const struct thread_spec *spec, struct thread **out)
@@ -106,7 +108,7 @@ free_thread:
 
 int thread_discard(struct thread *thread)
 {
-    struct process *process = thread->process;
+    struct list_node gone = LIST_INIT(gone);
 
     spin_lock(&proc_tree_lock);
     if (thread->state != THREAD_CREATED) {
@@ -115,8 +117,9 @@ int thread_discard(struct thread *thread)
     }
     thread->state = THREAD_DEAD;
     list_remove(&thread->link);
+    process_thread_ended_locked(thread->process, false, 0, &gone);
     spin_unlock(&proc_tree_lock);
-    process_thread_ended(process, false, 0);
+    process_put_all(&gone);
     thread_put(thread);
     return 0;
 }
@@ -198,7 +201,7 @@ int thread_schedule(pid_t pid, tid_t tid, struct thread *thread)
 
 void thread_exited(struct thread *thread, int code)
 {
-    struct process *process = thread->process;
+    struct list_node gone = LIST_INIT(gone);
 
     store_release(&thread->exit_code, code); /* PAIRS(thread_exit): before anybody can see DEAD */
     spin_lock(&proc_tree_lock);
@@ -206,7 +209,8 @@ void thread_exited(struct thread *thread, int code)
     thread->state = THREAD_DEAD;
     thread->task = NULL;
     list_remove(&thread->link);
+    process_thread_ended_locked(thread->process, true, WAIT_STATUS_EXITED(code), &gone);
     spin_unlock(&proc_tree_lock);
-    process_thread_ended(process, true, WAIT_STATUS_EXITED(code));
+    process_put_all(&gone);
     thread_put(thread); /* the list's */
 }

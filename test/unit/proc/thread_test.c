@@ -11,6 +11,8 @@
 #include <proc/task.h>
 #include <time/clock.h>
 
+#include "proc_priv.h"
+
 static struct thread_spec spec_of(int (*entry)(void *), void *arg)
 {
     return (struct thread_spec){
@@ -269,9 +271,61 @@ static void failures(void)
     CHECK(failed >= 5 && failed < 50); /* thread, leaf, object, stack and extended state at least */
 }
 
+/* Threads die in one order for everybody: once one is seen dead, a status that comes later is the process's. */
+
+static int sleep_until_killed(void *arg)
+{
+    (void)arg;
+    while (!load_relaxed(&current_task()->kill_pending))
+        (void)task_sleep_until(TIME_NEVER - 1);
+    return 9;
+}
+
+static bool is_dead(const struct thread *thread)
+{
+    spin_lock(&proc_tree_lock);
+    bool dead = thread->state == THREAD_DEAD;
+
+    spin_unlock(&proc_tree_lock);
+    return dead;
+}
+
+/* The first thread is the least urgent of all, so that whoever wakes holds it up wherever it happens to be. */
+static void last_word(uint64_t nap_ns)
+{
+    struct process *process = new_process();
+    struct thread_spec quick = spec_of(leave, (void *)1);
+    struct thread_spec slow = spec_of(sleep_until_killed, NULL);
+    struct thread *first = NULL;
+    struct thread *last = NULL;
+
+    quick.priority_number = 99;
+    slow.priority_number = 1;
+    CHECK(thread_create(process, &quick, &first) == 0 && thread_create(process, &slow, &last) == 0);
+    CHECK(thread_schedule(process->pid, last->tid, last) == 0);
+    CHECK(thread_schedule(process->pid, first->tid, first) == 0);
+    for (; !is_dead(first); nap_ns *= 2) /* longer and longer: a nap that is over at once would starve it */
+        (void)task_sleep_for(nap_ns);
+    CHECK(process_kill(process) == 0);
+    thread_put(first);
+    thread_put(last);
+    CHECK(bury(process) == WAIT_STATUS_EXITED(9));
+}
+
+static void last_words(void)
+{
+    uint64_t random = booted_seed() + 1;
+
+    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
+    for (unsigned i = 0; i < 12; i++)
+        last_word(500 + random_next(&random) % 8000);
+    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+}
+
 const struct kernel_test booted_tests[] = {
     { "links", links },       { "one-task-each", one_task_each }, { "coming-and-going", coming_and_going },
-    { "refusals", refusals }, { "failures", failures },           { NULL, NULL },
+    { "refusals", refusals }, { "failures", failures },           { "last-words", last_words },
+    { NULL, NULL },
 };
 
 static void a_task_carries_what_its_thread_says(void **state)
@@ -304,6 +358,13 @@ static void a_failure_at_any_allocation_leaves_nothing(void **state)
     booted_run("failures", 16);
 }
 
+static void the_last_thread_to_die_says_how_the_process_ended(void **state)
+{
+    (void)state;
+    booted_run_on(1, "last-words", "", 60);
+    booted_run_on(2, "last-words", "", 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_process_ends_once_with_its_last_thread),
         cmocka_unit_test(bad_threads_are_refused_and_leave_nothing),
         cmocka_unit_test(a_failure_at_any_allocation_leaves_nothing),
+        cmocka_unit_test(the_last_thread_to_die_says_how_the_process_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
