@@ -127,6 +127,8 @@ void kmain(struct boot_info *boot)
     kspace_init(boot);
     boot_report.ram_bytes = bootmem_ram_bytes();
     sched_init();
+    if (options.fair_slice_ns != 0)
+        sched_set_fair_slice(options.fair_slice_ns);
     sched_register_panic_hooks();
     bootmem_finish();
     log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));

@@ -7,6 +7,7 @@
 #include <k/log.h>
 #include <lib/string.h>
 #include <parse/cmdline.h>
+#include <sched/sched.h>
 #include <trace/log.h>
 
 static int set_init(struct boot_options *options, const char *value)
@@ -38,6 +39,17 @@ static int set_seed(struct boot_options *options, const char *value)
     return parse_u64(value, &options->seed);
 }
 
+/* 0: the scheduler's own. So long that no slice ends, it takes time out of the order of fair tasks. */
+static int set_slice(struct boot_options *options, const char *value)
+{
+    uint64_t milliseconds = 0;
+
+    if (parse_u64(value, &milliseconds) != 0 || milliseconds > FAIR_SLICE_NS_MAX / NS_PER_MS)
+        return -EINVAL;
+    options->fair_slice_ns = milliseconds * NS_PER_MS;
+    return 0;
+}
+
 static int set_loglevel(struct boot_options *options, const char *value)
 {
     uint64_t number = 0;
@@ -57,6 +69,7 @@ static const struct {
     { "cpus", set_cpus },
     { "seed", set_seed },
     { "loglevel", set_loglevel },
+    { "slice", set_slice },
 };
 
 static void apply(struct boot_options *options, const struct cmdline_option *option)
@@ -68,7 +81,7 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel)", option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice)", option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)

@@ -30,8 +30,14 @@ static struct {
     _Atomic(bool) has_work;   /* PAIRS(reaper_work) */
     _Atomic(uint32_t) backlog; /* tasks and heads queued since the last pass began */
     _Atomic(bool) is_timed;   /* PAIRS(reaper_timer): the timer is armed */
+    _Atomic(uint64_t) patience_ns;
     struct timer timer;
-} reaper = { .wake = WAITQ_INIT(reaper.wake), .passes = WAITQ_INIT(reaper.passes) };
+} reaper = { .wake = WAITQ_INIT(reaper.wake), .passes = WAITQ_INIT(reaper.passes), .patience_ns = BACKLOG_NS };
+
+void reaper_set_patience(uint64_t ns)
+{
+    store_relaxed(&reaper.patience_ns, ns);
+}
 
 void reaper_notify(void)
 {
@@ -56,12 +62,13 @@ static void backlog_timeout(struct timer *timer)
 static void backlog_grew(void)
 {
     uintptr_t state = hal_irq_save();
+    uint64_t patience_ns = load_relaxed(&reaper.patience_ns);
 
     if (fetch_add_relaxed(&reaper.backlog, 1) + 1 >= BACKLOG_MAX) {
         reaper_notify();
-    } else if (!xchg_acq_rel(&reaper.is_timed, true)) { /* PAIRS(reaper_timer) */
+    } else if (patience_ns != TIME_NEVER && !xchg_acq_rel(&reaper.is_timed, true)) { /* PAIRS(reaper_timer) */
         timer_init(&reaper.timer, backlog_timeout);
-        timer_arm(&reaper.timer, clock_ns() + BACKLOG_NS);
+        timer_arm(&reaper.timer, clock_ns() + patience_ns);
     }
     hal_irq_restore(state);
 }

@@ -150,7 +150,7 @@ static cpu_id_t busiest(cpu_id_t self)
     cpu_id_t best = CPU_NONE;
     uint32_t most = 0;
 
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+    for_each_online_cpu(id) {
         uint32_t count = load_relaxed(&runq_by_id(id)->movable_count);
 
         if (id != self && count > most) {

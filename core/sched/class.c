@@ -22,3 +22,9 @@ void sched_init(void)
     for (unsigned i = 0; i < CLASS_COUNT; i++)
         ASSERT(sched_classes[i]->id == i);
 }
+
+void sched_set_fair_slice(uint64_t ns)
+{
+    ASSERT(ns != 0 && ns <= FAIR_SLICE_NS_MAX);
+    sched_tunables.fair_slice_ticks = clock_ns_to_ticks(ns);
+}

@@ -62,12 +62,11 @@ void sched_census_get(struct sched_census *out)
 {
     int64_t blocked = 0;
     uintptr_t state = hal_irq_save();
-    cpu_id_t id;
 
     *out = (struct sched_census){ 0 };
-    for (id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+    for_each_online_cpu(id)
         spin_lock_untracked(&runq_by_id(id)->lock);
-    for (id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+    for_each_online_cpu(id) {
         const struct runq *rq = runq_by_id(id);
 
         out->started += rq->started;
@@ -76,7 +75,7 @@ void sched_census_get(struct sched_census *out)
         out->running += !is_idle_task(rq, rq->running);
         blocked += rq->blocked;
     }
-    for (id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+    for_each_online_cpu(id)
         spin_unlock_untracked(&runq_by_id(id)->lock);
     hal_irq_restore(state);
     out->blocked = (uint64_t)blocked;

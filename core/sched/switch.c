@@ -231,6 +231,7 @@ void sched_block(enum task_state state, enum wait_mode mode)
     spin_lock_irqoff(&rq->lock);
     /* PAIRS(task_kill): the killer sets the flag under this lock, so either we see it or it sees us blocked. */
     if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
+        trace(TRACE_TASK_UNLATCH, self, self->wake_pending);
         self->wake_pending = false;
         spin_unlock_irqoff(&rq->lock);
         return;

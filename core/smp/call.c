@@ -35,7 +35,7 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
 
     ASSERT(hal_irq_is_enabled());
     spin_lock(&call.lock);
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+    for_each_online_cpu(id)
         if (cpumask_contains(mask, id) && id != this_cpu_id())
             targets++;
     call.fn = fn;
@@ -43,7 +43,7 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
     call.caller = this_cpu_id();
     store_relaxed(&call.outstanding, targets);
     store_release(&call.sequence, load_relaxed(&call.sequence) + 1); /* PAIRS(call) */
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+    for_each_online_cpu(id) {
         if (!cpumask_contains(mask, id))
             continue;
         if (id == this_cpu_id())

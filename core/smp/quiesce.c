@@ -126,7 +126,7 @@ void quiesce_poke_laggards(void)
 {
     uint64_t period = load_relaxed(&quiesce_started);
 
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
+    for_each_online_cpu(id)
         if (load_relaxed(&cpu_table[id]->quiesce_seen) != period)
             cpu_request(cpu_table[id], IPI_QUIESCE);
 }

@@ -4,6 +4,7 @@
 
 #include <hal/clock.h>
 #include <k/assert.h>
+#include <k/trace.h>
 #include <time/clock.h>
 
 static bool timer_less(const struct rb_node *a, const struct rb_node *b)
@@ -22,7 +23,7 @@ void timer_queue_init(struct timer_queue *queue, struct cpu *cpu)
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer))
 {
     timer->fire = fire;
-    timer->queue = NULL;
+    store_relaxed(&timer->queue, NULL);
     timer->is_queued = false;
 }
 
@@ -34,10 +35,11 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns)
     DEBUG_ASSERT(!hal_irq_is_enabled());
     ASSERT(!timer->is_queued && timer->fire != NULL);
     spin_lock_irqoff(&queue->lock);
-    timer->queue = queue;
+    store_relaxed(&timer->queue, queue);
     timer->deadline_ticks = clock_ns_to_ticks(deadline_ns);
     timer->is_queued = true;
     rb_insert(&queue->tree, &timer->node, timer_less, NULL);
+    trace(TRACE_TIMER_ARM, timer, timer->deadline_ticks);
     if (rb_first(&queue->tree) == &timer->node)
         timer_program(cpu, timer->deadline_ticks);
     spin_unlock_irqoff(&queue->lock);
@@ -45,7 +47,7 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns)
 
 bool timer_cancel(struct timer *timer)
 {
-    struct timer_queue *queue = timer->queue;
+    struct timer_queue *queue = load_relaxed(&timer->queue);
 
     if (queue == NULL)
         return false; /* never armed */
@@ -58,6 +60,7 @@ bool timer_cancel(struct timer *timer)
             rb_remove(&queue->tree, &timer->node, NULL);
             timer->is_queued = false;
         }
+        trace(TRACE_TIMER_CANCEL, timer, was_queued);
         spin_unlock_irqrestore(&queue->lock, state);
         if (was_queued || !is_running)
             return was_queued;
@@ -81,6 +84,7 @@ void timer_run_expired(struct cpu *cpu, uint64_t now_ticks)
         rb_remove(&queue->tree, node, NULL);
         timer->is_queued = false;
         queue->running = timer;
+        trace(TRACE_TIMER_FIRE, timer, timer->deadline_ticks);
         spin_unlock_irqoff(&queue->lock);
         timer->fire(timer);
         spin_lock_irqoff(&queue->lock);

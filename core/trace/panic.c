@@ -11,6 +11,7 @@
 #include <hal/debug.h>
 #include <hal/irq.h>
 #include <k/log.h>
+#include <k/trace.h>
 #include <lib/fmt.h>
 #include <smp/cpu.h>
 #include <trace/backtrace.h>
@@ -64,6 +65,7 @@ static void panic_enter(void)
 
     (void)hal_irq_save();
     if (cas_relaxed(&panic_state.owner, &nobody, self)) {
+        trace(TRACE_PANIC, NULL, 0);
         log_enter_panic();
         /* PAIRS(panic_turn): nobody else can have it before the stop request. */
         (void)xchg_acquire(&panic_state.turn, 1);
@@ -81,7 +83,7 @@ static void panic_enter(void)
     unsigned others = 0;
 
     store_release(&panic_state.turn, 0); /* PAIRS(panic_turn) */
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+    for_each_online_cpu(id) {
         if (id == panic_cpu_id())
             continue;
         others++;

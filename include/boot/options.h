@@ -9,6 +9,7 @@ struct boot_options {
     char argument[96]; /* what follows ':' in init= */
     unsigned cpus_max; /* start at most so many CPUs */
     uint64_t seed;     /* seed= for tests that use random numbers */
+    uint64_t fair_slice_ns; /* slice=MILLISECONDS of a fair task; 0: the scheduler's own */
 };
 
 /* Context: boot. */

@@ -42,6 +42,11 @@ enum trace_event {
     TRACE_PAGES_FREED,   /* the same: poisoned; the first cache line of each page is the allocator's */
     TRACE_OBJECT_ALLOC,  /* object, bytes with its red zone: before the allocator looks at the poison in it */
     TRACE_OBJECT_FREE,   /* object, bytes: nobody may touch it from here on */
+    TRACE_TASK_UNLATCH,  /* task, 1 if a wake had been kept, 0 if it is killed: it does not block now */
+    TRACE_TIMER_ARM,     /* timer, deadline in ticks: on the CPU that speaks */
+    TRACE_TIMER_FIRE,    /* timer, deadline in ticks: its callback is called now */
+    TRACE_TIMER_CANCEL,  /* timer, 1 if it was armed, and does not fire now */
+    TRACE_PANIC,         /* NULL, 0: from here on no promise holds */
     TRACE_EVENT_COUNT,
 };
 

@@ -44,6 +44,10 @@ int task_join(struct task *task, int *out_code, uint64_t deadline_ns) MUST_USE;
  * before is free. Context: task. */
 void reaper_wait_pass(void);
 
+/* How long a few dead tasks may wait for a pass, which begins by itself when there are many. TIME_NEVER: so long, or
+ * until somebody waits for one. For runs whose order must not depend on time. Context: any. */
+void reaper_set_patience(uint64_t ns);
+
 /* Repeat passes and empty the reuse caches until nothing is left to free: for checks of counts. Context: task. */
 void proc_reclaim_all(void);
 

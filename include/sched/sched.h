@@ -12,6 +12,11 @@
 /* Boot: before any CPU's run queue exists. Converts slices to ticks. */
 void sched_init(void);
 
+/* How long a fair task runs while others of its class wait. Up to so much, virtual run times stay comparable on every
+ * clock. Boot: after sched_init(), before the tables are sealed. */
+#define FAIR_SLICE_NS_MAX (100 * NS_PER_SEC)
+void sched_set_fair_slice(uint64_t ns);
+
 /* Bytes of a CPU's run queue, which begins with its struct cpu; zeroed, cache-aligned memory. */
 size_t sched_cpu_bytes(void);
 

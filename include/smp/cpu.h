@@ -68,6 +68,11 @@ extern struct cpu *cpu_table[CPU_MAX];
 extern struct cpumask cpu_online_mask;
 extern _Atomic(unsigned) cpu_online_count; /* PAIRS(cpu_online) */
 
+/* In the order of their ids. Declares `id`. */
+#define for_each_online_cpu(id)                                                 \
+    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); (id) != CPU_NONE;     \
+         (id) = cpumask_next(&cpu_online_mask, (id) + 1))
+
 static ALWAYS_INLINE struct task_base *current_base(void)
 {
     return (struct task_base *)hal_current();

@@ -18,8 +18,10 @@ struct timer {
     struct rb_node node;          /* guarded by queue->lock */
     uint64_t deadline_ticks;      /* guarded by queue->lock */
     void (*fire)(struct timer *timer);
-    struct timer_queue *queue;    /* where it was armed last; changed only while not queued */
     bool is_queued;               /* guarded by queue->lock */
+    /* Where it was armed last. Atomic: a callback that arms its timer again stores what stands there already, while
+     * timer_cancel() on another CPU looks for the lock. */
+    _Atomic(struct timer_queue *) queue;
 };
 
 struct timer_queue {

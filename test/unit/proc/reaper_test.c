@@ -79,6 +79,31 @@ static void by_itself(void)
     CHECK(alive() == before);
 }
 
+/* Told to be patient, it waits for a call, or for many dead. */
+static void patience(void)
+{
+    uint64_t before = alive();
+    struct task *task[TASKS];
+
+    reaper_set_patience(TIME_NEVER);
+    reaper_wait_pass();
+    CHECK(task_sleep_for(20 * NS_PER_MS) == 0); /* a timer that was armed before is over */
+    reaper_wait_pass();
+    make_dead(task);
+    for (unsigned i = 0; i < TASKS; i++)
+        task_put(task[i]);
+    CHECK(task_sleep_for(20 * NS_PER_MS) == 0);
+    CHECK(alive() == before + TASKS);
+    make_dead(task);
+    for (unsigned i = 0; i < TASKS; i++)
+        task_put(task[i]);
+    CHECK(task_sleep_for(20 * NS_PER_MS) == 0);
+    CHECK(alive() <= before + TASKS); /* two times twelve are a backlog */
+    reaper_wait_pass();
+    CHECK(alive() == before);
+    reaper_set_patience(NS_PER_MS);
+}
+
 static _Atomic(bool) stop;
 
 static int never_switch(void *arg)
@@ -134,6 +159,7 @@ static void many_waiters(void)
 const struct kernel_test booted_tests[] = {
     { "pass", pass },
     { "by-itself", by_itself },
+    { "patience", patience },
     { "busy-cpu", busy_cpu },
     { "many-waiters", many_waiters },
     { NULL, NULL },
@@ -149,6 +175,12 @@ static void the_dead_are_freed_without_being_asked_for(void **state)
 {
     (void)state;
     booted_run("by-itself", 24);
+}
+
+static void a_patient_reaper_waits_for_a_call_or_for_many(void **state)
+{
+    (void)state;
+    booted_run("patience", 24);
 }
 
 static void a_cpu_that_never_switches_does_not_stop_the_reaper(void **state)
@@ -168,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pass_frees_what_was_dead_and_unreferenced),
         cmocka_unit_test(the_dead_are_freed_without_being_asked_for),
+        cmocka_unit_test(a_patient_reaper_waits_for_a_call_or_for_many),
         cmocka_unit_test(a_cpu_that_never_switches_does_not_stop_the_reaper),
         cmocka_unit_test(everybody_who_waits_for_a_pass_gets_one),
     };

@@ -30,6 +30,9 @@ static void slices_are_the_same_times_on_every_clock(void **state)
         assert_true(sched_tunables.rr_slice_ticks <= rates[i] / 100 + 1);
         assert_true(clock_ticks_to_ns(sched_tunables.fair_slice_ticks) + 1 >= 4 * NS_PER_MS);
         assert_true(sched_tunables.fair_slice_ticks <= rates[i] / 250 + 1);
+        sched_set_fair_slice(FAIR_SLICE_NS_MAX);
+        assert_true(clock_ticks_to_ns(sched_tunables.fair_slice_ticks) + 1 >= FAIR_SLICE_NS_MAX);
+        assert_true(sched_tunables.fair_slice_ticks <= rates[i] * 100 + 1 + rates[i] / 1000000);
     }
 }
 
