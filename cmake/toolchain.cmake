@@ -13,8 +13,12 @@ list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES VERDANT_ARCH)
 if(NOT VERDANT_ARCH STREQUAL "host")
   set(CMAKE_SYSTEM_NAME Generic)
   set(CMAKE_SYSTEM_PROCESSOR ${VERDANT_ARCH})
-  set(CMAKE_C_COMPILER_TARGET ${VERDANT_ARCH}-unknown-none-elf)
-  set(CMAKE_ASM_COMPILER_TARGET ${VERDANT_ARCH}-unknown-none-elf)
+  set(cpu ${VERDANT_ARCH})
+  if(cpu STREQUAL "null")
+    set(cpu ${CMAKE_HOST_SYSTEM_PROCESSOR}) # it names no instruction: any will do
+  endif()
+  set(CMAKE_C_COMPILER_TARGET ${cpu}-unknown-none-elf)
+  set(CMAKE_ASM_COMPILER_TARGET ${cpu}-unknown-none-elf)
   # lld itself, not through the compiler driver, which would look for a hosted linker on some targets.
   set(CMAKE_C_LINK_EXECUTABLE "ld.lld-19 <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")
   # There is no libc to link a test program with.

@@ -136,7 +136,26 @@ def check_hal(root, report):
         report("include/hal", 1, f"{len(functions)} functions, at most {HAL_FUNCTIONS_MAX}")
     if lines > HAL_LINES_MAX:
         report("include/hal", 1, f"{lines} lines, at most {HAL_LINES_MAX}")
+    check_null(root, functions, report)
+    check_kit(root, functions, report)
     return len(functions), lines
+
+
+def check_null(root, functions, report):
+    """The machine that only compiles has all of the HAL, and whatever it has not written stops."""
+    defined = set()
+    for path in sources(root / "arch/null"):
+        defined |= hal_functions(path.read_text())
+    for name in sorted(functions - defined) if defined else ():
+        report("arch/null", 1, f"{name}() is not defined")
+
+
+def check_kit(root, functions, report):
+    """The conformance kit asserts something about every function of the HAL."""
+    text = "".join(without_comments(path.read_text()) for path in sources(root / "test/hal"))
+    for name in sorted(functions) if text else ():
+        if not re.search(rf"\b{name}\s*\(", text):
+            report("test/hal", 1, f"{name}() is never called")
 
 
 def code_lines(path):

@@ -52,6 +52,8 @@ def parse_args():
         command.add_argument("--arch", required=True, choices=sorted(machines.ISAS))
         if name == "run":
             command.add_argument("--image", required=True, type=pathlib.Path)
+        if name == "list":
+            command.add_argument("--build-type", default="Debug", help="of CMake: a release build has fewer tests")
         if name == "test":
             command.add_argument("--build", required=True, type=pathlib.Path)
             command.add_argument("--name", required=True)
@@ -63,11 +65,12 @@ def main():
     if args.command == "run":
         return boot_on_terminal(machines.Machine(args.arch, args.image, args.image.with_suffix(".elf"),
                                                  append="init=showcase"))
-    tests = {test.name: test for test in boottest.load_table().tests_of(args.arch)}
+    table = boottest.load_table()
     if args.command == "list":
-        for test in tests.values():
+        for test in table.tests_of(args.arch, args.build_type):
             print(test.name, test.budget + LONGEST_REPORT_SECONDS)
         return 0
+    tests = {test.name: test for test in table.tests_of(args.arch)}
     if args.name not in tests:
         raise Failure(f"{args.arch} has no boot test {args.name}")
     return boottest.run_one(tests[args.name], args.arch, args.build)

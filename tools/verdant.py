@@ -7,11 +7,11 @@ import re
 import signal
 import sys
 
-from verdantlib import Failure, build, firmware, machine as machines, report, showcase
+from verdantlib import Failure, build, firmware, machine as machines, portcheck, report, showcase, sim
 import qemu
 
-GROUPS = ("style", "unit", "boot")    # as CTest labels
-UNIT_PRESETS = ("host", "host-asan")
+GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
+PRESETS = {"style": ("host",), "unit": ("host", "host-asan"), "sim": tuple(sim.PRESETS.values())}
 BENCHES = ("sched",)
 BENCH_CPUS = (1, 4)
 WRONG_WORDS = 2
@@ -45,13 +45,18 @@ def parse(words):
     test.add_argument("--repeat", default="1")
     bench = commands.add_parser("bench", add_help=False, allow_abbrev=False)
     bench.add_argument("what", nargs="?", default="sched")
-    for command in (run, test, bench):
+    simulate = commands.add_parser("sim", add_help=False, allow_abbrev=False)
+    sim.add_options(simulate)
+    check = commands.add_parser("port-check", add_help=False, allow_abbrev=False)
+    portcheck.add_options(check)
+    for command in (run, test, bench, simulate, check):
         command.add_argument("--yes", action="store_true")  # ./verdant's: do not ask before installing
     options, unknown = parser.parse_known_args(words)
     if unknown:
         right = (name for action in commands.choices[options.command]._actions for name in action.option_strings)
         raise WrongWords(f"{unknown[0]}: no such word for {options.command}; options are: {', '.join(right)}")
-    {"run": check_run, "test": check_test, "bench": check_bench}[options.command](options)
+    {"run": check_run, "test": check_test, "bench": check_bench, "sim": check_sim,
+     "port-check": check_port}[options.command](options)
     return options
 
 
@@ -95,8 +100,26 @@ def check_bench(options):
     options.isas = list(machines.ISAS)
 
 
+def check_sim(options):
+    try:
+        sim.check(options)
+    except Failure as failure:
+        raise WrongWords(str(failure)) from failure
+
+
+def check_port(options):
+    try:
+        portcheck.check(options)
+    except Failure as failure:
+        raise WrongWords(str(failure)) from failure
+
+
 def needs(options):
     """What this command needs installed, in the words of ./verdant."""
+    if options.command == "port-check":
+        return portcheck.needs(options)
+    if options.command == "sim":
+        return ["build", "sim"]
     words = ["build", *(options.groups if options.command == "test" else ())]
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:
@@ -148,10 +171,9 @@ def prepare_firmware(isas, progress):
 def test_group(group, options, progress):
     """Build and run one group. A build that fails is one failed test."""
     count = build.Count()
-    presets = options.isas if group == "boot" else UNIT_PRESETS if group == "unit" else ("host",)
-    for preset in presets:
+    for preset in options.isas if group == "boot" else PRESETS[group]:
         try:
-            build.build(preset, progress)
+            build.build(preset, progress, "sim" if group == "sim" else None)
             # Boot tests have several virtual CPUs each: one at a time. The others share the host's CPUs.
             parallel = "1" if group == "boot" else build.jobs()
             count.add(build.run_ctest(preset, group, progress, parallel))
@@ -175,6 +197,12 @@ def run_tests(options):
         print(f"failed: {name}")
     print(f"{total.passed} passed, {total.failed} failed")
     return 0 if total.passed and not total.failed else 1
+
+
+def run_port_check(options):
+    progress = report.Progress(sys.stderr)
+    prepare_firmware([options.isa], progress)
+    return portcheck.run(options, progress)
 
 
 def run_bench(options):
@@ -203,6 +231,10 @@ def main():
         return run_tests(options)
     if options.command == "bench":
         return run_bench(options)
+    if options.command == "sim":
+        return sim.run(options)
+    if options.command == "port-check":
+        return run_port_check(options)
     return run_one(options) if options.isa else run_all(options)
 
 

@@ -29,7 +29,8 @@ void boot_use_device(paddr_t base, uint64_t bytes, const char *what)
         panic("device tree: no room to list the %s", what);
 }
 
-/* The blob is mapped as far as it says it reaches, its first page before that. The boot protocol has it 8-byte
+/* The blob is mapped as far as it says it reaches, its first page before that. Writable like the RAM around it: what is
+ * padding is not reserved, and core may use it before it has tables of its own. The boot protocol has it 8-byte
  * aligned. */
 static void open_device_tree(paddr_t dtb, struct fdt *fdt)
 {
@@ -38,12 +39,12 @@ static void open_device_tree(paddr_t dtb, struct fdt *fdt)
 
     if (dtb == 0 || dtb % 8 != 0 || dtb >= LAYOUT_DIRECT_MAP_BYTES - bytes_max)
         panic("no device tree: x0 was %#llx", (unsigned long long)dtb);
-    (void)mmu_map_early(dtb, 8, PROT_READ_ONLY);
+    (void)mmu_map_early(dtb, 8, PROT_WRITE);
     uint32_t bytes = fdt_claimed_bytes((const void *)phys_to_direct(dtb));
 
     if (bytes == 0 || bytes > bytes_max)
         panic("no device tree at %#llx, where x0 points", (unsigned long long)dtb);
-    if (mmu_map_early(dtb, bytes, PROT_READ_ONLY) < bytes)
+    if (mmu_map_early(dtb, bytes, PROT_WRITE) < bytes)
         panic("out of early page tables");
     int err = fdt_open(fdt, (const void *)phys_to_direct(dtb), bytes);
 

@@ -63,6 +63,7 @@ void hal_context_switch(struct task *prev, struct task *next)
     to->running_on = self->id + 1;
     self->stack = (struct host_stack){ .base = to->stack_base, .bytes = to->stack_bytes, .fiber = to->fiber };
     self->regs.current = next;
+    host_tlb_switched(self);
     host_fiber_leave(&self->stack, true);
     host_swap(&from->sp, to->sp);
     host_fiber_arrive();

@@ -101,7 +101,8 @@ __attribute__((no_sanitize("address", "undefined"))) static void on_signal(int n
     uintptr_t address = number == SIGTRAP ? 0 : (uintptr_t)info->si_addr;
 
     host_swap_signal_facts(ucontext, &faults.trap);
-    if (host.is_running && number == SIGSEGV &&
+    /* Nothing of the kmap window is executable on the host, so a fetch from there would fault again and again. */
+    if (host.is_running && number == SIGSEGV && address != faults.trap.pc &&
         host_memory_refill(host_self()->root, address, faults.trap.is_write))
         return;
     if (!host.is_running || trap_fault == NULL) {

@@ -32,6 +32,7 @@ enum host_point {
     HOST_POINT_START,
     HOST_POINT_TAKE_TIMER, /* an interrupt is delivered */
     HOST_POINT_TAKE_IPI,
+    HOST_POINT_PARK,
     HOST_POINT_COUNT,
 };
 
@@ -63,6 +64,7 @@ struct host_cpu {
     void *area;                /* of hal_cpu_init(), carries a mark */
     paddr_t root;              /* of its page tables, 0: none yet */
     uint64_t steps;
+    uint64_t chance;           /* its stream of the machine's own chance, see host_random() */
     uint64_t fpu[HOST_FPU_WORDS];
     uint64_t event_ps[HOST_IRQ_COUNT];   /* when the source fires */
     uint32_t event_slot[HOST_IRQ_COUNT]; /* its place in the heap, or HOST_EVENT_NONE */
@@ -75,9 +77,12 @@ struct host_machine {
     struct host_config config;
     bool is_running;
     bool is_unit;   /* CPU 0 is the calling thread itself */
-    bool is_checking; /* inside config.after_step: its atomics are no steps */
-    uint64_t random;
+    bool is_checking; /* inside config.after_step, or quiet: atomics and HAL calls are no steps */
+    bool is_window_open;
+    uint64_t choice;     /* the stream of scheduling choices, see host_choose_below() */
     uint64_t steps;
+    uint64_t rare_at;    /* after this step the hot path has more to do: the limit, a debugger's stop */
+    uint64_t streak_end; /* the stepped CPU has gone on for HOST_FAIR_STEPS */
     uint64_t hash;
     struct {
         uint64_t ps;
@@ -119,8 +124,6 @@ static inline struct host_cpu *host_self(void)
 /* machine.c */
 void host_reset(const struct host_config *config, struct host_result *result);
 void host_release(void);
-void host_step(enum host_point kind);
-void host_cpu_switch_to(struct host_cpu *next);
 void host_cpu_check_area(const struct host_cpu *cpu);
 void host_report(void); /* into host.result, after the end */
 [[noreturn]] void host_fail(const char *format, ...) PRINTF_LIKE(1, 2); /* the core broke the contract */
@@ -130,20 +133,54 @@ void host_report(void); /* into host.result, after the end */
             host_fail(__VA_ARGS__);  \
     } while (0)
 
-/* schedule.c */
+/* step.c */
+void host_step_reset(void);
+void host_step_on(enum host_point kind, uintptr_t word); /* word: about to be touched, or 0 */
+void host_step_wait(enum host_point kind, enum host_cpu_state state); /* the stepped CPU waits, until it is resumed */
+void host_cpu_switch_to(struct host_cpu *next);
+static inline void host_step(enum host_point kind)
+{
+    host_step_on(kind, 0);
+}
+
+/*
+ * schedule.c. There is one choice at each step: who is stepped next. So (cpu, its own step) names a choice, and a run
+ * whose choices are all known can be repeated.
+ */
+enum host_why {
+    HOST_WHY_POINT, /* `self` may go on */
+    HOST_WHY_RELAX, /* `self` spins: another one, and there is one */
+    HOST_WHY_WAIT,  /* `self` waits or is parked: any that is runnable (again `self`, if its interrupt has come) */
+};
+
 struct host_strategy_ops {
     const char *name;
-    /* Who takes the next step; `self` may go on unless it must not (it relaxes; then only if nobody else can). */
-    struct host_cpu *(*next)(struct host_cpu *self, enum host_point kind);
-    /* Who runs now that `self` cannot; somebody can. */
-    struct host_cpu *(*replace)(struct host_cpu *self);
+    /* Who takes the next step. `word` is what self is about to touch, 0: none. */
+    struct host_cpu *(*next)(struct host_cpu *self, enum host_why why, uintptr_t word);
+    void (*reset)(void); /* a run begins; NULL: nothing to do */
+    /* The set of runnable CPUs has changed; NULL: nothing to do. */
+    void (*added)(struct host_cpu *cpu);
+    void (*removed)(struct host_cpu *cpu);
 };
-const struct host_strategy_ops *host_strategy_find(enum host_strategy strategy);
-uint64_t host_random(void);
+extern const struct host_strategy_ops host_strategy_pct, host_strategy_adversary, host_strategy_script;
+
+void host_schedule_reset(void);
+struct host_cpu *host_schedule_choose(struct host_cpu *self, enum host_why why, uintptr_t word);
+/* What HOST_SCRIPT does where the script says nothing. A record keeps the choices that differ from it. */
+struct host_cpu *host_schedule_default(struct host_cpu *self, enum host_why why);
+struct host_cpu *host_runnable_next(const struct host_cpu *self);  /* by id, round and round; perhaps self */
+struct host_cpu *host_runnable_other(const struct host_cpu *self); /* any but self, by the seed; there is one */
+struct host_cpu *host_runnable_any(void);                          /* by the seed */
+/*
+ * Two kinds of chance, each from the seed: choices of who is stepped, and the machine's own (delays, orders, entropy).
+ * They are apart, and the second is apart for each CPU, so that a run that is repeated with other choices meets the
+ * same machine, as far as it can.
+ */
+uint64_t host_choose_below(uint64_t bound);
+uint64_t host_random(void); /* the stepped CPU's */
 uint64_t host_random_below(uint64_t bound);
 void host_runnable_add(struct host_cpu *cpu);
 void host_runnable_remove(struct host_cpu *cpu, enum host_cpu_state state);
-void host_wait_for_others(struct host_cpu *self);
 
 /* clock.c */
 void host_clock_reset(void);
@@ -165,6 +202,35 @@ void host_memory_create(void);
 void host_memory_destroy(void);
 void host_memory_unshare(void); /* after fork(): an arena of this process's own */
 bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write); /* map va as the tables say; false: they do not */
+
+/* kmap.c: the host's mappings in the kmap window. */
+void host_kmap_create(void);
+void host_kmap_destroy(void);
+bool host_kmap_clear(void);
+bool host_kmap_map(vaddr_t va, size_t bytes, paddr_t pa, bool is_writable, int file, uint64_t offset);
+bool host_kmap_flush(paddr_t root, vaddr_t start, vaddr_t end); /* unmap what the tables at root no longer say */
+void *host_memory_at(paddr_t pa);
+bool host_memory_is_ram(paddr_t pa);
+
+/* What the tables say about an address; false: nothing that is RAM. pa is the page's. */
+struct host_walk {
+    paddr_t pa;
+    unsigned prot;
+    paddr_t table; /* the last-level table that the walk came to, or 0 */
+};
+bool host_memory_walk(paddr_t root, vaddr_t va, struct host_walk *out);
+bool host_memory_walk_table(paddr_t table, vaddr_t va, struct host_walk *out);
+
+/* tlb.c */
+void host_tlb_create(paddr_t base, uint64_t span_bytes); /* of RAM */
+void host_tlb_destroy(void);
+void host_tlb_start(const struct host_cpu *cpu);    /* it begins, with its root and on its stack */
+void host_tlb_forget(const struct host_cpu *cpu);   /* everything, its root, too */
+void host_tlb_activate(const struct host_cpu *cpu, paddr_t root);
+void host_tlb_stand(const struct host_cpu *cpu);    /* it is about to run on its stack */
+void host_tlb_switched(const struct host_cpu *cpu); /* the same, by a switch of contexts */
+void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa);
+void host_tlb_flush(const struct host_cpu *cpu, vaddr_t va, size_t pages);
 
 /* fault.c */
 void host_fault_install(void);

@@ -16,7 +16,7 @@ const uint32_t ksyms_table[2] = { 0 };
 const char ksyms_names[1] = { 0 };
 
 __asm__(".pushsection .host_image, \"aw\", @nobits\n\t"
-        ".balign 4096\n\t"
+        ".balign 32768\n\t" /* wherever the host puts the program, these 24 KiB lie under one last-level table */
         ".globl __image_start, __text_start, __text_end, __rodata_start, __rodata_end\n\t"
         ".globl __ro_after_init_start, __ro_after_init_end, __image_end\n"
         "__image_start:\n"

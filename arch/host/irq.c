@@ -24,12 +24,10 @@ void host_irq_disable(void)
     host_cpu_now->irq_enabled = false;
 }
 
-/* Enabled first, then the step: what is pending is taken here. */
+/* Enabled first, then the step: what is pending is taken here; while the machine is quiet, at the next step. */
 void host_irq_enable(void)
 {
     HOST_REQUIRE(host.is_running || host_cpu_now->current == NULL, "hal_irq_enable() without a machine");
-    if (host.is_checking)
-        return;
     host_cpu_now->irq_enabled = true;
     host_step(HOST_POINT_IRQ_ON);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine as a whole: its state, the step, switching between virtual CPUs, CPU start and end, and the report.
+ * The machine as a whole: its state, CPU start and end, and the report.
  * It decides nothing about the core; what it refuses is a broken HAL contract, which ends the run. No lock: one host
  * thread steps one virtual CPU at a time.
  */
@@ -11,9 +11,6 @@
 #include <string.h>
 
 #include <k/errno.h>
-
-#define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
-#define FNV_PRIME UINT64_C(0x100000001b3)
 
 struct host_machine host;
 struct host_cpu host_cpus[CPU_MAX];
@@ -29,6 +26,7 @@ static const char *const point_name[HOST_POINT_COUNT] = {
     [HOST_POINT_TIMER_ARM] = "timer-arm",   [HOST_POINT_POKE] = "poke",
     [HOST_POINT_TLB] = "tlb",               [HOST_POINT_START] = "start",
     [HOST_POINT_TAKE_TIMER] = "take-timer", [HOST_POINT_TAKE_IPI] = "take-ipi",
+    [HOST_POINT_PARK] = "park",
 };
 
 static void config_fill(const struct host_config *config)
@@ -38,6 +36,11 @@ static void config_fill(const struct host_config *config)
     *own = *config;
     if (own->switch_one_in == 0)
         own->switch_one_in = 4;
+    if (own->pct_depth == 0)
+        own->pct_depth = 3;
+    own->pct_depth = MIN(own->pct_depth, HOST_PCT_DEPTH_MAX);
+    if (own->pct_steps == 0)
+        own->pct_steps = 100000;
     if (own->memory_bytes == 0)
         own->memory_bytes = UINT64_C(32) << 20;
     if (own->max_steps == 0)
@@ -75,22 +78,24 @@ static void boot_info_fill(void)
 
 void host_reset(const struct host_config *config, struct host_result *result)
 {
+    /* Only what the last machine touched: a child process would copy each page that it clears. */
+    unsigned used = host.config.cpus;
+
     host_fiber_prepare();
+    memset(host_cpus, 0, sizeof host_cpus[0] * used);
     memset(&host, 0, sizeof host);
-    memset(host_cpus, 0, sizeof host_cpus[0] * CPU_MAX);
     memset(result, 0, offsetof(struct host_result, console) + 1);
     host.result = result;
     config_fill(config);
-    /* A generator must not start at 0; the constant is 2^64 divided by the golden ratio. */
-    host.random = (config->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    host.hash = FNV_OFFSET;
-    host.strategy = host_strategy_find(host.config.strategy);
-    for (cpu_id_t id = 0; id < CPU_MAX; id++) {
+    for (cpu_id_t id = 0; id < host.config.cpus; id++) {
         host_cpus[id].id = id;
         for (unsigned source = 0; source < HOST_IRQ_COUNT; source++)
             host_cpus[id].event_slot[source] = HOST_EVENT_NONE;
     }
+    host_cpu_now = &host_cpus[0].regs; /* who boots: the firmware's chance is its */
     host_clock_reset();
+    host_step_reset();
+    host_schedule_reset();
     host_console_reset();
     boot_info_fill();
     host_memory_create();
@@ -105,67 +110,6 @@ void host_release(void)
     host_console_flush();
     host_fault_remove();
     host_memory_destroy();
-}
-
-static void step_count(struct host_cpu *self, enum host_point kind)
-{
-    unsigned at = (unsigned)(host.steps % HOST_RECENT_STEPS);
-
-    host.recent[at].ps = host.now_ps;
-    host.recent[at].cpu = self->id;
-    host.recent[at].kind = kind;
-    host.steps++;
-    self->steps++;
-    host.hash = (host.hash ^ ((uint64_t)self->id << 8 | (uint64_t)kind)) * FNV_PRIME;
-}
-
-static void step_check(void)
-{
-    host.is_checking = true;
-    host.config.after_step(host.config.after_step_arg);
-    host.is_checking = false;
-}
-
-void host_step(enum host_point kind)
-{
-    if (UNLIKELY(!host.is_running || host.is_checking))
-        return;
-    struct host_cpu *self = host_self();
-
-    step_count(self, kind);
-    host_clock_advance(host.step_ps);
-    if (UNLIKELY(host.steps >= host.config.max_steps))
-        host_leave(HOST_END_STEPS, 0);
-    if (UNLIKELY(host.config.after_step != NULL))
-        step_check();
-    struct host_cpu *next = host.strategy->next(self, kind);
-
-    if (next != self)
-        host_cpu_switch_to(next);
-    host_irq_deliver();
-}
-
-void host_point_atomic(const volatile void *word)
-{
-    (void)word;
-    host_step(HOST_POINT_ATOMIC);
-}
-
-void host_cpu_relax(void)
-{
-    host_step(HOST_POINT_RELAX);
-}
-
-/* Step `next` from here on; returns when somebody steps this CPU again. */
-void host_cpu_switch_to(struct host_cpu *next)
-{
-    struct host_cpu *self = host_self();
-
-    host.lonely_relaxes = 0;
-    host_cpu_now = &next->regs;
-    host_fiber_leave(&next->stack, false);
-    host_swap(&self->sp, next->sp);
-    host_fiber_arrive();
 }
 
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
@@ -220,6 +164,7 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
     target->stack =
         (struct host_stack){ .base = context->stack_base, .bytes = context->stack_bytes, .fiber = context->fiber };
     context->running_on = cpu + 1;
+    host_tlb_start(target);
     host_fiber_meet(&target->stack); /* release: everything stored before is visible there */
     host_runnable_add(target);
     return 0;
@@ -230,11 +175,8 @@ void host_cpu_idle(void)
     struct host_cpu *self = host_self();
 
     HOST_REQUIRE(!self->regs.irq_enabled, "hal_cpu_idle() on CPU %u with interrupts enabled", self->id);
-    host_step(HOST_POINT_IDLE);
-    while (self->pending == 0) {
-        host_runnable_remove(self, HOST_CPU_IDLE);
-        host_wait_for_others(self);
-    }
+    HOST_REQUIRE(!host.is_checking, "hal_cpu_idle() on CPU %u while it is quiet", self->id);
+    host_step_wait(HOST_POINT_IDLE, HOST_CPU_IDLE);
     self->regs.irq_enabled = true;
     host_irq_deliver();
     /* The interrupt may have switched to other tasks, but whoever idles belongs to its CPU. */
@@ -247,11 +189,13 @@ void hal_cpu_park(void)
     struct host_cpu *self = host_self();
 
     HOST_REQUIRE(host.is_running, "hal_cpu_park() without a machine");
+    host.is_checking = false; /* whoever looked will never be back */
     self->regs.irq_enabled = false;
+    self->pending = 0;
+    host_tlb_forget(self);
     host_event_cancel(self, HOST_IRQ_TIMER);
     host_event_cancel(self, HOST_IRQ_IPI);
-    host_runnable_remove(self, HOST_CPU_PARKED);
-    host_wait_for_others(self);
+    host_step_wait(HOST_POINT_PARK, HOST_CPU_PARKED);
     host_fail("parked CPU %u ran again", self->id);
 }
 
@@ -321,21 +265,6 @@ void host_report(void)
         report_add(" %u:%s", host.recent[at].cpu, point_name[host.recent[at].kind]);
     }
     report_add("\n");
-}
-
-uint64_t host_trace_hash(void)
-{
-    return host.hash;
-}
-
-uint64_t host_trace_steps(void)
-{
-    return host.steps;
-}
-
-uint64_t host_virtual_ns(void)
-{
-    return host.now_ps / 1000;
 }
 
 struct boot_info *host_boot_info(void)

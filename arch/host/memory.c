@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory: RAM is a memory file, mapped at the direct map from the start and at kmap addresses when they are touched and
- * the core's own page tables say so (see fault.c). What is mapped in the kmap window is the TLB of this machine: a
- * changed entry is not noticed before hal_tlb_flush_local(). All virtual CPUs share it.
+ * the core's own page tables say so (see fault.c). What the host has mapped in the kmap window is shared by all virtual
+ * CPUs: a changed entry is not noticed before one of them flushes it. What each of them may hold is tlb.c's to know.
  */
 #include "host_priv.h"
 
+#include <sanitizer/asan_interface.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os.h"
@@ -16,27 +18,22 @@
 #define FIRMWARE_BYTES (UINT64_C(64) << 10)
 #define RAM_BYTES_MAX (UINT64_C(64) << 30)
 
-/* Translations filled at once to either side, and how many runs the host's kernel keeps: it allows 65,530 mappings. */
+/* Translations filled at once to either side. */
 #define REFILL_BYTES_MAX (16 * PAGE_BYTES)
-#define TLB_RUNS_MAX 24000u
 
 static struct {
     int file;
     uint64_t span_bytes; /* of RAM with its hole: also the file's size */
-    unsigned tlb_runs;   /* mappings made in the kmap window since the last complete flush */
+    uintptr_t shut_low;  /* what was shut in this machine lies in [shut_low, shut_high) */
+    uintptr_t shut_high;
 } memory = { .file = -1 };
 
 extern char __image_start[];
 extern char __image_end[];
 
-static void *direct(paddr_t pa)
+void *host_memory_at(paddr_t pa)
 {
     return (void *)(HAL_DIRECT_MAP_BASE + pa);
-}
-
-static bool kmap_clear(vaddr_t va, size_t bytes)
-{
-    return os_replace(va, bytes, OS_NONE, OS_NO_FILE, 0);
 }
 
 static void require_host(bool ok, const char *what)
@@ -66,23 +63,29 @@ void host_memory_create(void)
 
     require_host(bytes <= RAM_BYTES_MAX, "host_config.memory_bytes above 64 GiB");
     memory.span_bytes = bytes + RAM_HOLE_BYTES;
-    memory.tlb_runs = 0;
     memory.file = os_file_create(memory.span_bytes);
     require_host(memory.file >= 0, "memory file");
     require_host(os_claim(HAL_DIRECT_MAP_BASE + RAM_BASE, half, OS_READ_WRITE, memory.file, 0), "low RAM");
     require_host(os_claim(HAL_DIRECT_MAP_BASE + RAM_BASE + half + RAM_HOLE_BYTES, bytes - half, OS_READ_WRITE,
                           memory.file, half + RAM_HOLE_BYTES),
                  "high RAM");
-    require_host(os_claim(HAL_KMAP_BASE, HAL_KMAP_BYTES, OS_NONE, OS_NO_FILE, 0), "kmap window");
+    host_kmap_create();
     ranges_list(half, bytes - half);
+    memory.shut_low = UINTPTR_MAX;
+    memory.shut_high = 0;
+    host_tlb_create(RAM_BASE, memory.span_bytes);
 }
 
 void host_memory_destroy(void)
 {
     if (memory.file < 0)
         return;
-    os_unclaim((uintptr_t)direct(RAM_BASE), memory.span_bytes);
-    os_unclaim(HAL_KMAP_BASE, HAL_KMAP_BYTES);
+    host_tlb_destroy();
+    /* The next machine's RAM is in the same place. */
+    if (memory.shut_low < memory.shut_high)
+        ASAN_UNPOISON_MEMORY_REGION((void *)memory.shut_low, memory.shut_high - memory.shut_low);
+    os_unclaim((uintptr_t)host_memory_at(RAM_BASE), memory.span_bytes);
+    host_kmap_destroy();
     (void)close(memory.file);
     memory.file = -1;
 }
@@ -99,7 +102,8 @@ void host_memory_unshare(void)
         off_t end = lseek(memory.file, at, SEEK_HOLE);
 
         while (at < end) {
-            ssize_t wrote = pwrite(file, direct(RAM_BASE + (uint64_t)at), (size_t)(end - at), at);
+            /* Not through pwrite(): AddressSanitizer would look at what is shut. */
+            long wrote = syscall(SYS_pwrite64, file, host_memory_at(RAM_BASE + (uint64_t)at), end - at, at);
 
             require_host(wrote > 0, "copy of RAM");
             at += wrote;
@@ -108,16 +112,16 @@ void host_memory_unshare(void)
     for (unsigned i = 0; i < host.boot.memory_count; i++) {
         const struct boot_range *range = &host.boot.memory[i];
 
-        require_host(os_replace((vaddr_t)direct(range->base), range->bytes, OS_READ_WRITE, file,
+        require_host(os_replace((vaddr_t)host_memory_at(range->base), range->bytes, OS_READ_WRITE, file,
                                 range->base - low->base),
                      "RAM after fork");
     }
     (void)close(memory.file);
     memory.file = file;
-    require_host(kmap_clear(HAL_KMAP_BASE, HAL_KMAP_BYTES), "kmap window after fork");
+    require_host(host_kmap_clear(), "kmap window after fork");
 }
 
-static bool is_ram(paddr_t pa)
+bool host_memory_is_ram(paddr_t pa)
 {
     for (unsigned i = 0; i < host.boot.memory_count; i++)
         if (pa >= host.boot.memory[i].base && pa - host.boot.memory[i].base < host.boot.memory[i].bytes)
@@ -125,39 +129,55 @@ static bool is_ram(paddr_t pa)
     return false;
 }
 
-/* What the tables at root say about va: its page's address and the rights, or false. */
-static bool translate(paddr_t root, vaddr_t va, paddr_t *out_pa, unsigned *out_prot)
+static uint64_t pte_read(paddr_t table, vaddr_t va, unsigned level)
+{
+    size_t index = va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & ((1u << HAL_PT_INDEX_BITS) - 1);
+
+    return __atomic_load_n(&((const uint64_t *)host_memory_at(table))[index], __ATOMIC_RELAXED);
+}
+
+/* Take the entry of `level` for a leaf. */
+static bool leaf_take(uint64_t pte, unsigned level, vaddr_t va, struct host_walk *out)
+{
+    uint64_t span = UINT64_C(1) << (PAGE_SHIFT + level * HAL_PT_INDEX_BITS);
+
+    if (!hal_pte_is_valid(pte) || !hal_pte_is_leaf(pte, level))
+        return false;
+    out->pa = hal_pte_paddr(pte) + ROUND_DOWN(va & (span - 1), PAGE_BYTES);
+    out->prot = hal_pte_prot(pte);
+    return host_memory_is_ram(out->pa);
+}
+
+bool host_memory_walk_table(paddr_t table, vaddr_t va, struct host_walk *out)
+{
+    out->table = table;
+    return leaf_take(pte_read(table, va, 0), 0, va, out);
+}
+
+bool host_memory_walk(paddr_t root, vaddr_t va, struct host_walk *out)
 {
     paddr_t table = root;
 
-    for (unsigned level = hal_pt_levels(); level-- > 0;) {
-        unsigned shift = PAGE_SHIFT + level * HAL_PT_INDEX_BITS;
-        size_t index = va >> shift & ((1u << HAL_PT_INDEX_BITS) - 1);
-
-        if (!is_ram(table))
+    out->table = 0;
+    for (unsigned level = hal_pt_levels() - 1; level > 0; level--) {
+        if (!host_memory_is_ram(table))
             return false;
-        uint64_t pte = __atomic_load_n(&((const uint64_t *)direct(table))[index], __ATOMIC_RELAXED);
+        uint64_t pte = pte_read(table, va, level);
 
-        if (!hal_pte_is_valid(pte))
-            return false;
-        if (level == 0 || hal_pte_is_leaf(pte, level)) {
-            *out_pa = hal_pte_paddr(pte) + ROUND_DOWN(va & ((UINT64_C(1) << shift) - 1), PAGE_BYTES);
-            *out_prot = hal_pte_prot(pte);
-            return hal_pte_is_leaf(pte, level) && is_ram(*out_pa);
-        }
+        if (!hal_pte_is_valid(pte) || hal_pte_is_leaf(pte, level))
+            return leaf_take(pte, level, va, out);
         table = hal_pte_paddr(pte);
     }
-    return false;
+    return host_memory_is_ram(table) && host_memory_walk_table(table, va, out);
 }
 
 /* Does the page at va continue, in RAM and in rights, the run whose page at `from` is at pa? */
 static bool continues(paddr_t root, vaddr_t va, vaddr_t from, paddr_t pa, unsigned prot)
 {
-    paddr_t other_pa;
-    unsigned other_prot;
+    struct host_walk other;
 
-    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES && translate(root, va, &other_pa, &other_prot) &&
-           other_prot == prot && other_pa - pa == va - from;
+    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES && host_memory_walk(root, va, &other) &&
+           other.prot == prot && other.pa - pa == va - from;
 }
 
 /*
@@ -169,24 +189,21 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
     vaddr_t page = ROUND_DOWN(va, PAGE_BYTES);
     vaddr_t low = page;
     vaddr_t high = page + PAGE_BYTES;
-    paddr_t pa;
-    unsigned prot;
+    struct host_walk found;
 
-    if (root == 0 || va < HAL_KMAP_BASE || va - HAL_KMAP_BASE >= HAL_KMAP_BYTES || !translate(root, page, &pa, &prot))
+    if (root == 0 || va < HAL_KMAP_BASE || va - HAL_KMAP_BASE >= HAL_KMAP_BYTES ||
+        !host_memory_walk(root, page, &found))
         return false;
-    if (is_write && (prot & PROT_WRITE) == 0)
+    if (is_write && (found.prot & PROT_WRITE) == 0)
         return false;
-    while (high - page < REFILL_BYTES_MAX && continues(root, high, page, pa, prot))
+    while (high - page < REFILL_BYTES_MAX && continues(root, high, page, found.pa, found.prot))
         high += PAGE_BYTES;
-    while (page - low < REFILL_BYTES_MAX && continues(root, low - PAGE_BYTES, page, pa, prot))
+    while (page - low < REFILL_BYTES_MAX && continues(root, low - PAGE_BYTES, page, found.pa, found.prot))
         low -= PAGE_BYTES;
-    if (++memory.tlb_runs > TLB_RUNS_MAX) {
-        memory.tlb_runs = 1;
-        if (!kmap_clear(HAL_KMAP_BASE, HAL_KMAP_BYTES))
-            return false;
-    }
-    return os_replace(low, high - low, (prot & PROT_WRITE) != 0 ? OS_READ_WRITE : OS_READ, memory.file,
-                      pa - (page - low) - RAM_BASE);
+    host_tlb_refilled(page, low, high, found.pa - (page - low));
+    paddr_t pa = found.pa - (page - low);
+
+    return host_kmap_map(low, high - low, pa, (found.prot & PROT_WRITE) != 0, memory.file, pa - RAM_BASE);
 }
 
 void hal_tlb_flush_local(vaddr_t va, size_t pages)
@@ -195,19 +212,39 @@ void hal_tlb_flush_local(vaddr_t va, size_t pages)
     vaddr_t start = MAX(va, (vaddr_t)HAL_KMAP_BASE);
     vaddr_t end = MIN(va + pages * PAGE_BYTES, (vaddr_t)(HAL_KMAP_BASE + HAL_KMAP_BYTES));
 
-    if (memory.file >= 0 && start < end)
-        HOST_REQUIRE(kmap_clear(start, end - start), "the host refuses to unmap a flushed range");
+    if (memory.file < 0)
+        return;
+    if (start < end)
+        HOST_REQUIRE(host_kmap_flush(host_self()->root, start, end), "the host refuses to unmap a flushed range");
+    host_tlb_flush(host_self(), va, pages);
 }
 
 void hal_mmu_activate(paddr_t root)
 {
-    HOST_REQUIRE(host.is_running && is_ram(root) && IS_ALIGNED(root, PAGE_BYTES),
+    HOST_REQUIRE(host.is_running && host_memory_is_ram(root) && IS_ALIGNED(root, PAGE_BYTES),
                  "hal_mmu_activate(%#llx): no page of RAM", (unsigned long long)root);
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_mmu_activate() with interrupts enabled");
+    host_tlb_activate(host_self(), root);
     host_self()->root = root;
 }
 
+/* Other tables for the kernel half, too: nothing that was read from those before may stay. */
 void hal_mmu_activate_kernel(paddr_t root)
 {
+    host_tlb_forget(host_self());
     hal_mmu_activate(root);
+    HOST_REQUIRE(host_kmap_flush(root, HAL_KMAP_BASE, HAL_KMAP_BASE + HAL_KMAP_BYTES),
+                 "the host refuses to unmap the kmap window");
+}
+
+void host_memory_shut(const volatile void *at, size_t bytes)
+{
+    memory.shut_low = MIN(memory.shut_low, (uintptr_t)at);
+    memory.shut_high = MAX(memory.shut_high, (uintptr_t)at + bytes);
+    ASAN_POISON_MEMORY_REGION(at, bytes);
+}
+
+void host_memory_open(const volatile void *at, size_t bytes)
+{
+    ASAN_UNPOISON_MEMORY_REGION(at, bytes);
 }

@@ -17,6 +17,7 @@ FIRST_LINE = r"^[Vv]erdant\b"            # the kernel's banner: from here on, wh
 ALL_ONLINE = r"\bcpu: {cpus} of {cpus} online"
 SELFTEST_PASSED = r"\bselftest: \d+ passed, 0 failed"
 SHOWCASE_RIGHT = r"\bshowcase: result .*\bcpus={cpus}\b.*\bleaks=0\b.*\bverdict=ok\b"
+PORT_CHECK_PASSED = r"^port-check: levels 1\.\.\d+ passed"
 NO_MEMORY = r"out of memory|too little memory"
 
 HANG_DETECTOR_SECONDS = 300
@@ -39,6 +40,9 @@ class BootTest:
     dtb_patch: tuple = ()           # (old, new) bytes of one length, replaced in the machine's own device tree
     only: tuple = ("x86_64", "aarch64", "riscv64")
     firmware_may_fail: bool = False
+    golden: str = ""                # a file whose lines must be the console's that begin with "ev "
+    debug_only: bool = False        # a release build has nothing to test here
+    image: str = "verdant"          # another image of the build, as cmake/image.cmake names it
     budget: int = HANG_DETECTOR_SECONDS
     silence: int = 120              # seconds without a byte that count as a hang
 
@@ -50,6 +54,11 @@ def selftest(name, **other):
 
 def crash(kind, *says, **other):
     return BootTest(f"panic-{kind}", f"init=crash:{kind}", end="panic", lines=(r"panic: ", *says), **other)
+
+
+def port_check(name, cpus, **other):
+    """The HAL conformance kit, test/hal: a kernel of its own."""
+    return BootTest(f"port-check-{name}", "", lines=(PORT_CHECK_PASSED,), cpus=cpus, image="port-check", **other)
 
 
 def little_memory(size, **other):
@@ -65,6 +74,19 @@ TESTS = (
     selftest("selftest-5", cpus=5),
     selftest("selftest-8", cpus=8),
     BootTest("showcase-4", "init=showcase", lines=(FIRST_LINE, SHOWCASE_RIGHT)),
+
+    # The same workload has the same scheduling events on every machine. The same file is compared on the host.
+    BootTest("trace", "init=trace slice=100000", lines=(FIRST_LINE, r"^trace: \d+ events, 0 lost, 0 unknown"), cpus=1,
+             golden="test/kernel/trace.golden", debug_only=True),
+
+    # What the machine owes the core, level by level; and the kit's own word that something is wrong.
+    port_check("1", 1),
+    port_check("4", 4),
+    port_check("gic-version-3", 2, board_options="gic-version=3", only=("aarch64",)),
+    port_check("sstc-off", 2, cpu="rv64,sstc=off", only=("riscv64",)),
+    port_check("cpu-qemu64", 2, cpu="qemu64", only=("x86_64",)),
+    BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",
+             cpus=1, image="port-check"),
 
     # Another way in.
     selftest("selftest-uboot", firmware="uboot", lines=(r"^U-Boot 20\d\d\.",), only=("aarch64", "riscv64")),
@@ -110,5 +132,5 @@ TESTS = (
 )
 
 
-def tests_of(arch):
-    return [test for test in TESTS if arch in test.only]
+def tests_of(arch, build_type="Debug"):
+    return [test for test in TESTS if arch in test.only and (build_type == "Debug" or not test.debug_only)]

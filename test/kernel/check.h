@@ -66,6 +66,7 @@ int showcase_main(const char *argument);
 int selftest_main(const char *argument);
 int bench_main(const char *argument);
 int crash_main(const char *argument);
+int trace_main(const char *argument);
 
 /* torture_ARCH.S: one floating-point or vector instruction. Returns if the running task owns such registers. */
 void crash_use_fpu(void);

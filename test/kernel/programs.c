@@ -31,6 +31,7 @@ const struct boot_program boot_programs[] = {
     { "selftest", "self-checks; selftest:WORD runs those whose name contains WORD", selftest_main },
     { "bench", "instruction counts under -icount shift=0", bench_main },
     { "crash", "crash:KIND breaks something on purpose", crash_main },
+    { "trace", "the scheduling events of a fixed workload, the same on every machine", trace_main },
     { "none", "idle", none_main },
     { "hang", "spin for ever", hang_main },
     { NULL, NULL, NULL },

@@ -119,6 +119,15 @@ class Layers(Base):
     def test_a_commented_include_does_not_count(self):
         self.accept({"core/lib/a.c": C + "/*\n#include <smp/b.h>\n*/\n// #include <mm/m.h>\n"})
 
+    def test_the_null_machine_and_the_kit_have_all_of_the_contract(self):
+        null = {"arch/null/null.c": C + "void hal_stop(int cpu)\n{\n    null_stop();\n}\n",
+                "arch/null/include/hal_machine.h": C + "static inline void hal_relax(void)\n{\n}\n"}
+        kit = {"test/hal/kit.c": C + "void f(void)\n{\n    hal_relax();\n    hal_stop(1);\n}\n"}
+        self.accept({**null, **kit})
+        self.reject({**null, "arch/null/include/hal_machine.h": C}, "arch/null", "hal_relax() is not defined")
+        self.reject({"test/hal/kit.c": C + "void f(void)\n{\n    hal_relax();\n    /* hal_stop(1); */\n}\n"},
+                    "test/hal", "hal_stop() is never called")
+
     def test_core_names_no_machine(self):
         for text in ("int x86_flag;", "int is_riscv64;", 'char s[] = "aarch64";', "int AMD64;", '__asm__("nop");'):
             self.reject({"core/lib/a.c": C + text + "\n"}, "core/lib/a.c:2", "names a machine")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tests of the command's own code: what is judged a success, what is read from the kernel's lines, what is refused."""
 
+import argparse
 import pathlib
 import struct
 import sys
@@ -11,7 +12,7 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import Failure, boottest, build, disk, machine, monitor, report, runner, showcase
+from verdantlib import Failure, boottest, build, disk, golden, machine, monitor, report, runner, showcase, sim
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
           "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
@@ -51,6 +52,32 @@ class Judging(unittest.TestCase):
         self.assertTrue(self.judge(self.panic, [FRAME], 3))
         silent = "error: panic: 2 of 3 other CPUs did not answer"
         self.assertTrue(self.judge(self.panic, ["error: panic: CPU 0: oops", FRAME, silent], 3))
+
+    def test_a_golden_file_must_be_matched_line_by_line(self):
+        wanted = golden.read("test/kernel/trace.golden")
+        self.assertGreater(len(wanted), 1000)
+        self.assertEqual(golden.problems(wanted, golden.printed(["noise", *(f"ev {line}\r" for line in wanted)])), [])
+        self.assertIn("  - c", golden.problems(["a", "b", "c"], ["a", "b"]))
+        said = golden.problems(["a", "b", "c"], ["a", "x", "c"])
+        self.assertEqual(said[1:], ["    a", "  - b", "  - c", "  + x", "  + c"])
+        test = boottest.load_table().BootTest("t", "", golden="test/kernel/trace.golden")
+        self.assertEqual(self.judge(test, [f"ev {line}" for line in wanted], 33), [])
+        self.assertTrue(self.judge(test, [f"ev {line}" for line in wanted[:-1]], 33))
+        self.assertTrue(self.judge(test, [], 33))
+
+    def test_a_release_build_has_no_test_of_tracepoints(self):
+        table = boottest.load_table()
+        self.assertIn("trace", [test.name for test in table.tests_of("riscv64")])
+        self.assertNotIn("trace", [test.name for test in table.tests_of("riscv64", "Release")])
+
+    def test_a_test_may_name_another_image(self):
+        table = boottest.load_table()
+        kit = next(test for test in table.tests_of("riscv64") if test.name == "port-check-4")
+        self.assertEqual(boottest.machine_of(kit, "riscv64", "b").image, pathlib.Path("b/port-check-riscv64.img"))
+        self.assertEqual(boottest.machine_of(self.plain, "riscv64", "b").elf, pathlib.Path("b/verdant-riscv64.elf"))
+        self.assertEqual(self.judge(kit, ["port-check: levels 1..18 passed"], 0, arch="riscv64"), [])
+        self.assertTrue(self.judge(kit, ["port-check: levels 1..18 passed"], 1, arch="riscv64"))
+        self.assertTrue(self.judge(kit, ["level 18 park ..."], 0, arch="riscv64"))
 
     def test_a_hang_must_be_reported_for_every_cpu(self):
         states = [f"CPU {i}: pc 0xffffffff80000000 spin+0x4" for i in range(4)]
@@ -121,6 +148,43 @@ class Refusing(unittest.TestCase):
         self.assertIn("gic-version=2", machine.board(a_machine("aarch64", cpus=8)))
         self.assertIn("gic-version=3", machine.board(a_machine("aarch64", cpus=9)))
         self.assertEqual(machine.board(a_machine("aarch64", board_options="gic-version=max")), "virt,gic-version=max")
+
+
+class Simulator(unittest.TestCase):
+    def parse(self, *words):
+        parser = argparse.ArgumentParser()
+        sim.add_options(parser)
+        return parser.parse_args(words)
+
+    def test_wrong_words_are_refused_before_anything_is_built(self):
+        for words in (["no-such-story"], ["--seeds", "0"], ["--seeds", "9..3"], ["--seeds", "x"], ["--cpus", "1025"],
+                      ["--cpus", "0"], ["--minutes", "-1"], ["--strategy", "best"], ["--sanitizer", "memory"],
+                      ["--gdb"], ["--trace", "f"], ["--replay", "random:pct:4:1"], ["--replay", "random:pct:0:1:1"],
+                      ["random", "--replay", "random:pct:4:1:1"], ["--docs"], ["--steps", "0"], ["--bound", "9"]):
+            with self.assertRaises(Failure, msg=words):
+                sim.check(self.parse(*words))
+
+    def test_right_words_reach_the_program(self):
+        options = self.parse("random", "--seeds", "3..5", "--strategy", "pct", "--strategy", "uniform",
+                             "--minutes", "2")
+        sim.check(options)
+        self.assertEqual(sim.words(options), ["random", "--seeds", "3..5", "--minutes", "2", "--strategy", "pct",
+                                              "--strategy", "uniform"])
+        self.assertTrue(sim.is_campaign(options))
+        self.assertFalse(sim.is_campaign(self.parse("--list")))
+        self.assertFalse(sim.is_campaign(self.parse("--strategy", "exhaustive")))
+
+    def test_a_debugger_stops_at_the_same_step(self):
+        options = self.parse("--replay", "random:pct:4:1:1", "--gdb", "--stop-at", "77")
+        sim.check(options)
+        command = sim.debugger("sim", sim.words(options))
+        self.assertEqual(command[command.index("--args") + 1:],
+                         ["sim", "--replay", "random:pct:4:1:1", "--stop-at", "77", "--here"])
+        self.assertIn("handle SIGSEGV nostop noprint pass", command)
+        self.assertIn("break host_stop_here", command)
+
+    def test_the_scenarios_of_the_source_are_known(self):
+        self.assertLessEqual({"random", "wake-migrate", "join-exit"}, sim.scenario_names())
 
 
 class BootDisk(unittest.TestCase):

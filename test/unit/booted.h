@@ -16,8 +16,7 @@ extern const struct kernel_test booted_tests[];
 /*
  * Boot with seeds 0 to seeds - 1 (fewer on a slow machine), on 1 to 8 CPUs in turn, and run that test in each; the
  * first that fails is printed and fails the cmocka test. Every run ends with the counts of check_counts_compare().
- * While it runs, a watch on the whole machine looks, after every step at which no run queue is locked, for lost and
- * doubled tasks and for idle CPUs that leave a task waiting.
+ * While it runs, the simulator's checkers (test/sim/) watch all promises; a broken one ends the run and says which.
  */
 void booted_run(const char *name, unsigned seeds);
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 
-from . import ROOT, build, machine as machines, runner
+from . import ROOT, build, golden, machine as machines, runner
 
 TAIL_LINES = 40
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
@@ -23,7 +23,7 @@ def load_table():
 
 
 def machine_of(test, arch, folder):
-    image, elf = build.image(pathlib.Path(folder), arch)
+    image, elf = build.image(pathlib.Path(folder), arch, test.image)
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options)
 
@@ -57,6 +57,8 @@ def judge(test, machine, outcome):
     table = load_table()
     wanted = [pattern.replace("{cpus}", str(machine.cpus)) for pattern in test.lines]
     problems = [f"no line matches {pattern!r}" for pattern in wanted if not seen(outcome, pattern)]
+    if test.golden:
+        problems += golden.problems(golden.read(test.golden), golden.printed(outcome.lines))
     if test.end == "success":
         return problems + problems_of_success(machine, outcome)
     if test.end == "panic":

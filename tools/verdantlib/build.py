@@ -48,11 +48,12 @@ def end_group(child):
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def build(preset, progress):
-    """Configure if needed and build. Returns the build folder."""
+def build(preset, progress, target=None):
+    """Configure if needed and build: everything, or one target. Returns the build folder."""
     progress.step(f"{preset}: building")
     folder = BUILD / preset
     steps = [["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset, "-j", jobs()]]
+    steps[1] += ["--target", target] if target else []
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"build-{preset}.log"
     with open(log, "w", encoding="utf-8") as out:
@@ -66,9 +67,9 @@ def build(preset, progress):
     return folder
 
 
-def image(folder, arch):
-    """The image and its ELF file in a build folder."""
-    return folder / f"verdant-{arch}.img", folder / f"verdant-{arch}.elf"
+def image(folder, arch, name="verdant"):
+    """An image and its ELF file in a build folder: the kernel's, or another one that cmake/image.cmake names."""
+    return folder / f"{name}-{arch}.img", folder / f"{name}-{arch}.elf"
 
 
 @dataclasses.dataclass

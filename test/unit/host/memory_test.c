@@ -4,43 +4,6 @@
 
 /* Memory and translation. */
 
-static uint64_t *table_at(paddr_t pa)
-{
-    return (uint64_t *)(HAL_DIRECT_MAP_BASE + pa);
-}
-
-static paddr_t page_take(void)
-{
-    scratch.next_page += PAGE_BYTES;
-    return scratch.next_page - PAGE_BYTES;
-}
-
-static uint64_t *pte_of(paddr_t root, vaddr_t va)
-{
-    paddr_t table = root;
-
-    for (unsigned level = hal_pt_levels() - 1; level > 0; level--) {
-        uint64_t *pte = &table_at(table)[va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & 511];
-
-        if (!hal_pte_is_valid(*pte))
-            *pte = hal_pte_table(page_take());
-        table = hal_pte_paddr(*pte);
-    }
-    return &table_at(table)[va >> PAGE_SHIFT & 511];
-}
-
-static paddr_t memory_start(struct boot_info *boot)
-{
-    paddr_t root;
-
-    boot_cpu_start();
-    /* The middle of the low range: no firmware and no image there. */
-    scratch.next_page = ROUND_UP(boot->memory[1].base + boot->memory[1].bytes / 2, PAGE_BYTES);
-    root = page_take();
-    hal_mmu_activate_kernel(root);
-    return root;
-}
-
 static void entry_kmap(struct boot_info *boot)
 {
     paddr_t root = memory_start(boot);
@@ -67,6 +30,44 @@ static void test_kmap_follows_the_tables_after_a_flush(void **state)
     assert_int_equal(run_entry(1, 1, entry_kmap), 40 + FAULT_PAGE);
     assert_true(scratch.fault.address == HAL_KMAP_BASE + 7 * PAGE_BYTES);
     assert_true(scratch.fault.is_write);
+}
+
+/* A run of pages that follow each other, known to the TLB at once; then one of them changes in each way. */
+#define RUN_PAGES 70u /* more than a word of the host's bitmap */
+
+static unsigned run_changed;
+
+static void entry_kmap_run(struct boot_info *boot)
+{
+    paddr_t root = memory_start(boot);
+    vaddr_t base = HAL_KMAP_BASE + 60 * PAGE_BYTES;
+    paddr_t page[RUN_PAGES];
+
+    for (unsigned i = 0; i < RUN_PAGES; i++) {
+        page[i] = page_take();
+        *table_at(page[i]) = i;
+        *pte_of(root, base + i * PAGE_BYTES) = hal_pte_leaf(page[i], PROT_WRITE, 0);
+    }
+    for (unsigned i = 0; i < RUN_PAGES; i++)
+        if (*(volatile uint64_t *)(base + i * PAGE_BYTES) != i)
+            hal_machine_exit(1);
+    *pte_of(root, base + run_changed * PAGE_BYTES) = hal_pte_leaf(page[0], PROT_READ_ONLY, 0);
+    *pte_of(root, base + (run_changed + 1) * PAGE_BYTES) = 0;
+    hal_tlb_flush_local(HAL_KMAP_BASE, HAL_KMAP_BYTES / PAGE_BYTES);
+    for (unsigned i = 0; i < RUN_PAGES; i++)
+        if (i != run_changed + 1 && *(volatile uint64_t *)(base + i * PAGE_BYTES) != (i == run_changed ? 0 : i))
+            hal_machine_exit(2);
+    *(volatile uint64_t *)(base + (run_changed + 1) * PAGE_BYTES) = 1; /* a page fault */
+    hal_machine_exit(0);
+}
+
+static void test_a_flush_of_everything_takes_what_has_changed(void **state)
+{
+    (void)state;
+    for (run_changed = 0; run_changed < RUN_PAGES - 1; run_changed++) {
+        assert_int_equal(run_entry(1, 1, entry_kmap_run), 40 + FAULT_PAGE);
+        assert_true(scratch.fault.address == HAL_KMAP_BASE + (61 + run_changed) * PAGE_BYTES);
+    }
 }
 
 /* Not optimised: the recursion must stay one, and use its frames. */
@@ -204,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kmap_follows_the_tables_after_a_flush),
+        cmocka_unit_test(test_a_flush_of_everything_takes_what_has_changed),
         cmocka_unit_test(test_a_stack_in_kmap_works_and_its_overflow_is_named),
         cmocka_unit_test(test_the_hole_in_ram_is_not_mapped),
         cmocka_unit_test(test_page_table_entries_keep_what_they_are_given),

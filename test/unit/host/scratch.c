@@ -72,3 +72,50 @@ void context_of(struct task *task, void (*entry)(void *), void *arg)
 {
     hal_context_init(&task->context, (vaddr_t)stack + sizeof stack, sizeof stack, entry, arg);
 }
+
+uint64_t *table_at(paddr_t pa)
+{
+    return (uint64_t *)(HAL_DIRECT_MAP_BASE + pa);
+}
+
+paddr_t page_take(void)
+{
+    scratch.next_page += PAGE_BYTES;
+    return scratch.next_page - PAGE_BYTES;
+}
+
+uint64_t *pte_at(paddr_t root, vaddr_t va, unsigned want)
+{
+    paddr_t table = root;
+
+    for (unsigned level = hal_pt_levels() - 1; level > want; level--) {
+        uint64_t *pte = &table_at(table)[va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & 511];
+
+        if (!hal_pte_is_valid(*pte))
+            *pte = hal_pte_table(page_take());
+        table = hal_pte_paddr(*pte);
+    }
+    return &table_at(table)[va >> (PAGE_SHIFT + want * HAL_PT_INDEX_BITS) & 511];
+}
+
+uint64_t *pte_of(paddr_t root, vaddr_t va)
+{
+    return pte_at(root, va, 0);
+}
+
+void memory_prepare(const struct boot_info *boot)
+{
+    /* The middle of the low range: no firmware and no image there. */
+    scratch.next_page = ROUND_UP(boot->memory[1].base + boot->memory[1].bytes / 2, PAGE_BYTES);
+}
+
+paddr_t memory_start(const struct boot_info *boot)
+{
+    paddr_t root;
+
+    boot_cpu_start();
+    memory_prepare(boot);
+    root = page_take();
+    hal_mmu_activate_kernel(root);
+    return root;
+}

@@ -60,3 +60,11 @@ int run_entry(unsigned cpus, uint64_t seed, void (*entry)(struct boot_info *));
 
 void boot_cpu_start(void);
 void context_of(struct task *task, void (*entry)(void *), void *arg);
+
+/* Memory: pages of RAM that nobody uses, never given back; the word of a table that maps va, tables made as needed. */
+uint64_t *table_at(paddr_t pa);
+paddr_t page_take(void);
+uint64_t *pte_at(paddr_t root, vaddr_t va, unsigned level);
+uint64_t *pte_of(paddr_t root, vaddr_t va);
+void memory_prepare(const struct boot_info *boot);     /* before page_take() */
+paddr_t memory_start(const struct boot_info *boot);    /* and on the boot CPU: takes an empty root into use */

@@ -14,17 +14,69 @@
 struct boot_info;
 struct task;
 
+/* HOST_SCRIPT, HOST_PCT: after so many steps somebody else is stepped, lest a loop that never relaxes starve others. */
+#define HOST_FAIR_STEPS 20000
+#define HOST_PCT_DEPTH_MAX 64
+
 /* Who is stepped next. */
 enum host_strategy {
     HOST_UNIFORM,     /* at one point in `switch_one_in`, any runnable CPU, chosen by the seed */
     HOST_ROUND_ROBIN, /* at every point the next runnable CPU */
+    HOST_PCT,         /* random priorities, lowered at `pct_depth` - 1 random points (Burckhardt et al., ASPLOS 2010) */
+    HOST_ADVERSARY,   /* where a word is about to be touched, the last other CPU that touched its line, but at one point
+                         in `switch_one_in`; elsewhere as HOST_UNIFORM, 16 times as seldom */
+    HOST_SCRIPT,      /* the default (see host_preemption), but where `script` says otherwise */
+    HOST_STRATEGY_COUNT,
 };
+
+/* "uniform", "round-robin", "pct", "adversary", "script"; and back, HOST_STRATEGY_COUNT if there is none. */
+const char *host_strategy_name(enum host_strategy strategy);
+enum host_strategy host_strategy_by_name(const char *name);
+
+/*
+ * After its own step `at` (the first is 1) `cpu` was left for `to`. What a script does not name is done by default: a
+ * CPU goes on until it relaxes, idles or parks; then, and after HOST_FAIR_STEPS steps in a row, comes the next runnable
+ * one by id, round and round. A record keeps what differs from that: the record of a run is the script that repeats it,
+ * under the same seed. So some entries name who followed a CPU that relaxed, and some keep a CPU where it is (`to` is
+ * `cpu`). An entry is passed over where `to` cannot run.
+ */
+struct host_preemption {
+    cpu_id_t cpu;
+    cpu_id_t to;
+    uint64_t at;
+};
+
+/* One interleaving point of a run, recorded while the window is open (host_window()). */
+struct host_touch {
+    cpu_id_t cpu;
+    uint64_t at;   /* its own step */
+    uintptr_t word; /* about to be touched; 0: no word */
+};
+
+/*
+ * What a run did, for shrinking and for exhaustive search. Lives in memory of host_shared_alloc(), so that a run in a
+ * child process can fill it. What does not fit is counted and not kept.
+ */
+struct host_record {
+    struct host_preemption *preemption; /* preemption_room of them, or NULL */
+    size_t preemption_room, preemption_count;
+    struct host_touch *touch;           /* touch_room of them, or NULL */
+    size_t touch_room, touch_count;
+};
+void *host_shared_alloc(size_t bytes); /* zeroed, kept by children; NULL: out of memory */
+void host_shared_free(void *memory, size_t bytes);
 
 struct host_config {
     unsigned cpus;         /* 1..CPU_MAX */
     uint64_t seed;
     enum host_strategy strategy;
-    unsigned switch_one_in; /* HOST_UNIFORM; 0: 4 */
+    unsigned switch_one_in; /* HOST_UNIFORM, HOST_ADVERSARY; 0: 4 */
+    unsigned pct_depth;     /* HOST_PCT: the depth d of the bug that is looked for; 0: 3; at most HOST_PCT_DEPTH_MAX */
+    uint64_t pct_steps;     /* HOST_PCT: about how many steps a run takes; 0: 100,000 */
+    const struct host_preemption *script; /* HOST_SCRIPT: in any order */
+    size_t script_count;
+    struct host_record *record; /* NULL: not recorded */
+    uint64_t stop_at_step;      /* call host_stop_here() before this step; 0: never */
     uint64_t memory_bytes; /* RAM in two ranges with a hole between; 0: 32 MiB; at most 64 GiB */
     uint64_t max_steps;    /* a run that takes more is a hang; 0: 100 million */
     uint64_t clock_hz;     /* rate of hal_clock_ticks(), a divisor of 10^12; 0: 100 MHz, so ticks are not nanoseconds */
@@ -112,6 +164,36 @@ int host_team_run_forked(const struct host_config *config, const struct host_tea
 uint64_t host_trace_hash(void);
 uint64_t host_trace_steps(void);
 uint64_t host_virtual_ns(void);
+
+/* A debugger's breakpoint: nothing happens here. */
+void host_stop_here(void);
+
+/* Inside a run: record touches from here on, or no longer. An exhaustive search preempts only inside. */
+void host_window(bool is_open);
+
+/* Until it is called with what it returned, atomics and HAL calls are no steps: for listeners and checkers. */
+bool host_quiet(bool is_quiet);
+
+/* Facts about a CPU for checkers: how many steps it took; does it wait for an interrupt? */
+uint64_t host_cpu_steps(cpu_id_t cpu);
+bool host_cpu_is_idle(cpu_id_t cpu);
+cpu_id_t host_cpu_id(void); /* who is stepped */
+
+/*
+ * User memory: what a program's load or store at a user address does, through the TLB of the CPU that is stepped and,
+ * where that holds nothing, the tables that hal_mmu_activate() was given. False: a fault, nothing was done. Context:
+ * task, interrupts enabled or not.
+ */
+bool host_user_load(vaddr_t va, uint64_t *out);
+bool host_user_store(vaddr_t va, uint64_t value);
+
+/* The core is about to reuse these pages: no TLB may hold a translation to them, or the run ends with a report.
+ * For a listener of TRACE_PAGES_FREE. */
+void host_tlb_require_gone(paddr_t block, size_t bytes);
+
+/* AddressSanitizer builds: nobody may touch [at, at + bytes) until it is opened again. Elsewhere: nothing. */
+void host_memory_shut(const volatile void *at, size_t bytes);
+void host_memory_open(const volatile void *at, size_t bytes);
 
 /* The simulated floating-point unit: what a task's own vector code would do. Using it while it is off is a fault. */
 #define HOST_FPU_WORDS 8

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A TLB for each CPU: it keeps what it has read from the tables until it is flushed, or until it forgets it by chance.
+ * User accesses go through it, stale or not. For the kmap window it is bookkeeping: the host's own mappings there are
+ * shared by all CPUs and made and unmade by memory.c, and this file knows which CPU may still hold what. It counts the
+ * holders of each page of RAM, so that a page that is given back while a CPU can still reach it ends the run.
+ *
+ * What a CPU may hold of the kmap window: the stack that it stands on, what it was let in to by a fault, and what it or
+ * another CPU at work looked up ahead, for hardware may read any valid entry at any time. A CPU counts as at work from
+ * its first hal_context_switch(): before that it holds no more than it touched, and a core may bring it up without
+ * telling it of changes. A parked CPU runs nothing ever again, so it holds nothing; one that is off never did.
+ *
+ * It decides by seed, CPU and step and takes nothing from the machine's random stream, so that a schedule does not
+ * depend on it. No lock: one host thread.
+ */
+#include "host_priv.h"
+
+#include "os.h"
+
+#define WAYS 4u
+#define WALK_SHIFT (PAGE_SHIFT + HAL_PT_INDEX_BITS) /* what a last-level table spans */
+#define STAND_PAGES_MAX 16u                         /* of a stack, from its top: the cost of a switch is bounded */
+
+#define FORGET_ONE_IN 64u /* a hit finds its entry gone */
+#define AHEAD_ONE_IN 4u   /* a miss or a flush is followed by a look-up of its own */
+
+/* Translations of user pages, of kmap pages, and the last-level tables that walks of either went through. */
+enum bank { BANK_USER, BANK_KMAP, BANK_WALK, BANK_COUNT };
+
+static const struct {
+    unsigned first;
+    unsigned sets; /* a power of two */
+} banks[BANK_COUNT] = {
+    [BANK_USER] = { 0, 16 },
+    [BANK_KMAP] = { 16, 128 },
+    [BANK_WALK] = { 144, 16 },
+};
+#define SETS_TOTAL 160u
+
+struct entry {
+    uint64_t number; /* 1 + number of the page or of the table's span; 0: empty */
+    uint32_t frame;
+    uint32_t prot;
+};
+
+struct tlb {
+    unsigned used[BANK_COUNT];
+    uint32_t root_frame;
+    bool has_root;
+    bool is_at_work; /* it has switched contexts */
+    struct entry set[SETS_TOTAL][WAYS];
+};
+
+static struct {
+    struct tlb *of;    /* by CPU */
+    uint32_t *holders; /* by frame: entries in all TLBs, and roots in use */
+    size_t of_bytes;
+    size_t holders_bytes;
+    paddr_t base; /* of frame 0 */
+    uint64_t frames;
+} tlbs;
+
+void host_tlb_create(paddr_t base, uint64_t span_bytes)
+{
+    tlbs.base = base;
+    tlbs.frames = span_bytes >> PAGE_SHIFT;
+    tlbs.of_bytes = host.config.cpus * sizeof *tlbs.of;
+    tlbs.holders_bytes = tlbs.frames * sizeof *tlbs.holders;
+    tlbs.of = os_alloc(tlbs.of_bytes, false);
+    tlbs.holders = os_alloc(tlbs.holders_bytes, false);
+    if (tlbs.of == NULL || tlbs.holders == NULL)
+        os_die("TLBs");
+}
+
+void host_tlb_destroy(void)
+{
+    os_release(tlbs.of, tlbs.of_bytes);
+    os_release(tlbs.holders, tlbs.holders_bytes);
+    tlbs.of = NULL;
+    tlbs.holders = NULL;
+}
+
+/* Chance, by seed, CPU, the CPU's step and what it is asked for (the finalizer of splitmix64, Steele et al. 2014). */
+static uint64_t chance(const struct host_cpu *cpu, uint64_t about)
+{
+    uint64_t x = host.config.seed * UINT64_C(0x9e3779b97f4a7c15) + ((uint64_t)cpu->id << 48 ^ cpu->steps << 16 ^ about);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (x ^ x >> 31) >> 32;
+}
+
+static uint32_t frame_of(paddr_t pa)
+{
+    return (uint32_t)((pa - tlbs.base) >> PAGE_SHIFT);
+}
+
+static paddr_t paddr_of(uint32_t frame)
+{
+    return tlbs.base + ((paddr_t)frame << PAGE_SHIFT);
+}
+
+static struct tlb *tlb_of(const struct host_cpu *cpu)
+{
+    return &tlbs.of[cpu->id];
+}
+
+static bool is_kmap(vaddr_t va)
+{
+    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES;
+}
+
+/* ---- Entries ---- */
+
+static struct entry *set_of(struct tlb *tlb, enum bank bank, uint64_t number)
+{
+    return tlb->set[banks[bank].first + ((number ^ number >> 9) & (banks[bank].sets - 1))];
+}
+
+static struct entry *find(struct tlb *tlb, enum bank bank, uint64_t number)
+{
+    struct entry *set = set_of(tlb, bank, number);
+
+    for (unsigned way = 0; way < WAYS; way++)
+        if (set[way].number == number + 1)
+            return &set[way];
+    return NULL;
+}
+
+static void drop(struct tlb *tlb, enum bank bank, struct entry *entry)
+{
+    tlbs.holders[entry->frame]--;
+    tlb->used[bank]--;
+    entry->number = 0;
+}
+
+/* The caller knows that it is not there. A full set forgets one of its entries by chance. */
+static struct entry *put(const struct host_cpu *cpu, enum bank bank, uint64_t number, paddr_t pa, unsigned prot)
+{
+    struct tlb *tlb = tlb_of(cpu);
+    struct entry *set = set_of(tlb, bank, number);
+    struct entry *entry = NULL;
+
+    for (unsigned way = 0; way < WAYS && entry == NULL; way++)
+        if (set[way].number == 0)
+            entry = &set[way];
+    if (entry == NULL) {
+        entry = &set[chance(cpu, number) % WAYS];
+        drop(tlb, bank, entry);
+    }
+    *entry = (struct entry){ .number = number + 1, .frame = frame_of(pa), .prot = prot };
+    tlbs.holders[entry->frame]++;
+    tlb->used[bank]++;
+    return entry;
+}
+
+static void drop_range(struct tlb *tlb, enum bank bank, uint64_t first, uint64_t count)
+{
+    if (tlb->used[bank] == 0)
+        return;
+    if (count <= banks[bank].sets) {
+        for (uint64_t number = first; number < first + count; number++) {
+            struct entry *entry = find(tlb, bank, number);
+
+            if (entry != NULL)
+                drop(tlb, bank, entry);
+        }
+        return;
+    }
+    for (unsigned set = banks[bank].first; set < banks[bank].first + banks[bank].sets; set++)
+        for (unsigned way = 0; way < WAYS; way++) {
+            struct entry *entry = &tlb->set[set][way];
+
+            if (entry->number != 0 && entry->number - 1 - first < count)
+                drop(tlb, bank, entry);
+        }
+}
+
+static void drop_all(struct tlb *tlb)
+{
+    for (unsigned bank = 0; bank < BANK_COUNT; bank++)
+        drop_range(tlb, (enum bank)bank, 0, UINT64_MAX);
+}
+
+/* ---- Walks ---- */
+
+/* What the tables say about va, by way of the last-level table that this CPU remembers for it, stale or not. */
+static bool walk(const struct host_cpu *cpu, vaddr_t va, struct host_walk *out)
+{
+    struct entry *known = find(tlb_of(cpu), BANK_WALK, va >> WALK_SHIFT);
+
+    if (known != NULL)
+        return host_memory_walk_table(paddr_of(known->frame), va, out);
+    bool is_mapped = host_memory_walk(cpu->root, va, out);
+
+    if (out->table != 0)
+        (void)put(cpu, BANK_WALK, va >> WALK_SHIFT, out->table, 0);
+    return is_mapped;
+}
+
+/* Look va up without being asked to, as hardware may at any time. */
+static void look_ahead(const struct host_cpu *cpu, vaddr_t va)
+{
+    enum bank bank = is_kmap(va) ? BANK_KMAP : BANK_USER;
+    struct host_walk found;
+
+    if (cpu->root == 0 || (bank == BANK_USER && va >= HOST_ADDRESS_BASE))
+        return;
+    if (find(tlb_of(cpu), bank, va >> PAGE_SHIFT) == NULL && walk(cpu, va, &found))
+        (void)put(cpu, bank, va >> PAGE_SHIFT, found.pa, found.prot);
+}
+
+/* A CPU at work met a kmap page that it did not know: so may another. */
+static void look_ahead_elsewhere(const struct host_cpu *self, vaddr_t va)
+{
+    const struct host_cpu *other = &host_cpus[chance(self, va + 1) % host.config.cpus];
+
+    if (tlb_of(self)->is_at_work && tlb_of(other)->is_at_work && other->state != HOST_CPU_PARKED)
+        look_ahead(other, va);
+}
+
+/* ---- What CPUs do ---- */
+
+static void root_take(const struct host_cpu *cpu, paddr_t root)
+{
+    struct tlb *tlb = tlb_of(cpu);
+
+    if (tlb->has_root)
+        tlbs.holders[tlb->root_frame]--;
+    tlb->has_root = root != 0;
+    if (root == 0)
+        return;
+    tlb->root_frame = frame_of(root);
+    tlbs.holders[tlb->root_frame]++;
+}
+
+/* What is not global goes. The root that is in use already stays as it is, and so does what was read from it:
+ * hal_mmu_activate() promises no flush beyond what a change of roots needs. */
+void host_tlb_activate(const struct host_cpu *cpu, paddr_t root)
+{
+    struct tlb *tlb = tlb_of(cpu);
+
+    if (tlb->has_root && tlb->root_frame == frame_of(root))
+        return;
+    root_take(cpu, root);
+    for (unsigned way = 0; way < banks[BANK_USER].sets * WAYS && tlb->used[BANK_USER] != 0; way++) {
+        struct entry *entry = &tlb->set[banks[BANK_USER].first + way / WAYS][way % WAYS];
+
+        if (entry->number != 0 && (entry->prot & PROT_GLOBAL) == 0)
+            drop(tlb, BANK_USER, entry);
+    }
+    drop_range(tlb, BANK_WALK, 0, HOST_ADDRESS_BASE >> WALK_SHIFT);
+}
+
+void host_tlb_forget(const struct host_cpu *cpu)
+{
+    drop_all(tlb_of(cpu));
+    root_take(cpu, 0);
+}
+
+void host_tlb_start(const struct host_cpu *cpu)
+{
+    host_tlb_forget(cpu);
+    if (cpu->root != 0 && host_memory_is_ram(cpu->root))
+        root_take(cpu, cpu->root);
+    host_tlb_stand(cpu);
+}
+
+[[noreturn]] static void stale_used(const struct host_cpu *cpu, vaddr_t va, const struct entry *entry, paddr_t pa)
+{
+    host_fail("stale TLB entry used: CPU %u reaches page %#llx through its entry for %#llx; the tables say %#llx",
+              cpu->id, (unsigned long long)paddr_of(entry->frame), (unsigned long long)va, (unsigned long long)pa);
+}
+
+/* The CPU is about to run on its stack. */
+void host_tlb_stand(const struct host_cpu *cpu)
+{
+    vaddr_t end = cpu->stack.base + cpu->stack.bytes;
+    vaddr_t va = MAX((vaddr_t)cpu->stack.base, end - MIN((vaddr_t)cpu->stack.bytes, STAND_PAGES_MAX * PAGE_BYTES));
+    struct host_walk found = { .table = 0 };
+
+    if (!is_kmap(va) || cpu->root == 0)
+        return;
+    for (; va < end; va += PAGE_BYTES) {
+        bool is_mapped = found.table != 0 && va % (UINT64_C(1) << WALK_SHIFT) != 0
+                             ? host_memory_walk_table(found.table, va, &found)
+                             : host_memory_walk(cpu->root, va, &found);
+        const struct entry *entry = find(tlb_of(cpu), BANK_KMAP, va >> PAGE_SHIFT);
+
+        if (!is_mapped)
+            continue;
+        if (entry == NULL) {
+            look_ahead(cpu, va);
+            look_ahead_elsewhere(cpu, va);
+        } else if (entry->frame != frame_of(found.pa)) {
+            stale_used(cpu, va, entry, found.pa);
+        }
+    }
+}
+
+void host_tlb_switched(const struct host_cpu *cpu)
+{
+    tlb_of(cpu)->is_at_work = true;
+    host_tlb_stand(cpu);
+}
+
+/* A fault in the kmap window at `touched` let the CPU in to [low, high), which the tables map to pa and on. */
+void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa)
+{
+    const struct host_cpu *self = host_self();
+    const struct entry *entry = find(tlb_of(self), BANK_KMAP, touched >> PAGE_SHIFT);
+
+    /* What a checker looks at is not seen by the CPU that it looks from. */
+    if (host.is_checking)
+        return;
+    if (entry != NULL && entry->frame != frame_of(pa + (touched - low)))
+        stale_used(self, touched, entry, pa + (touched - low));
+    for (vaddr_t va = low; va < high; va += PAGE_BYTES)
+        look_ahead(self, va);
+    look_ahead_elsewhere(self, touched);
+}
+
+void host_tlb_flush(const struct host_cpu *cpu, vaddr_t va, size_t pages)
+{
+    struct tlb *tlb = tlb_of(cpu);
+    uint64_t first = va >> PAGE_SHIFT;
+
+    if (pages == 0)
+        return;
+    drop_range(tlb, BANK_USER, first, pages);
+    drop_range(tlb, BANK_KMAP, first, pages);
+    drop_range(tlb, BANK_WALK, va >> WALK_SHIFT,
+               ((first + pages - 1) >> HAL_PT_INDEX_BITS) - (va >> WALK_SHIFT) + 1);
+    /* It goes on running, on its stack. */
+    if (cpu->stack.base < va + pages * PAGE_BYTES && va < cpu->stack.base + cpu->stack.bytes)
+        host_tlb_stand(cpu);
+    /* Who flushes before the tables have changed may have the old entry again at once. */
+    if (tlb->is_at_work && chance(cpu, va) % AHEAD_ONE_IN == 0)
+        look_ahead(cpu, va + chance(cpu, va + 1) % pages * PAGE_BYTES);
+}
+
+/* ---- The core gives pages back ---- */
+
+/* Somebody holds it: say who. */
+[[noreturn]] static void refuse(uint32_t frame)
+{
+    unsigned long long pa = paddr_of(frame);
+
+    for (cpu_id_t id = 0; id < host.config.cpus; id++) {
+        const struct tlb *tlb = &tlbs.of[id];
+
+        if (tlb->has_root && tlb->root_frame == frame)
+            host_fail("stale TLB entry: CPU %u has the tables at %#llx in use, and that page is freed", id, pa);
+        for (unsigned set = 0; set < SETS_TOTAL; set++)
+            for (unsigned way = 0; way < WAYS; way++) {
+                const struct entry *entry = &tlb->set[set][way];
+                bool is_walk = set >= banks[BANK_WALK].first;
+
+                if (entry->number == 0 || entry->frame != frame)
+                    continue;
+                host_fail("stale TLB entry: CPU %u still %s %#llx %s page %#llx, which is freed", id,
+                          is_walk ? "walks for" : "translates",
+                          (unsigned long long)(entry->number - 1) << (is_walk ? WALK_SHIFT : PAGE_SHIFT),
+                          is_walk ? "through the table in" : "to", pa);
+            }
+    }
+    host_fail("stale TLB entry: page %#llx is held by nobody", pa);
+}
+
+void host_tlb_require_gone(paddr_t block, size_t bytes)
+{
+    if (tlbs.holders == NULL)
+        return;
+    for (paddr_t pa = ROUND_DOWN(block, PAGE_BYTES); pa < block + bytes; pa += PAGE_BYTES) {
+        uint64_t frame = (pa - tlbs.base) >> PAGE_SHIFT;
+
+        if (frame < tlbs.frames && UNLIKELY(tlbs.holders[frame] != 0))
+            refuse((uint32_t)frame);
+    }
+}
+
+/* ---- Programs ---- */
+
+static uint64_t *word_at(uint32_t frame, vaddr_t va)
+{
+    return host_memory_at(paddr_of(frame) + va % PAGE_BYTES);
+}
+
+/* The word at va as the stepped CPU sees it, or NULL for a fault. */
+static uint64_t *user_word(vaddr_t va, unsigned want)
+{
+    host_point_atomic(NULL);
+    const struct host_cpu *self = host_self();
+    uint64_t number = va >> PAGE_SHIFT;
+    struct host_walk found;
+
+    HOST_REQUIRE(host.is_running, "user memory without a machine");
+    if (self->root == 0 || va >= HOST_ADDRESS_BASE || !IS_ALIGNED(va, sizeof(uint64_t)))
+        return NULL;
+    struct entry *entry = find(tlb_of(self), BANK_USER, number);
+
+    if (entry != NULL && chance(self, va) % FORGET_ONE_IN == 0) {
+        drop(tlb_of(self), BANK_USER, entry);
+        entry = NULL;
+    }
+    if (entry != NULL)
+        return (entry->prot & want) == want ? word_at(entry->frame, va) : NULL;
+    if (!walk(self, va, &found) || (found.prot & want) != want)
+        return NULL;
+    (void)put(self, BANK_USER, number, found.pa, found.prot);
+    if (tlb_of(self)->is_at_work && chance(self, number) % AHEAD_ONE_IN == 0)
+        look_ahead(self, va + PAGE_BYTES);
+    return word_at(frame_of(found.pa), va);
+}
+
+bool host_user_load(vaddr_t va, uint64_t *out)
+{
+    uint64_t *word = user_word(va, PROT_USER);
+
+    if (word != NULL)
+        *out = __atomic_load_n(word, __ATOMIC_RELAXED);
+    return word != NULL;
+}
+
+bool host_user_store(vaddr_t va, uint64_t value)
+{
+    uint64_t *word = user_word(va, PROT_USER | PROT_WRITE);
+
+    if (word != NULL)
+        __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    return word != NULL;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions of include/hal that are not inline, all unwritten: the form of a new port. Copy the folder, and write
+ * them in the order of docs/PORTING.md, a file per subject. The kit, test/hal, says which of them are right.
+ */
+#include <hal/boot.h>
+#include <hal/upcall.h>
+#include <hal_machine.h>
+
+void null_entry(void);
+
+/* The one body of what is not written. A port has no such function in the end. */
+void null_stop(void)
+{
+    __builtin_trap();
+}
+
+/* Where the loader enters, in assembly on a real machine: boot order in docs/PORTING.md. Ends in kmain(&boot_info). */
+void null_entry(void)
+{
+    null_stop();
+}
+
+/* ---- hal/debug.h ---- */
+
+void hal_console_put(char c)
+{
+    (void)c;
+    null_stop();
+}
+
+int hal_console_get(void)
+{
+    null_stop();
+}
+
+uintptr_t hal_trap_pc(const struct hal_trap *trap)
+{
+    (void)trap;
+    null_stop();
+}
+
+uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
+{
+    (void)trap;
+    null_stop();
+}
+
+void hal_trap_dump(const struct hal_trap *trap)
+{
+    (void)trap;
+    null_stop();
+}
+
+/* ---- hal/cpu.h ---- */
+
+/* Current task, trap vector, interrupt controller, timer disarmed, floating point off. */
+void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
+{
+    (void)cpu;
+    (void)task;
+    (void)area;
+    null_stop();
+}
+
+/* Takes `root`, enters task's context, interrupts disabled. Does not wait for the CPU. */
+int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
+{
+    (void)cpu;
+    (void)root;
+    (void)task;
+    null_stop();
+}
+
+/* A release barrier towards the interrupt controller first. */
+void hal_cpu_poke(cpu_id_t cpu)
+{
+    (void)cpu;
+    null_stop();
+}
+
+/* Mask what would end the wait, then wait, in a loop. */
+void hal_cpu_park(void)
+{
+    null_stop();
+}
+
+/* A code other than 0 must not become 0 outside. */
+void hal_machine_exit(int code)
+{
+    (void)code;
+    null_stop();
+}
+
+/* ---- hal/context.h ---- */
+
+/* Return address and frame pointer 0; the stack aligned as after a call. */
+void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),
+                      void *arg)
+{
+    (void)context;
+    (void)stack_top;
+    (void)stack_bytes;
+    (void)entry;
+    (void)arg;
+    null_stop();
+}
+
+/* In assembly: what a call preserves, the stack pointer, the register of hal_current(). */
+void hal_context_switch(struct task *prev, struct task *next)
+{
+    (void)prev;
+    (void)next;
+    null_stop();
+}
+
+size_t hal_fpu_bytes(void)
+{
+    null_stop();
+}
+
+void hal_fpu_init(void *area)
+{
+    (void)area;
+    null_stop();
+}
+
+/* Save, then load and switch on, or switch off. */
+void hal_fpu_switch(void *save, const void *load)
+{
+    (void)save;
+    (void)load;
+    null_stop();
+}
+
+/* ---- hal/mmu.h ---- */
+
+void hal_mmu_activate(paddr_t root)
+{
+    (void)root;
+    null_stop();
+}
+
+/* Under the running code, from the early tables to core's. */
+void hal_mmu_activate_kernel(paddr_t root)
+{
+    (void)root;
+    null_stop();
+}
+
+void hal_tlb_flush_local(vaddr_t va, size_t pages)
+{
+    (void)va;
+    (void)pages;
+    null_stop();
+}

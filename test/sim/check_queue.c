@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Run queues: what a CPU runs, runs there and nowhere else; what it has queued is READY there and listed once; counts
+ * equal the lists that they count; and over all CPUs no task is missing, by core's own sums and by those of the events.
+ * Owns nothing.
+ */
+#include "checkers.h"
+#include "sched_priv.h"
+#include "watch.h"
+
+static void queue_running(struct runq *rq)
+{
+    struct task *task = rq->running;
+    const struct task *told = sim_runs(rq->cpu.id);
+
+    if (task->state != TASK_RUNNING || sim_peek(&task->base.cpu) != &rq->cpu)
+        sim_broken(PROMISE_ONE_CPU, "what CPU %u runs, '%s', is %s", rq->cpu.id, task->name,
+                   sim_state_name(task->state));
+    if (task != (told != NULL ? told : rq->cpu.idle_task))
+        sim_broken(PROMISE_ONE_CPU, "CPU %u says that it runs '%s', but it switched to '%s'", rq->cpu.id, task->name,
+                   told != NULL ? told->name : "its idle task");
+}
+
+static void queue_task(const struct task *task, const struct runq *rq)
+{
+    if (task->state != TASK_READY || sim_peek(&task->base.cpu) != &rq->cpu)
+        sim_broken(PROMISE_CENSUS, "'%s' is queued on CPU %u, but is %s", task->name, rq->cpu.id,
+                   sim_state_name(task->state));
+    /* One that waits to be moved away may have been allowed again meanwhile. */
+    if (!task->is_misplaced && !cpumask_contains(&task->affinity, rq->cpu.id))
+        sim_broken(PROMISE_AFFINITY, "'%s' is queued on CPU %u, where it may not run", task->name, rq->cpu.id);
+}
+
+/* Lists that were damaged may have no end. */
+static void queue_bound(const struct runq *rq, uint32_t count)
+{
+    if (UNLIKELY(count > TID_MAX))
+        sim_broken(PROMISE_COUNTS, "a list of CPU %u has no end", rq->cpu.id);
+}
+
+static uint32_t queue_list(const struct list_node *head, const struct runq *rq)
+{
+    uint32_t count = 0;
+
+    list_for_each(node, head) {
+        queue_task(list_entry(node, struct task, queue_link), rq);
+        queue_bound(rq, ++count);
+    }
+    return count;
+}
+
+/* The tree's own walk, for core's is compiled with whatever sanitizer watches core. */
+static const struct rb_node *leftmost(const struct rb_node *node)
+{
+    while (node != NULL && node->left != NULL)
+        node = node->left;
+    return node;
+}
+
+static const struct rb_node *parent_of(const struct rb_node *node)
+{
+    return (const struct rb_node *)(node->parent_color & ~(uintptr_t)1);
+}
+
+static const struct rb_node *next_of(const struct rb_node *node)
+{
+    if (node->right != NULL)
+        return leftmost(node->right);
+    const struct rb_node *parent = parent_of(node);
+
+    while (parent != NULL && parent->right == node) {
+        node = parent;
+        parent = parent_of(node);
+    }
+    return parent;
+}
+
+static uint32_t queue_fair(const struct runq *rq)
+{
+    const struct rb_node *node = leftmost(rq->fair.tree.root);
+    uint32_t count = 0;
+
+    if (rb_first(&rq->fair.tree) != node)
+        sim_broken(PROMISE_COUNTS, "the first fair task of CPU %u is another", rq->cpu.id);
+    for (; node != NULL; node = next_of(node)) {
+        queue_task(container_of(node, struct task, fair_node), rq);
+        queue_bound(rq, ++count);
+    }
+    return count;
+}
+
+static uint32_t queue_rt(const struct runq *rq)
+{
+    unsigned first = RT_LEVELS;
+    uint32_t count = 0;
+
+    for (unsigned i = RT_LEVELS; i-- > 0;) {
+        bool is_marked = (rq->rt.bitmap[i / 64] >> (i % 64) & 1) != 0;
+
+        if (is_marked == list_is_empty(&rq->rt.level[i]))
+            sim_broken(PROMISE_COUNTS, "real-time level %u of CPU %u is marked wrongly", i, rq->cpu.id);
+        if (!is_marked)
+            continue;
+        first = i;
+        count += queue_list(&rq->rt.level[i], rq);
+    }
+    if (rq->rt.first != first)
+        sim_broken(PROMISE_COUNTS, "the first real-time level of CPU %u is %u, not %u", rq->cpu.id, first,
+                   rq->rt.first);
+    return count;
+}
+
+static void queue_class(const struct runq *rq, enum class_id class, uint32_t count)
+{
+    if ((count != 0) != ((rq->ready_classes >> class & 1) != 0))
+        sim_broken(PROMISE_COUNTS, "class %u of CPU %u has %u queued tasks, and is marked otherwise", (unsigned)class,
+                   rq->cpu.id, count);
+}
+
+static uint32_t queue_movable(const struct runq *rq)
+{
+    uint32_t count = 0;
+
+    list_for_each(node, &rq->movable) {
+        const struct task *task = list_entry(node, struct task, movable_link);
+
+        if (task->is_pinned || task->state != TASK_READY || sim_peek(&task->base.cpu) != &rq->cpu)
+            sim_broken(PROMISE_COUNTS, "'%s' is listed as movable on CPU %u, but is %s%s", task->name, rq->cpu.id,
+                       task->is_pinned ? "pinned and " : "", sim_state_name(task->state));
+        queue_bound(rq, ++count);
+    }
+    return count;
+}
+
+static void queue_look(cpu_id_t cpu)
+{
+    struct runq *rq = sim_runq(cpu);
+
+    if (rq->running == NULL)
+        return;
+    queue_running(rq);
+    uint32_t idle = queue_list(&rq->idle_tasks, rq);
+    uint32_t fair = queue_fair(rq);
+    uint32_t rt = queue_rt(rq);
+    uint32_t count = idle + fair + rt + queue_list(&rq->misplaced, rq);
+    uint32_t movable = queue_movable(rq);
+
+    queue_class(rq, CLASS_IDLE, idle);
+    queue_class(rq, CLASS_FAIR, fair);
+    queue_class(rq, CLASS_RT, rt);
+    if (count != sim_peek(&rq->queued))
+        sim_broken(PROMISE_COUNTS, "CPU %u has %u queued tasks, and counts %u", cpu, count, sim_peek(&rq->queued));
+    if (movable != sim_peek(&rq->movable_count))
+        sim_broken(PROMISE_COUNTS, "CPU %u has %u movable tasks, and counts %u", cpu, movable,
+                   sim_peek(&rq->movable_count));
+    sim_cost(16 + count + movable);
+}
+
+static void census_quiet(void)
+{
+    struct sim_sums sums = { 0 };
+    int64_t blocked = 0;
+
+    for (cpu_id_t id = 0; id < sim_cpus; id++) {
+        struct runq *rq = sim_runq(id);
+
+        if (rq == NULL)
+            continue;
+        sums.started += rq->started;
+        sums.died += rq->died;
+        sums.ready += sim_peek(&rq->queued);
+        sums.running += !is_idle_task(rq, rq->running);
+        blocked += rq->blocked;
+    }
+    sums.blocked = (uint64_t)blocked;
+    if (sums.started != sums.died + sums.ready + sums.running + sums.blocked)
+        sim_broken(PROMISE_CENSUS, "%llu started, but %llu died, %llu queued, %llu running, %lld blocked",
+                   (unsigned long long)sums.started, (unsigned long long)sums.died, (unsigned long long)sums.ready,
+                   (unsigned long long)sums.running, (long long)blocked);
+    if (sums.started != sim_sums.started || sums.died != sim_sums.died)
+        sim_broken(PROMISE_COUNTS, "CPUs count %llu started and %llu dead tasks; there were %llu and %llu",
+                   (unsigned long long)sums.started, (unsigned long long)sums.died,
+                   (unsigned long long)sim_sums.started, (unsigned long long)sim_sums.died);
+    if (sums.ready != sim_sums.ready || sums.running != sim_sums.running || sums.blocked != sim_sums.blocked)
+        sim_broken(PROMISE_CENSUS,
+                   "CPUs have %llu queued, %llu running, %llu blocked tasks; there are %llu, %llu, %llu",
+                   (unsigned long long)sums.ready, (unsigned long long)sums.running, (unsigned long long)sums.blocked,
+                   (unsigned long long)sim_sums.ready, (unsigned long long)sim_sums.running,
+                   (unsigned long long)sim_sums.blocked);
+}
+
+const struct sim_checker checker_queue = { .promise = PROMISE_COUNTS, .name = "queues", .queue = queue_look };
+const struct sim_checker checker_census = { .promise = PROMISE_CENSUS, .name = "census", .quiet = census_quiet };

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""
+Seeded defects: plausible mistakes, each a replacement of a few lines of the core, that the simulator must find. They
+are applied to a copy of the sources by `./verdant sim --defects`; the core itself knows nothing of them. A text that no
+longer occurs exactly once in its file is an error: whoever changes such a line moves the defect along.
+"""
+
+from .kinds import BUILDS, PROMISES, Defect, Edit
+from .wake import WAKE
+from .queues import QUEUES
+from .machine import MACHINE
+from .lifetime import LIFETIME
+from .order import ORDER
+
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER

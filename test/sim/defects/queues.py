@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Seeded defects: run queues, placement, policy."""
+
+from .kinds import Defect, edit
+
+QUEUES = (
+    Defect(
+        "queued-not-counted",
+        "A misplaced task that moves on stays in its old queue's count.",
+        ("counts", "census"),
+        edit("core/sched/runq.c", """
+        task->is_misplaced = false;
+        store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
+""", """
+        task->is_misplaced = false;
+"""),
+        scenarios=("affinity-steal", "affinity-self"), hazard=9),
+    Defect(
+        "movable-not-counted",
+        "A task that leaves the list of movable tasks stays in their count.",
+        ("counts",),
+        edit("core/sched/sched_priv.h", """
+        list_remove(&task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) - 1);
+""", """
+        list_remove(&task->movable_link);
+"""),
+        scenarios=("steal-storm",)),
+    Defect(
+        "blocked-not-counted",
+        "A sleeper that is woken elsewhere stays in the count of blocked tasks.",
+        ("census",),
+        edit("core/sched/wake.c", "    else\n        rq->blocked--;\n    task_set_state",
+             "    else if (from == TASK_BLOCKED)\n        rq->blocked--;\n    task_set_state"),
+        scenarios=("sleep-equal", "timer-cancel")),
+    Defect(
+        "priority-not-requeued",
+        "A queued task gets another priority where it stands, without leaving its queue.",
+        ("counts", "order"),
+        edit("core/sched/policy.c", """
+        runq_dequeue(rq, task);
+        apply_on(rq, task, priority, policy);
+        runq_enqueue(rq, task, ENQUEUE_MOVED);
+        runq_notice(rq, task);
+""", """
+        apply_on(rq, task, priority, policy);
+        runq_notice(rq, task);
+"""),
+        scenarios=("priority-change", "priority-order"), hazard=18),
+    Defect(
+        "priority-not-noticed",
+        "A running task whose priority is lowered keeps the CPU from those who are more urgent now.",
+        ("order",),
+        edit("core/sched/policy.c", """
+    resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
+}
+""", """
+}
+"""),
+        scenarios=("priority-order", "priority-change"), hazard=19),
+    Defect(
+        "preemption-by-equals",
+        "A woken task that is more urgent than the running one does not preempt it.",
+        ("order",),
+        edit("core/sched/runq.c", """
+    if (queued->rank < running_rank) {
+        resched_cpu(rq);
+        return;
+    }
+""", """
+    if (queued->rank < running_rank && running_rank == RANK_NOTHING) {
+        resched_cpu(rq);
+        return;
+    }
+"""),
+        scenarios=("urgent-wakes", "priority-order"), hazard=18),
+    Defect(
+        "steal-without-affinity",
+        "An idle CPU steals a task that may not run there.",
+        ("affinity",),
+        edit("core/sched/balance.c", "        if (cpumask_contains(&task->affinity, thief) && (best == NULL",
+             "        if ((best == NULL") +
+        edit("core/sched/balance.c", "static struct task *find_stealable(struct runq *victim, cpu_id_t thief)\n{\n",
+             "static struct task *find_stealable(struct runq *victim, cpu_id_t thief)\n{\n    (void)thief;\n"),
+        scenarios=("steal-storm", "affinity-steal"), hazard=9),
+    Defect(
+        "wake-without-affinity",
+        "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
+        ("affinity",),
+        edit("core/sched/sched_priv.h",
+             "    return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && "
+             "cpumask_contains(&task->affinity, last->cpu.id);",
+             "    (void)last;\n    return task->is_pinned || load_relaxed(&cpu_online_count) == 1;"),
+        scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
+    Defect(
+        "affinity-not-enforced",
+        "A task whose affinity excludes the CPU that it runs on is not asked to leave.",
+        ("affinity", "story"),
+        edit("core/sched/policy.c", "task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);",
+             "task->state == TASK_RUNNING && task->is_pinned && !cpumask_contains(mask, rq->cpu.id);"),
+        scenarios=("affinity-steal", "affinity-affinity", "affinity-self"), hazard=9),
+    Defect(
+        "move-not-announced",
+        "Whoever waits for a task to have left its CPU is not told that it has.",
+        ("liveness", "wake-once"),
+        edit("core/sched/switch.c", """
+    if (rest & AFTER_MOVED)
+        policy_notify_moved();
+}
+""", """
+}
+"""),
+        scenarios=("affinity-affinity", "affinity-exit", "affinity-steal"), hazard=9),
+    Defect(
+        "queue-locks-swapped",
+        "Of two run-queue locks the second is waited for whatever the order.",
+        ("locks", "liveness"),
+        edit("core/sched/runq.c", "    if (other->cpu.id > held->cpu.id) {", "    if (other != held) {"),
+        scenarios=("wake-migrate", "steal-storm", "affinity-steal"), hazard=27),
+    Defect(
+        "idle-published-late",
+        "An idle CPU looks for work before it says that it is idle.",
+        ("conservation",),
+        edit("core/sched/switch.c", """
+        balance_mark_idle(&rq->cpu, true);
+        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+            spin_lock_irqoff(&rq->lock);
+            found = rq->ready_classes != 0 || balance_steal(rq, &contended);
+            spin_unlock_irqoff(&rq->lock);
+        }
+""", """
+        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+            spin_lock_irqoff(&rq->lock);
+            found = rq->ready_classes != 0 || balance_steal(rq, &contended);
+            spin_unlock_irqoff(&rq->lock);
+        }
+        balance_mark_idle(&rq->cpu, true);
+"""),
+        scenarios=("urgent-asleep", "urgent-displaces"), hazard=13),
+    Defect(
+        "offer-lost",
+        "A CPU that was poked to take work, and got other work first, does not pass the offer on.",
+        ("conservation",),
+        edit("core/sched/switch.c", """
+    } else if (UNLIKELY(is_idle_task(rq, prev))) {
+        balance_pass_on(rq);
+    }
+""", """
+    }
+"""),
+        scenarios=("urgent-displaces",), hazard=13),
+    Defect(
+        "offer-forgotten",
+        "A CPU that switches to a more urgent task does not offer the one that it leaves to idle CPUs.",
+        ("conservation",),
+        edit("core/sched/switch.c", """
+    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
+        balance_offer(rq); /* what is queued here and does not run now may run elsewhere */
+""", ""),
+        scenarios=("urgent-displaces",), hazard=13),
+    Defect(
+        "fair-clock-not-rebased",
+        "A fair task that moves keeps the virtual time of the queue that it came from.",
+        ("story", "order"),
+        edit("core/sched/class_fair.c", """
+    task->fair_vruntime += to->fair.vruntime_min - from->fair.vruntime_min;
+""", """
+    (void)task;
+    (void)from;
+    (void)to;
+"""),
+        scenarios=("fair-moves",), hazard=18),
+)

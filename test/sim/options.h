@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* The words of `sim`'s command line, and what they ask for. */
+#pragma once
+
+#include "run.h"
+
+#define SCENARIOS_MAX 128u
+
+struct options {
+    const struct sim_scenario *scenario[SCENARIOS_MAX];
+    unsigned scenario_count;
+    enum host_strategy strategy[HOST_STRATEGY_COUNT];
+    unsigned strategy_count;
+    bool is_exhaustive;
+    unsigned bound;         /* preemptions of an exhaustive search */
+    uint64_t seed_first;
+    uint64_t seed_count;    /* UINT64_MAX: no end */
+    unsigned cpus;          /* 0: by scenario and seed */
+    unsigned rounds;        /* 0: the scenario's own */
+    uint64_t seconds;       /* 0: no limit */
+    uint64_t steps;         /* in total; 0: no limit */
+    unsigned jobs;
+    bool stops_at_failure;
+    bool shrinks;
+    const char *report;     /* file, or NULL */
+    const char *label;      /* for the report: which version of the source, or NULL */
+    const char *save;       /* folder for the files that shrinking leaves */
+    const char *replay;     /* spec or file, or NULL */
+    const char *trace;      /* file, or NULL */
+    uint64_t stop_at_step;
+    bool is_here;
+    bool is_list;
+    bool is_twice;          /* run the replay twice, and compare */
+};
+
+/* Exits with one line and status 2 if a word is wrong. */
+void options_parse(int count, char **words, struct options *out);
+[[noreturn]] void wrong_words(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* All of it a number up to `max`? */
+bool number_parse(const char *text, uint64_t max, uint64_t *out);
