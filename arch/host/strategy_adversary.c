@@ -16,6 +16,10 @@
 #define BUCKETS (2 * LINES)
 /* Whatever is touched, a switch to anybody is this much rarer than one in config.switch_one_in. */
 #define CALM_FACTOR 16u
+/* Who comes that way and, HOST_FAIR_STEPS apart, has had less than this part of its share of the steps meets no rival
+ * for a while: else two that meet all the time would let a third take a single step at each visit. */
+#define STARVED_PART 8u
+#define CALM_STEPS_MAX 256u
 
 static struct {
     struct {
@@ -27,6 +31,7 @@ static struct {
     uint32_t used;            /* of line[] */
     uint32_t oldest;          /* once all are used */
     uint32_t bucket[BUCKETS]; /* 1 + the place of its newest line, or 0 */
+    uint64_t calm_until;      /* machine step */
 } map;
 
 static uint32_t *bucket_of(uintptr_t line)
@@ -87,11 +92,18 @@ static struct host_cpu *adversary_next(struct host_cpu *self, enum host_why why,
         return self;
     if (why == HOST_WHY_RELAX)
         return host_runnable_other(self);
+    if (host.steps < map.calm_until)
+        return self;
     /* One draw for both: seldom anybody, so that two rivals do not keep the others out for ever. */
     uint64_t draw = host_choose_below((uint64_t)host.config.switch_one_in * CALM_FACTOR);
 
-    if (draw == 0)
-        return host_runnable_other(self);
+    if (draw == 0) {
+        struct host_cpu *next = host_runnable_other(self);
+
+        if ((next->steps + HOST_FAIR_STEPS) * STARVED_PART < host.steps / host.runnable_count)
+            map.calm_until = host.steps + 1 + host_choose_below(CALM_STEPS_MAX);
+        return next;
+    }
     if (rival != CPU_NONE && draw % host.config.switch_one_in != 0 && host_cpus[rival].state == HOST_CPU_RUNNABLE)
         return &host_cpus[rival];
     return self;
@@ -103,6 +115,7 @@ static void adversary_reset(void)
     if (map.used > 0)
         memset(map.bucket, 0, sizeof map.bucket);
     map.used = map.oldest = 0;
+    map.calm_until = 0;
 }
 
 const struct host_strategy_ops host_strategy_adversary = {

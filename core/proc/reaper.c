@@ -70,7 +70,7 @@ static void backlog_grew(void)
         timer_init(&reaper.timer, backlog_timeout);
         timer_arm(&reaper.timer, clock_ns() + patience_ns);
     }
-    hal_irq_restore(state);
+    sched_irq_restore(state); /* the reaper may be more urgent than who calls */
 }
 
 static void bury(struct task *task)

@@ -166,8 +166,9 @@ void balance_offer(struct runq *rq)
     unsigned scanned = 0;
 
     fence_seq_cst(); /* PAIRS(idle_offer) */
-    /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. */
-    list_for_each(node, &rq->movable) {
+    /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. The newest first: the older
+     * ones have been offered before, and a CPU that became idle since has looked at all of them. */
+    list_for_each_reverse(node, &rq->movable) {
         const struct task *task = list_entry(node, struct task, movable_link);
 
         if (load_relaxed(&idle_cpus.count) == 0 || ++scanned > OFFER_SCAN_MAX)

@@ -85,6 +85,8 @@ static inline void list_splice_back(struct list_node *to, struct list_node *from
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 
 #define list_for_each(node, head) for (struct list_node *node = (head)->next; node != (head); node = node->next)
+#define list_for_each_reverse(node, head) \
+    for (struct list_node *node = (head)->prev; node != (head); node = node->prev)
 
 /* The loop body may unlink `node`. */
 #define list_for_each_safe(node, head)                                                             \

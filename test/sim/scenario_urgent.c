@@ -233,6 +233,88 @@ static void fair_moves(void)
     }
 }
 
+#define LAST_REFERENCES 24u /* more than the reaper lets wait before it begins */
+
+/* The least urgent of all drops what makes work for the reaper, and goes on without a call into the kernel. */
+static int drop_and_compute(void *tasks)
+{
+    struct task *const *dead = tasks;
+
+    for (unsigned i = 0; i < LAST_REFERENCES; i++)
+        task_put(dead[i]);
+    compute(HOLD_POINTS);
+    return 0;
+}
+
+/* Hazard 13: a wake-up in the middle of a call asks this CPU to switch, and the call ends without. */
+static void urgent_reaper(void)
+{
+    for (unsigned round = sim_rounds(); round > 0; round--) {
+        struct task *dead[LAST_REFERENCES];
+
+        for (unsigned i = 0; i < LAST_REFERENCES; i++) {
+            dead[i] = sim_spawn_nth("brief", sim_end_with, NULL, i);
+            CHECK(task_join(dead[i], NULL, TIME_NEVER) == 0);
+        }
+        CHECK(finish(spawn_on("dropper", drop_and_compute, dead, PRIORITY_IDLE, online_cpu(round))) == 0);
+    }
+}
+
+#define CROWD 40u /* half of them are more than are looked at in one go when idle CPUs are sought for those who wait */
+
+static int crowd(void *arg)
+{
+    (void)arg;
+    while (load_relaxed(&story.left) != 0)
+        compute(100);
+    return 0;
+}
+
+static int displace_once(void *arg)
+{
+    (void)arg;
+    sim_nap(20 * NS_PER_US);
+    compute(HOLD_POINTS);
+    return 0;
+}
+
+/* The last to come of many who wait is the only one that suits the CPU that sleeps. */
+static int suit_another(void *arg)
+{
+    struct cpumask mask;
+
+    (void)arg;
+    cpumask_set_single(&mask, online_cpu(0));
+    cpumask_add(&mask, online_cpu(2));
+    for (unsigned round = sim_rounds(); round > 0; round--) {
+        sim_stay_on(online_cpu(0));
+        CHECK(task_set_affinity(current_task(), &mask) == 0);
+        struct task *urgent = spawn_on("urgent", displace_once, NULL, PRIORITY_REALTIME_HIGH, online_cpu(0));
+
+        compute(2 * HOLD_POINTS);
+        CHECK(finish(urgent) == 0);
+    }
+    store_relaxed(&story.left, 0);
+    return 0;
+}
+
+/* Hazard 13: a displaced task stands behind many that no idle CPU may run. */
+static void urgent_crowd(void)
+{
+    struct task *task[CROWD + 1];
+    struct cpumask mask;
+
+    if (online_count() < 3)
+        return;
+    cpumask_set_single(&mask, online_cpu(0));
+    cpumask_add(&mask, online_cpu(1));
+    store_relaxed(&story.left, 1);
+    for (unsigned i = 0; i < CROWD; i++)
+        task[i] = spawn("crowd", crowd, NULL, PRIORITY_DEFAULT, &mask);
+    task[CROWD] = spawn("displaced", suit_another, NULL, PRIORITY_REALTIME_LOW, NULL);
+    CHECK(sim_finish_all(task, CROWD + 1) == 0);
+}
+
 extern const struct sim_scenario sim_scenarios_urgent[];
 const struct sim_scenario sim_scenarios_urgent[] = {
     { .name = "urgent-displaces", .aim = "a displaced task waits while another CPU falls asleep beside it",
@@ -241,6 +323,10 @@ const struct sim_scenario sim_scenarios_urgent[] = {
       .cpus = 2, .cpus_min = 2, .rounds = 10, .run = urgent_asleep },
     { .name = "urgent-wakes", .aim = "an urgent task waits for a CPU that has just switched",
       .cpus = 2, .cpus_min = 2, .rounds = 3, .run = urgent_wakes },
+    { .name = "urgent-reaper", .aim = "the reaper is woken by the least urgent task, which goes on instead",
+      .cpus = 1, .cpus_min = 1, .rounds = 2, .run = urgent_reaper },
+    { .name = "urgent-crowd", .aim = "a displaced task waits behind many who may not run on the CPU that sleeps",
+      .cpus = 3, .cpus_min = 3, .rounds = 3, .run = urgent_crowd },
     { .name = "fair-moves", .aim = "a fair task that moves is behind or ahead by what its old CPU has run",
       .cpus = 2, .cpus_min = 2, .rounds = 1, .options = "slice=1", .run = fair_moves },
     { .name = "section-poked", .aim = "a reader that is asked for a quiescent state reports one inside of its section",
