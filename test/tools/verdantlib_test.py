@@ -12,7 +12,8 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import Failure, boottest, build, disk, golden, machine, monitor, report, runner, showcase, sim
+from verdantlib import (ROOT, Failure, boottest, build, defects, disk, golden, machine, monitor, report, runner,
+                        showcase, sim)
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
           "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
@@ -220,6 +221,57 @@ class BootDisk(unittest.TestCase):
     def test_what_does_not_fit_is_refused(self):
         with self.assertRaises(ValueError):
             disk.directory_entry("much-too-long.txt", 2, 1)
+
+
+class Defects(unittest.TestCase):
+    """Whether they are found takes ./verdant sim --defects some minutes. That they fit the sources is seen here."""
+
+    def setUp(self):
+        self.table = defects.load_table()
+
+    def test_each_text_occurs_once_and_is_changed(self):
+        for defect in self.table.DEFECTS:
+            with self.subTest(defect.name):
+                changed = defects.Tree(pathlib.Path("none"), defect.build).changed_by(defect)
+                for file, text in changed.items():
+                    self.assertNotEqual(text, (ROOT / file).read_text(encoding="utf-8"))
+
+    def test_a_text_that_is_gone_is_named(self):
+        kinds = sys.modules["seeded_defects.kinds"]
+        gone = kinds.Defect("gone", "", ("sanity",), kinds.edit("core/smp/cpu.c", "no such text", ""))
+        with self.assertRaisesRegex(Failure, "defect gone: its text occurs 0 times in core/smp/cpu.c"):
+            defects.Tree(pathlib.Path("none"), "plain").changed_by(gone)
+
+    def test_names_are_those_of_the_simulator(self):
+        promises = (ROOT / "test/sim/promise.c").read_text(encoding="utf-8")
+        stories = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "test/sim").glob("scenario_*.c"))
+        names = [defect.name for defect in self.table.DEFECTS]
+        self.assertEqual(len(names), len(set(names)))
+        for defect in self.table.DEFECTS:
+            with self.subTest(defect.name):
+                self.assertIn(defect.build, self.table.BUILDS)
+                self.assertLessEqual(set(defect.breaks), set(self.table.PROMISES))
+                for scenario in defect.scenarios:
+                    self.assertIn(f'.name = "{scenario}"', stories)
+        for promise in self.table.PROMISES:
+            self.assertIn(f'= {{ "{promise}"', promises)
+
+    def test_the_first_violation_is_read(self):
+        said = ("x:pct:4:8:11: wake-once: 'a' sleeps on\nbroken promise: ...\nscenario  runs\n"
+                "done: 72 runs, 3456 steps, 5 s, 700 steps/s with 1 jobs, 1 runs told twice, 1 failures\n")
+        found = defects.found_in(said)
+        self.assertEqual((found.promise, found.spec, found.seed, found.runs, found.steps),
+                         ("wake-once", "x:pct:4:8:11", 11, 72, 3456))
+        self.assertIsNone(defects.found_in(said.splitlines()[-1]))
+
+    def test_what_is_wrong_is_said(self):
+        table = types.SimpleNamespace(DEFECTS=self.table.DEFECTS[:2], PROMISES=("tlb",))
+        first, second = table.DEFECTS
+        wrong = defects.Found("tlb", "what", "x:pct:4:8:11", "x", "pct", 11, 72, 3456)
+        problems = defects.judge(table, [first, second], {first.name: None, second.name: wrong})
+        self.assertEqual([problem.split(":")[0] for problem in problems], [first.name, second.name])
+        problems = defects.judge(table, [first], {first.name: None})
+        self.assertEqual(len(problems), 1)  # all promises are asked for only if all defects were
 
 
 if __name__ == "__main__":

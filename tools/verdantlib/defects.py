@@ -192,7 +192,8 @@ def row(defect, found):
     start = (defect.name, defect.what, defect.build)
     if found is None:
         return (*start, "not found", "-", "-", "-")
-    return (*start, found.promise, f"{found.scenario}, {found.strategy}", f"{found.runs:,}", f"{found.steps:,}")
+    steps = f"{found.steps:,}" if found.steps else "-"  # a run that a sanitizer ends does not say how many it took
+    return (*start, found.promise, f"{found.scenario}, {found.strategy}", f"{found.runs:,}", steps)
 
 
 def markdown(rows):

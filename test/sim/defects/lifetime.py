@@ -66,7 +66,7 @@ LIFETIME = (
     Defect(
         "event-touched-after-wake",
         "The signaller of an event unlocks it after its waiter was woken, who may have freed it.",
-        ("memory",),
+        ("memory", "locks"),
         edit("core/sched/event.c", """
     spin_unlock_irqoff(&event->waiters.lock);
     if (waiter != NULL)
@@ -78,24 +78,12 @@ LIFETIME = (
 """),
         scenarios=("event-vanishes",), build="address", hazard=2),
     Defect(
-        "mutex-touched-after-handover",
-        "The unlocker of a mutex touches it after the next owner was woken, who may have freed it.",
+        "thread-read-after-free",
+        "Who drops the last reference to a thread asks the freed thread for its process.",
         ("memory",),
-        edit("core/sched/mutex.c", """
-    spin_unlock_irqoff(&mutex->waiters.lock);
-    waitq_finish(waiter); /* the new owner may free the mutex from here on */
-""", """
-    waitq_finish(waiter);
-    spin_unlock_irqoff(&mutex->waiters.lock);
-"""),
-        scenarios=("event-vanishes", "mutex-handover"), build="address", hazard=2),
-    Defect(
-        "read-section-left-open-to-free",
-        "A task is freed without a grace period, seen by AddressSanitizer.",
-        ("memory",),
-        edit("core/proc/object.c", "    quiesce_call(&object_of(task)->reclaim, reclaim);",
-             "    reclaim(&object_of(task)->reclaim);"),
-        scenarios=("lookup-reap",), build="address", hazard=2),
+        edit("core/proc/thread.c", "no grace period */\n    process_put(process);",
+             "no grace period */\n    (void)process;\n    process_put(thread->process);"),
+        scenarios=("exit-wait",), build="address", hazard=2),
     Defect(
         "join-before-code",
         "A task says that it has exited before it stores its exit code.",

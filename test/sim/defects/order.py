@@ -31,13 +31,6 @@ ORDER = (
              "    store_relaxed(&waiter->status, WAITER_WOKEN);"),
         scenarios=("event-vanishes", "event-handover", "mutex-handover"), build="thread", hazard=16),
     Defect(
-        "grace-list-relaxed",
-        "What waits for a grace period is listed without release order.",
-        ("race",),
-        edit("core/smp/quiesce.c", "    } while (!cas_release(&quiesce.waiting, &first, head));",
-             "    } while (!cas_relaxed(&quiesce.waiting, &first, head));"),
-        scenarios=("process-storm", "exit-backlog", "lookup-process"), build="thread", hazard=16),
-    Defect(
         "dead-list-relaxed",
         "The reaper takes the list of the dead without acquire order.",
         ("race",),
@@ -54,17 +47,17 @@ ORDER = (
         scenarios=("call-storm",), build="thread", hazard=16),
     Defect(
         "waker-touches-record",
-        "A waker reads the waiter's record after it has told the waiter that it is done with it.",
+        "A signaller reads the waiter's record after it has told the waiter that it is done with it.",
         ("race", "memory"),
         edit("core/sched/waitq.c", """
-    store_release(&waiter->status, status); /* PAIRS(waiter) */
+    store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(waiter) */
     (void)task_wake_irqoff(task);
 """, """
-    store_release(&waiter->status, status); /* PAIRS(waiter) */
+    store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(waiter) */
     (void)task;
     (void)task_wake_irqoff(waiter->task);
 """),
-        scenarios=("wake-timeout", "wake-herd", "semaphore-buffer"), build="thread", hazard=1),
+        scenarios=("event-vanishes",), build="thread", hazard=1),
     Defect(
         "call-slot-reused",
         "The answering CPU reads the call slot again after it said that it was done.",

@@ -36,7 +36,7 @@ QUEUES = (
     Defect(
         "priority-not-requeued",
         "A queued task gets another priority where it stands, without leaving its queue.",
-        ("counts", "order"),
+        ("counts", "order", "census"),
         edit("core/sched/policy.c", """
         runq_dequeue(rq, task);
         apply_on(rq, task, priority, policy);
