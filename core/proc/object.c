@@ -81,8 +81,9 @@ static void reclaim(struct quiesce_head *head)
     ASSERT(dead->stack.bytes == 0 && dead->space == NULL && dead->thread == NULL && dead->fpu_area == NULL);
     trace(TRACE_TASK_FREE, &dead->task, (uint64_t)dead->task.tid);
     id_release(dead->task.tid);
+    /* Before it goes: who sees one task fewer alive sees it counted here. PAIRS(object_reclaimed) */
+    (void)fetch_add_acq_rel(&object.reclaimed, 1);
     object_free(dead);
-    (void)fetch_add_relaxed(&object.reclaimed, 1);
 }
 
 static void release_task(struct task *task)
@@ -93,7 +94,7 @@ static void release_task(struct task *task)
 
 void proc_stats_get(struct proc_stats *out)
 {
-    out->tasks_created = load_relaxed(&object.created);
-    out->tasks_reclaimed = load_relaxed(&object.reclaimed);
     out->tasks_alive = slab_used(&object.objects);
+    out->tasks_reclaimed = load_acquire(&object.reclaimed); /* PAIRS(object_reclaimed): after the living */
+    out->tasks_created = load_relaxed(&object.created);
 }
