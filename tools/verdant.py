@@ -3,6 +3,7 @@
 """The user's command, once ./verdant has seen to it that everything it needs is installed."""
 
 import argparse
+import functools
 import re
 import signal
 import sys
@@ -55,8 +56,8 @@ def parse(words):
     if unknown:
         right = (name for action in commands.choices[options.command]._actions for name in action.option_strings)
         raise WrongWords(f"{unknown[0]}: no such word for {options.command}; options are: {', '.join(right)}")
-    {"run": check_run, "test": check_test, "bench": check_bench, "sim": check_sim,
-     "port-check": check_port}[options.command](options)
+    {"run": check_run, "test": check_test, "bench": check_bench, "sim": functools.partial(checked_by, sim),
+     "port-check": functools.partial(checked_by, portcheck)}[options.command](options)
     return options
 
 
@@ -100,16 +101,10 @@ def check_bench(options):
     options.isas = list(machines.ISAS)
 
 
-def check_sim(options):
+def checked_by(module, options):
+    """By the module that carries the command out."""
     try:
-        sim.check(options)
-    except Failure as failure:
-        raise WrongWords(str(failure)) from failure
-
-
-def check_port(options):
-    try:
-        portcheck.check(options)
+        module.check(options)
     except Failure as failure:
         raise WrongWords(str(failure)) from failure
 

@@ -197,6 +197,20 @@ void host_irq_deliver(void);
 /* run.c: the end of a run. Back to the caller, never to return. */
 [[noreturn]] void host_leave(enum host_end end, int code);
 
+/* The finalizer of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014):
+ * numbers that are neighbours come out with nothing in common. */
+static inline uint64_t host_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static inline bool host_is_kmap(vaddr_t va)
+{
+    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES;
+}
+
 /* memory.c */
 void host_memory_create(void);
 void host_memory_destroy(void);

@@ -176,8 +176,7 @@ static bool continues(paddr_t root, vaddr_t va, vaddr_t from, paddr_t pa, unsign
 {
     struct host_walk other;
 
-    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES && host_memory_walk(root, va, &other) &&
-           other.prot == prot && other.pa - pa == va - from;
+    return host_is_kmap(va) && host_memory_walk(root, va, &other) && other.prot == prot && other.pa - pa == va - from;
 }
 
 /*
@@ -191,8 +190,7 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
     vaddr_t high = page + PAGE_BYTES;
     struct host_walk found;
 
-    if (root == 0 || va < HAL_KMAP_BASE || va - HAL_KMAP_BASE >= HAL_KMAP_BYTES ||
-        !host_memory_walk(root, page, &found))
+    if (root == 0 || !host_is_kmap(va) || !host_memory_walk(root, page, &found))
         return false;
     if (is_write && (found.prot & PROT_WRITE) == 0)
         return false;
@@ -200,9 +198,9 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
         high += PAGE_BYTES;
     while (page - low < REFILL_BYTES_MAX && continues(root, low - PAGE_BYTES, page, found.pa, found.prot))
         low -= PAGE_BYTES;
-    host_tlb_refilled(page, low, high, found.pa - (page - low));
     paddr_t pa = found.pa - (page - low);
 
+    host_tlb_refilled(page, low, high, pa);
     return host_kmap_map(low, high - low, pa, (found.prot & PROT_WRITE) != 0, memory.file, pa - RAM_BASE);
 }
 

@@ -7,15 +7,11 @@
 
 #include <string.h>
 
-/* SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): streams whose numbers
- * are neighbours have nothing in common. A xorshift generator must not start at 0. */
+/* A xorshift generator must not start at 0. */
 static uint64_t stream_start(uint64_t seed, uint64_t stream)
 {
-    uint64_t z = (seed << 16 | seed >> 48) + (stream + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = host_mix((seed << 16 | seed >> 48) + (stream + 1) * UINT64_C(0x9e3779b97f4a7c15));
 
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
     return z != 0 ? z : 1;
 }
 

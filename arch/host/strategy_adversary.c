@@ -11,7 +11,6 @@
 
 #include <string.h>
 
-#define LINE_SHIFT 6
 #define LINES (1u << 16)
 #define BUCKETS (2 * LINES)
 /* Whatever is touched, a switch to anybody is this much rarer than one in config.switch_one_in. */
@@ -84,7 +83,7 @@ static cpu_id_t line_touch(uintptr_t line, cpu_id_t cpu)
 
 static struct host_cpu *adversary_next(struct host_cpu *self, enum host_why why, uintptr_t word)
 {
-    cpu_id_t rival = word != 0 ? line_touch(word >> LINE_SHIFT, self->id) : CPU_NONE;
+    cpu_id_t rival = word != 0 ? line_touch(word / CACHE_LINE_BYTES, self->id) : CPU_NONE;
 
     if (why == HOST_WHY_WAIT)
         return host_runnable_any();

@@ -80,14 +80,11 @@ void host_tlb_destroy(void)
     tlbs.holders = NULL;
 }
 
-/* Chance, by seed, CPU, the CPU's step and what it is asked for (the finalizer of splitmix64, Steele et al. 2014). */
+/* Chance, by seed, CPU, the CPU's step and what it is asked for. */
 static uint64_t chance(const struct host_cpu *cpu, uint64_t about)
 {
-    uint64_t x = host.config.seed * UINT64_C(0x9e3779b97f4a7c15) + ((uint64_t)cpu->id << 48 ^ cpu->steps << 16 ^ about);
-
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (x ^ x >> 31) >> 32;
+    return host_mix(host.config.seed * UINT64_C(0x9e3779b97f4a7c15) +
+                    ((uint64_t)cpu->id << 48 ^ cpu->steps << 16 ^ about)) >> 32;
 }
 
 static uint32_t frame_of(paddr_t pa)
@@ -103,11 +100,6 @@ static paddr_t paddr_of(uint32_t frame)
 static struct tlb *tlb_of(const struct host_cpu *cpu)
 {
     return &tlbs.of[cpu->id];
-}
-
-static bool is_kmap(vaddr_t va)
-{
-    return va >= HAL_KMAP_BASE && va - HAL_KMAP_BASE < HAL_KMAP_BYTES;
 }
 
 /* ---- Entries ---- */
@@ -201,7 +193,7 @@ static bool walk(const struct host_cpu *cpu, vaddr_t va, struct host_walk *out)
 /* Look va up without being asked to, as hardware may at any time. */
 static void look_ahead(const struct host_cpu *cpu, vaddr_t va)
 {
-    enum bank bank = is_kmap(va) ? BANK_KMAP : BANK_USER;
+    enum bank bank = host_is_kmap(va) ? BANK_KMAP : BANK_USER;
     struct host_walk found;
 
     if (cpu->root == 0 || (bank == BANK_USER && va >= HOST_ADDRESS_BASE))
@@ -279,7 +271,7 @@ void host_tlb_stand(const struct host_cpu *cpu)
     vaddr_t va = MAX((vaddr_t)cpu->stack.base, end - MIN((vaddr_t)cpu->stack.bytes, STAND_PAGES_MAX * PAGE_BYTES));
     struct host_walk found = { .table = 0 };
 
-    if (!is_kmap(va) || cpu->root == 0)
+    if (!host_is_kmap(va) || cpu->root == 0)
         return;
     for (; va < end; va += PAGE_BYTES) {
         bool is_mapped = found.table != 0 && va % (UINT64_C(1) << WALK_SHIFT) != 0

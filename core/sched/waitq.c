@@ -12,8 +12,6 @@
 
 #include "sched_priv.h"
 
-enum waiter_status { WAITER_QUEUED, WAITER_CLAIMED, WAITER_WOKEN, WAITER_TIMED_OUT, WAITER_KILLED };
-
 struct waiter {
     struct list_node link; /* guarded by queue->lock */
     struct task *task;
@@ -21,6 +19,13 @@ struct waiter {
     _Atomic(enum waiter_status) status; /* PAIRS(waiter): written under queue->lock */
     struct timer timer;
 };
+
+const char *waiter_status_name(uint64_t status)
+{
+    static const char *const names[] = { "queued", "claimed", "woken", "timed out", "killed" };
+
+    return status < ARRAY_COUNT(names) ? names[status] : "?";
+}
 
 void waitq_init(struct waitq *queue)
 {

@@ -28,7 +28,7 @@ static ALWAYS_INLINE void enqueue_and_poke(struct runq *rq, struct task *task, e
 
 static ALWAYS_INLINE bool is_blocked(const struct task *task)
 {
-    return task->state == TASK_BLOCKED || task->state == TASK_SLEEPING || task->state == TASK_STOPPED;
+    return task_state_is_blocked(task->state);
 }
 
 /* The blocked task becomes READY where it is. */

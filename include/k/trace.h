@@ -27,8 +27,8 @@ enum trace_event {
     TRACE_TASK_EXIT,     /* task, 0: RUNNING to DEAD */
     TRACE_TASK_FREE,     /* task, tid: its memory goes back after this */
     TRACE_WAIT_BEGIN,    /* waiter, task: its record is on a queue */
-    TRACE_WAIT_SETTLE,   /* waiter, status: decided, once */
-    TRACE_WAIT_END,      /* waiter, status: the wait returns */
+    TRACE_WAIT_SETTLE,   /* waiter, enum waiter_status: decided, once */
+    TRACE_WAIT_END,      /* waiter, enum waiter_status: the wait returns */
     TRACE_IRQ_ENTER,     /* NULL, reasons: 0 for the timer */
     TRACE_IRQ_EXIT,      /* NULL, reasons */
     TRACE_IDLE_ENTER,    /* NULL, 0: about to wait for an interrupt */

@@ -31,6 +31,11 @@
 
 enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_BLOCKED, TASK_SLEEPING, TASK_STOPPED, TASK_DEAD };
 
+static inline bool task_state_is_blocked(enum task_state state)
+{
+    return state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED;
+}
+
 enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE };
 
 struct sched_class;

@@ -29,6 +29,10 @@ static ALWAYS_INLINE void sched_irq_restore(uintptr_t state)
     sched_check();
 }
 
+/* Of a waiter's record; TRACE_WAIT_SETTLE and TRACE_WAIT_END say it. From WAITER_WOKEN on it is settled. */
+enum waiter_status { WAITER_QUEUED, WAITER_CLAIMED, WAITER_WOKEN, WAITER_TIMED_OUT, WAITER_KILLED };
+const char *waiter_status_name(uint64_t status);
+
 struct waitq {
     struct spinlock lock; /* LOCK_WAITQ, interrupts off */
     struct list_node waiters; /* guarded by lock, FIFO */

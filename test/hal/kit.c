@@ -7,10 +7,12 @@
 
 #include <stdarg.h>
 
+#include <k/errno.h>
 #include <k/log.h>
 #include <k/panic.h>
 #include <lib/fmt.h>
 #include <lib/string.h>
+#include <parse/cmdline.h>
 #include <trace/backtrace.h>
 
 #define LINE_BYTES 256
@@ -232,28 +234,28 @@ uint64_t kit_ticks_of_ns(uint64_t ns)
 }
 
 /* xorshift64 (Marsaglia 2003). */
+uint64_t kit_random_next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
 uint64_t kit_random(void)
 {
-    kit.random ^= kit.random << 13;
-    kit.random ^= kit.random >> 7;
-    kit.random ^= kit.random << 17;
-    return kit.random;
+    return kit_random_next(&kit.random);
 }
 
 bool kit_option_is(const char *name, const char *value)
 {
-    size_t name_length = strlen(name);
-    size_t value_length = strlen(value);
+    const char *cursor = kit_boot->cmdline;
+    struct cmdline_option option;
+    int error = 0;
 
-    for (const char *at = kit_boot->cmdline; at != NULL && *at != '\0'; at = strchr(at, ' ')) {
-        at += *at == ' ' ? 1 : 0;
-        if (strncmp(at, name, name_length) != 0 || at[name_length] != '=')
-            continue;
-        const char *found = at + name_length + 1;
-
-        if (strncmp(found, value, value_length) == 0 && (found[value_length] == '\0' || found[value_length] == ' '))
+    while ((error = cmdline_next(&cursor, &option)) != -ENOENT)
+        if (error == 0 && option.has_value && strcmp(option.key, name) == 0 && strcmp(option.value, value) == 0)
             return true;
-    }
     return false;
 }
 

@@ -126,6 +126,7 @@ bool kit_option_is(const char *name, const char *value);
 
 uint64_t kit_ticks_of_ns(uint64_t ns);
 uint64_t kit_random(void); /* CPU 0 only */
+uint64_t kit_random_next(uint64_t *state); /* of a stream of the caller's, not 0 */
 
 /* Frame records from frame_pointer up, in [low, high): how many, and whether the last one ends the chain. */
 unsigned kit_records_count(uintptr_t frame_pointer, uintptr_t low, uintptr_t high, bool *out_has_end);

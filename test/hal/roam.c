@@ -18,18 +18,10 @@ static struct {
     uint64_t random;
 } roam;
 
-static uint64_t random_next(void)
-{
-    roam.random ^= roam.random << 13;
-    roam.random ^= roam.random >> 7;
-    roam.random ^= roam.random << 17;
-    return roam.random;
-}
-
 static void fill(uint64_t *want, uint64_t words, const struct torture_control *controls, unsigned count)
 {
     for (uint64_t i = 0; i < words; i++)
-        want[i] = random_next();
+        want[i] = kit_random_next(&roam.random);
     for (unsigned i = 0; i < count; i++)
         want[i] = (want[i] & controls[i].mask) | controls[i].base;
 }
@@ -108,7 +100,7 @@ void roam_on(struct kit_cpu *self, void *unused)
     timers = self->timers;
     roam.task.cpu = self;
     self->leave_for = here;
-    hal_timer_arm(hal_clock_ticks() + kit_ticks_of_ns(SLICE_NS_MIN + random_next() % SLICE_NS_SPREAD));
+    hal_timer_arm(hal_clock_ticks() + kit_ticks_of_ns(SLICE_NS_MIN + kit_random_next(&roam.random) % SLICE_NS_SPREAD));
     if (roam.fpu != NULL)
         hal_fpu_switch(NULL, roam.fpu);
     hal_context_switch(here, &roam.task);

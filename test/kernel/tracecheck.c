@@ -159,14 +159,6 @@ static const char *const kind_names[ENTRY_KINDS] = {
     [TRACE_WAIT_END] = "end",       [ENTRY_PHASE] = "phase",        [ENTRY_RESULT] = "result",
 };
 
-/* Of enum waiter_status, which is the wait queues' own. */
-static const char *status_name(int32_t status)
-{
-    static const char *const names[] = { "queued", "claimed", "woken", "timed out", "killed" };
-
-    return status >= 0 && (unsigned)status < ARRAY_COUNT(names) ? names[status] : "?";
-}
-
 static void entry_format(const struct entry *entry, char *out, size_t bytes)
 {
     const char *kind = kind_names[entry->kind];
@@ -183,7 +175,7 @@ static void entry_format(const struct entry *entry, char *out, size_t bytes)
                         task_state_name((enum task_state)entry->value));
     else if (entry->kind == TRACE_WAIT_SETTLE || entry->kind == TRACE_WAIT_END)
         (void)fmt_print(out, bytes, "%s %s/%u %s", kind, record.name[entry->tid], entry->tid,
-                        status_name(entry->value));
+                        waiter_status_name((uint64_t)entry->value));
     else
         (void)fmt_print(out, bytes, "%s %s/%u", kind, record.name[entry->tid], entry->tid);
 }

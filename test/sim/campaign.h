@@ -48,6 +48,8 @@ double clock_seconds(void);
 struct workers *workers_create(const struct options *options); /* shared memory; exits if there is none */
 void workers_start(struct workers *workers, void (*body)(struct workers *workers, unsigned index));
 unsigned workers_left(void); /* how many still work; looks without waiting */
+void workers_wait(void);     /* until none does */
+bool workers_must_stop(struct workers *workers); /* told so, or its time is over */
 unsigned workers_died(void); /* how many ended otherwise than by coming to their end, of all that were started */
 void workers_body(struct workers *workers, unsigned index);
 void workers_add_failure(struct workers *workers, unsigned which, const struct sim_run *run,

@@ -49,11 +49,6 @@ static void edges_reset(const struct host_config *config)
     sim_sums = (struct sim_sums){ 0 };
 }
 
-static bool is_blocked_state(unsigned state)
-{
-    return state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED;
-}
-
 /* A shadow enters or leaves what is summed up. */
 static void sum(const struct sim_shadow *shadow, int by)
 {
@@ -63,7 +58,7 @@ static void sum(const struct sim_shadow *shadow, int by)
         sim_sums.ready += (uint64_t)by;
     else if (shadow->state == TASK_RUNNING)
         sim_sums.running += (uint64_t)by;
-    else if (is_blocked_state(shadow->state))
+    else if (task_state_is_blocked(shadow->state))
         sim_sums.blocked += (uint64_t)by;
 }
 
@@ -85,7 +80,7 @@ static void require_lock(const struct sim_shadow *shadow, cpu_id_t cpu, const ch
 [[noreturn]] static void bad_edge(const struct sim_shadow *shadow, const char *what)
 {
     sim_broken(PROMISE_EDGES, "CPU %u %s '%s', which is %s on CPU %u", sim_now.cpu, what, shadow->task->name,
-               sim_state_name(shadow->state), shadow->cpu);
+               task_state_name(shadow->state), shadow->cpu);
 }
 
 static struct sim_shadow *known(const struct task *task, const char *what)
@@ -131,8 +126,8 @@ static void task_woken(struct sim_shadow *shadow, cpu_id_t cpu)
 {
     if (UNLIKELY(shadow->state == TASK_READY || shadow->state == TASK_RUNNING))
         sim_broken(PROMISE_WAKE_ONCE, "CPU %u wakes '%s' again, which is %s on CPU %u", sim_now.cpu, shadow->task->name,
-                   sim_state_name(shadow->state), shadow->cpu);
-    if (UNLIKELY(!is_blocked_state(shadow->state)))
+                   task_state_name(shadow->state), shadow->cpu);
+    if (UNLIKELY(!task_state_is_blocked(shadow->state)))
         bad_edge(shadow, "wakes");
     require_lock(shadow, shadow->cpu, "wakes");
     require_lock(shadow, cpu, "wakes");
@@ -199,7 +194,7 @@ static void task_left(struct sim_shadow *shadow, unsigned state, const char *wha
 
 static void task_blocked(struct sim_shadow *shadow, unsigned state)
 {
-    if (UNLIKELY(!is_blocked_state(state)))
+    if (UNLIKELY(!task_state_is_blocked(state)))
         sim_broken(PROMISE_EDGES, "'%s' blocks into state %u", shadow->task->name, state);
     if (UNLIKELY(shadow->is_latched))
         sim_broken(PROMISE_WAKE_ONCE, "'%s' blocks although a wake was kept for it", shadow->task->name);
@@ -306,7 +301,7 @@ static void edges_quiet(void)
             shadow->is_idle_task = is_idle_of_its_cpu(shadow->task);
         if (UNLIKELY(shadow->task->state != (enum task_state)shadow->state && !shadow->is_idle_task))
             sim_broken(PROMISE_EDGES, "'%s' is %s, but by what was done with it, %s", shadow->task->name,
-                       sim_state_name(shadow->task->state), sim_state_name(shadow->state));
+                       task_state_name(shadow->task->state), task_state_name(shadow->state));
     }
     sim_cost(COMPARED_AT_A_TIME);
 }

@@ -15,7 +15,7 @@ static void queue_running(struct runq *rq)
 
     if (task->state != TASK_RUNNING || sim_peek(&task->base.cpu) != &rq->cpu)
         sim_broken(PROMISE_ONE_CPU, "what CPU %u runs, '%s', is %s", rq->cpu.id, task->name,
-                   sim_state_name(task->state));
+                   task_state_name(task->state));
     if (task != (told != NULL ? told : rq->cpu.idle_task))
         sim_broken(PROMISE_ONE_CPU, "CPU %u says that it runs '%s', but it switched to '%s'", rq->cpu.id, task->name,
                    told != NULL ? told->name : "its idle task");
@@ -25,7 +25,7 @@ static void queue_task(const struct task *task, const struct runq *rq)
 {
     if (task->state != TASK_READY || sim_peek(&task->base.cpu) != &rq->cpu)
         sim_broken(PROMISE_CENSUS, "'%s' is queued on CPU %u, but is %s", task->name, rq->cpu.id,
-                   sim_state_name(task->state));
+                   task_state_name(task->state));
     /* One that waits to be moved away may have been allowed again meanwhile. */
     if (!task->is_misplaced && !cpumask_contains(&task->affinity, rq->cpu.id))
         sim_broken(PROMISE_AFFINITY, "'%s' is queued on CPU %u, where it may not run", task->name, rq->cpu.id);
@@ -126,7 +126,7 @@ static uint32_t queue_movable(const struct runq *rq)
 
         if (task->is_pinned || task->state != TASK_READY || sim_peek(&task->base.cpu) != &rq->cpu)
             sim_broken(PROMISE_COUNTS, "'%s' is listed as movable on CPU %u, but is %s%s", task->name, rq->cpu.id,
-                       task->is_pinned ? "pinned and " : "", sim_state_name(task->state));
+                       task->is_pinned ? "pinned and " : "", task_state_name(task->state));
         queue_bound(rq, ++count);
     }
     return count;

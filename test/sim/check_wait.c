@@ -10,9 +10,6 @@
 #include "table.h"
 #include "watch.h"
 
-/* As in sched/waitq.c. */
-enum { STATUS_WOKEN = 2, STATUS_TIMED_OUT = 3, STATUS_KILLED = 4 };
-
 #define DEBTS_MAX 262144u /* one wake of all is one stretch with interrupts disabled */
 
 SIM_MAP(by_waiter, "waits", 19);
@@ -43,11 +40,6 @@ static void wait_reset(const struct host_config *config)
         wait.owed_by[id] = 0;
 }
 
-static bool is_blocked(const struct sim_shadow *shadow)
-{
-    return shadow->state == TASK_BLOCKED || shadow->state == TASK_SLEEPING || shadow->state == TASK_STOPPED;
-}
-
 [[noreturn]] static void lost(const struct sim_shadow *shadow)
 {
     sim_broken(PROMISE_WAKE_ONCE, "'%s' is blocked in a wait that is settled, and nobody will wake it",
@@ -62,7 +54,7 @@ static void pay(const struct debt *debt)
     if (shadow == NULL || shadow->waiter == NULL || shadow->wait_number != debt->wait_number)
         return; /* the wait is over: the task was awake, or found it settled */
     shadow->is_owed = false;
-    if (UNLIKELY(is_blocked(shadow)))
+    if (UNLIKELY(task_state_is_blocked(shadow->state)))
         lost(shadow);
 }
 
@@ -120,12 +112,12 @@ static void wait_settle(const void *waiter, uint64_t status)
     if (UNLIKELY(shadow->is_settled))
         sim_broken(PROMISE_WAKE_ONCE, "CPU %u settles the wait of '%s', which was settled already", sim_now.cpu,
                    shadow->task->name);
-    if (UNLIKELY(status < STATUS_WOKEN || status > STATUS_KILLED))
+    if (UNLIKELY(status < WAITER_WOKEN || status > WAITER_KILLED))
         sim_broken(PROMISE_WAKE_ONCE, "the wait of '%s' is settled with status %llu", shadow->task->name,
                    (unsigned long long)status);
     shadow->is_settled = true;
     shadow->wait_status = (uint8_t)status;
-    if (status == STATUS_KILLED && shadow->task == sim_now.task)
+    if (status == WAITER_KILLED && shadow->task == sim_now.task)
         return; /* by itself, awake */
     shadow->is_owed = true;
     owe(shadow);

@@ -95,13 +95,6 @@ const char *sim_lock_name(unsigned rank)
     return rank < LOCK_RANK_COUNT ? names[rank] : "?";
 }
 
-static const char *status_name(uint64_t status)
-{
-    static const char *const names[] = { "queued", "claimed", "woken", "timed out", "killed" };
-
-    return status < sizeof names / sizeof *names ? names[status] : "?";
-}
-
 static void task_words(enum trace_event event, uint64_t value, const char *name, int tid, char *out, size_t bytes)
 {
     static const char *const verb[] = {
@@ -117,7 +110,7 @@ static void task_words(enum trace_event event, uint64_t value, const char *name,
     else if (event == TRACE_TASK_MIGRATE)
         (void)snprintf(out, bytes, "%s '%s' (%d) to CPU %llu", verb[event], name, tid, number);
     else if (event == TRACE_TASK_BLOCK)
-        (void)snprintf(out, bytes, "%s '%s' (%d): %s", verb[event], name, tid, sim_state_name((unsigned)value));
+        (void)snprintf(out, bytes, "%s '%s' (%d): %s", verb[event], name, tid, task_state_name((enum task_state)value));
     else if (event == TRACE_TASK_REQUEUE)
         (void)snprintf(out, bytes, "%s '%s' (%d): %s", verb[event], name, tid, value != 0 ? "it yielded" : "preempted");
     else
@@ -156,7 +149,7 @@ void sim_event_words(enum trace_event event, const void *object, uint64_t value,
         (void)snprintf(out, bytes, "'%s' (%d) waits with record %p", name, tid, object);
     else if (event == TRACE_WAIT_SETTLE || event == TRACE_WAIT_END)
         (void)snprintf(out, bytes, "%s record %p: %s", event == TRACE_WAIT_SETTLE ? "settles" : "ends the wait with",
-                       object, status_name(value));
+                       object, waiter_status_name(value));
     else if (event == TRACE_IDLE_ENTER || event == TRACE_IDLE_EXIT)
         (void)snprintf(out, bytes, "%s", event == TRACE_IDLE_ENTER ? "goes idle" : "is idle no more");
     else if (event == TRACE_SPIN_ENTER || event == TRACE_SPIN_EXIT)

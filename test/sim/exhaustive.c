@@ -16,15 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <k/limits.h>
 
 #include "campaign.h"
 
 #define TOUCH_ROOM ((size_t)1 << 16)
-#define BOUND_MAX 8u
-#define LINE_SHIFT 6
 
 struct point {
     cpu_id_t cpu;
@@ -64,7 +61,7 @@ static struct {
 
 static size_t line_slot(uintptr_t word)
 {
-    uintptr_t at = word >> LINE_SHIFT;
+    uintptr_t at = word / CACHE_LINE_BYTES;
     size_t slot = (size_t)(at * UINT64_C(0x9e3779b97f4a7c15) >> 40) % LINES;
 
     while (lines[slot].owner != 0 && lines[slot].line != at)
@@ -146,8 +143,7 @@ static void run_prefix(unsigned depth)
 
 static bool is_told_to_stop(void)
 {
-    if (atomic_load(&own.workers->is_stopping) ||
-        (own.workers->deadline != 0 && clock_seconds() >= own.workers->deadline))
+    if (workers_must_stop(own.workers))
         atomic_store(&search->is_cut, true);
     return atomic_load(&search->is_cut);
 }
@@ -215,8 +211,7 @@ static void search_scenario(struct workers *workers, unsigned which, uint64_t se
         .strategy = HOST_SCRIPT,
     };
     workers_start(workers, search_body);
-    while (workers_left() != 0)
-        (void)usleep(20000);
+    workers_wait();
     if (workers_died() != 0)
         atomic_store(&search->is_cut, true);
     (void)printf("%s: %u CPUs, seed %llu, up to %u preemptions at %llu points: ", scenario->name, own.run.cpus,

@@ -13,7 +13,6 @@
 
 #define SEEDS_DEFAULT 100
 #define BOUND_DEFAULT 2
-#define BOUND_MAX 8
 #define JOBS_MAX 256
 #define MINUTES_MAX (60 * 24 * 30)
 #define ROUNDS_MAX 1000000

@@ -5,6 +5,7 @@
 #include "run.h"
 
 #define SCENARIOS_MAX 128u
+#define BOUND_MAX 8u /* preemptions of an exhaustive search */
 
 struct options {
     const struct sim_scenario *scenario[SCENARIOS_MAX];

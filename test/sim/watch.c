@@ -102,13 +102,6 @@ void sim_cost(unsigned nodes)
     watch.cost += nodes;
 }
 
-const char *sim_state_name(unsigned state)
-{
-    static const char *const names[] = { "new", "ready", "running", "blocked", "sleeping", "stopped", "dead" };
-
-    return state < ARRAY_COUNT(names) ? names[state] : "?";
-}
-
 static inline void moment_take(void)
 {
     cpu_id_t cpu = host_cpu_id();

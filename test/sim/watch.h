@@ -86,9 +86,6 @@ struct sim_sums {
 };
 extern struct sim_sums sim_sums;
 
-/* For messages. Task names live as long as the task. */
-const char *sim_state_name(unsigned state);
-
 /* Walking lists costs: a checker says how many nodes it looked at, and looks become rarer. */
 void sim_cost(unsigned nodes);
 

@@ -78,15 +78,25 @@ void workers_start(struct workers *workers, void (*body)(struct workers *, unsig
     }
 }
 
-unsigned workers_left(void)
+static void count_ended(int how)
 {
     int status = 0;
 
-    while (waitpid(-1, &status, WNOHANG) > 0) {
+    while (ended < started && waitpid(-1, &status, how) > 0) {
         ended++;
         died += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
     }
+}
+
+unsigned workers_left(void)
+{
+    count_ended(WNOHANG);
     return started - ended;
+}
+
+void workers_wait(void)
+{
+    count_ended(0);
 }
 
 unsigned workers_died(void)
@@ -94,12 +104,16 @@ unsigned workers_died(void)
     return died;
 }
 
+bool workers_must_stop(struct workers *workers)
+{
+    return atomic_load(&workers->is_stopping) || (workers->deadline != 0 && clock_seconds() >= workers->deadline);
+}
+
 static bool is_over(struct workers *workers)
 {
     const struct options *options = workers->options;
 
-    return atomic_load(&workers->is_stopping) || (workers->deadline != 0 && clock_seconds() >= workers->deadline) ||
-           (options->steps != 0 && atomic_load(&workers->steps) >= options->steps);
+    return workers_must_stop(workers) || (options->steps != 0 && atomic_load(&workers->steps) >= options->steps);
 }
 
 void workers_add_failure(struct workers *workers, unsigned which, const struct sim_run *run,
