@@ -13,7 +13,7 @@
 #include <mm/bootmem.h>
 #include <mm/kspace.h>
 #include <mm/phys.h>
-#include <mm/space.h>
+#include <vm/space.h>
 #include <proc/task.h>
 #include <sched/sched.h>
 #include <smp/quiesce.h>

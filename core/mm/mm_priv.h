@@ -117,10 +117,6 @@ void pt_protect(paddr_t root, vaddr_t va, size_t bytes, unsigned prot);
  * (debug builds look). The page may be reused only after a flush on all CPUs. */
 paddr_t pt_detach_table(paddr_t root, vaddr_t va);
 
-/* Free the tables below `root` in all root entries that differ from those of `shared` (a root page, or 0 for none).
- * Leaves are forgotten, their pages are their owner's. */
-void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc);
-
 /* ---- kspace.c, kmap.c ---- */
 
 /* Choose and prepare the kmap window of a root that is not in use yet. */

@@ -4,7 +4,7 @@
 
 #include <mm/kstack.h>
 #include <mm/slab.h>
-#include <mm/space.h>
+#include <vm/space.h>
 #include <proc/process.h>
 #include <proc/task.h>
 #include <smp/quiesce.h>

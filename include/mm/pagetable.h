@@ -26,3 +26,7 @@ int pt_query(paddr_t root, vaddr_t va, paddr_t *out_pa, unsigned *out_prot) MUST
 /* Call visit for each leaf in [va, va + bytes), ascending; stops at the first non-zero return and returns it. */
 int pt_walk(paddr_t root, vaddr_t va, size_t bytes,
             int (*visit)(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot), void *arg);
+
+/* Free the tables below `root` in all root entries that differ from those of `shared` (a root page, or 0 for none).
+ * Leaves are forgotten, their pages are their owner's. */
+void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc);

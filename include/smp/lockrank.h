@@ -8,6 +8,9 @@
 enum lock_rank {
     LOCK_NONE,
     LOCK_PROC_TREE, /* process tree, exit records */
+    LOCK_OBJECT,    /* a memory object: its pages, and who maps it */
+    LOCK_SPACE,     /* a space's region tree */
+    LOCK_TABLES,    /* a part of a space's page tables */
     LOCK_MM,        /* kernel mappings, stack cache */
     LOCK_SLAB,      /* one slab cache */
     LOCK_PHYS,      /* buddy allocator */
@@ -18,6 +21,7 @@ enum lock_rank {
     LOCK_WAITQ,     /* a wait queue */
     LOCK_QUIESCE,   /* grace-period bookkeeping */
     LOCK_RUNQ,      /* a run queue */
+    LOCK_ASID,      /* address-space ids: taken inside a switch */
     LOCK_LOG,       /* log ring and console: legal under everything else */
     LOCK_RANK_COUNT,
 };

@@ -2,7 +2,7 @@
 /* Processes and threads: the tree, tasks from threads, exit records. */
 #include <k/errno.h>
 #include <mm/fail.h>
-#include <mm/space.h>
+#include <vm/space.h>
 #include <proc/id.h>
 #include <proc/process.h>
 #include <time/clock.h>

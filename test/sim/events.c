@@ -89,7 +89,8 @@ const char *sim_lock_name(unsigned rank)
         [LOCK_SLAB] = "slab",        [LOCK_PHYS] = "pages",             [LOCK_TID] = "ids",
         [LOCK_CALL] = "cross call",  [LOCK_MUTEX] = "mutex",            [LOCK_TIMER] = "timer queue",
         [LOCK_WAITQ] = "wait queue", [LOCK_QUIESCE] = "grace period",   [LOCK_RUNQ] = "run queue",
-        [LOCK_LOG] = "log",
+        [LOCK_LOG] = "log",          [LOCK_OBJECT] = "object",          [LOCK_SPACE] = "space",
+        [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",
     };
 
     return rank < LOCK_RANK_COUNT ? names[rank] : "?";

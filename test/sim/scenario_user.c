@@ -9,7 +9,7 @@
 
 #include <lib/string.h>
 #include <mm/pagetable.h>
-#include <mm/space.h>
+#include <vm/space.h>
 #include <smp/call.h>
 
 #define USER_VA ((vaddr_t)0x10000000)

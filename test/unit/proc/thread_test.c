@@ -5,7 +5,7 @@
 
 #include <k/errno.h>
 #include <mm/fail.h>
-#include <mm/space.h>
+#include <vm/space.h>
 #include <proc/id.h>
 #include <proc/process.h>
 #include <proc/task.h>

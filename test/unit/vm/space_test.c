@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* core/mm/space.c: what a new space shares with the kernel, who frees it, and forced failures. */
-#include "mm_test.h"
+/* core/vm/space.c: what a new space shares with the kernel, who frees it, and forced failures. */
+#include "../mm/mm_test.h"
 
 #include <k/errno.h>
-#include <mm/space.h>
+#include <vm/space.h>
 
 static int enter(void **state)
 {

@@ -3,14 +3,16 @@
  * User address spaces: a root with the kernel's half in place, and who still needs it. Owns the tables below the user's
  * half. Lock: none yet, because nothing maps user pages; the reference count is atomic.
  */
-#include "mm_priv.h"
+#include <vm/space.h>
 
-#include <mm/kspace.h>
-#include <mm/slab.h>
-#include <mm/space.h>
-
+#include <hal/mmu.h>
+#include <k/assert.h>
 #include <k/errno.h>
 #include <lib/string.h>
+#include <mm/kspace.h>
+#include <mm/pagetable.h>
+#include <mm/phys.h>
+#include <mm/slab.h>
 
 static struct slab_cache space_cache;
 
@@ -49,7 +51,7 @@ int space_create(struct space **out)
         return -ENOMEM;
     }
     if (shared_root() != 0)
-        memcpy(direct_map(space->root), direct_map(shared_root()), PAGE_BYTES);
+        memcpy(phys_to_virt(space->root), phys_to_virt(shared_root()), PAGE_BYTES);
     store_relaxed(&space->refs, 1);
     *out = space;
     return 0;
