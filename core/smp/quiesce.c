@@ -66,9 +66,15 @@ void quiesce_report(struct cpu *cpu)
 
 void quiesce_idle_enter(struct cpu *cpu)
 {
-    store_seq_cst(&cpu->idle_quiescent, true); /* PAIRS(quiesce_idle): before the look at quiesce_started */
-    fence_seq_cst();
-    quiesce_pass(cpu);
+    for (;;) {
+        store_seq_cst(&cpu->idle_quiescent, true); /* PAIRS(quiesce_idle): before the look at quiesce_started */
+        fence_seq_cst();
+        if (LIKELY(load_relaxed(&cpu->quiesce_seen) == load_relaxed(&quiesce_started)))
+            return;
+        /* Whose report is the last one wakes the collector, and a waker is in a read section. */
+        quiesce_idle_exit(cpu);
+        quiesce_report(cpu);
+    }
 }
 
 void quiesce_idle_exit(struct cpu *cpu)

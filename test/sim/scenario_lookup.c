@@ -10,6 +10,7 @@
 #define SLOTS 8
 
 static struct {
+    struct sim_line line;      /* creators begin when everybody has a number: they may take all that are left */
     _Atomic(tid_t) tid[SLOTS]; /* of tasks that live, or did */
     _Atomic(unsigned) creators;
     _Atomic(unsigned) found, missed;
@@ -19,6 +20,7 @@ static void numbers_begin(unsigned creators)
 {
     for (unsigned i = 0; i < SLOTS; i++)
         store_relaxed(&numbers.tid[i], 0);
+    sim_line_init(&numbers.line);
     store_relaxed(&numbers.creators, creators);
     store_relaxed(&numbers.found, 0);
     store_relaxed(&numbers.missed, 0);
@@ -39,6 +41,7 @@ static int create_and_publish(void *arg)
         .priority = PRIORITY_DEFAULT,
     };
 
+    sim_line_wait(&numbers.line);
     for (unsigned left = (unsigned)(uintptr_t)arg; left > 0;) {
         bool is_joined = sim_chance(2);
         struct task *task = NULL;
@@ -111,6 +114,7 @@ static void tell_lookups(unsigned lives)
         creator[i] = spawn("creator", create_and_publish, (void *)(uintptr_t)lives, PRIORITY_DEFAULT, NULL);
         reader[i] = spawn("reader", look_up, NULL, PRIORITY_DEFAULT, NULL);
     }
+    sim_line_open(&numbers.line, 2);
     CHECK(sim_finish_all(creator, 2) == 0);
     CHECK(sim_finish_all(reader, 2) == 0);
     wait_for_tasks(tasks);

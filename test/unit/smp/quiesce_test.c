@@ -13,9 +13,13 @@ static void note_work(void)
     work_calls++;
 }
 
+static _Atomic(unsigned) over_while_idle; /* a CPU ended a period, and woke the collector, while it counted as idle */
+
 static void note_over(void)
 {
     (void)fetch_add_relaxed(&over_calls, 1);
+    if (load_relaxed(&smp_test.cpu[1].idle_quiescent))
+        (void)fetch_add_relaxed(&over_while_idle, 1);
 }
 
 /* The protocol step by step: CPU 0 collects, CPU 1 is played by it, too. */
@@ -84,8 +88,10 @@ static void an_idle_cpu_holds_nothing_up_until_an_interrupt(void **state)
     quiesce_call(&heads[0], note_free);
     assert_true(quiesce_start());
     assert_false(quiesce_is_over());
-    quiesce_idle_enter(other); /* a period in flight is reported on the way into idleness */
+    store_relaxed(&over_while_idle, 0);
+    quiesce_idle_enter(other); /* a period in flight is reported on the way into idleness, and before it is idle: */
     assert_true(quiesce_is_over());
+    assert_int_equal(load_relaxed(&over_while_idle), 0); /* whoever wakes the collector is in a read section */
     assert_int_equal(quiesce_finish(), 1);
     quiesce_idle_exit(other);
     assert_int_equal(freed, 2);
