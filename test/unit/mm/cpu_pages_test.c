@@ -339,7 +339,7 @@ static void trade_at_random(cpu_id_t cpu, struct unit_random *random)
 static void drains_allocations_and_frees_mix(void **state)
 {
     (void)state;
-    mm_test_run_team(go_online, trade_at_random, 300);
+    mm_test_run_team(go_online, trade_at_random, 60);
 }
 
 /* Everybody takes whatever there is. Nobody fails while another's cache has what it needs. */
@@ -377,7 +377,7 @@ static void take_all(cpu_id_t cpu, struct unit_random *random)
 static void whoever_is_last_gets_the_last_page(void **state)
 {
     (void)state;
-    mm_test_run_team_with(UINT64_C(1) << 20, go_online, take_all, 40);
+    mm_test_run_team_with(UINT64_C(1) << 20, go_online, take_all, 30);
 }
 
 int main(void)
