@@ -10,7 +10,7 @@
 #define PLACES 4u
 #define SPANS (SPANS_PER_PLACE * PLACES)
 #define SPAN_PAGES PT_ENTRIES
-#define STEPS 3000000u
+#define STEPS 2000000u
 
 enum kind { EMPTY, LEAF, PARKED };
 
@@ -31,6 +31,7 @@ struct model_span {
 };
 
 static struct model_span spans[SPANS]; /* ascending */
+static unsigned levels;
 static paddr_t root;
 static unsigned tables;   /* allocated and not freed */
 static unsigned fail_nth; /* 1: the next one; 0: none */
@@ -64,7 +65,7 @@ static vaddr_t user_end(void)
 static vaddr_t span_va(unsigned span)
 {
     const vaddr_t half = SPANS_PER_PLACE / 2 * pt_level_bytes(1);
-    const vaddr_t base[PLACES] = {0, 5 * pt_level_bytes(2) - half, 3 * pt_level_bytes(hal_pt_levels() - 1) - half,
+    const vaddr_t base[PLACES] = {0, 5 * pt_level_bytes(2) - half, 9 * pt_level_bytes(hal_pt_levels() - 1) - half,
                                   user_end() - 2 * half};
 
     return base[span / SPANS_PER_PLACE] + span % SPANS_PER_PLACE * pt_level_bytes(1);
@@ -544,11 +545,18 @@ static void mistakes_of_the_caller_panic(void **state)
     assert_panics(free_with_a_large_leaf, NULL, "pt_is_table");
 }
 
+static int enter(void **state)
+{
+    (void)mm_test_boot(state);
+    host_pt_levels_set(levels);
+    return 0;
+}
+
 #define slots_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         slots_test(random_slots_equal_a_record_per_page),
         slots_test(a_parked_address_is_inverted_and_comes_back),
         slots_test(a_larger_leaf_stands_in_the_way),
@@ -556,5 +564,9 @@ int main(void)
         slots_test(mistakes_of_the_caller_panic),
     };
 
-    return cmocka_run_group_tests(tests, mm_test_boot, mm_test_shutdown);
+    int failed = 0;
+
+    for (levels = 3; levels <= PT_LEVELS_MAX; levels++)
+        failed += cmocka_run_group_tests(all, enter, mm_test_shutdown);
+    return failed;
 }
