@@ -151,6 +151,8 @@ void kspace_init(const struct boot_info *boot)
     map_image();
     kmap_init(kspace.root, bootmem_ram_bytes(), &boot_tables);
     hal_mmu_activate_kernel(kspace.root);
+    log_info("kspace: page tables of %u levels, pages of up to %zu MiB", hal_pt_levels(),
+             pt_level_bytes(hal_pt_leaf_level_max()) >> 20);
 }
 
 struct wx_check {

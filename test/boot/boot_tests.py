@@ -100,6 +100,12 @@ TESTS = (
     selftest("gic-version-3-el2", board_options="gic-version=3,virtualization=on", only=("aarch64",)),
     selftest("sstc-off", cpu="rv64,sstc=off", only=("riscv64",)),
     selftest("vector-on", cpu="rv64,v=on,vlen=256", only=("riscv64",)),
+    selftest("sv39", only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv39"),),
+             lines=(r"page tables of 3 levels",)),
+    selftest("sv57", only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv57"),),
+             lines=(r"page tables of 5 levels",)),
+    port_check("sv39", 2, only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv39"),)),
+    port_check("sv57", 2, only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv57"),)),
 
     # Every bug of ours ends in a report and a failing exit code.
     crash("null-call"),
