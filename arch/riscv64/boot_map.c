@@ -15,7 +15,7 @@
 #define INDEX(va, level) ((va) >> (PAGE_SHIFT + HAL_PT_INDEX_BITS * (level)) & (ENTRIES - 1))
 #define LEVEL_BYTES(level) (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * (level)))
 
-/* Each root is also the one table below the next larger one, since the kernel half lies in its last entry altogether. */
+/* Each root is also the one table below the next larger, since the kernel half lies in its last entry altogether. */
 ALIGNED(PAGE_BYTES) uint64_t boot_root_sv57[ENTRIES];
 ALIGNED(PAGE_BYTES) uint64_t boot_root_sv48[ENTRIES];
 ALIGNED(PAGE_BYTES) uint64_t boot_root_sv39[ENTRIES];

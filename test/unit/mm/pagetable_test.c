@@ -271,7 +271,7 @@ static void the_largest_leaves_are_used(void **state)
     assert_int_equal(walk.leaves[0], 2);
     assert_int_equal(walk.leaves[1], 512);
     assert_int_equal(walk.leaves[2], 1);
-    /* One table each for levels 1 and 0 at the start, and behind the large leaf; and those between them and the root. */
+    /* One table each for levels 1 and 0 at the start and behind the large leaf, and those between them and the root. */
     assert_int_equal(tables, 4 + hal_pt_levels() - 3);
 }
 
