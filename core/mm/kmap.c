@@ -12,6 +12,7 @@
 
 #include <mm/bootmem.h>
 #include <mm/kspace.h>
+#include <mm/stats.h>
 
 #include <k/errno.h>
 #include <k/list.h>
@@ -71,11 +72,15 @@ static void chain_free(paddr_t chain)
 
 static paddr_t table_alloc(void)
 {
-    return phys_alloc_zeroed(0);
+    paddr_t table = phys_alloc_zeroed(0);
+
+    mm_stat_add(MM_TABLES, table != 0 ? 1 : 0);
+    return table;
 }
 
 static void table_free(paddr_t table)
 {
+    mm_stat_add(MM_TABLES, -1);
     phys_free(table, 0);
 }
 
@@ -276,6 +281,7 @@ static void detach_tables_locked(const struct kmap_range *run, struct detached *
         if (table == 0)
             continue;
         chain_push(chain, table);
+        mm_stat_add(MM_TABLES, -1);
         detached->regions[detached->count++] = (struct kmap_range){va_of(region * REGION_PAGES), REGION_PAGES};
         bitmap_set_range(kmap.bits, region * REGION_PAGES, REGION_PAGES);
     }
