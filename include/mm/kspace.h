@@ -24,8 +24,8 @@ static inline paddr_t kspace_task_root(void)
 }
 
 /* Walk all kernel mappings; panics if one is writable and executable, is for user programs or not global, if text or
- * rodata is writable, or if anything stands in the user half. Returns the number of leaves seen. Nobody frees kmap ranges
- * beside it: boot. */
+ * rodata is writable, or if anything stands in the user half. Returns the number of leaves seen. Context: boot, because
+ * nobody may free kmap ranges beside it. */
 unsigned kspace_check(void);
 
 /* Make .data.ro_after_init read-only. */
