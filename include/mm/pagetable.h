@@ -100,7 +100,8 @@ static inline unsigned pt_parked_tag(uint64_t entry)
 /* Make the tables above the entry of `level` for va exist. Several CPUs may do so on one root at once: each link is a
  * compare-and-swap, and who loses gives its table back. -ENOMEM: what has been linked stays. -EEXIST: a larger leaf, or
  * a parked one, stands above. The caller's lock may be held or not; with level 0 and without it, the last-level table
- * may have been taken again when it returns. */
+ * may have been taken again when it returns. A pt_slot() that is not NULL has said already that there is nothing to
+ * make, so ask it first. */
 int pt_make_tables(paddr_t root, vaddr_t va, unsigned level, const struct pt_alloc *alloc) MUST_USE;
 
 /* The entry of `level` for va. NULL: a table is missing above it, or a larger leaf, or a parked one, stands there.

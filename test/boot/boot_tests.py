@@ -119,6 +119,8 @@ TESTS = (
     selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,
              lines=(r"boot option 'nonsense' is unknown",)),
     BootTest("option-cpus", "init=selftest cpus=2", lines=(FIRST_LINE, r"\bcpu: 2 of 4 online", SELFTEST_PASSED)),
+    # The direct map in pages of 1 GiB, where the CPU has them.
+    selftest("memory-3G", append="init=selftest:create", memory="3G", cpus=2),
     little_memory("64M"),
     little_memory("16M"),
     little_memory("8M", firmware_may_fail=True),

@@ -221,6 +221,40 @@ static void devices_are_mapped_as_such_and_never_over_ram(void **state)
     boot.device_count = 0;
 }
 
+/* How many leaves of each level map [base, base + bytes) in the direct map. */
+static int count_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot)
+{
+    unsigned *leaves = arg;
+
+    (void)va, (void)pa, (void)prot;
+    leaves[bytes == PAGE_BYTES ? 0 : bytes == pt_level_bytes(1) ? 1 : 2]++;
+    return 0;
+}
+
+static int enter_with_much_memory(void **state)
+{
+    (void)state;
+    mm_test_enter((uint64_t)6 << 30);
+    boot = *host_boot_info();
+    return 0;
+}
+
+static void much_memory_is_mapped_by_large_pages(void **state)
+{
+    unsigned leaves[3] = {0};
+    uint64_t direct_pages;
+
+    (void)state;
+    build(NULL);
+    (void)pt_walk(kspace_root(), HAL_DIRECT_MAP_BASE, HAL_DIRECT_MAP_BYTES, count_leaf, leaves);
+    direct_pages = leaves[0] + leaves[1] * PT_ENTRIES + leaves[2] * PT_ENTRIES * PT_ENTRIES;
+    assert_true(direct_pages * PAGE_BYTES == (uint64_t)6 << 30);
+    /* Two ranges of 3 GiB each: one begins with the image, the other 1 MiB behind a multiple of 1 GiB. */
+    assert_int_equal(leaves[2], 2 + 2);
+    assert_in_range(leaves[1], 1000, 1023 + 511);
+    assert_in_range(leaves[0], 1, 4 * PT_ENTRIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,5 +265,10 @@ int main(void)
         cmocka_unit_test(devices_are_mapped_as_such_and_never_over_ram),
     };
 
-    return cmocka_run_group_tests(tests, enter, mm_test_shutdown);
+    const struct CMUnitTest large[] = {
+        cmocka_unit_test(much_memory_is_mapped_by_large_pages),
+    };
+
+    return cmocka_run_group_tests(tests, enter, mm_test_shutdown) +
+           cmocka_run_group_tests(large, enter_with_much_memory, mm_test_shutdown);
 }
