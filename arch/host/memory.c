@@ -28,6 +28,8 @@ static struct {
     uintptr_t shut_high;
 } memory = { .file = -1 };
 
+unsigned host_pt_levels = HOST_PT_LEVELS;
+
 extern char __image_start[];
 extern char __image_end[];
 
@@ -73,6 +75,7 @@ void host_memory_create(void)
     ranges_list(half, bytes - half);
     memory.shut_low = UINTPTR_MAX;
     memory.shut_high = 0;
+    host_pt_levels = HOST_PT_LEVELS;
     host_tlb_create(RAM_BASE, memory.span_bytes);
 }
 
@@ -159,7 +162,7 @@ bool host_memory_walk(paddr_t root, vaddr_t va, struct host_walk *out)
     paddr_t table = root;
 
     out->table = 0;
-    for (unsigned level = hal_pt_levels() - 1; level > 0; level--) {
+    for (unsigned level = HOST_PT_LEVELS - 1; level > 0; level--) {
         if (!host_memory_is_ram(table))
             return false;
         uint64_t pte = pte_read(table, va, level);
@@ -202,6 +205,12 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
 
     host_tlb_refilled(page, low, high, pa);
     return host_kmap_map(low, high - low, pa, (found.prot & PROT_WRITE) != 0, memory.file, pa - RAM_BASE);
+}
+
+void host_pt_levels_set(unsigned levels)
+{
+    HOST_REQUIRE(levels >= 3 && levels <= PT_LEVELS_MAX, "host_pt_levels_set(%u)", levels);
+    host_pt_levels = levels;
 }
 
 void hal_tlb_flush_local(vaddr_t va, size_t pages)

@@ -15,14 +15,14 @@
 #define INDEX(va, level) ((va) >> (PAGE_SHIFT + HAL_PT_INDEX_BITS * (level)) & (ENTRIES - 1))
 #define LEVEL_BYTES(level) (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * (level)))
 
-extern uint64_t boot_root_sv48[ENTRIES], boot_root_sv39[ENTRIES];
-
-/* The Sv39 root is also the one table below the Sv48 root, since the kernel half lies in its last entry altogether. */
+/* Each root is also the one table below the next larger, since the kernel half lies in its last entry altogether. */
+ALIGNED(PAGE_BYTES) uint64_t boot_root_sv57[ENTRIES];
 ALIGNED(PAGE_BYTES) uint64_t boot_root_sv48[ENTRIES];
 ALIGNED(PAGE_BYTES) uint64_t boot_root_sv39[ENTRIES];
 static ALIGNED(PAGE_BYTES) uint64_t boot_image_table[ENTRIES];
 
 static_assert(INDEX(HAL_DIRECT_MAP_BASE, 3) == ENTRIES - 1, "the kernel half is one entry of an Sv48 root");
+static_assert(INDEX(HAL_DIRECT_MAP_BASE, 4) == ENTRIES - 1, "and of an Sv57 root");
 
 /* No page table can map a misplaced image, and no console is known yet but the firmware's. */
 [[noreturn]] static void die_misplaced(void)
@@ -52,4 +52,5 @@ void boot_map_early(paddr_t image_paddr, vaddr_t image_va)
         boot_root_sv39[direct_index + i] = hal_pte_leaf(i * LEVEL_BYTES(2), PROT_WRITE | PROT_GLOBAL, 2);
 
     boot_root_sv48[ENTRIES - 1] = hal_pte_table((paddr_t)boot_root_sv39);
+    boot_root_sv57[ENTRIES - 1] = hal_pte_table((paddr_t)boot_root_sv48);
 }

@@ -60,15 +60,13 @@ static int errno_of(long sbi_error)
 
 int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
 {
-    uintptr_t mode = machine_facts.pt_levels == 4 ? SATP_MODE_SV48 : SATP_MODE_SV39;
-
     if (cpu >= boot_info.cpu_count)
         return -EINVAL;
     if (!sbi_facts.has_hsm)
         return -ENODEV;
     hart_starts[cpu] = (struct hart_start){
         .hart = boot_info.cpu_hw_id[cpu],
-        .satp = mode << SATP_MODE_SHIFT | root >> PAGE_SHIFT,
+        .satp = satp_of_levels(machine_facts.pt_levels) | root >> PAGE_SHIFT,
         .task = task,
         .entry = (uintptr_t)secondary_virtual,
     };

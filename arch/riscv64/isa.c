@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which extensions all harts in use share (device-tree binding riscv/extensions.yaml: the list riscv,isa-extensions, or
- * the older string riscv,isa). No lock: written before kmain().
+ * the older string riscv,isa), and the largest translation mode (riscv/cpus.yaml: mmu-type). No lock: written before
+ * kmain().
  */
 #include <lib/string.h>
 #include <parse/fdt.h>
@@ -62,17 +63,30 @@ static bool hart_has(const struct fdt *fdt, fdt_node_t node, const char *name)
     return name[1] == '\0' ? string_has_letter(isa, name[0]) : string_has_word(isa, name);
 }
 
+/* Levels of the tables of a mode; one that is not known here does not limit. */
+static unsigned levels_of(const char *mmu)
+{
+    if (strcmp(mmu, "riscv,sv39") == 0)
+        return 3;
+    return strcmp(mmu, "riscv,sv48") == 0 ? 4 : 5;
+}
+
 void isa_init(const struct fdt *fdt)
 {
+    unsigned levels = 5;
     fdt_node_t cpus = fdt_find_path(fdt, "/cpus");
 
     machine_facts.has_sstc = true;
     machine_facts.has_fpu = true;
     for (fdt_node_t node = fdt_first_child(fdt, cpus); node != FDT_NODE_NONE; node = fdt_next_sibling(fdt, node)) {
         /* Harts that run no kernel (no MMU, disabled) do not count. */
-        if (fdt_get_string(fdt, node, "mmu-type") == NULL || !fdt_is_enabled(fdt, node))
+        const char *mmu = fdt_get_string(fdt, node, "mmu-type");
+
+        if (mmu == NULL || strcmp(mmu, "riscv,none") == 0 || !fdt_is_enabled(fdt, node))
             continue;
+        levels = MIN(levels, levels_of(mmu));
         machine_facts.has_sstc &= hart_has(fdt, node, "sstc");
         machine_facts.has_fpu &= hart_has(fdt, node, "f") && hart_has(fdt, node, "d");
     }
+    mmu_take_levels(levels);
 }

@@ -96,8 +96,21 @@ extern struct boot_info boot_info;
 [[noreturn]] void boot_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 void boot_warn(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 
-/* boot_map.c: runs before the MMU is on. */
+/* boot_map.c: runs before the MMU is on. Three roots that map the same, whatever mode the harts have. */
 void boot_map_early(paddr_t image_paddr, vaddr_t image_va);
+extern uint64_t boot_root_sv57[], boot_root_sv48[], boot_root_sv39[];
+
+/* mmu.c: before kmain(), take on tables of 3 to 5 levels in place of those that boot.S chose. A mode that the hart
+ * lacks changes nothing; machine_facts.pt_levels says what is in use. */
+void mmu_take_levels(unsigned levels);
+
+/* The modes are numbered by levels (section 10.1.11). */
+static_assert(SATP_MODE_SV39 + 1 == SATP_MODE_SV48 && SATP_MODE_SV48 + 1 == SATP_MODE_SV57);
+
+static inline uintptr_t satp_of_levels(unsigned levels)
+{
+    return (uintptr_t)(levels - 3 + SATP_MODE_SV39) << SATP_MODE_SHIFT;
+}
 
 /* cpu.c: gp, the trap vector and an empty tp, for faults before kmain(). */
 void cpu_init_early(void);
@@ -113,7 +126,7 @@ void timer_acknowledge(void);
 /* cpu.c: by CPU; boot.S reads it, too. */
 extern struct hart_start hart_starts[CPU_MAX];
 
-/* isa.c: what every hart in use has, into machine_facts. */
+/* isa.c: what every hart in use has, into machine_facts; page tables of as many levels as all of them have. */
 void isa_init(const struct fdt *fdt);
 
 /* fpu.S. Context: sstatus.FS not Off, interrupts disabled. */

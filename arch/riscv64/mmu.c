@@ -6,9 +6,17 @@
 
 static void satp_set(paddr_t root)
 {
-    uintptr_t mode = machine_facts.pt_levels == 4 ? SATP_MODE_SV48 : SATP_MODE_SV39;
+    csr_write(satp, satp_of_levels(machine_facts.pt_levels) | root >> PAGE_SHIFT);
+}
 
-    csr_write(satp, mode << SATP_MODE_SHIFT | root >> PAGE_SHIFT);
+void mmu_take_levels(unsigned levels)
+{
+    const uint64_t *roots[] = {boot_root_sv39, boot_root_sv48, boot_root_sv57};
+
+    /* All of them map the same, so this code goes on where it is. */
+    csr_write(satp, satp_of_levels(levels) | image_paddr_of(roots[levels - 3]) >> PAGE_SHIFT);
+    __asm__ volatile("sfence.vma" : : : "memory");
+    machine_facts.pt_levels = (unsigned)(csr_read(satp) >> SATP_MODE_SHIFT) - SATP_MODE_SV39 + 3;
 }
 
 void hal_mmu_activate(paddr_t root)

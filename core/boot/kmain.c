@@ -86,10 +86,10 @@ static void boot_main(void *arg)
     hal_irq_enable();
     bringup_start_others(boot_report.info, boot_report.cpus_online);
     boot_report.online_ticks = hal_clock_ticks();
-    unsigned leaves = kspace_check_wx();
+    unsigned leaves = kspace_check();
 
     log_info("cpu: %u of %u online", boot_report.cpus_online, boot_report.info->cpu_listed);
-    log_debug("mm: %u kernel mappings, none writable and executable", leaves);
+    log_debug("mm: %u kernel mappings, none writable and executable, none in the user half", leaves);
     proc_init();
     kspace_seal();
     start_init();

@@ -12,6 +12,7 @@
 
 #include <mm/bootmem.h>
 #include <mm/kspace.h>
+#include <mm/stats.h>
 
 #include <k/errno.h>
 #include <k/list.h>
@@ -337,6 +338,21 @@ void kmap_free(vaddr_t va, size_t pages)
     struct kmap_range run = {va, pages};
 
     kmap_free_batch(&run, 1);
+}
+
+bool kmap_is_guarded(vaddr_t va, size_t pages)
+{
+    bool is_right;
+    paddr_t pa;
+    unsigned prot;
+
+    /* The lock keeps the table of the page below, which may be in another region. */
+    spin_lock(&kmap.lock);
+    is_right = !is_mapped(va - PAGE_BYTES, &pa) && !is_mapped(va + pages * PAGE_BYTES, &pa);
+    for (size_t i = 0; i < pages && is_right; i++)
+        is_right = pt_query(kmap.root, va + i * PAGE_BYTES, &pa, &prot) == 0 && prot == KMAP_PROT;
+    spin_unlock(&kmap.lock);
+    return is_right;
 }
 
 bool kmap_is_guard(vaddr_t va)

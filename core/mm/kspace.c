@@ -151,9 +151,11 @@ void kspace_init(const struct boot_info *boot)
     map_image();
     kmap_init(kspace.root, bootmem_ram_bytes(), &boot_tables);
     hal_mmu_activate_kernel(kspace.root);
+    log_info("kspace: page tables of %u levels, pages of up to %zu MiB", hal_pt_levels(),
+             pt_level_bytes(hal_pt_leaf_level_max()) >> 20);
 }
 
-struct wx_check {
+struct check {
     unsigned leaves;
     paddr_t base[2]; /* what nothing may write to */
     paddr_t end[2];
@@ -161,9 +163,13 @@ struct wx_check {
 
 static int check_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot)
 {
-    struct wx_check *check = arg;
+    struct check *check = arg;
 
     check->leaves++;
+    if ((prot & PROT_USER) != 0)
+        panic("kspace: user programs may reach %#llx", (unsigned long long)va);
+    if ((prot & PROT_GLOBAL) == 0)
+        panic("kspace: %#llx is mapped for one space only", (unsigned long long)va);
     if ((prot & PROT_WRITE) == 0)
         return 0;
     if ((prot & PROT_EXEC) != 0)
@@ -174,13 +180,26 @@ static int check_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned 
     return 0;
 }
 
-unsigned kspace_check_wx(void)
+/* User roots are made from the root's entries, so one too many, even of an empty table, would be every space's. A leaf
+ * there is also what a null pointer with an offset may point to. */
+static void check_user_half(void)
+{
+    const uint64_t *entries = pt_table_at(kspace.root);
+    size_t count = HAL_PT_SHARED_ROOT ? pt_index((vaddr_t)HAL_DIRECT_MAP_BASE, hal_pt_levels() - 1) : 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (entries[i] != 0)
+            panic("kspace: the user half is not empty: root entry %zu is %#llx", i, (unsigned long long)entries[i]);
+}
+
+unsigned kspace_check(void)
 {
     struct alias aliases[2];
-    struct wx_check check = {.leaves = 0};
+    struct check check = {.leaves = 0};
     unsigned bits = pt_level_shift(hal_pt_levels()) - (HAL_PT_SHARED_ROOT ? 1 : 0);
     size_t half = (size_t)1 << bits;
 
+    check_user_half();
     aliases_get(aliases);
     for (unsigned i = 0; i < ARRAY_COUNT(aliases); i++) {
         if (i == 1 && !kspace.sealed)
@@ -188,7 +207,7 @@ unsigned kspace_check_wx(void)
         check.base[i] = aliases[i].base;
         check.end[i] = aliases[i].end;
     }
-    /* The lower half of a shared root is the user's: a leaf of ours there would be a left-over of the boot code. */
+    /* A machine's kernel addresses need not be those of the upper half. */
     if (HAL_PT_SHARED_ROOT)
         (void)pt_walk(kspace.root, 0, half, check_leaf, &check);
     (void)pt_walk(kspace.root, (vaddr_t)0 - half, half, check_leaf, &check);

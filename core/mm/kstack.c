@@ -47,9 +47,11 @@ static void fill_pattern(vaddr_t base, size_t bytes)
         words[i] = PATTERN;
 }
 
-static void check_pattern(vaddr_t base)
+static void check_cached(vaddr_t base)
 {
     const uint64_t *words = (const uint64_t *)base;
+
+    ASSERT(kmap_is_guarded(base, DEFAULT_PAGES));
 
     for (size_t i = 0; i < STACK_BYTES_DEFAULT / sizeof(*words); i += PATTERN_STRIDE)
         if (words[i] != PATTERN)
@@ -76,6 +78,7 @@ static void debug_freed(const struct kstack *stack)
 
     if (high_water > stack->bytes - LOW_WATER_BYTES)
         log_warn("kstack: a stack of %zu bytes had only %zu left", stack->bytes, stack->bytes - high_water);
+    ASSERT(kmap_is_guarded(stack->base, stack->bytes / PAGE_BYTES));
     spin_lock(&kstacks.lock);
     for (unsigned i = 0; i < kstacks.cached; i++)
         ASSERT(kstacks.cache[i] != stack->base);
@@ -166,7 +169,7 @@ int kstack_alloc(size_t bytes, struct kstack *out)
     kstacks.used++;
     spin_unlock(&kstacks.lock);
     if (KERNEL_DEBUG)
-        check_pattern(out->base);
+        check_cached(out->base);
     return 0;
 }
 

@@ -13,16 +13,21 @@
 #include <mm/pagetable.h>
 #include <mm/phys.h>
 #include <mm/slab.h>
+#include <mm/stats.h>
 
 static struct slab_cache space_cache;
 
 static paddr_t table_alloc(void)
 {
-    return phys_alloc_zeroed(0);
+    paddr_t table = phys_alloc_zeroed(0);
+
+    mm_stat_add(MM_TABLES, table != 0 ? 1 : 0);
+    return table;
 }
 
 static void table_free(paddr_t table)
 {
+    mm_stat_add(MM_TABLES, -1);
     phys_free(table, 0);
 }
 

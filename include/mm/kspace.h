@@ -23,9 +23,10 @@ static inline paddr_t kspace_task_root(void)
     return HAL_PT_SHARED_ROOT ? kspace_root() : 0;
 }
 
-/* Walk all kernel mappings; panics if one is writable and executable, or if text or rodata is writable. Returns the
- * number of leaves seen. */
-unsigned kspace_check_wx(void);
+/* Walk all kernel mappings; panics if one is writable and executable, is for user programs or not global, if text or
+ * rodata is writable, or if anything stands in the user half. Returns the number of leaves seen. Context: boot, because
+ * nobody may free kmap ranges beside it. */
+unsigned kspace_check(void);
 
 /* Make .data.ro_after_init read-only. */
 void kspace_seal(void);
@@ -35,6 +36,9 @@ int kmap_alloc(size_t pages, vaddr_t *out_va) MUST_USE;
 
 /* Unmap, flush on all CPUs, free. Context: task, interrupts enabled: it waits for other CPUs. */
 void kmap_free(vaddr_t va, size_t pages);
+
+/* Is every page of the range mapped, writable and no more, and none beside it? Context: task. */
+bool kmap_is_guarded(vaddr_t va, size_t pages);
 
 /* Is va inside a guard page of the kmap window? For the page-fault report. Context: any. */
 bool kmap_is_guard(vaddr_t va);

@@ -100,6 +100,12 @@ TESTS = (
     selftest("gic-version-3-el2", board_options="gic-version=3,virtualization=on", only=("aarch64",)),
     selftest("sstc-off", cpu="rv64,sstc=off", only=("riscv64",)),
     selftest("vector-on", cpu="rv64,v=on,vlen=256", only=("riscv64",)),
+    selftest("sv39", only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv39"),),
+             lines=(r"page tables of 3 levels",)),
+    selftest("sv57", only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv57"),),
+             lines=(r"page tables of 5 levels",)),
+    port_check("sv39", 2, only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv39"),)),
+    port_check("sv57", 2, only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv57"),)),
 
     # Every bug of ours ends in a report and a failing exit code.
     crash("null-call"),
@@ -113,6 +119,8 @@ TESTS = (
     selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,
              lines=(r"boot option 'nonsense' is unknown",)),
     BootTest("option-cpus", "init=selftest cpus=2", lines=(FIRST_LINE, r"\bcpu: 2 of 4 online", SELFTEST_PASSED)),
+    # The direct map in pages of 1 GiB, where the CPU has them.
+    selftest("memory-3G", append="init=selftest:create", memory="3G", cpus=2),
     little_memory("64M"),
     little_memory("16M"),
     little_memory("8M", firmware_may_fail=True),

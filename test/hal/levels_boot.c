@@ -137,7 +137,7 @@ const char *level_entries(void)
     unsigned prot_all = PROT_WRITE | PROT_EXEC | PROT_USER | PROT_GLOBAL | PROT_DEVICE;
 
     CHECK(hal_pt_levels() >= 3 && hal_pt_levels() <= PT_LEVELS_MAX, "%u levels", hal_pt_levels());
-    CHECK(hal_pt_leaf_level_max() < top && hal_pt_leaf_level_max() <= 2, "leaves up to level %u of %u",
+    CHECK(hal_pt_leaf_level_max() <= top && hal_pt_leaf_level_max() <= 2, "leaves up to level %u of %u",
           hal_pt_leaf_level_max(), top + 1);
     CHECK(HAL_KMAP_BASE % (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS)) == 0, "the kmap window is not aligned");
     CHECK(HAL_KMAP_BASE >= HAL_DIRECT_MAP_BASE + HAL_DIRECT_MAP_BYTES ||

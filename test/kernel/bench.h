@@ -15,5 +15,8 @@ struct bench {
 /* `bench: NAME VALUE ns`, per operation. */
 void bench_report(const char *name, uint64_t ns, uint64_t operations);
 
+/* bench_tables.c */
+void bench_page_tables(void);
+
 /* Those whose name contains `word`, as a task above all others; the program's exit code. */
 int bench_run(const struct bench benches[], size_t count, const char *word);

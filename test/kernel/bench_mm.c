@@ -112,6 +112,7 @@ static const struct bench benches[] = {
     { "page_get_put", bench_reference, false },
     { "page_zero", bench_zero, false },
     { "reclaim_caches", bench_reclaim, true },
+    { "tables_make_nothing", bench_page_tables, false },
 };
 
 /* bench-mm:WORD runs those whose name contains WORD. */

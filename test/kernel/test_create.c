@@ -3,6 +3,7 @@
 #include <k/errno.h>
 #include <lib/string.h>
 #include <mm/fail.h>
+#include <mm/kspace.h>
 #include <proc/id.h>
 #include <time/clock.h>
 
@@ -170,11 +171,40 @@ static void does_not_reuse_an_id_at_once(void)
     (void)finish(second);
 }
 
+static int look_beside_own_stack(void *arg)
+{
+    const struct task *self = current_task();
+
+    (void)arg;
+    return kmap_is_guarded(self->stack_base, self->stack_bytes / PAGE_BYTES) ? 7 : 1;
+}
+
+/* Cached stacks, new ones and those of all CPUs' idle tasks. */
+static void puts_every_stack_between_guards(void)
+{
+    struct task_spec spec = good_spec();
+
+    spec.entry = look_beside_own_stack;
+    for (unsigned pages = 1; pages <= 8; pages++) {
+        struct task *task = NULL;
+
+        spec.stack_bytes = pages * PAGE_BYTES;
+        CHECK(task_create(&spec, &task) > 0);
+        CHECK(task != NULL && finish(task) == 7);
+    }
+    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id < CPU_MAX; id = cpumask_next(&cpu_online_mask, id + 1)) {
+        const struct task *idle = cpu_table[id]->idle_task;
+
+        CHECK(kmap_is_guarded(idle->stack_base, idle->stack_bytes / PAGE_BYTES));
+    }
+}
+
 const struct kernel_test tests_create[] = {
     { "create refuses bad arguments", refuses_bad_arguments },
     { "create returns the exit code and the facts", returns_the_exit_code_and_facts },
     { "create undoes a failure at each allocation", undoes_a_failure_at_each_allocation },
     { "create makes a task findable by tid until it exits", finds_a_live_task_by_tid_and_no_dead_one },
     { "create does not reuse an id at once", does_not_reuse_an_id_at_once },
+    { "create puts every stack between guards", puts_every_stack_between_guards },
     { NULL, NULL },
 };

@@ -124,9 +124,16 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 #define HOST_PTE_PROT_MASK UINT64_C(0x1f)
 #define HOST_PTE_PADDR_MASK UINT64_C(0x000ffffffffff000)
 
-static inline unsigned hal_pt_levels(void)
+/* Of the machine's own tables. Fewer do not reach the host's addresses, and with more the kernel's half and the user's
+ * would share an entry of the root. */
+#define HOST_PT_LEVELS 4u
+
+/* What core is told: see host_pt_levels_set(). */
+extern unsigned host_pt_levels;
+
+HOST_HOOK static inline unsigned hal_pt_levels(void)
 {
-    return 4;
+    return host_pt_levels;
 }
 
 static inline unsigned hal_pt_leaf_level_max(void)

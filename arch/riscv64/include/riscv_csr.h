@@ -29,6 +29,7 @@
 #define SATP_MODE_SHIFT 60
 #define SATP_MODE_SV39 8
 #define SATP_MODE_SV48 9
+#define SATP_MODE_SV57 10
 
 #define CSR_STIMECMP 0x14d /* Sstc; not every assembler knows the name */
 

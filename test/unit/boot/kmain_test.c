@@ -38,7 +38,7 @@ static void first_look(void)
         CHECK(cpu->hw_id == report->info->cpu_hw_id[cpu->id]);
         CHECK(strcmp(cpu->idle_task->name, name) == 0 && cpu->idle_task->priority == PRIORITY_IDLE);
     }
-    CHECK(kspace_check_wx() > 0);
+    CHECK(kspace_check() > 0);
 }
 
 static void argument(void)

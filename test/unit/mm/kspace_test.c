@@ -87,7 +87,7 @@ static void sealing_takes_the_right_to_write_from_both_addresses(void **state)
 
     (void)state;
     build(NULL);
-    leaves = kspace_check_wx();
+    leaves = kspace_check();
     assert_true(leaves > 10);
     kspace_seal();
     for (const char *at = __ro_after_init_start; at < __ro_after_init_end; at += PAGE_BYTES) {
@@ -96,7 +96,7 @@ static void sealing_takes_the_right_to_write_from_both_addresses(void **state)
     }
     assert_mapped((vaddr_t)__ro_after_init_end, image_pa(__ro_after_init_end), PROT_WRITE);
     assert_mapped((vaddr_t)phys_to_virt(image_pa(__ro_after_init_end)), image_pa(__ro_after_init_end), PROT_WRITE);
-    assert_int_equal(kspace_check_wx(), leaves);
+    assert_int_equal(kspace_check(), leaves);
 }
 
 static paddr_t table(void)
@@ -110,9 +110,9 @@ static void map_text_writable(void *arg)
 {
     (void)arg;
     build(NULL);
-    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, image_pa(__text_start), PAGE_BYTES, PROT_WRITE,
-               &tables) == 0)
-        (void)kspace_check_wx();
+    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, image_pa(__text_start), PAGE_BYTES,
+               PROT_WRITE | PROT_GLOBAL, &tables) == 0)
+        (void)kspace_check();
 }
 
 static void map_sealed_writable(void *arg)
@@ -120,9 +120,9 @@ static void map_sealed_writable(void *arg)
     (void)arg;
     build(NULL);
     kspace_seal();
-    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, image_pa(__ro_after_init_start), PAGE_BYTES, PROT_WRITE,
-               &tables) == 0)
-        (void)kspace_check_wx();
+    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, image_pa(__ro_after_init_start), PAGE_BYTES,
+               PROT_WRITE | PROT_GLOBAL, &tables) == 0)
+        (void)kspace_check();
 }
 
 /* pt_map() refuses it, so the entry is written as a wild store would. */
@@ -134,15 +134,51 @@ static void map_writable_and_executable(void *arg)
     (void)arg;
     build(NULL);
     page = phys_alloc(0);
-    if (pt_map(kspace_root(), va, page, PAGE_BYTES, PROT_WRITE, &tables) != 0)
-        return;
+    if (pt_map(kspace_root(), va, page, PAGE_BYTES, PROT_WRITE | PROT_GLOBAL, &tables) == 0)
+        *pt_slot(kspace_root(), va, 0) = hal_pte_leaf(page, PROT_WRITE | PROT_EXEC | PROT_GLOBAL, 0);
+    (void)kspace_check();
+}
 
-    paddr_t at = kspace_root();
+static void map_a_page_with(unsigned prot)
+{
+    build(NULL);
+    if (pt_map(kspace_root(), HAL_KMAP_BASE + HAL_KMAP_BYTES, phys_alloc(0), PAGE_BYTES, prot, &tables) == 0)
+        (void)kspace_check();
+}
 
-    for (unsigned level = hal_pt_levels() - 1; level > 0; level--)
-        at = hal_pte_paddr(((uint64_t *)phys_to_virt(at))[pt_index(va, level)]);
-    ((uint64_t *)phys_to_virt(at))[pt_index(va, 0)] = hal_pte_leaf(page, PROT_WRITE | PROT_EXEC, 0);
-    (void)kspace_check_wx();
+static void map_for_the_user(void *arg)
+{
+    (void)arg;
+    map_a_page_with(PROT_USER | PROT_GLOBAL);
+}
+
+static void map_for_one_space(void *arg)
+{
+    (void)arg;
+    map_a_page_with(PROT_WRITE);
+}
+
+static void map_as_a_whole(void *arg)
+{
+    (void)arg;
+    map_a_page_with(PROT_WRITE | PROT_GLOBAL);
+}
+
+static void map_null(void *arg)
+{
+    (void)arg;
+    build(NULL);
+    if (pt_map(kspace_root(), 0, phys_alloc(0), PAGE_BYTES, PROT_READ_ONLY | PROT_GLOBAL, &tables) == 0)
+        (void)kspace_check();
+}
+
+/* The last addresses below the kernel's. */
+static void leave_an_empty_table(void *arg)
+{
+    (void)arg;
+    build(NULL);
+    if (pt_make_tables(kspace_root(), HAL_DIRECT_MAP_BASE - PAGE_BYTES, 2, &tables) == 0)
+        (void)kspace_check();
 }
 
 static void the_check_finds_what_must_not_be(void **state)
@@ -151,6 +187,11 @@ static void the_check_finds_what_must_not_be(void **state)
     assert_panics(map_text_writable, NULL, "can be written");
     assert_panics(map_sealed_writable, NULL, "can be written");
     assert_panics(map_writable_and_executable, NULL, "writable and executable");
+    assert_panics(map_for_the_user, NULL, "user programs may reach");
+    assert_panics(map_for_one_space, NULL, "for one space only");
+    assert_panics(map_null, NULL, "the user half is not empty: root entry 0 ");
+    assert_panics(leave_an_empty_table, NULL, "the user half is not empty");
+    assert_true(host_unit_returns_forked(map_as_a_whole, NULL, &mm_test_result));
 }
 
 static void devices_are_mapped_as_such_and_never_over_ram(void **state)
@@ -180,6 +221,40 @@ static void devices_are_mapped_as_such_and_never_over_ram(void **state)
     boot.device_count = 0;
 }
 
+/* How many leaves of each level map [base, base + bytes) in the direct map. */
+static int count_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot)
+{
+    unsigned *leaves = arg;
+
+    (void)va, (void)pa, (void)prot;
+    leaves[bytes == PAGE_BYTES ? 0 : bytes == pt_level_bytes(1) ? 1 : 2]++;
+    return 0;
+}
+
+static int enter_with_much_memory(void **state)
+{
+    (void)state;
+    mm_test_enter((uint64_t)6 << 30);
+    boot = *host_boot_info();
+    return 0;
+}
+
+static void much_memory_is_mapped_by_large_pages(void **state)
+{
+    unsigned leaves[3] = {0};
+    uint64_t direct_pages;
+
+    (void)state;
+    build(NULL);
+    (void)pt_walk(kspace_root(), HAL_DIRECT_MAP_BASE, HAL_DIRECT_MAP_BYTES, count_leaf, leaves);
+    direct_pages = leaves[0] + leaves[1] * PT_ENTRIES + leaves[2] * PT_ENTRIES * PT_ENTRIES;
+    assert_true(direct_pages * PAGE_BYTES == (uint64_t)6 << 30);
+    /* Two ranges of 3 GiB each: one begins with the image, the other 1 MiB behind a multiple of 1 GiB. */
+    assert_int_equal(leaves[2], 2 + 2);
+    assert_in_range(leaves[1], 1000, 1023 + 511);
+    assert_in_range(leaves[0], 1, 4 * PT_ENTRIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,5 +265,10 @@ int main(void)
         cmocka_unit_test(devices_are_mapped_as_such_and_never_over_ram),
     };
 
-    return cmocka_run_group_tests(tests, enter, mm_test_shutdown);
+    const struct CMUnitTest large[] = {
+        cmocka_unit_test(much_memory_is_mapped_by_large_pages),
+    };
+
+    return cmocka_run_group_tests(tests, enter, mm_test_shutdown) +
+           cmocka_run_group_tests(large, enter_with_much_memory, mm_test_shutdown);
 }

@@ -230,6 +230,58 @@ static void free_twice(void *arg)
     kstack_free(&stack);
 }
 
+static paddr_t no_table(void)
+{
+    return 0;
+}
+
+static const struct pt_alloc no_tables = {.alloc = no_table};
+
+/* Somebody maps a page where a guard should be, or takes a page of the stack away, or its rights. */
+static void lose_a_guard(vaddr_t beside)
+{
+    struct kstack stack;
+
+    if (kstack_alloc(STACK_BYTES_DEFAULT, &stack) != 0 ||
+        pt_map(kspace_root(), stack.base + beside, phys_alloc(0), PAGE_BYTES, PROT_WRITE | PROT_GLOBAL, &no_tables))
+        return;
+    kstack_free(&stack);
+}
+
+static void lose_the_lower_guard(void *arg)
+{
+    (void)arg;
+    lose_a_guard((vaddr_t)0 - PAGE_BYTES);
+}
+
+static void lose_the_upper_guard(void *arg)
+{
+    (void)arg;
+    lose_a_guard(STACK_BYTES_DEFAULT);
+}
+
+static void become_read_only(void *arg)
+{
+    struct kstack stack;
+
+    (void)arg;
+    if (kstack_alloc(STACK_BYTES_DEFAULT, &stack) != 0)
+        return;
+    pt_protect(kspace_root(), stack.base + PAGE_BYTES, PAGE_BYTES, PROT_READ_ONLY | PROT_GLOBAL);
+    kstack_free(&stack);
+}
+
+static void a_lost_guard_is_found_in_debug_builds(void **state)
+{
+    (void)state;
+    mm_test_faults_are_the_machines();
+    if (!KERNEL_DEBUG)
+        return;
+    assert_panics(lose_the_lower_guard, NULL, "kmap_is_guarded");
+    assert_panics(lose_the_upper_guard, NULL, "kmap_is_guarded");
+    assert_panics(become_read_only, NULL, "kmap_is_guarded");
+}
+
 static void misuse_panics(void **state)
 {
     (void)state;
@@ -286,6 +338,7 @@ int main(void)
         mm_test(a_forced_failure_is_not_swallowed_by_a_batch),
         mm_test(the_high_water_mark_is_seen_in_debug_builds),
         mm_test(misuse_panics),
+        mm_test(a_lost_guard_is_found_in_debug_builds),
     };
     const struct CMUnitTest teams[] = {
         cmocka_unit_test(several_cpus_leave_nothing),

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* core/mm/pagetable.c against an array with one entry per page, with every table allocation made to fail in turn. */
+/* core/mm/pagetable.c against an array with one entry per page, with every table allocation made to fail in turn; over
+ * tables of 3, 4 and 5 levels. */
 #include "mm_test.h"
 
 #include <stdlib.h>
 
 #include <k/errno.h>
 
-#define WINDOW_BASE ((vaddr_t)5 << 39)
+#define WINDOW_BASE (5 * (vaddr_t)pt_level_bytes(hal_pt_levels() - 1)) /* the sixth entry of the root */
 #define WINDOW_PAGES ((size_t)3 << 18) /* 3 GiB */
 
 struct model_page {
@@ -16,6 +17,7 @@ struct model_page {
 };
 
 static struct model_page *model;
+static unsigned levels;
 static paddr_t root;
 static unsigned tables;   /* allocated and not freed */
 static unsigned fail_nth; /* 1: the next one; 0: none */
@@ -41,6 +43,25 @@ static void table_free(paddr_t table)
 
 static const struct pt_alloc alloc = {.alloc = table_alloc, .free = table_free};
 
+static int forget_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot)
+{
+    unsigned level = bytes == PAGE_BYTES ? 0 : bytes == pt_level_bytes(1) ? 1 : 2;
+
+    (void)pa, (void)prot;
+    *pt_slot(*(const paddr_t *)arg, va, level) = 0;
+    return 0;
+}
+
+/* Tables are freed when no leaf is left in them. */
+static void free_tables(paddr_t from)
+{
+    size_t half = pt_level_bytes(hal_pt_levels()) / 2;
+
+    (void)pt_walk(from, 0, half, forget_leaf, &from);
+    (void)pt_walk(from, (vaddr_t)0 - half, half, forget_leaf, &from);
+    pt_free_tables(from, 0, &alloc);
+}
+
 static int setup(void **state)
 {
     (void)mm_test_begin(state);
@@ -53,7 +74,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    pt_free_tables(root, 0, &alloc);
+    free_tables(root);
     for (size_t i = 0; i < PT_ENTRIES; i++)
         if (((uint64_t *)phys_to_virt(root))[i] != 0)
             return -1;
@@ -230,7 +251,7 @@ static void random_mappings_equal_an_array(void **state)
 
         for (unsigned i = 0; i < 3; i++)
             sum.leaves[i] += walk.leaves[i];
-        pt_free_tables(root, 0, &alloc);
+        free_tables(root);
         assert_int_equal(tables, 0);
         memset(model, 0, WINDOW_PAGES * sizeof(*model));
     }
@@ -250,13 +271,14 @@ static void the_largest_leaves_are_used(void **state)
     assert_int_equal(walk.leaves[0], 2);
     assert_int_equal(walk.leaves[1], 512);
     assert_int_equal(walk.leaves[2], 1);
-    /* One table each for levels 2 and 0 and 1 at the start, and for 1 and 0 behind the large leaf. */
-    assert_int_equal(tables, 5);
+    /* One table each for levels 1 and 0 at the start and behind the large leaf, and those between them and the root. */
+    assert_int_equal(tables, 4 + hal_pt_levels() - 3);
 }
 
 static void bad_requests_are_refused(void **state)
 {
-    static const struct {
+    const vaddr_t half = pt_level_bytes(hal_pt_levels()) / 2;
+    const struct {
         vaddr_t va;
         paddr_t pa;
         size_t bytes;
@@ -269,8 +291,10 @@ static void bad_requests_are_refused(void **state)
         {0x1000, 0, PAGE_BYTES, PROT_WRITE | PROT_EXEC},
         {~(vaddr_t)0 - PAGE_BYTES + 1, 0, 2 * PAGE_BYTES, 0},    /* wraps */
         {0x1000, ~(paddr_t)0 - PAGE_BYTES + 1, 2 * PAGE_BYTES, 0},
-        {((vaddr_t)1 << 47) - PAGE_BYTES, 0, 2 * PAGE_BYTES, 0}, /* into the hole */
-        {(vaddr_t)1 << 47, 0, PAGE_BYTES, 0},                    /* in the hole */
+        {half - PAGE_BYTES, 0, 2 * PAGE_BYTES, 0}, /* into the hole */
+        {half, 0, PAGE_BYTES, 0},                  /* in the hole */
+        {(vaddr_t)0 - half - PAGE_BYTES, 0, PAGE_BYTES, 0},
+        {(vaddr_t)0 - half - PAGE_BYTES, 0, 2 * PAGE_BYTES, 0}, /* out of it */
         {0x1000, 0, ~(size_t)0 & ~(PAGE_BYTES - 1), 0},
     };
 
@@ -293,7 +317,7 @@ static void both_ends_of_the_address_space_can_be_mapped(void **state)
     assert_true(pa == 0x5fff && prot == PROT_WRITE);
     assert_int_equal(pt_query(root, ~(vaddr_t)0, &pa, &prot), 0);
     assert_true(pa == 0x6fff && prot == PROT_EXEC);
-    assert_int_equal(pt_query(root, (vaddr_t)1 << 50, &pa, &prot), -ENOENT);
+    assert_int_equal(pt_query(root, pt_level_bytes(hal_pt_levels()), &pa, &prot), -ENOENT);
 }
 
 static int stop_at_second(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot)
@@ -321,15 +345,15 @@ static void prepared_tables_make_mapping_need_none(void **state)
     vaddr_t va = WINDOW_BASE + request.page * PAGE_BYTES;
 
     (void)state;
-    /* Two upper tables and three of the last level: all or none. */
-    for (unsigned nth = 1; nth <= 5; nth++) {
+    /* Three tables of the last level and what is above them: all or none. */
+    for (unsigned nth = 1; nth <= hal_pt_levels() + 1; nth++) {
         fail_nth = nth;
         assert_int_equal(pt_prepare(root, va, request.count * PAGE_BYTES, 0, &alloc), -ENOMEM);
         assert_int_equal(tables, 0);
     }
     fail_nth = 0;
     assert_int_equal(pt_prepare(root, va, request.count * PAGE_BYTES, 0, &alloc), 0);
-    assert_int_equal(tables, 5);
+    assert_int_equal(tables, hal_pt_levels() + 1);
     fail_nth = 1;
     assert_int_equal(pt_prepare(root, va, request.count * PAGE_BYTES, 0, &alloc), 0);
     assert_int_equal(try_map(&request), 0);
@@ -401,18 +425,26 @@ static void shared_entries_survive_the_freeing_of_a_root(void **state)
     before = tables;
     memcpy(phys_to_virt(user), phys_to_virt(root), PAGE_BYTES);
     assert_int_equal(pt_map(user, 0x1000, 0, 3 * PAGE_BYTES, PROT_USER, &alloc), 0);
-    assert_int_equal(tables, before + 3);
+    assert_int_equal(tables, before + hal_pt_levels() - 1);
+    pt_unmap(user, 0x1000, 3 * PAGE_BYTES);
     pt_free_tables(user, root, &alloc);
     assert_int_equal(tables, before);
     assert_int_equal(pt_query(root, WINDOW_BASE, &pa, &prot), 0);
     phys_free(user, 0);
 }
 
+static int enter(void **state)
+{
+    (void)mm_test_boot(state);
+    host_pt_levels_set(levels);
+    return 0;
+}
+
 #define pt_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         pt_test(random_mappings_equal_an_array),
         pt_test(the_largest_leaves_are_used),
         pt_test(bad_requests_are_refused),
@@ -425,5 +457,9 @@ int main(void)
         pt_test(shared_entries_survive_the_freeing_of_a_root),
     };
 
-    return cmocka_run_group_tests(tests, mm_test_boot, mm_test_shutdown);
+    int failed = 0;
+
+    for (levels = 3; levels <= PT_LEVELS_MAX; levels++)
+        failed += cmocka_run_group_tests(all, enter, mm_test_shutdown);
+    return failed;
 }

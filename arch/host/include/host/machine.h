@@ -187,6 +187,10 @@ cpu_id_t host_cpu_id(void); /* who is stepped */
 bool host_user_load(vaddr_t va, uint64_t *out);
 bool host_user_store(vaddr_t va, uint64_t value);
 
+/* Unit mode: tell core that tables have 3 to PT_LEVELS_MAX levels. For tables of a test's own, which the machine never
+ * walks: its own have 4, and must not be changed until 4 is set again. A new machine begins with 4. */
+void host_pt_levels_set(unsigned levels);
+
 /* The core is about to reuse these pages: no TLB may hold a translation to them, or the run ends with a report.
  * For a listener of TRACE_PAGES_FREE. */
 void host_tlb_require_gone(paddr_t block, size_t bytes);
