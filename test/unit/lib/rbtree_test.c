@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests of core/lib/rbtree.c: random insertions and removals beside a sorted array, the tree checked after each step,
- * with a summary per node (the smallest deadline below it, as the fair scheduler keeps) compared with a fresh one.
+ * with summaries per node compared with fresh ones: the smallest deadline of the subtree, and the number of its nodes,
+ * which unlike a minimum is wrong at once where one node is counted twice.
  */
 #include "unit.h"
 
@@ -18,6 +19,7 @@ struct item {
     unsigned key;
     unsigned deadline;
     unsigned min_deadline; /* of the subtree */
+    unsigned nodes;        /* in the subtree */
     bool present;
 };
 
@@ -49,12 +51,24 @@ static unsigned summary_of(const struct item *item)
     return min;
 }
 
+static unsigned nodes_of(const struct item *item)
+{
+    unsigned nodes = 1;
+
+    if (item->node.left != NULL)
+        nodes += item_of(item->node.left)->nodes;
+    if (item->node.right != NULL)
+        nodes += item_of(item->node.right)->nodes;
+    return nodes;
+}
+
 static void item_augment(struct rb_node *node)
 {
     struct item *item = item_of(node);
 
     augment_calls++;
     item->min_deadline = summary_of(item);
+    item->nodes = nodes_of(item);
 }
 
 static void model_insert(struct model *model, struct item *item)
@@ -87,8 +101,10 @@ static void expect_same(const struct rb_tree *tree, const struct model *model, b
     for (size_t i = 0; i < model->count; i++) {
         assert_ptr_equal(node, &model->sorted[i]->node);
         assert_ptr_equal(rb_prev(node), last);
-        if (augmented)
+        if (augmented) {
             assert_int_equal(item_of(node)->min_deadline, summary_of(item_of(node)));
+            assert_int_equal(item_of(node)->nodes, nodes_of(item_of(node)));
+        }
         last = node;
         node = rb_next(node);
     }
