@@ -111,7 +111,7 @@ void rb_init(struct rb_tree *tree)
 }
 
 /* `node` and its parent are red; nothing else is wrong. */
-static void rebalance_inserted(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment)
+static NOINLINE void rebalance_inserted(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment)
 {
     struct rb_node *parent;
 
@@ -158,7 +158,10 @@ static ALWAYS_INLINE void insert_at(struct rb_tree *tree, struct rb_node *parent
         tree->first = node;
     if (augment != NULL)
         augment_new(node, augment);
-    rebalance_inserted(tree, node, augment);
+    if (parent == NULL)
+        set_black(node);
+    else if (is_red(parent))
+        rebalance_inserted(tree, node, augment);
 }
 
 void rb_insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link, struct rb_node *node,
@@ -184,7 +187,8 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_a
 }
 
 /* Remove: `parent` has one black level less on the side of `node` (may be NULL) than on the other. */
-static void rebalance_removed(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent, rb_augment_fn augment)
+static NOINLINE void rebalance_removed(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent,
+                                       rb_augment_fn augment)
 {
     while (parent != NULL && !is_red(node)) {
         bool on_left = node == parent->left;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a region tree must say, in the plainest form: an array that says of each cell of an address range what covers it.
- * A cell is larger than a page, so that the guard below a growing region is a few cells.
+ * What a region tree must say, in the plainest form: an array that says of each cell of an address range what covers
+ * it. A cell is larger than a page, so that the guard below a growing region is a few cells.
  */
 #pragma once
 
