@@ -316,13 +316,14 @@ static ALWAYS_INLINE void link_region(struct region_tree *tree, const struct pla
     region_set_live(region);
 }
 
-/* The next one inherits the gap before the region goes. Right above a leaf, its summary follows with the removal. */
+/* The next one inherits the gap before the region goes. Right above, its summary follows with the removal: the region
+ * has nothing on its right then, or that would be next. */
 void region_unlink(struct region_tree *tree, struct region *region)
 {
     struct region *next = region_next(region);
     vaddr_t floor = floor_of(tree, region);
 
-    if (next != NULL && next->node.left == &region->node && region->node.left == NULL && region->node.right == NULL)
+    if (next != NULL && next->node.left == &region->node)
         (void)set_gap(tree, next, floor);
     else
         move_floor(tree, next, floor);

@@ -5,7 +5,8 @@
  * changed. It is called bottom-up from the place of a change, up to where nothing changes any more.
  *
  * All summaries are right before a call, and all are right after it. A caller that changes what a node of the tree
- * brings calls rb_augment_path() for it at once; unless a leaf comes in below that node, or goes, right after that.
+ * brings calls rb_augment_path() for it at once; unless a child of that node comes in, or goes and has no two children,
+ * right after that: the walk begins with the parent.
  */
 #pragma once
 
