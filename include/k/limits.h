@@ -14,3 +14,5 @@
 #define PT_LEVELS_MAX 5
 #define LOG_RING_BYTES (16 << 10)
 #define BACKTRACE_FRAMES_MAX 32
+#define VM_REGIONS_MAX 65536     /* regions of one space: what Linux allows, so what programs are content with */
+#define VM_STACK_GUARD_BYTES ((size_t)1 << 20) /* a stack frame that skips more than this is no accident */

@@ -20,3 +20,9 @@ void bench_page_tables(void);
 
 /* Those whose name contains `word`, as a task above all others; the program's exit code. */
 int bench_run(const struct bench benches[], size_t count, const char *word);
+
+/* bench_vm.c, for the table in bench_mm.c. */
+void bench_region_find(void);
+void bench_region_gap(void);
+void bench_region_map(void);
+void bench_object_page(void);

@@ -111,6 +111,10 @@ static const struct bench benches[] = {
     { "block_order3_alloc", bench_block, false },
     { "page_get_put", bench_reference, false },
     { "page_zero", bench_zero, false },
+    { "region_find_10", bench_region_find, false },
+    { "region_gap_10", bench_region_gap, false },
+    { "region_map_unmap_10", bench_region_map, false },
+    { "object_page_made", bench_object_page, false },
     { "reclaim_caches", bench_reclaim, true },
     { "tables_make_nothing", bench_page_tables, false },
 };

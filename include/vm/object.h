@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory objects: the pages behind shared memory and files, by index. A page is zero-filled when it is first asked for,
+ * and belongs to the object by one reference (phys_get/phys_put); every mapping of it holds another.
+ *
+ * An object that shrinks has its mappings cut. A fault does not hold the object's locks while it installs a page, so it
+ * does the following; then no page beyond the end stays mapped once vm_object_resize() has returned:
+ *
+ *   cuts = vm_object_cuts(object);
+ *   vm_object_page(object, index, &pa);
+ *   under the lock of the page tables: if region_is_stale() or vm_object_cuts() != cuts, put the page and start again
+ *
+ * The other side, vm_object_resize(), counts the cut, then calls the space's function for all regions in the order of
+ * their creation. Under the same lock that passes over stale ones and clears the others. It may pass over tables that
+ * do not exist only after it has held the lock that guards their place: else a fault that is about to make one sees
+ * neither the cut, nor is it seen. A region that is not live yet when it is passed over replaces one that came before
+ * it, or has no page mapped. So whoever copies page-table entries to another space (fork) first puts the region there
+ * into its tree.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <k/atomic.h>
+#include <k/compiler.h>
+#include <k/list.h>
+#include <k/types.h>
+#include <sched/mutex.h>
+#include <smp/spinlock.h>
+
+struct object_node;
+struct region;
+
+#define VM_OBJECT_BYTES_MAX ((UINT64_C(1) << 63) - PAGE_BYTES) /* a size fits a signed 64-bit offset */
+
+struct vm_object {
+    _Atomic(uint32_t) refs; /* PAIRS(object_ref) */
+    _Atomic(uint64_t) cuts; /* PAIRS(object_cut): how often it has become smaller */
+
+    struct spinlock lock;                         /* LOCK_OBJECT */
+    uint64_t bytes GUARDED_BY(lock);              /* written with `change` held, too */
+    uint64_t page_count GUARDED_BY(lock);
+    struct object_node *root GUARDED_BY(lock);    /* a radix tree over the index */
+    unsigned height GUARDED_BY(lock);             /* its levels; 0: no root */
+
+    struct mutex change;                          /* one resize at a time; before any spinlock */
+    struct list_node mappings GUARDED_BY(change); /* regions, the oldest first */
+};
+
+/* Boot: the caches behind objects. */
+void vm_object_cache_init(void);
+
+/* Boot: what cuts pages [first, first + count) of region->object out of the region's space, if the region is live
+ * (region_is_stale()), private copies too. Called with object->change held and no spinlock; it must not wait for a
+ * mutex that is held where regions are created or put. */
+typedef void vm_object_unmap_fn(struct region *region, uint64_t first, uint64_t count);
+void vm_object_set_unmap(vm_object_unmap_fn *unmap);
+
+/* An object of that size without pages, with one reference. -ENOMEM; -EINVAL: above VM_OBJECT_BYTES_MAX.
+ * Context: task. */
+int vm_object_create(uint64_t bytes, struct vm_object **out) MUST_USE;
+
+/* The caller holds a reference. Context: any. Order: none. */
+void vm_object_get(struct vm_object *object);
+
+/* The last one frees the pages that nobody else refers to. Context: task, no spinlock from LOCK_OBJECT on held. */
+void vm_object_put(struct vm_object *object);
+
+/* Order: acquire. See above. */
+static inline uint64_t vm_object_cuts(const struct vm_object *object)
+{
+    return load_acquire(&object->cuts); /* PAIRS(object_cut): whoever sees the count sees the smaller size */
+}
+
+/* Size in bytes, of that moment. */
+uint64_t vm_object_bytes(struct vm_object *object);
+
+/* Pages that exist, of that moment. */
+uint64_t vm_object_page_count(struct vm_object *object);
+
+/* The page at that index, with a reference for the caller; made and zeroed if there is none. -ENXIO: the object ends
+ * below it. -ENOMEM. O(levels). Context: task, no spinlock from LOCK_OBJECT on held. */
+int vm_object_page(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
+
+/* The same, but a page that does not exist is -ENOENT. */
+int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
+
+/* Copy bytes at an offset; returns how many, fewer at the end of the object. Pages that do not exist read as zeros and
+ * are not made. Context: task, no spinlock from LOCK_OBJECT on held. Excludes no other reader or writer. */
+size_t vm_object_read(struct vm_object *object, uint64_t offset, void *to, size_t bytes);
+
+/* The same into the object, which does not grow. Negative only if nothing was written: -ENOMEM. */
+int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *from, size_t bytes) MUST_USE;
+
+/* Another size. What lies beyond the end is unmapped from all spaces, then forgotten; what is new reads as zeros.
+ * -EINVAL: above VM_OBJECT_BYTES_MAX. Context: task, may sleep. */
+int vm_object_resize(struct vm_object *object, uint64_t bytes) MUST_USE;
+
+/* For region.c: enter a region, which is stale, at region->object; take it out. Context: task, may sleep. */
+void vm_object_attach(struct vm_object *object, struct region *region);
+void vm_object_detach(struct vm_object *object, struct region *region);
