@@ -270,10 +270,10 @@ static void switch_untagged(struct cpu *cpu, struct tlb_space *next)
         if (next != NULL)
             hal_mmu_activate(next->root, asids.shared_id);
     }
-    store_release(&cpu->tlb_entering, next); /* PAIRS(tlb_entering) */
-    store_release(&cpu->tlb_active, next);   /* PAIRS(tlb_active) */
     if (prev != NULL) /* PAIRS(tlb_handshake): nothing more is read by way of its tables */
         (void)fetch_and_acq_rel(&prev->holders[cpu->id / 64], ~(UINT64_C(1) << (cpu->id % 64)));
+    store_release(&cpu->tlb_entering, next); /* PAIRS(tlb_entering) */
+    store_release(&cpu->tlb_active, next);   /* PAIRS(tlb_active) */
 }
 
 void tlb_switch(struct tlb_space *next)
