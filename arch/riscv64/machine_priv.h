@@ -112,6 +112,9 @@ static inline uintptr_t satp_of_levels(unsigned levels)
     return (uintptr_t)(levels - 3 + SATP_MODE_SV39) << SATP_MODE_SHIFT;
 }
 
+/* mmu.c: address-space ids that this hart can tell apart. Its tables are in use. */
+unsigned mmu_asid_count(void);
+
 /* cpu.c: gp, the trap vector and an empty tp, for faults before kmain(). */
 void cpu_init_early(void);
 

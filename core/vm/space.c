@@ -54,13 +54,15 @@ int space_create(struct space **out)
 
     if (space == NULL)
         return -ENOMEM;
-    space->root = user_tables.alloc();
-    if (space->root == 0) {
+    paddr_t root = user_tables.alloc();
+
+    if (root == 0) {
         slab_free(&space_cache, space);
         return -ENOMEM;
     }
     if (shared_root() != 0)
-        memcpy(phys_to_virt(space->root), phys_to_virt(shared_root()), PAGE_BYTES);
+        memcpy(phys_to_virt(root), phys_to_virt(shared_root()), PAGE_BYTES);
+    tlb_space_init(&space->tlb, root);
     store_relaxed(&space->refs, 1);
     *out = space;
     return 0;
@@ -83,7 +85,8 @@ void space_put(struct space *space)
     ASSERT(before > 0);
     if (before > 1)
         return;
-    pt_free_tables(space->root, shared_root(), &user_tables);
-    user_tables.free(space->root);
+    tlb_space_fini(&space->tlb);
+    pt_free_tables(space->tlb.root, shared_root(), &user_tables);
+    user_tables.free(space->tlb.root);
     slab_free(&space_cache, space);
 }

@@ -5,9 +5,10 @@
 #include <k/atomic.h>
 #include <k/compiler.h>
 #include <k/types.h>
+#include <smp/tlb.h>
 
 struct space {
-    paddr_t root; /* immutable */
+    struct tlb_space tlb;   /* with the root */
     _Atomic(uint32_t) refs; /* PAIRS(space_ref) */
 };
 

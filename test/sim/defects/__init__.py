@@ -11,6 +11,7 @@ from .queues import QUEUES
 from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
+from .asids import ASIDS
 from .tables import TABLES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER + TABLES
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ASIDS + ORDER + TABLES

@@ -15,6 +15,7 @@ static struct {
     paddr_t root, first, second;
     _Atomic(unsigned) turn;
     bool is_flushed;
+    bool is_remote;
 } story;
 
 static void story_reset(void)
@@ -65,7 +66,7 @@ static void entry_stale(struct boot_info *boot)
         story.forgotten++;
     else
         story.stale++;
-    hal_tlb_flush_local(USER_VA, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(load(USER_VA), 22);
     hal_machine_exit(0);
@@ -89,7 +90,7 @@ static void entry_stores(struct boot_info *boot)
     *pte_of(story.root, USER_VA) = hal_pte_leaf(story.second, USER_PROT, 0);
     assert_true(host_user_store(USER_VA + 8, 6));
     assert_int_equal(table_at(story.first)[1] + table_at(story.second)[1], table_at(story.second)[1] != 0 ? 11 : 6);
-    hal_tlb_flush_local(USER_VA, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     assert_true(host_user_store(USER_VA + 8, 7));
     assert_int_equal(table_at(story.second)[1], 7);
     hal_machine_exit(0);
@@ -135,40 +136,6 @@ static void test_a_fault_changes_nothing(void **state)
         assert_int_equal(run_entry(1, seed, entry_faults), 0);
 }
 
-static void entry_activate(struct boot_info *boot)
-{
-    vaddr_t global = USER_VA + PAGE_BYTES;
-    paddr_t other;
-    unsigned stale = 0;
-
-    story_start(boot);
-    other = page_take();
-    *pte_of(story.root, global) = hal_pte_leaf(story.first, USER_PROT | PROT_GLOBAL, 0);
-    *pte_of(other, USER_VA) = hal_pte_leaf(story.second, USER_PROT, 0);
-    *pte_of(other, global) = hal_pte_leaf(story.second, USER_PROT | PROT_GLOBAL, 0);
-    (void)load(USER_VA);
-    (void)load(global);
-    hal_mmu_activate(other);
-    assert_int_equal(load(USER_VA), 22);
-    stale += load(global) == 11;
-    /* Again the root that is in use: nothing needs to be forgotten, so nothing is. */
-    *pte_of(other, USER_VA) = hal_pte_leaf(story.first, USER_PROT, 0);
-    hal_mmu_activate(other);
-    stale += load(USER_VA) == 22;
-    if (stale == 2)
-        story.stale++;
-    hal_machine_exit(0);
-}
-
-static void test_other_tables_drop_what_is_not_global(void **state)
-{
-    (void)state;
-    story_reset();
-    for (unsigned seed = 0; seed < SEEDS; seed++)
-        assert_int_equal(run_entry(1, seed, entry_activate), 0);
-    assert_true(story.stale > SEEDS / 2);
-}
-
 /* Pages that are given back. */
 
 static void entry_gone(struct boot_info *boot)
@@ -180,7 +147,7 @@ static void entry_gone(struct boot_info *boot)
     host_tlb_require_gone(story.second, PAGE_BYTES);
     host_tlb_require_gone(boot->memory[1].base, 4 * PAGE_BYTES);
     if (story.is_flushed)
-        hal_tlb_flush_local(USER_VA - 4 * PAGE_BYTES, 5);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA - 4 * PAGE_BYTES, 5);
     host_tlb_require_gone(story.first, 2 * PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -205,7 +172,7 @@ static void entry_table(struct boot_info *boot)
     *pte_of(story.root, USER_VA) = 0;
     *pte_at(story.root, USER_VA, 1) = 0;
     if (story.is_flushed)
-        hal_tlb_flush_local(USER_VA, 1);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     host_tlb_require_gone(table, PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -226,7 +193,7 @@ static void entry_root(struct boot_info *boot)
 
     story_start(boot);
     other = page_take();
-    hal_mmu_activate(other);
+    hal_mmu_activate(other, 1);
     host_tlb_require_gone(story.root, PAGE_BYTES);
     if (!story.is_flushed)
         host_tlb_require_gone(other, PAGE_BYTES);
@@ -254,7 +221,7 @@ static void entry_large(struct boot_info *boot)
     }
     for (vaddr_t va = USER_VA; va < end; va += PAGE_BYTES)
         *pte_of(story.root, va) = 0;
-    hal_tlb_flush_local(USER_VA, 600);
+    hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 600);
     host_tlb_require_gone(story.first, PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -283,21 +250,27 @@ static void body_flush(cpu_id_t cpu, void *arg)
         memory_prepare(host_boot_info());
         story.root = page_take();
         space_prepare();
-        hal_mmu_activate(story.root);
+        hal_mmu_activate(story.root, 1);
         (void)load(USER_VA);
         store_release(&story.turn, 1);
         turn_wait(2);
         *pte_of(story.root, USER_VA) = hal_pte_leaf(story.second, USER_PROT, 0);
-        hal_tlb_flush_local(USER_VA, 1);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
         assert_int_equal(load(USER_VA), 22);
         store_release(&story.turn, 3);
         turn_wait(4);
+        if (story.is_remote) {
+            struct cpumask other;
+
+            cpumask_set_single(&other, 1);
+            hal_tlb_flush_remote(&other, 1, USER_VA, story.is_flushed ? 1 : HAL_TLB_ALL_PAGES);
+        }
         host_tlb_require_gone(story.first, PAGE_BYTES);
         store_release(&story.turn, 5);
         return;
     }
     turn_wait(1);
-    hal_mmu_activate(story.root);
+    hal_mmu_activate(story.root, 1);
     assert_int_equal(load(USER_VA), 11);
     store_release(&story.turn, 2);
     turn_wait(3);
@@ -305,8 +278,8 @@ static void body_flush(cpu_id_t cpu, void *arg)
         story.stale++;
     else
         story.forgotten++;
-    if (story.is_flushed)
-        hal_tlb_flush_local(USER_VA, 1);
+    if (story.is_flushed && !story.is_remote)
+        hal_tlb_flush_local(1, USER_VA, 1);
     store_release(&story.turn, 4);
     if (!story.is_flushed)
         turn_wait(5); /* a parked CPU would hold nothing */
@@ -317,6 +290,7 @@ static int team_run(uint64_t seed)
     struct host_config config = config_of(2, seed);
     struct host_team team = { .tasks = team_tasks, .body = body_flush };
 
+    config.has_remote_flush = story.is_remote;
     (void)scratch_reset(NULL);
     story.turn = 0;
     return host_team_run(&config, &team, &result);
@@ -344,6 +318,18 @@ static void test_a_flush_is_of_one_cpu(void **state)
         assert_int_equal(team_run(seed), 0);
 }
 
+static void test_a_remote_flush_is_of_the_named_cpus(void **state)
+{
+    (void)state;
+    story_reset();
+    story.is_remote = true;
+    for (unsigned seed = 0; seed < SEEDS; seed++) {
+        story.is_flushed = seed % 2 == 0;
+        assert_int_equal(team_run(seed), 0);
+    }
+    assert_true(story.stale > SEEDS / 2);
+}
+
 static void body_park(cpu_id_t cpu, void *arg)
 {
     (void)arg;
@@ -360,7 +346,7 @@ static void body_park(cpu_id_t cpu, void *arg)
         return;
     }
     turn_wait(1);
-    hal_mmu_activate(story.root);
+    hal_mmu_activate(story.root, 1);
     assert_int_equal(load(USER_VA), 11);
     store_release(&story.turn, 2);
 }
@@ -408,7 +394,7 @@ static void entry_stack_gone(struct boot_info *boot)
     for (unsigned i = 0; i < STACK_PAGES; i++)
         *pte_of(story.root, STACK_VA + i * PAGE_BYTES) = 0;
     if (story.is_flushed)
-        hal_tlb_flush_local(STACK_VA, STACK_PAGES);
+        hal_tlb_flush_local(HAL_ASID_ANY, STACK_VA, STACK_PAGES);
     host_tlb_require_gone(page, PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -437,7 +423,7 @@ static void entry_stack_moved(struct boot_info *boot)
         *pte = hal_pte_leaf(page, PROT_WRITE, 0);
     }
     if (story.is_flushed)
-        hal_tlb_flush_local(STACK_VA, STACK_PAGES);
+        hal_tlb_flush_local(HAL_ASID_ANY, STACK_VA, STACK_PAGES);
     hal_context_switch(&scratch.task[0], &scratch.task[1]);
     hal_machine_exit(0);
 }
@@ -459,7 +445,7 @@ static void entry_early(struct boot_info *boot)
 
     stack_start(boot);
     page = hal_pte_paddr(*pte_of(story.root, STACK_VA));
-    hal_tlb_flush_local(STACK_VA, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, STACK_VA, 1);
     *pte_of(story.root, STACK_VA) = 0;
     host_tlb_require_gone(page, PAGE_BYTES);
     hal_machine_exit(0);
@@ -533,12 +519,12 @@ int main(void)
         cmocka_unit_test(test_an_entry_stays_until_it_is_flushed_or_forgotten),
         cmocka_unit_test(test_stores_go_where_the_entry_says),
         cmocka_unit_test(test_a_fault_changes_nothing),
-        cmocka_unit_test(test_other_tables_drop_what_is_not_global),
         cmocka_unit_test(test_a_page_that_can_be_reached_is_not_given_back),
         cmocka_unit_test(test_a_table_that_is_walked_is_not_given_back),
         cmocka_unit_test(test_a_root_in_use_is_not_given_back),
         cmocka_unit_test(test_more_pages_than_entries),
         cmocka_unit_test(test_a_flush_is_of_one_cpu),
+        cmocka_unit_test(test_a_remote_flush_is_of_the_named_cpus),
         cmocka_unit_test(test_a_parked_cpu_holds_nothing),
         cmocka_unit_test(test_a_stack_that_was_stood_on_needs_a_flush),
         cmocka_unit_test(test_a_stack_whose_pages_changed_is_not_stood_on),
