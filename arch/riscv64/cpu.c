@@ -7,6 +7,7 @@
 #include <hal/cpu.h>
 #include <k/atomic.h>
 #include <k/errno.h>
+#include <k/log.h>
 
 #include "machine_priv.h"
 #include "sbi.h"
@@ -31,7 +32,7 @@ void cpu_init_early(void)
 
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 {
-    (void)cpu; /* what the machine keeps per CPU is reached through gp alone */
+    /* What the machine keeps per CPU is reached through gp alone. */
     __asm__ volatile("mv tp, %0" : : "r"(task) : "memory");
     machine_cpu_set(area_cpu(area != NULL ? area : boot_area));
     csr_write(sscratch, 0);
@@ -41,6 +42,8 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     csr_clear(sstatus, SSTATUS_SIE | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
     hal_timer_arm(TIME_NEVER);
     csr_write(sie, SIE_SSIE | SIE_STIE);
+    if (cpu == 0 && area != NULL)
+        log_debug("cpu: walls: SUM off, MXR off");
 }
 
 static int errno_of(long sbi_error)

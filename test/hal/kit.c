@@ -211,7 +211,7 @@ static unsigned dump_lines(const struct hal_trap *trap)
     return kit.swallowed;
 }
 
-void trap_fault(struct hal_trap *trap, const struct fault_info *fault)
+bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
 {
     struct kit_cpu *self = hal_current() != NULL ? kit_self() : NULL;
 
