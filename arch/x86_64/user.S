@@ -78,7 +78,8 @@ user_label user_tail            /* left: edx */
     add $2, %rsi
     add $2, %rdi
     sub $2, %edx
-4:  jz .Ldone                   /* by either of the instructions before it */
+4:  test $1, %dl
+    jz .Ldone
     movzbl (%rsi), %eax
     mov %al, (%rdi)
 user_label user_tail_end
