@@ -100,17 +100,17 @@ void trap_exit(struct hal_trap *trap)
 
 /* ---- Faults ---- */
 
-static int (*_Atomic user_fault_handler)(vaddr_t va, unsigned access); /* PAIRS(user_fault) */
+static trap_user_fault_fn *_Atomic user_fault_handler; /* PAIRS(user_fault) */
 
-void trap_set_user_fault(int (*handler)(vaddr_t va, unsigned access))
+trap_user_fault_fn *trap_set_user_fault(trap_user_fault_fn *handler)
 {
-    store_release(&user_fault_handler, handler); /* PAIRS(user_fault) */
+    return xchg_acq_rel(&user_fault_handler, handler); /* PAIRS(user_fault) */
 }
 
 /* Is the page there now? The handler may sleep, so the code that faulted must be such that may. */
 static bool user_fault_repair(const struct fault_info *fault)
 {
-    int (*handler)(vaddr_t, unsigned) = load_acquire(&user_fault_handler); /* PAIRS(user_fault) */
+    trap_user_fault_fn *handler = load_acquire(&user_fault_handler); /* PAIRS(user_fault) */
     unsigned access = fault->is_write ? USER_ACCESS_WRITE : USER_ACCESS_READ;
 
     if (handler == NULL || !fault->irqs_enabled || current_base()->preempt_count != 0)
