@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process whose user half is made by hand: single pages, mapped by the walker. Its threads run kernel functions, which
- * reach those pages as the kernel does, or try to where they must not. For tests of that access alone.
+ * A process whose user half is made by hand: single pages, mapped by the walker. Its threads run kernel functions,
+ * which reach those pages as the kernel does, or try to where they must not. For tests of that access alone.
  */
 #pragma once
 
@@ -42,6 +42,7 @@ bool hand_map(struct hand_space *hand, unsigned index, unsigned prot);
 /* The kernel's own address of the page. */
 void *hand_page(const struct hand_space *hand, unsigned index);
 
-/* Run entry((void *)i) in thread i of `count`, and wait for all of them. No second start: the process ends with them. */
+/* Run entry((void *)i) in thread i of `count`; wait for all of them, and take everything apart. No second start: the
+ * process ends with its threads. */
 void hand_start(struct hand_space *hand, unsigned count, int (*entry)(void *));
 void hand_finish(struct hand_space *hand);
