@@ -12,6 +12,7 @@
 #include <mm/kspace.h>
 
 #include <hal/boot.h>
+#include <hal/user.h>
 #include <k/errno.h>
 #include <k/image.h>
 #include <k/log.h>
@@ -164,6 +165,8 @@ static int check_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned 
     struct wx_check *check = arg;
 
     check->leaves++;
+    if (va < HAL_USER_END || (prot & PROT_USER) != 0)
+        panic("kspace: %#llx of the user's half is mapped in the kernel's own tables", (unsigned long long)va);
     if ((prot & PROT_WRITE) == 0)
         return 0;
     if ((prot & PROT_EXEC) != 0)

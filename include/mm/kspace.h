@@ -23,8 +23,8 @@ static inline paddr_t kspace_task_root(void)
     return HAL_PT_SHARED_ROOT ? kspace_root() : 0;
 }
 
-/* Walk all kernel mappings; panics if one is writable and executable, or if text or rodata is writable. Returns the
- * number of leaves seen. */
+/* Walk all kernel mappings; panics if one is writable and executable, if text or rodata is writable, or if any is the
+ * user's: a null pointer leads nowhere. Returns the number of leaves seen. */
 unsigned kspace_check_wx(void);
 
 /* Make .data.ro_after_init read-only. */

@@ -68,5 +68,8 @@ int bench_main(const char *argument);
 int crash_main(const char *argument);
 int trace_main(const char *argument);
 
+/* bench_user.c */
+void bench_user(void);
+
 /* torture_ARCH.S: one floating-point or vector instruction. Returns if the running task owns such registers. */
 void crash_use_fpu(void);

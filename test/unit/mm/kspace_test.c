@@ -2,6 +2,7 @@
 /* core/mm/kspace.c: what is mapped where with which rights, hostile device lists, the W^X check, and sealing. */
 #include "mm_test.h"
 
+#include <hal/user.h>
 #include <k/errno.h>
 #include <k/image.h>
 
@@ -145,12 +146,40 @@ static void map_writable_and_executable(void *arg)
     (void)kspace_check_wx();
 }
 
+static void map_at(vaddr_t va, unsigned prot)
+{
+    build(NULL);
+    if (pt_map(kspace_root(), va, phys_alloc(0), PAGE_BYTES, prot, &tables) == 0)
+        (void)kspace_check_wx();
+}
+
+static void map_null(void *arg)
+{
+    (void)arg;
+    map_at(0, PROT_READ_ONLY);
+}
+
+static void map_last_user_page(void *arg)
+{
+    (void)arg;
+    map_at(HAL_USER_END - PAGE_BYTES, PROT_WRITE);
+}
+
+static void map_for_the_user(void *arg)
+{
+    (void)arg;
+    map_at(HAL_KMAP_BASE + HAL_KMAP_BYTES, PROT_WRITE | PROT_USER);
+}
+
 static void the_check_finds_what_must_not_be(void **state)
 {
     (void)state;
     assert_panics(map_text_writable, NULL, "can be written");
     assert_panics(map_sealed_writable, NULL, "can be written");
     assert_panics(map_writable_and_executable, NULL, "writable and executable");
+    assert_panics(map_null, NULL, "0 of the user's half is mapped");
+    assert_panics(map_last_user_page, NULL, "of the user's half is mapped");
+    assert_panics(map_for_the_user, NULL, "of the user's half is mapped");
 }
 
 static void devices_are_mapped_as_such_and_never_over_ram(void **state)
