@@ -12,6 +12,7 @@
 #include <mm/kspace.h>
 
 #include <hal/boot.h>
+#include <hal/user.h>
 #include <k/errno.h>
 #include <k/image.h>
 #include <k/log.h>

@@ -18,6 +18,7 @@ ALL_ONLINE = r"\bcpu: {cpus} of {cpus} online"
 SELFTEST_PASSED = r"\bselftest: \d+ passed, 0 failed"
 SHOWCASE_RIGHT = r"\bshowcase: result .*\bcpus={cpus}\b.*\bleaks=0\b.*\bverdict=ok\b"
 PORT_CHECK_PASSED = r"^port-check: levels 1\.\.\d+ passed"
+TOUCHED_USER = r"kernel code touched user memory at 0x10000000, "
 NO_MEMORY = r"out of memory|too little memory"
 
 HANG_DETECTOR_SECONDS = 300
@@ -54,6 +55,12 @@ def selftest(name, **other):
 
 def crash(kind, *says, **other):
     return BootTest(f"panic-{kind}", f"init=crash:{kind}", end="panic", lines=(r"panic: ", *says), **other)
+
+
+def walls(name, which, **other):
+    """The kernel says which walls this CPU has, and works with them; panic-KIND tries them on the default CPU."""
+    return selftest(f"walls-{name}", append="init=selftest:user: loglevel=3", lines=(rf"^cpu: walls: {which}$",),
+                    **other)
 
 
 def port_check(name, cpus, **other):
@@ -108,12 +115,34 @@ TESTS = (
     port_check("sv57", 2, only=("riscv64",), dtb_patch=((b"riscv,sv48", b"riscv,sv57"),)),
 
     # Every bug of ours ends in a report and a failing exit code.
-    crash("null-call"),
+    crash("null-call", r"execution of a null pointer"),
+    crash("null-read", r"read from a null pointer"),
+    crash("null-write", r"write to a null pointer"),
     crash("stack-overflow", r"stack overflow"),
     crash("assert", r"assertion failed"),
     crash("page-fault"),
-    crash("wx"),
     crash("fpu"),
+
+    # Every wall: what the kernel may not do even by mistake. A machine's own words for the walls are in the last tests.
+    crash("stack-guard", r"write to a guard page"),
+    crash("wx", r"write to 0x"),
+    crash("wx-alias", r"write to 0x"),
+    crash("rodata", r"write to 0x"),
+    crash("sealed", r"write to 0x"),
+    crash("nx", r"execution of 0x"),
+    crash("nx-stack", r"execution of 0x"),
+    crash("nx-direct-map", r"execution of 0x"),
+    crash("user-read", TOUCHED_USER + "read"),
+    crash("user-write", TOUCHED_USER + "write"),
+    crash("user-execute", TOUCHED_USER + "execution"),
+    crash("user-in-handler", TOUCHED_USER + "read"),
+    walls("all", r"WP NX SMEP SMAP UMIP", only=("x86_64",)),
+    walls("all", r"WXN PXN UXN PAN", only=("aarch64",)),
+    walls("all", r"SUM off, MXR off", only=("riscv64",)),
+    walls("smap-off", r"WP NX SMEP UMIP", cpu="max,smap=off", only=("x86_64",)),
+    walls("qemu64", r"WP NX", cpu="qemu64", only=("x86_64",)),
+    walls("cortex-a53", r"WXN PXN UXN", cpu="cortex-a53", only=("aarch64",)),
+    walls("cortex-a76", r"WXN PXN UXN PAN", cpu="cortex-a76", only=("aarch64",)),
 
     # Bad input to the boot.
     selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,

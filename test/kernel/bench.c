@@ -221,6 +221,7 @@ static const struct bench benches[] = {
     { "event_round_trip", events_here, false },
     { "mutex_pair", bench_mutex, false },
     { "page_pair", bench_pages, false },
+    { "user", bench_user, false },
     { "crowd_fifo_100", yield_fifo_100, false },
     { "crowd_fifo_10000", yield_fifo_10000, false },
     { "crowd_fair_100", yield_fair_100, false },

@@ -60,7 +60,7 @@ struct kernel_test {
     test_fn run;
 };
 extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_wait[],
-    tests_process[], tests_torture[];
+    tests_process[], tests_user[], tests_torture[];
 
 int showcase_main(const char *argument);
 int selftest_main(const char *argument);
@@ -68,6 +68,9 @@ int bench_main(const char *argument);
 int bench_mm_main(const char *argument);
 int crash_main(const char *argument);
 int trace_main(const char *argument);
+
+/* bench_user.c */
+void bench_user(void);
 
 /* torture_ARCH.S: one floating-point or vector instruction. Returns if the running task owns such registers. */
 void crash_use_fpu(void);

@@ -2,11 +2,14 @@
 /* core/entry/trap.c: what each interrupt does to its CPU, and what each fault says before the machine ends. */
 #include "smp/smp_test.h"
 
+#include <entry/trap.h>
 #include <hal/debug.h>
 #include <hal/upcall.h>
+#include <k/errno.h>
 #include <mm/bootmem.h>
 #include <mm/kspace.h>
 #include <mm/kstack.h>
+#include <mm/user.h>
 #include <time/clock.h>
 
 #define CPU0 (&smp_test.cpu[0])
@@ -142,7 +145,7 @@ static void raise_fault(void *arg)
         uintptr_t words[16]; /* a machine's own frame: at least what hal_trap_pc() and its like read */
     } trap = { 0 };
 
-    trap_fault((struct hal_trap *)&trap, arg);
+    (void)trap_fault((struct hal_trap *)&trap, arg);
 }
 
 static void a_fault(const struct fault_info *fault, const char *words)
@@ -152,15 +155,22 @@ static void a_fault(const struct fault_info *fault, const char *words)
 
 static void every_kind_of_fault_is_named(void **state)
 {
-    const struct fault_info read = { .kind = FAULT_PAGE, .address = 0x123456789000, .code = 5, .name = "page fault" };
+    const struct fault_info read = { .kind = FAULT_PAGE, .address = 0x7123456789000, .code = 5, .name = "page fault" };
     struct fault_info fault = read;
 
     (void)state;
-    a_fault(&fault, "page fault: read from 0x123456789000 (cause 0x5)");
+    a_fault(&fault, "page fault: read from 0x7123456789000 (cause 0x5)");
     fault.is_write = true;
-    a_fault(&fault, "page fault: write to 0x123456789000");
+    a_fault(&fault, "page fault: write to 0x7123456789000");
     fault.is_exec = true;
-    a_fault(&fault, "page fault: execution of 0x123456789000");
+    a_fault(&fault, "page fault: execution of 0x7123456789000");
+    fault = read;
+    fault.address = 0x12345000;
+    a_fault(&fault, "page fault: kernel code touched user memory at 0x12345000, read from it (cause 0x5)");
+    fault.is_write = true;
+    a_fault(&fault, "kernel code touched user memory at 0x12345000, write to it");
+    fault.is_exec = true;
+    a_fault(&fault, "kernel code touched user memory at 0x12345000, execution of it");
     fault = read;
     fault.address = 8;
     a_fault(&fault, "read from a null pointer, 0x8");
@@ -168,16 +178,77 @@ static void every_kind_of_fault_is_named(void **state)
     a_fault(&fault, "a null pointer");
     fault = read;
     fault.kind = FAULT_STACK_OVERFLOW;
-    a_fault(&fault, "kernel stack overflow at 0x123456789000 (page fault)");
+    a_fault(&fault, "kernel stack overflow at 0x7123456789000 (page fault)");
     fault.kind = FAULT_FPU_OFF;
     a_fault(&fault, "floating-point or vector use by a task without such state");
     fault.name = "#XX";
     fault.kind = FAULT_ILLEGAL;
-    a_fault(&fault, "#XX (cause 0x5, address 0x123456789000)");
+    a_fault(&fault, "#XX (cause 0x5, address 0x7123456789000)");
     fault.kind = FAULT_BREAKPOINT;
     a_fault(&fault, "#XX (cause 0x5");
     fault.kind = FAULT_OTHER;
     a_fault(&fault, "#XX (cause 0x5");
+}
+
+/* ---- The kernel's own access to user memory ---- */
+
+static struct {
+    unsigned calls, access;
+    vaddr_t va;
+    int answer;
+    bool was_irq_enabled;
+} handled;
+
+static int handle(vaddr_t va, unsigned access)
+{
+    handled.calls++;
+    handled.va = va;
+    handled.access = access;
+    handled.was_irq_enabled = hal_irq_is_enabled();
+    return handled.answer;
+}
+
+static bool user_access(bool is_write, bool irqs_enabled, int answer)
+{
+    const struct fault_info fault = { .kind = FAULT_PAGE, .address = 0x12345678, .name = "page fault",
+                                      .is_write = is_write, .is_user_access = true, .irqs_enabled = irqs_enabled };
+
+    memset(&handled, 0, sizeof handled);
+    handled.answer = answer;
+    bool again = trap_fault(NULL, &fault);
+
+    assert_false(hal_irq_is_enabled());
+    return again;
+}
+
+static void a_user_fault_is_the_handlers_with_interrupts_enabled(void **state)
+{
+    (void)state;
+    assert_null(trap_set_user_fault(handle));
+    assert_true(user_access(false, true, 0));
+    assert_true(handled.calls == 1 && handled.va == 0x12345678 && handled.access == USER_ACCESS_READ);
+    assert_true(handled.was_irq_enabled);
+    assert_true(user_access(true, true, 0));
+    assert_int_equal(handled.access, USER_ACCESS_WRITE);
+    assert_false(user_access(true, true, -ENOMEM)); /* its error is the access's */
+    assert_int_equal(handled.calls, 1);
+    assert_ptr_equal(trap_set_user_fault(NULL), handle);
+    assert_false(user_access(false, true, 0)); /* nobody is there */
+    assert_int_equal(handled.calls, 0);
+}
+
+static void a_user_fault_fails_where_nobody_may_sleep(void **state)
+{
+    (void)state;
+    (void)trap_set_user_fault(handle);
+    assert_false(user_access(false, false, 0));
+    assert_int_equal(handled.calls, 0);
+    preempt_disable();
+    assert_false(user_access(false, true, 0));
+    assert_int_equal(handled.calls, 0);
+    preempt_enable();
+    assert_true(user_access(false, true, 0));
+    (void)trap_set_user_fault(NULL);
 }
 
 /* A boot of its own: cmocka's handlers stand before the machine's, which fill in the pages of a stack. */
@@ -221,6 +292,8 @@ int main(void)
         trap_test(a_spurious_interrupt_is_counted_and_named),
         trap_test(the_way_out_does_not_switch_idle_tasks_or_read_sections),
         trap_test(every_kind_of_fault_is_named),
+        trap_test(a_user_fault_is_the_handlers_with_interrupts_enabled),
+        trap_test(a_user_fault_fails_where_nobody_may_sleep),
         cmocka_unit_test(a_fault_in_a_guard_page_says_so),
     };
 

@@ -2,6 +2,7 @@
 /* core/mm/kspace.c: what is mapped where with which rights, hostile device lists, the W^X check, and sealing. */
 #include "mm_test.h"
 
+#include <hal/user.h>
 #include <k/errno.h>
 #include <k/image.h>
 
