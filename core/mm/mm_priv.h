@@ -86,7 +86,7 @@ bool ranges_remove(struct range_set *set, paddr_t base, paddr_t end) MUST_USE;
 /* RAM as sorted and merged, whole pages; valid from bootmem_init() on. */
 const struct range_set *bootmem_ram(void);
 
-/* ---- pagetable.c: what only the kernel's own space needs ---- */
+/* ---- pagetable.c, pagetable_slots.c ---- */
 
 #define PT_ENTRIES ((size_t)1 << HAL_PT_INDEX_BITS)
 
@@ -105,6 +105,35 @@ static ALWAYS_INLINE size_t pt_index(vaddr_t va, unsigned level)
 {
     return (va >> pt_level_shift(level)) & (PT_ENTRIES - 1);
 }
+
+static ALWAYS_INLINE uint64_t *pt_table_at(paddr_t table)
+{
+    return direct_map(table);
+}
+
+static ALWAYS_INLINE uint64_t *pt_entry_at(paddr_t table, vaddr_t va, unsigned level)
+{
+    return &pt_table_at(table)[pt_index(va, level)];
+}
+
+static ALWAYS_INLINE uint64_t pt_entry_read(const uint64_t *entry)
+{
+    /* PAIRS(pt_link): the entries of a table that this one points to. */
+    return load_acquire((const _Atomic(uint64_t) *)entry);
+}
+
+static ALWAYS_INLINE void pt_entry_write(uint64_t *entry, uint64_t value)
+{
+    /* PAIRS(pt_link): a walker, software or hardware, that sees the link sees a table of zeros or what was put
+     * there; one that sees the leaf sees what was put into the page. */
+    store_release((_Atomic(uint64_t) *)entry, value);
+}
+
+/* Does [va, va + bytes) consist of whole pages in one half of the address space? */
+bool pt_range_is_sane(vaddr_t va, size_t bytes);
+
+/* The walk: the entry for va, as deep as tables exist, but not below `level`; *out_level says where it is. */
+uint64_t *pt_find_entry(paddr_t root, vaddr_t va, unsigned level, unsigned *out_level);
 
 /* Make all tables exist that leaves of `level` in the range need. -ENOMEM, -EEXIST (a larger leaf is in the way):
  * nothing changed. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one page-table walker. Changes tables and nothing else: it flushes no TLB and takes no lock (one per root,
- * the caller's). Whatever may fail happens first, on tables that no CPU can see yet; linking them in and writing
- * leaves cannot fail, so nothing that hardware may have cached is ever taken back. Reading (pt_query, pt_walk) is
- * safe beside a writer: entries are single words and their tables outlive them.
+ * The one page-table walk, and what the kernel's own ranges need of it. Changes tables and nothing else: it flushes no
+ * TLB and takes no lock (one per root, the caller's). Whatever may fail happens first, on tables that no CPU can see
+ * yet; linking them in and writing leaves cannot fail, so nothing that hardware may have cached is ever taken back.
+ * Reading (pt_query, pt_walk) is safe beside a writer where tables stay: entries are single words. User tables come and
+ * go: pagetable_slots.c.
  */
 #include "mm_priv.h"
 
@@ -14,41 +15,7 @@ struct table_pool {
     paddr_t head;
 };
 
-static uint64_t *table_at(paddr_t table)
-{
-    return direct_map(table);
-}
-
-static uint64_t *entry_at(paddr_t table, vaddr_t va, unsigned level)
-{
-    return &table_at(table)[pt_index(va, level)];
-}
-
-static uint64_t entry_read(const uint64_t *entry)
-{
-    /* PAIRS(pt_link): the entries of a table that this one points to. */
-    return load_acquire((const _Atomic(uint64_t) *)entry);
-}
-
-static void entry_write(uint64_t *entry, uint64_t value)
-{
-    /* PAIRS(pt_link): a walker, software or hardware, that sees the link sees a table of zeros or what was put
-     * there. */
-    store_release((_Atomic(uint64_t) *)entry, value);
-}
-
-static bool entry_is_table(uint64_t entry, unsigned level)
-{
-    return level > 0 && hal_pte_is_valid(entry) && !hal_pte_is_leaf(entry, level);
-}
-
-static bool entry_is_leaf(uint64_t entry, unsigned level)
-{
-    return hal_pte_is_valid(entry) && hal_pte_is_leaf(entry, level);
-}
-
-/* Does [va, va + bytes) consist of whole pages in one half of the address space? */
-static bool range_is_sane(vaddr_t va, size_t bytes)
+bool pt_range_is_sane(vaddr_t va, size_t bytes)
 {
     unsigned bits = pt_level_shift(hal_pt_levels()) - (HAL_PT_SHARED_ROOT ? 1 : 0);
     vaddr_t last = va + bytes - 1;
@@ -59,40 +26,40 @@ static bool range_is_sane(vaddr_t va, size_t bytes)
     return half == last >> bits && (half == 0 || half == UINTPTR_MAX >> bits);
 }
 
-/* The entry for va, as deep as tables exist, but not below `level`; *out_level says where it is. */
-static uint64_t *find_entry(paddr_t root, vaddr_t va, unsigned level, unsigned *out_level)
+uint64_t *pt_find_entry(paddr_t root, vaddr_t va, unsigned level, unsigned *out_level)
 {
     unsigned at = hal_pt_levels() - 1;
-    uint64_t *entry = entry_at(root, va, at);
+    uint64_t *entry = pt_entry_at(root, va, at);
 
-    for (;;) {
-        uint64_t value = entry_read(entry);
+    /* The entry of `level` itself is not read: unless the caller holds its lock, its table may be on its way out. */
+    while (at > level) {
+        uint64_t value = pt_entry_read(entry);
 
-        if (at == level || !entry_is_table(value, at))
+        if (!pt_is_table(value, at))
             break;
         at--;
-        entry = entry_at(hal_pte_paddr(value), va, at);
+        entry = pt_entry_at(hal_pte_paddr(value), va, at);
     }
     *out_level = at;
     return entry;
 }
 
-/* As find_entry(), down to `level` in any case: tables that are missing come from the pool. */
+/* As pt_find_entry(), down to `level` in any case: tables that are missing come from the pool. */
 static uint64_t *make_entry(paddr_t root, vaddr_t va, unsigned level, struct table_pool *pool)
 {
     unsigned at;
-    uint64_t *entry = find_entry(root, va, level, &at);
+    uint64_t *entry = pt_find_entry(root, va, level, &at);
 
     while (at > level) {
         paddr_t table = pool->head;
 
         ASSERT(table != 0);
-        ASSERT(!hal_pte_is_valid(*entry));
-        pool->head = table_at(table)[0];
-        table_at(table)[0] = 0;
-        entry_write(entry, hal_pte_table(table));
+        ASSERT(*entry == 0);
+        pool->head = pt_table_at(table)[0];
+        pt_table_at(table)[0] = 0;
+        pt_entry_write(entry, hal_pte_table(table));
         at--;
-        entry = entry_at(table, va, at);
+        entry = pt_entry_at(table, va, at);
     }
     return entry;
 }
@@ -116,8 +83,8 @@ static void pool_release(struct table_pool *pool, const struct pt_alloc *alloc)
     while (pool->head != 0) {
         paddr_t table = pool->head;
 
-        pool->head = table_at(table)[0];
-        table_at(table)[0] = 0;
+        pool->head = pt_table_at(table)[0];
+        pt_table_at(table)[0] = 0;
         if (alloc->free != NULL)
             alloc->free(table);
     }
@@ -133,7 +100,7 @@ static int pool_fill(struct table_pool *pool, size_t count, const struct pt_allo
             pool_release(pool, alloc);
             return -ENOMEM;
         }
-        table_at(table)[0] = pool->head;
+        pt_table_at(table)[0] = pool->head;
         pool->head = table;
     }
     return 0;
@@ -153,15 +120,15 @@ static unsigned leaf_level(vaddr_t va, paddr_t pa, size_t bytes)
  * reach. */
 static int probe(paddr_t root, vaddr_t va, unsigned level, unsigned *out_level, unsigned *out_found)
 {
-    uint64_t value = *find_entry(root, va, level, out_found);
+    uint64_t value = *pt_find_entry(root, va, level, out_found);
 
     *out_level = level;
-    while (entry_is_table(value, *out_found)) {
+    while (pt_is_table(value, *out_found)) {
         /* A table stands where the leaf would go: smaller leaves. */
         (*out_level)--;
-        value = *find_entry(root, va, *out_level, out_found);
+        value = *pt_find_entry(root, va, *out_level, out_found);
     }
-    return hal_pte_is_valid(value) ? -EEXIST : 0;
+    return value != 0 ? -EEXIST : 0;
 }
 
 /* ---- Public ---- */
@@ -172,7 +139,7 @@ int pt_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot, co
     size_t missing = 0;
     unsigned level, found;
 
-    if (!range_is_sane(va, bytes) || pa % PAGE_BYTES != 0 || pa + bytes - 1 < pa)
+    if (!pt_range_is_sane(va, bytes) || pa % PAGE_BYTES != 0 || pa + bytes - 1 < pa)
         return -EINVAL;
     if ((prot & PROT_WRITE) != 0 && (prot & PROT_EXEC) != 0)
         return -EINVAL;
@@ -189,8 +156,8 @@ int pt_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot, co
 
         uint64_t *entry = make_entry(root, va + done, level, &pool);
 
-        ASSERT(!hal_pte_is_valid(*entry));
-        entry_write(entry, hal_pte_leaf(pa + done, prot, level));
+        ASSERT(*entry == 0);
+        pt_entry_write(entry, hal_pte_leaf(pa + done, prot, level));
     }
     ASSERT(pool.head == 0);
     return 0;
@@ -198,14 +165,14 @@ int pt_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot, co
 
 void pt_unmap(paddr_t root, vaddr_t va, size_t bytes)
 {
-    ASSERT(range_is_sane(va, bytes));
+    ASSERT(pt_range_is_sane(va, bytes));
     for (size_t done = 0; done < bytes; done += PAGE_BYTES) {
         unsigned level;
-        uint64_t *entry = find_entry(root, va + done, 0, &level);
+        uint64_t *entry = pt_find_entry(root, va + done, 0, &level);
 
         ASSERT(level == 0);
         ASSERT(hal_pte_is_valid(*entry));
-        entry_write(entry, 0);
+        pt_entry_write(entry, 0);
     }
 }
 
@@ -214,10 +181,10 @@ int pt_query(paddr_t root, vaddr_t va, paddr_t *out_pa, unsigned *out_prot)
     unsigned level;
     uint64_t entry;
 
-    if (!range_is_sane(ROUND_DOWN(va, PAGE_BYTES), PAGE_BYTES))
+    if (!pt_range_is_sane(ROUND_DOWN(va, PAGE_BYTES), PAGE_BYTES))
         return -ENOENT;
-    entry = entry_read(find_entry(root, va, 0, &level));
-    if (!entry_is_leaf(entry, level))
+    entry = pt_entry_read(pt_find_entry(root, va, 0, &level));
+    if (!pt_is_leaf(entry, level))
         return -ENOENT;
     *out_pa = hal_pte_paddr(entry) + (va & (pt_level_bytes(level) - 1));
     *out_prot = hal_pte_prot(entry);
@@ -229,14 +196,14 @@ int pt_walk(paddr_t root, vaddr_t va, size_t bytes,
 {
     vaddr_t last = va + bytes - 1;
 
-    ASSERT(range_is_sane(va, bytes));
+    ASSERT(pt_range_is_sane(va, bytes));
     for (;;) {
         unsigned level;
-        uint64_t entry = entry_read(find_entry(root, va, 0, &level));
+        uint64_t entry = pt_entry_read(pt_find_entry(root, va, 0, &level));
         vaddr_t base = va & ~(vaddr_t)(pt_level_bytes(level) - 1);
         vaddr_t end = base + (pt_level_bytes(level) - 1);
 
-        if (entry_is_leaf(entry, level)) {
+        if (pt_is_leaf(entry, level)) {
             int result = visit(arg, base, pt_level_bytes(level), hal_pte_paddr(entry), hal_pte_prot(entry));
 
             if (result != 0)
@@ -257,14 +224,14 @@ int pt_prepare(paddr_t root, vaddr_t va, size_t bytes, unsigned level, const str
     size_t step = pt_level_bytes(level + 1);
     vaddr_t last = va + bytes - 1;
 
-    ASSERT(range_is_sane(va, bytes));
+    ASSERT(pt_range_is_sane(va, bytes));
     ASSERT(level + 1 < hal_pt_levels());
     /* One step per table of `level`: all of a table's entries are the same to us. */
     va &= ~(vaddr_t)(step - 1);
     for (vaddr_t at = va; at <= last && at >= va; at += step) {
         unsigned found;
 
-        if (entry_is_leaf(*find_entry(root, at, level, &found), found))
+        if (pt_is_leaf(*pt_find_entry(root, at, level, &found), found))
             if (found > level)
                 return -EEXIST;
         missing += count_missing(va, at, level, found);
@@ -279,16 +246,16 @@ int pt_prepare(paddr_t root, vaddr_t va, size_t bytes, unsigned level, const str
 
 void pt_protect(paddr_t root, vaddr_t va, size_t bytes, unsigned prot)
 {
-    ASSERT(range_is_sane(va, bytes));
+    ASSERT(pt_range_is_sane(va, bytes));
     ASSERT((prot & PROT_WRITE) == 0 || (prot & PROT_EXEC) == 0);
     for (size_t done = 0; done < bytes;) {
         unsigned level;
-        uint64_t *entry = find_entry(root, va + done, 0, &level);
+        uint64_t *entry = pt_find_entry(root, va + done, 0, &level);
 
-        ASSERT(entry_is_leaf(*entry, level));
+        ASSERT(pt_is_leaf(*entry, level));
         ASSERT((va + done) % pt_level_bytes(level) == 0);
         ASSERT(bytes - done >= pt_level_bytes(level));
-        entry_write(entry, hal_pte_leaf(hal_pte_paddr(*entry), prot, level));
+        pt_entry_write(entry, hal_pte_leaf(hal_pte_paddr(*entry), prot, level));
         done += pt_level_bytes(level);
     }
 }
@@ -296,7 +263,7 @@ void pt_protect(paddr_t root, vaddr_t va, size_t bytes, unsigned prot)
 static bool table_is_empty(paddr_t table)
 {
     for (size_t i = 0; i < PT_ENTRIES; i++)
-        if (table_at(table)[i] != 0)
+        if (pt_table_at(table)[i] != 0)
             return false;
     return true;
 }
@@ -304,45 +271,13 @@ static bool table_is_empty(paddr_t table)
 paddr_t pt_detach_table(paddr_t root, vaddr_t va)
 {
     unsigned level;
-    uint64_t *entry = find_entry(root, va, 1, &level);
+    uint64_t *entry = pt_find_entry(root, va, 1, &level);
     paddr_t table;
 
-    if (level != 1 || !entry_is_table(*entry, 1))
+    if (level != 1 || !pt_is_table(*entry, 1))
         return 0;
     table = hal_pte_paddr(*entry);
     DEBUG_ASSERT(table_is_empty(table));
-    entry_write(entry, 0);
+    pt_entry_write(entry, 0);
     return table;
-}
-
-void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc)
-{
-    unsigned top = hal_pt_levels() - 1;
-    unsigned level = top;
-    paddr_t table[PT_LEVELS_MAX] = {[0] = 0};
-    size_t index[PT_LEVELS_MAX] = {0};
-
-    /* Depth first with a stack of one table per level. */
-    table[top] = root;
-    for (;;) {
-        if (index[level] == PT_ENTRIES) {
-            if (level == top)
-                return;
-            alloc->free(table[level]);
-            level++;
-            continue;
-        }
-
-        size_t i = index[level]++;
-        uint64_t value = table_at(table[level])[i];
-
-        if (value == 0 || (level == top && shared != 0 && value == table_at(shared)[i]))
-            continue;
-        table_at(table[level])[i] = 0;
-        if (entry_is_table(value, level)) {
-            level--;
-            table[level] = hal_pte_paddr(value);
-            index[level] = 0;
-        }
-    }
 }

@@ -27,7 +27,7 @@
 struct page {
     uint8_t tag;
     uint8_t flags;
-    uint16_t shares; /* 1 when handed out; room for the mappings that share a page copy-on-write */
+    uint16_t used; /* a page table: entries in use */
 };
 
 _Static_assert(sizeof(struct page) == 4, "256 MiB of RAM may cost 8 bytes per page at most");
@@ -193,7 +193,7 @@ paddr_t phys_alloc(unsigned order)
         push_block(page + ((size_t)1 << from), pfn + ((pfn_t)1 << from), from);
     }
     page->tag = (uint8_t)(TAG_ALLOCATED | order);
-    page->shares = 1;
+    page->used = 0;
     phys.free_pages -= (uint64_t)1 << order;
     spin_unlock(&phys.lock);
     trace(TRACE_PAGES_ALLOC, NULL, pfn << PAGE_SHIFT | order);
@@ -245,9 +245,18 @@ void phys_free(paddr_t block, unsigned order)
     spin_lock(&phys.lock);
     if (UNLIKELY(page->tag != (TAG_ALLOCATED | order)))
         refuse_block(block, order, page);
-    page->shares = 0;
     free_block(span, pfn, order);
     spin_unlock(&phys.lock);
+}
+
+uint16_t *phys_table_used(paddr_t table)
+{
+    pfn_t pfn = table >> PAGE_SHIFT;
+    struct span *span = span_of(pfn);
+
+    ASSERT(span != NO_SPAN);
+    DEBUG_ASSERT(page_of(span, pfn)->tag == TAG_ALLOCATED);
+    return &page_of(span, pfn)->used;
 }
 
 void phys_stats_get(struct phys_stats *out)

@@ -30,6 +30,9 @@ paddr_t phys_alloc_zeroed(unsigned order) MUST_USE;
 /* Give a block back, with the order it was allocated with. Context: task. */
 void phys_free(paddr_t block, unsigned order);
 
+/* Entries in use of a page that is a page table (order 0, allocated): 0 at first. Guarded by whoever owns the table. */
+uint16_t *phys_table_used(paddr_t table);
+
 void phys_stats_get(struct phys_stats *out);
 
 /* The direct map. phys_to_virt() is also valid for the device ranges of boot_info. */

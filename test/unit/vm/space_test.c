@@ -59,9 +59,9 @@ static void the_last_reference_frees_the_tables(void **state)
     (void)state;
     assert_int_equal(space_create(&space), 0);
     /* The reserved half's borders and its middle. */
-    assert_int_equal(pt_map(space->root, 0x1000, 0x5000, PAGE_BYTES, PROT_USER, &tables), 0);
-    assert_int_equal(pt_map(space->root, 0x40000000, 0x40000000, (size_t)3 << 30, PROT_USER, &tables), 0);
-    assert_int_equal(pt_map(space->root, (vaddr_t)0x7ff << 30, 0x5000, PAGE_BYTES, PROT_USER, &tables), 0);
+    assert_int_equal(pt_make_tables(space->root, 0x1000, 0, &tables), 0);
+    assert_int_equal(pt_make_tables(space->root, 0x40000000, 1, &tables), 0);
+    assert_int_equal(pt_make_tables(space->root, (vaddr_t)0x7ff << 30, 0, &tables), 0);
     with_tables = mm_test_free_pages();
     space_get(space);
     space_get(space);
