@@ -14,6 +14,7 @@
 #include <hal/boot.h>
 #include <host/machine.h>
 #include <mm/bootmem.h>
+#include <mm/cpu.h>
 #include <mm/fail.h>
 #include <mm/kspace.h>
 #include <mm/kstack.h>
@@ -24,6 +25,7 @@
 #include "mm_priv.h"
 
 static struct cpu mm_test_cpu;
+static CACHE_ALIGNED struct mm_cpu mm_test_part;
 static struct task_base mm_test_task;
 static struct host_result mm_test_result;
 static struct sigaction mm_test_on_fault[2];
@@ -56,6 +58,8 @@ static inline int mm_test_boot(void **state)
     bootmem_init(host_boot_info());
     kspace_init(host_boot_info());
     bootmem_finish();
+    memset(&mm_test_part, 0, sizeof(mm_test_part));
+    mm_cpu_init(&mm_test_cpu, &mm_test_part);
     return 0;
 }
 
@@ -117,6 +121,7 @@ struct mm_test_team {
     _Atomic(bool) is_booted;
     _Atomic(unsigned) left;
     struct cpu cpus[MM_TEST_CPUS];
+    CACHE_ALIGNED struct mm_cpu parts[MM_TEST_CPUS];
     struct task_base tasks[MM_TEST_CPUS];
 };
 
@@ -130,6 +135,8 @@ static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
         bootmem_init(host_boot_info());
         kspace_init(host_boot_info());
         bootmem_finish();
+        for (unsigned i = 0; i < MM_TEST_CPUS; i++)
+            mm_cpu_init(&team->cpus[i], &team->parts[i]);
         team->prepare();
         pages = mm_test_free_pages();
         store_release(&team->is_booted, true);
