@@ -54,10 +54,8 @@ static ALWAYS_INLINE void replace_child(struct rb_tree *tree, struct rb_node *pa
         parent->right = new;
 }
 
-static void augment_to_root(struct rb_node *node, rb_augment_fn augment)
+void rb_augment_path(struct rb_node *node, rb_augment_fn augment)
 {
-    if (augment == NULL)
-        return;
     for (; node != NULL; node = parent_of(node))
         augment(node);
 }
@@ -141,31 +139,40 @@ static void rebalance_inserted(struct rb_tree *tree, struct rb_node *node, rb_au
     set_black(tree->root);
 }
 
+static ALWAYS_INLINE void insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link,
+                                    struct rb_node *node, rb_augment_fn augment)
+{
+    node->parent_color = (uintptr_t)parent | RB_RED;
+    node->left = NULL;
+    node->right = NULL;
+    *link = node;
+    if (parent == NULL || (parent == tree->first && link == &parent->left))
+        tree->first = node;
+    if (augment != NULL)
+        rb_augment_path(node, augment);
+    rebalance_inserted(tree, node, augment);
+}
+
+void rb_insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link, struct rb_node *node,
+                  rb_augment_fn augment)
+{
+    ASSERT(node != NULL && *link == NULL);
+    ASSERT((parent == NULL) == (link == &tree->root) && (parent == NULL) == (tree->first == NULL));
+    insert_at(tree, parent, link, node, augment);
+}
+
 void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_augment_fn augment)
 {
     struct rb_node *parent = NULL;
     struct rb_node **link = &tree->root;
-    bool leftmost = true;
 
     ASSERT(node != NULL && less != NULL);
     ASSERT((tree->root == NULL) == (tree->first == NULL));
     while (*link != NULL) {
         parent = *link;
-        if (less(node, parent)) {
-            link = &parent->left;
-        } else {
-            link = &parent->right;
-            leftmost = false;
-        }
+        link = less(node, parent) ? &parent->left : &parent->right;
     }
-    node->parent_color = (uintptr_t)parent | RB_RED;
-    node->left = NULL;
-    node->right = NULL;
-    *link = node;
-    if (leftmost)
-        tree->first = node;
-    augment_to_root(node, augment);
-    rebalance_inserted(tree, node, augment);
+    insert_at(tree, parent, link, node, augment);
 }
 
 /* Remove: `parent` has one black level less on the side of `node` (may be NULL) than on the other. */
@@ -229,7 +236,7 @@ static struct rb_node *splice_out(struct rb_tree *tree, struct rb_node *node, st
 }
 
 /* `heir` takes the place, the children and the colour of `node`. */
-static void take_place(struct rb_tree *tree, struct rb_node *node, struct rb_node *heir)
+static ALWAYS_INLINE void take_place(struct rb_tree *tree, struct rb_node *node, struct rb_node *heir)
 {
     heir->parent_color = node->parent_color;
     heir->left = node->left;
@@ -261,12 +268,25 @@ void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment
         if (parent == node)
             parent = heir;
     }
-    augment_to_root(parent, augment);
+    if (augment != NULL)
+        rb_augment_path(parent, augment);
     if (lost_black)
         rebalance_removed(tree, child, parent, augment);
     node->parent_color = 0;
     node->left = NULL;
     node->right = NULL;
+}
+
+void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node)
+{
+    ASSERT(node != NULL && tree->root != NULL);
+    ASSERT((parent_of(old) == NULL) == (tree->root == old));
+    take_place(tree, old, node);
+    if (tree->first == old)
+        tree->first = node;
+    old->parent_color = 0;
+    old->left = NULL;
+    old->right = NULL;
 }
 
 struct rb_node *rb_next(const struct rb_node *node)

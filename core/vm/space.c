@@ -13,6 +13,8 @@
 #include <mm/pagetable.h>
 #include <mm/phys.h>
 #include <mm/slab.h>
+#include <vm/object.h>
+#include <vm/region.h>
 
 static struct slab_cache space_cache;
 
@@ -37,6 +39,8 @@ static paddr_t shared_root(void)
 void space_init(void)
 {
     slab_cache_init(&space_cache, "space", sizeof(struct space), _Alignof(struct space));
+    region_cache_init();
+    vm_object_cache_init();
 }
 
 int space_create(struct space **out)

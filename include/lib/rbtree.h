@@ -2,6 +2,9 @@
 /*
  * Intrusive red-black tree with a cached minimum. The caller orders and guards it; nothing allocates. `augment`, if
  * set, recomputes a node's summary from its children (called bottom-up whenever a subtree changes).
+ *
+ * A change of the tree recomputes all summaries from the changed place to the root. A caller that changes what a node
+ * brings into its summary calls rb_augment_path() for it, unless a change of the tree below that node follows.
  */
 #pragma once
 
@@ -36,6 +39,17 @@ static inline struct rb_node *rb_first(const struct rb_tree *tree)
 /* Equal keys: behind those already there (FIFO). O(log n). */
 void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_augment_fn augment);
 void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment);
+
+/* Insert at a place that the caller has found: `link` is the empty left or right of `parent`, or the root of an empty
+ * tree (parent NULL). */
+void rb_insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link, struct rb_node *node,
+                  rb_augment_fn augment);
+
+/* `node`, which is in no tree, takes the place of `old`. No summary is recomputed. O(1). */
+void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node);
+
+/* Recompute the summaries from node (NULL: none) to the root. */
+void rb_augment_path(struct rb_node *node, rb_augment_fn augment);
 
 /* In-order neighbours, or NULL. */
 struct rb_node *rb_next(const struct rb_node *node);

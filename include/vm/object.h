@@ -11,9 +11,11 @@
  *   under the lock of the page tables: if region_is_stale() or vm_object_cuts() != cuts, put the page and start again
  *
  * The other side, vm_object_resize(), counts the cut, then calls the space's function for all regions in the order of
- * their creation, which under the same lock passes over stale ones and clears the others. A region that is not live yet
- * when it is passed over replaces one that came before it, or has no page mapped. So whoever copies page-table entries
- * to another space (fork) puts the region there into its tree first.
+ * their creation. Under the same lock that passes over stale ones and clears the others. It may pass over tables that
+ * do not exist only after it has held the lock that guards their place: else a fault that is about to make one sees
+ * neither the cut, nor is it seen. A region that is not live yet when it is passed over replaces one that came before
+ * it, or has no page mapped. So whoever copies page-table entries to another space (fork) first puts the region there
+ * into its tree.
  */
 #pragma once
 

@@ -109,8 +109,22 @@ static inline uint64_t region_page_index(const struct region *region, vaddr_t va
     return (region->offset + (va - region->start)) >> PAGE_SHIFT;
 }
 
+/* What a region of the same kind would be made from. */
+static inline struct region_spec region_spec_of(const struct region *region)
+{
+    return (struct region_spec){
+        .start = region->start,
+        .end = region->end,
+        .rights = region->rights,
+        .flags = region->flags,
+        .object = region->object,
+        .offset = region->offset,
+        .space = region->space,
+    };
+}
+
 /* Is b where a ends, and of the same kind, so that one region can stand for both? */
-bool region_can_merge(const struct region *a, const struct region *b);
+bool region_can_merge(const struct region_spec *a, const struct region_spec *b);
 
 /* ---- The tree ---- */
 
@@ -157,7 +171,7 @@ static inline vaddr_t region_growth_floor(const struct region *region)
 struct region_gap {
     size_t bytes;         /* page multiple, > 0 */
     size_t align;         /* power of two, >= PAGE_BYTES */
-    vaddr_t low, high;    /* the range must lie in [low, high) and the tree's bounds */
+    vaddr_t low, high;    /* the range must lie in [low, high), which is cut to whole pages and the tree's bounds */
     bool is_top_down;     /* the highest gap and its end, or the lowest and its beginning */
     bool is_growing_down; /* the guard must be free below the range */
 };

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory objects. Owns the pages of each object, one reference per page, in a radix tree over their index: 64 slots a
+ * node, as many levels as the highest index needs, and no node without something in it. Refuses to know about page
+ * tables: what maps an object is asked to let go through a function that the space registers.
+ *
+ * Locks: `lock` (LOCK_OBJECT) guards tree and size; pages and nodes are made and freed outside of it. The mutex
+ * `change` guards the list of mappings, and lets one resize at a time go through its steps; it is taken first.
+ */
+#include <vm/object.h>
+
+#include <k/assert.h>
+#include <k/errno.h>
+#include <lib/string.h>
+#include <mm/phys.h>
+#include <mm/slab.h>
+#include <mm/stats.h>
+#include <vm/region.h>
+
+#define NODE_SHIFT 6
+#define NODE_SLOTS (1u << NODE_SHIFT)
+#define LEVELS_MAX 9 /* indices have 51 bits: VM_OBJECT_BYTES_MAX */
+#define BATCH_PAGES 32 /* that one hold of the lock takes out */
+
+_Static_assert(VM_OBJECT_BYTES_MAX >> PAGE_SHIFT >> (NODE_SHIFT * LEVELS_MAX) == 0, "too few levels");
+
+struct object_node {
+    uint64_t present; /* which slots are in use; the others are undefined */
+    union {
+        struct object_node *child; /* above level 1; in nodes that are out of a tree, slot 0: the next one */
+        paddr_t page;              /* at level 1 */
+    } slot[NODE_SLOTS];
+};
+
+static struct slab_cache object_cache, node_cache;
+static vm_object_unmap_fn *unmap_region RO_AFTER_INIT;
+
+void vm_object_cache_init(void)
+{
+    slab_cache_init(&object_cache, "object", sizeof(struct vm_object), _Alignof(struct vm_object));
+    slab_cache_init(&node_cache, "object-node", sizeof(struct object_node), _Alignof(struct object_node));
+}
+
+void vm_object_set_unmap(vm_object_unmap_fn *unmap)
+{
+    unmap_region = unmap;
+}
+
+/* ---- Nodes out of a tree ---- */
+
+static void push_node(struct object_node **chain, struct object_node *node)
+{
+    node->slot[0].child = *chain;
+    *chain = node;
+}
+
+static struct object_node *pop_node(struct object_node **chain)
+{
+    struct object_node *node = *chain;
+
+    *chain = node->slot[0].child;
+    node->present = 0;
+    return node;
+}
+
+static void free_nodes(struct object_node **chain)
+{
+    while (*chain != NULL)
+        slab_free(&node_cache, pop_node(chain));
+}
+
+/* ---- The tree ---- */
+
+static ALWAYS_INLINE unsigned digit(uint64_t index, unsigned level)
+{
+    return (unsigned)(index >> (NODE_SHIFT * (level - 1))) & (NODE_SLOTS - 1);
+}
+
+static ALWAYS_INLINE bool has_slot(const struct object_node *node, unsigned slot)
+{
+    return (node->present >> slot & 1) != 0;
+}
+
+/* Levels that a tree with this index has at least. */
+static unsigned levels_for(uint64_t index)
+{
+    unsigned levels = 1;
+
+    while (index >> (NODE_SHIFT * levels) != 0)
+        levels++;
+    return levels;
+}
+
+/* The page at an index, or 0. */
+static paddr_t lookup_locked(const struct vm_object *object, uint64_t index)
+{
+    const struct object_node *node = object->root;
+
+    if (node == NULL || index >> (NODE_SHIFT * object->height) != 0)
+        return 0;
+    for (unsigned level = object->height; level > 1; level--) {
+        if (!has_slot(node, digit(index, level)))
+            return 0;
+        node = node->slot[digit(index, level)].child;
+    }
+    return has_slot(node, digit(index, 1)) ? node->slot[digit(index, 1)].page : 0;
+}
+
+/* How many nodes an insertion at this index takes. */
+static unsigned missing_locked(const struct vm_object *object, uint64_t index)
+{
+    const struct object_node *node = object->root;
+    unsigned levels = levels_for(index);
+
+    if (node == NULL)
+        return levels;
+    if (levels > object->height) /* new roots over the old one, and a path of its own below the highest */
+        return levels - object->height + levels - 1;
+    for (unsigned level = object->height; level > 1; level--) {
+        if (!has_slot(node, digit(index, level)))
+            return level - 1;
+        node = node->slot[digit(index, level)].child;
+    }
+    return 0;
+}
+
+/* The index is free, and the chain has missing_locked() nodes. */
+static void insert_locked(struct vm_object *object, uint64_t index, paddr_t page, struct object_node **spares)
+{
+    unsigned levels = levels_for(index);
+    struct object_node *node;
+
+    if (object->root == NULL) {
+        object->root = pop_node(spares);
+        object->height = levels;
+    }
+    while (object->height < levels) {
+        node = pop_node(spares);
+        node->slot[0].child = object->root;
+        node->present = 1;
+        object->root = node;
+        object->height++;
+    }
+    node = object->root;
+    for (unsigned level = object->height; level > 1; level--) {
+        unsigned slot = digit(index, level);
+
+        if (!has_slot(node, slot)) {
+            node->slot[slot].child = pop_node(spares);
+            node->present |= UINT64_C(1) << slot;
+        }
+        node = node->slot[slot].child;
+    }
+    node->slot[digit(index, 1)].page = page;
+    node->present |= UINT64_C(1) << digit(index, 1);
+    object->page_count++;
+}
+
+/* The first page at *index or above; sets *index, and the nodes on the way to it by level. Each round but the last ends
+ * at a node that has no more to offer, and goes on behind it, so there is at most one per level. */
+static bool find_locked(const struct vm_object *object, uint64_t *index, struct object_node *path[LEVELS_MAX + 1])
+{
+    while (object->root != NULL && *index >> (NODE_SHIFT * object->height) == 0) {
+        struct object_node *node = object->root;
+
+        for (unsigned level = object->height;; level--) {
+            unsigned slot = digit(*index, level);
+            uint64_t rest = node->present >> slot;
+            unsigned skip = rest != 0 ? (unsigned)__builtin_ctzll(rest) : NODE_SLOTS - slot;
+            unsigned shift = NODE_SHIFT * (level - 1);
+
+            path[level] = node;
+            if (skip > 0)
+                *index = ((*index >> shift) + skip) << shift;
+            if (rest == 0)
+                break;
+            if (level == 1)
+                return true;
+            node = node->slot[slot + skip].child;
+        }
+    }
+    return false;
+}
+
+/* Take the page at an index out, with the nodes that become empty. */
+static paddr_t remove_locked(struct vm_object *object, uint64_t index, struct object_node *path[LEVELS_MAX + 1],
+                             struct object_node **dead)
+{
+    paddr_t page = path[1]->slot[digit(index, 1)].page;
+
+    object->page_count--;
+    for (unsigned level = 1;; level++) {
+        path[level]->present &= ~(UINT64_C(1) << digit(index, level));
+        if (path[level]->present != 0)
+            return page;
+        push_node(dead, path[level]);
+        if (level == object->height) {
+            object->root = NULL;
+            object->height = 0;
+            return page;
+        }
+    }
+}
+
+/* Forget all pages from an index on. */
+static void drop_pages(struct vm_object *object, uint64_t first)
+{
+    struct object_node *path[LEVELS_MAX + 1];
+    paddr_t pages[BATCH_PAGES];
+    unsigned count;
+
+    do {
+        struct object_node *dead = NULL;
+
+        count = 0;
+        spin_lock(&object->lock);
+        while (count < BATCH_PAGES && find_locked(object, &first, path))
+            pages[count++] = remove_locked(object, first, path, &dead);
+        spin_unlock(&object->lock);
+        for (unsigned i = 0; i < count; i++)
+            phys_put(pages[i]);
+        free_nodes(&dead);
+        mm_stat_add(MM_OBJECT, -(int64_t)count);
+    } while (count == BATCH_PAGES);
+}
+
+/* ---- Life ---- */
+
+int vm_object_create(uint64_t bytes, struct vm_object **out)
+{
+    struct vm_object *object;
+
+    if (bytes > VM_OBJECT_BYTES_MAX)
+        return -EINVAL;
+    object = slab_alloc(&object_cache);
+    if (object == NULL)
+        return -ENOMEM;
+    store_relaxed(&object->refs, 1);
+    store_relaxed(&object->cuts, 0);
+    spin_init(&object->lock, LOCK_OBJECT);
+    object->bytes = bytes;
+    object->page_count = 0;
+    object->root = NULL;
+    object->height = 0;
+    mutex_init(&object->change);
+    list_init(&object->mappings);
+    *out = object;
+    return 0;
+}
+
+void vm_object_get(struct vm_object *object)
+{
+    uint32_t before = fetch_add_relaxed(&object->refs, 1);
+
+    ASSERT(before > 0 && before < UINT32_MAX);
+}
+
+void vm_object_put(struct vm_object *object)
+{
+    /* PAIRS(object_ref): whatever the other holders did to the object happened before the last one frees it; one
+     * operation is both ends, the release of those who leave and the acquire of who is last. */
+    uint32_t before = fetch_sub_acq_rel(&object->refs, 1);
+
+    ASSERT(before > 0);
+    if (before > 1)
+        return;
+    ASSERT(list_is_empty(&object->mappings)); /* each region holds a reference */
+    drop_pages(object, 0);
+    slab_free(&object_cache, object);
+}
+
+void vm_object_attach(struct vm_object *object, struct region *region)
+{
+    vm_object_get(object);
+    mutex_lock(&object->change);
+    list_push_back(&object->mappings, &region->mapping_link);
+    mutex_unlock(&object->change);
+}
+
+void vm_object_detach(struct vm_object *object, struct region *region)
+{
+    mutex_lock(&object->change);
+    list_remove(&region->mapping_link);
+    mutex_unlock(&object->change);
+    vm_object_put(object);
+}
+
+/* ---- Pages ---- */
+
+static ALWAYS_INLINE uint64_t pages_of(uint64_t bytes)
+{
+    return bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0);
+}
+
+uint64_t vm_object_bytes(struct vm_object *object)
+{
+    uint64_t bytes;
+
+    spin_lock(&object->lock);
+    bytes = object->bytes;
+    spin_unlock(&object->lock);
+    return bytes;
+}
+
+uint64_t vm_object_page_count(struct vm_object *object)
+{
+    uint64_t count;
+
+    spin_lock(&object->lock);
+    count = object->page_count;
+    spin_unlock(&object->lock);
+    return count;
+}
+
+/* What a page that is to be made takes, got outside of the lock. */
+struct supplies {
+    paddr_t page;
+    unsigned nodes, nodes_wanted;
+    struct object_node *spares;
+    bool is_used;
+};
+
+static int gather(struct supplies *supplies)
+{
+    if (supplies->page == 0) {
+        supplies->page = phys_alloc_user(0);
+        if (supplies->page == 0)
+            return -ENOMEM;
+        memset(phys_to_virt(supplies->page), 0, PAGE_BYTES);
+    }
+    for (; supplies->nodes < supplies->nodes_wanted; supplies->nodes++) {
+        struct object_node *node = slab_alloc(&node_cache);
+
+        if (node == NULL)
+            return -ENOMEM;
+        push_node(&supplies->spares, node);
+    }
+    return 0;
+}
+
+/* -ENOENT: there is none. */
+static int get_page_locked(const struct vm_object *object, uint64_t index, paddr_t *out_pa)
+{
+    paddr_t page;
+
+    if (index >= pages_of(object->bytes))
+        return -ENXIO;
+    page = lookup_locked(object, index);
+    if (page == 0)
+        return -ENOENT;
+    phys_get(page);
+    *out_pa = page;
+    return 0;
+}
+
+/* One attempt to make a page; -EAGAIN: with these supplies it cannot be made. */
+static int make_page(struct vm_object *object, uint64_t index, struct supplies *supplies, paddr_t *out_pa)
+{
+    int error;
+
+    spin_lock(&object->lock);
+    error = get_page_locked(object, index, out_pa); /* another CPU may have been faster */
+    if (error == -ENOENT) {
+        supplies->nodes_wanted = missing_locked(object, index);
+        error = -EAGAIN;
+        if (supplies->page != 0 && supplies->nodes >= supplies->nodes_wanted) {
+            supplies->nodes -= supplies->nodes_wanted;
+            insert_locked(object, index, supplies->page, &supplies->spares);
+            phys_get(supplies->page);
+            *out_pa = supplies->page;
+            supplies->is_used = true;
+            error = 0;
+        }
+    }
+    spin_unlock(&object->lock);
+    return error;
+}
+
+static NOINLINE int page_slow(struct vm_object *object, uint64_t index, paddr_t *out_pa)
+{
+    struct supplies supplies = {.page = 0};
+    int error;
+
+    /* Again only if others have taken nodes out of the tree since it was looked at. */
+    while ((error = make_page(object, index, &supplies, out_pa)) == -EAGAIN) {
+        error = gather(&supplies);
+        if (error != 0)
+            break;
+    }
+    if (supplies.is_used)
+        mm_stat_add(MM_OBJECT, 1);
+    else if (supplies.page != 0)
+        phys_put(supplies.page);
+    free_nodes(&supplies.spares);
+    return error;
+}
+
+int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa)
+{
+    int error;
+
+    spin_lock(&object->lock);
+    error = get_page_locked(object, index, out_pa);
+    spin_unlock(&object->lock);
+    return error;
+}
+
+int vm_object_page(struct vm_object *object, uint64_t index, paddr_t *out_pa)
+{
+    int error = vm_object_peek(object, index, out_pa);
+
+    return error == -ENOENT ? page_slow(object, index, out_pa) : error;
+}
+
+/* ---- Bytes ---- */
+
+/* Of [offset, offset + bytes), what lies below the end. */
+static size_t clip(struct vm_object *object, uint64_t offset, size_t bytes)
+{
+    uint64_t size = vm_object_bytes(object);
+
+    return offset < size ? (size_t)MIN(size - offset, (uint64_t)bytes) : 0;
+}
+
+size_t vm_object_read(struct vm_object *object, uint64_t offset, void *to, size_t bytes)
+{
+    size_t done = 0;
+
+    bytes = clip(object, offset, bytes);
+    while (done < bytes) {
+        size_t from = (size_t)((offset + done) % PAGE_BYTES);
+        size_t part = MIN(PAGE_BYTES - from, bytes - done);
+        paddr_t page;
+        int error = vm_object_peek(object, (offset + done) / PAGE_BYTES, &page);
+
+        if (error == -ENXIO) /* it has become smaller meanwhile */
+            break;
+        if (error == 0) {
+            memcpy((char *)to + done, (const char *)phys_to_virt(page) + from, part);
+            phys_put(page);
+        } else {
+            memset((char *)to + done, 0, part);
+        }
+        done += part;
+    }
+    return done;
+}
+
+int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *from, size_t bytes)
+{
+    size_t done = 0;
+
+    bytes = clip(object, offset, bytes);
+    while (done < bytes) {
+        size_t at = (size_t)((offset + done) % PAGE_BYTES);
+        size_t part = MIN(PAGE_BYTES - at, bytes - done);
+        paddr_t page;
+        int error = vm_object_page(object, (offset + done) / PAGE_BYTES, &page);
+
+        if (error == -ENOMEM && done == 0)
+            return -ENOMEM;
+        if (error != 0)
+            break;
+        memcpy((char *)phys_to_virt(page) + at, (const char *)from + done, part);
+        phys_put(page);
+        done += part;
+    }
+    return (int64_t)done;
+}
+
+/* ---- Size ---- */
+
+/* Zero the last page from the end of the object on: programs that map it may write there, and nobody is to see that
+ * once the object has grown. */
+static void zero_tail(struct vm_object *object, uint64_t bytes)
+{
+    size_t used = (size_t)(bytes % PAGE_BYTES);
+    paddr_t page;
+
+    if (used == 0 || vm_object_peek(object, bytes / PAGE_BYTES, &page) != 0)
+        return;
+    memset((char *)phys_to_virt(page) + used, 0, PAGE_BYTES - used);
+    phys_put(page);
+}
+
+static void cut_mappings(struct vm_object *object, uint64_t first, uint64_t count)
+{
+    list_for_each(node, &object->mappings) {
+        ASSERT(unmap_region != NULL);
+        unmap_region(list_entry(node, struct region, mapping_link), first, count);
+    }
+}
+
+static void shrink(struct vm_object *object, uint64_t bytes, uint64_t old_bytes)
+{
+    uint64_t first = pages_of(bytes), count = pages_of(old_bytes) - first;
+
+    spin_lock(&object->lock);
+    object->bytes = bytes;
+    spin_unlock(&object->lock);
+    if (count > 0) {
+        /* PAIRS(object_cut): whoever installs a page after its tables have been looked at sees that it must not. */
+        store_release(&object->cuts, load_relaxed(&object->cuts) + 1);
+        cut_mappings(object, first, count);
+        drop_pages(object, first);
+    }
+    zero_tail(object, bytes);
+}
+
+int vm_object_resize(struct vm_object *object, uint64_t bytes)
+{
+    uint64_t old_bytes;
+
+    if (bytes > VM_OBJECT_BYTES_MAX)
+        return -EINVAL;
+    mutex_lock(&object->change);
+    old_bytes = vm_object_bytes(object);
+    if (bytes < old_bytes) {
+        shrink(object, bytes, old_bytes);
+    } else if (bytes > old_bytes) {
+        zero_tail(object, old_bytes);
+        spin_lock(&object->lock);
+        object->bytes = bytes;
+        spin_unlock(&object->lock);
+    }
+    mutex_unlock(&object->change);
+    return 0;
+}
