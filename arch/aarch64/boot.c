@@ -87,6 +87,7 @@ void boot_main(paddr_t dtb, paddr_t image, unsigned entry_level)
     struct fdt fdt;
 
     boot_info.image_paddr = image;
+    boot_info.asid_count = mmu_asid_count();
     open_device_tree(dtb, &fdt);
     uart_discover(&fdt);
     psci_discover(&fdt);

@@ -42,6 +42,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     SYSREG_WRITE(cntp_ctl_el0, 0);
     ISB();
     init_pan();
+    ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each CPU the ids are as long as on the boot CPU */
     __asm__ volatile("msr daifclr, #5" ::: "memory"); /* SError and FIQ: fatal, so never late */
     /* Without an area the controller's registers are not mapped yet. */
     if (area != NULL)

@@ -57,6 +57,9 @@ paddr_t mmu_image_paddr(uintptr_t address);
  * Returns the bytes mapped from pa on: less than `bytes` when the boot code's tables are used up. */
 uint64_t mmu_map_early(paddr_t pa, uint64_t bytes, unsigned prot);
 
+/* Address-space ids that this CPU can tell apart. */
+unsigned mmu_asid_count(void);
+
 /* boot.c. The boot code stops with panic(): it works before kmain(), too, on whatever console there is. */
 extern struct boot_info boot_info;
 /* Append to boot_info.device; `what` is for the panic when the list is full. */

@@ -22,6 +22,9 @@
 /* More pages than this are flushed by flushing all: the loop would take longer than refilling. */
 #define FLUSH_PAGES_MAX 512u
 
+#define ID_MMFR0_ASID_BITS(value) ((value) >> 4 & 0xf)
+#define TTBR_ASID_SHIFT 48 /* TTBR0_EL1; TCR_EL1.A1 is 0 */
+
 /* boot.S, kernel.ld */
 extern uint64_t boot_root[TABLE_ENTRIES];
 extern uint64_t boot_empty_root[TABLE_ENTRIES];
@@ -102,35 +105,69 @@ void hal_mmu_activate_kernel(paddr_t root)
     ASSERT(root != 0 && root % PAGE_BYTES == 0);
     DSB(ishst);
     replace_root(root, sctlr, empty);
-    hal_mmu_activate(0);
+    hal_mmu_activate(0, 0);
+    hal_tlb_flush_local(0, 0, HAL_TLB_ALL_PAGES); /* the identity map's */
 }
 
-/* All spaces use ASID 0, so a change flushes. Through the empty root: no walk may mix the old space with the new. */
-void hal_mmu_activate(paddr_t root)
+unsigned mmu_asid_count(void)
 {
-    paddr_t empty = mmu_image_paddr((uintptr_t)boot_empty_root);
+    /* 2: 16 bits, and boot.S has TCR_EL1.AS say so; 0: 8 bits (ARM D17.2.64, ASIDBits). */
+    return ID_MMFR0_ASID_BITS(SYSREG_READ(id_aa64mmfr0_el1)) == 2 ? 1u << 16 : 1u << 8;
+}
 
-    SYSREG_WRITE(ttbr0_el1, empty);
-    ISB();
-    __asm__ volatile("tlbi aside1, xzr" ::: "memory");
-    DSB(nsh);
-    ISB();
+/* Root and ASID are one register: no walk mixes the old space with the new one. The barrier orders what this CPU stored,
+ * in tables and elsewhere, before its walks (ARM D8.2.6); the isb ends walks of the old tables. */
+void hal_mmu_activate(paddr_t root, unsigned asid)
+{
     if (root == 0)
-        return;
-    SYSREG_WRITE(ttbr0_el1, root);
+        root = mmu_image_paddr((uintptr_t)boot_empty_root);
+    DSB(ish);
+    SYSREG_WRITE(ttbr0_el1, root | (uint64_t)asid << TTBR_ASID_SHIFT);
     ISB();
 }
 
-void hal_tlb_flush_local(vaddr_t va, size_t pages)
+/* Operands of TLBI (ARM C5.5): the ASID in bits 63:48, VA[55:12] in bits 43:0; the bits between are a level hint, 0 for
+ * none. The forms are those that forget entries of all levels, tables too. */
+#define TLBI(form) __asm__ volatile("tlbi " #form ::: "memory")
+#define TLBI_ON(form, operand) __asm__ volatile("tlbi " #form ", %0" ::"r"(operand) : "memory")
+#define TLBI_VA_MASK UINT64_C(0xfffffffffff)
+
+void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
 {
+    uint64_t tag = (uint64_t)asid << TTBR_ASID_SHIFT;
+
     DSB(nshst);
-    if (pages > FLUSH_PAGES_MAX) {
-        __asm__ volatile("tlbi vmalle1" ::: "memory");
-    } else {
-        /* VA[55:12] in bits 43:0; the top bits are a level hint, 0 for none (ARM C5.5). */
+    if (asid == HAL_ASID_ANY && pages > FLUSH_PAGES_MAX)
+        TLBI(vmalle1);
+    else if (asid == HAL_ASID_ANY)
         for (size_t i = 0; i < pages; i++)
-            __asm__ volatile("tlbi vaae1, %0" ::"r"((va / PAGE_BYTES + i) & UINT64_C(0xfffffffffff)) : "memory");
-    }
+            TLBI_ON(vaae1, (va / PAGE_BYTES + i) & TLBI_VA_MASK);
+    else if (pages > FLUSH_PAGES_MAX)
+        TLBI_ON(aside1, tag);
+    else
+        for (size_t i = 0; i < pages; i++)
+            TLBI_ON(vae1, tag | ((va / PAGE_BYTES + i) & TLBI_VA_MASK));
     DSB(nsh);
+    ISB();
+}
+
+/* Broadcast to the inner-shareable domain, which is all CPUs; the last barrier waits for them. */
+void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages)
+{
+    uint64_t tag = (uint64_t)asid << TTBR_ASID_SHIFT;
+
+    (void)cpus;
+    DSB(ishst);
+    if (asid == HAL_ASID_ANY && pages > FLUSH_PAGES_MAX)
+        TLBI(vmalle1is);
+    else if (asid == HAL_ASID_ANY)
+        for (size_t i = 0; i < pages; i++)
+            TLBI_ON(vaae1is, (va / PAGE_BYTES + i) & TLBI_VA_MASK);
+    else if (pages > FLUSH_PAGES_MAX)
+        TLBI_ON(aside1is, tag);
+    else
+        for (size_t i = 0; i < pages; i++)
+            TLBI_ON(vae1is, tag | ((va / PAGE_BYTES + i) & TLBI_VA_MASK));
+    DSB(ish);
     ISB();
 }

@@ -63,6 +63,7 @@ struct host_cpu {
     bool is_fpu_on;
     void *area;                /* of hal_cpu_init(), carries a mark */
     paddr_t root;              /* of its page tables, 0: none yet */
+    unsigned asid;             /* that it reads them under */
     uint64_t steps;
     uint64_t chance;           /* its stream of the machine's own chance, see host_random() */
     uint64_t fpu[HOST_FPU_WORDS];
@@ -240,11 +241,11 @@ void host_tlb_create(paddr_t base, uint64_t span_bytes); /* of RAM */
 void host_tlb_destroy(void);
 void host_tlb_start(const struct host_cpu *cpu);    /* it begins, with its root and on its stack */
 void host_tlb_forget(const struct host_cpu *cpu);   /* everything, its root, too */
-void host_tlb_activate(const struct host_cpu *cpu, paddr_t root);
+void host_tlb_activate(const struct host_cpu *cpu); /* it has another root or another id */
 void host_tlb_stand(const struct host_cpu *cpu);    /* it is about to run on its stack */
 void host_tlb_switched(const struct host_cpu *cpu); /* the same, by a switch of contexts */
 void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa);
-void host_tlb_flush(const struct host_cpu *cpu, vaddr_t va, size_t pages);
+void host_tlb_flush(const struct host_cpu *cpu, unsigned asid, vaddr_t va, size_t pages);
 
 /* fault.c */
 void host_fault_install(void);

@@ -29,6 +29,10 @@ static const char *const point_name[HOST_POINT_COUNT] = {
     [HOST_POINT_PARK] = "park",
 };
 
+/* HAL_TLB_REMOTE. */
+#define REMOTE_FLUSHES 4
+unsigned host_tlb_remote;
+
 static void config_fill(const struct host_config *config)
 {
     struct host_config *own = &host.config;
@@ -49,6 +53,9 @@ static void config_fill(const struct host_config *config)
         own->clock_hz = 100000000;
     if (own->step_ns == 0)
         own->step_ns = 20;
+    if (own->asids == 0)
+        own->asids = 256;
+    host_tlb_remote = own->has_remote_flush ? REMOTE_FLUSHES : 0;
     if (own->ipi_delay_ns_max == 0)
         own->ipi_delay_ns_max = 2000;
     if (own->wall_seconds == 0)
@@ -67,6 +74,7 @@ static void boot_info_fill(void)
     for (cpu_id_t id = 0; id < host.config.cpus; id++)
         boot->cpu_hw_id[id] = 0x100 + 2 * (uint64_t)id;
     boot->clock_hz = host.config.clock_hz;
+    boot->asid_count = host.config.asids;
     if (host.config.cmdline != NULL) {
         boot->cmdline_truncated = strlen(host.config.cmdline) >= sizeof boot->cmdline;
         (void)snprintf(boot->cmdline, sizeof boot->cmdline, "%s", host.config.cmdline);
@@ -160,6 +168,7 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
     if (host.config.silent_cpus != NULL && cpumask_contains(host.config.silent_cpus, cpu))
         return 0;
     target->root = root;
+    target->asid = 0;
     target->sp = context->sp;
     target->stack =
         (struct host_stack){ .base = context->stack_base, .bytes = context->stack_bytes, .fiber = context->fiber };

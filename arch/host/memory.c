@@ -23,6 +23,7 @@
 
 static struct {
     int file;
+    paddr_t kernel_root; /* 0: not yet in use */
     uint64_t span_bytes; /* of RAM with its hole: also the file's size */
     uintptr_t shut_low;  /* what was shut in this machine lies in [shut_low, shut_high) */
     uintptr_t shut_high;
@@ -73,6 +74,7 @@ void host_memory_create(void)
     ranges_list(half, bytes - half);
     memory.shut_low = UINTPTR_MAX;
     memory.shut_high = 0;
+    memory.kernel_root = 0;
     host_tlb_create(RAM_BASE, memory.span_bytes);
 }
 
@@ -204,33 +206,74 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write)
     return host_kmap_map(low, high - low, pa, (found.prot & PROT_WRITE) != 0, memory.file, pa - RAM_BASE);
 }
 
-void hal_tlb_flush_local(vaddr_t va, size_t pages)
+/* The host's mappings in the window, which all CPUs share. */
+static void kmap_flush(unsigned asid, vaddr_t va, size_t pages)
 {
-    host_step(HOST_POINT_TLB);
-    vaddr_t start = MAX(va, (vaddr_t)HAL_KMAP_BASE);
-    vaddr_t end = MIN(va + pages * PAGE_BYTES, (vaddr_t)(HAL_KMAP_BASE + HAL_KMAP_BYTES));
+    vaddr_t window_end = HAL_KMAP_BASE + HAL_KMAP_BYTES;
+    bool is_all = pages == HAL_TLB_ALL_PAGES;
+    vaddr_t start = is_all ? HAL_KMAP_BASE : MAX(va, (vaddr_t)HAL_KMAP_BASE);
+    vaddr_t end = is_all ? window_end : MIN(va + pages * PAGE_BYTES, window_end);
 
-    if (memory.file < 0)
-        return;
-    if (start < end)
+    if (asid == HAL_ASID_ANY && start < end)
         HOST_REQUIRE(host_kmap_flush(host_self()->root, start, end), "the host refuses to unmap a flushed range");
-    host_tlb_flush(host_self(), va, pages);
 }
 
-void hal_mmu_activate(paddr_t root)
+static void require_asid(unsigned asid, const char *who)
+{
+    HOST_REQUIRE(asid == HAL_ASID_ANY || asid < host.config.asids, "%s: address-space id %u of %u", who, asid,
+                 host.config.asids);
+}
+
+void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
+{
+    host_step(HOST_POINT_TLB);
+    if (memory.file < 0)
+        return;
+    require_asid(asid, "hal_tlb_flush_local()");
+    kmap_flush(asid, va, pages);
+    host_tlb_flush(host_self(), asid, va, pages);
+}
+
+/* One CPU after the other, and anybody may be stepped in between. */
+void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages)
+{
+    HOST_REQUIRE(host_tlb_remote != 0, "hal_tlb_flush_remote() on a machine that has none");
+    host_step(HOST_POINT_TLB);
+    require_asid(asid, "hal_tlb_flush_remote()");
+    kmap_flush(asid, va, pages);
+    for (cpu_id_t id = cpumask_next(cpus, 0); id < host.config.cpus; id = cpumask_next(cpus, id + 1)) {
+        if (host_cpus[id].state != HOST_CPU_OFF && host_cpus[id].state != HOST_CPU_PARKED)
+            host_tlb_flush(&host_cpus[id], asid, va, pages);
+        host_step(HOST_POINT_TLB);
+    }
+}
+
+static void activate(paddr_t root, unsigned asid)
 {
     HOST_REQUIRE(host.is_running && host_memory_is_ram(root) && IS_ALIGNED(root, PAGE_BYTES),
                  "hal_mmu_activate(%#llx): no page of RAM", (unsigned long long)root);
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_mmu_activate() with interrupts enabled");
-    host_tlb_activate(host_self(), root);
     host_self()->root = root;
+    host_self()->asid = asid;
+    host_tlb_activate(host_self());
+}
+
+void hal_mmu_activate(paddr_t root, unsigned asid)
+{
+    host_step(HOST_POINT_TLB);
+    HOST_REQUIRE(asid < host.config.asids, "hal_mmu_activate(): address-space id %u of %u", asid, host.config.asids);
+    HOST_REQUIRE(asid != 0 || host.config.asids == 1 || memory.kernel_root == 0 || root == memory.kernel_root,
+                 "hal_mmu_activate(%#llx): address-space id 0 is for the kernel's own tables",
+                 (unsigned long long)root);
+    activate(root, asid);
 }
 
 /* Other tables for the kernel half, too: nothing that was read from those before may stay. */
 void hal_mmu_activate_kernel(paddr_t root)
 {
     host_tlb_forget(host_self());
-    hal_mmu_activate(root);
+    memory.kernel_root = root;
+    activate(root, 0);
     HOST_REQUIRE(host_kmap_flush(root, HAL_KMAP_BASE, HAL_KMAP_BASE + HAL_KMAP_BYTES),
                  "the host refuses to unmap the kmap window");
 }

@@ -5,6 +5,10 @@
  * shared by all CPUs and made and unmade by memory.c, and this file knows which CPU may still hold what. It counts the
  * holders of each page of RAM, so that a page that is given back while a CPU can still reach it ends the run.
  *
+ * An entry is global or tagged with the address-space id (asid) that it was read under. Under other ids it lies there
+ * unseen. A page may be given back while only such entries know it: they are poisoned, and if one of them is still
+ * there when its CPU takes that id into use, the run ends. So does a change of an id's tables under its entries.
+ *
  * What a CPU may hold of the kmap window: the stack that it stands on, what it was let in to by a fault, and what it or
  * another CPU at work looked up ahead, for hardware may read any valid entry at any time. A CPU counts as at work from
  * its first hal_context_switch(): before that it holds no more than it touched, and a core may bring it up without
@@ -40,7 +44,16 @@ static const struct {
 struct entry {
     uint64_t number; /* 1 + number of the page or of the table's span; 0: empty */
     uint32_t frame;
-    uint32_t prot;
+    uint16_t asid;
+    uint8_t prot;
+    bool is_poisoned; /* its page was given back */
+};
+
+/* What a CPU holds under one id: entries that are not global. */
+struct tag {
+    uint32_t root_frame; /* of the tables that they were read from */
+    uint16_t held;
+    uint16_t poisoned;
 };
 
 struct tlb {
@@ -48,13 +61,16 @@ struct tlb {
     uint32_t root_frame;
     bool has_root;
     bool is_at_work; /* it has switched contexts */
+    vaddr_t last_user; /* a program's last access; 0: none yet */
     struct entry set[SETS_TOTAL][WAYS];
 };
 
 static struct {
     struct tlb *of;    /* by CPU */
+    struct tag *tags;  /* by CPU and id */
     uint32_t *holders; /* by frame: entries in all TLBs, and roots in use */
     size_t of_bytes;
+    size_t tags_bytes;
     size_t holders_bytes;
     paddr_t base; /* of frame 0 */
     uint64_t frames;
@@ -65,16 +81,19 @@ void host_tlb_create(paddr_t base, uint64_t span_bytes)
     tlbs.base = base;
     tlbs.frames = span_bytes >> PAGE_SHIFT;
     tlbs.of_bytes = host.config.cpus * sizeof *tlbs.of;
+    tlbs.tags_bytes = host.config.cpus * host.config.asids * sizeof *tlbs.tags;
     tlbs.holders_bytes = tlbs.frames * sizeof *tlbs.holders;
     tlbs.of = os_alloc(tlbs.of_bytes, false);
+    tlbs.tags = os_alloc(tlbs.tags_bytes, false);
     tlbs.holders = os_alloc(tlbs.holders_bytes, false);
-    if (tlbs.of == NULL || tlbs.holders == NULL)
+    if (tlbs.of == NULL || tlbs.tags == NULL || tlbs.holders == NULL)
         os_die("TLBs");
 }
 
 void host_tlb_destroy(void)
 {
     os_release(tlbs.of, tlbs.of_bytes);
+    os_release(tlbs.tags, tlbs.tags_bytes);
     os_release(tlbs.holders, tlbs.holders_bytes);
     tlbs.of = NULL;
     tlbs.holders = NULL;
@@ -102,6 +121,11 @@ static struct tlb *tlb_of(const struct host_cpu *cpu)
     return &tlbs.of[cpu->id];
 }
 
+static struct tag *tag_of(const struct host_cpu *cpu, unsigned asid)
+{
+    return &tlbs.tags[cpu->id * host.config.asids + asid];
+}
+
 /* ---- Entries ---- */
 
 static struct entry *set_of(struct tlb *tlb, enum bank bank, uint64_t number)
@@ -109,25 +133,35 @@ static struct entry *set_of(struct tlb *tlb, enum bank bank, uint64_t number)
     return tlb->set[banks[bank].first + ((number ^ number >> 9) & (banks[bank].sets - 1))];
 }
 
-static struct entry *find(struct tlb *tlb, enum bank bank, uint64_t number)
+static bool is_global(const struct entry *entry)
 {
-    struct entry *set = set_of(tlb, bank, number);
+    return (entry->prot & PROT_GLOBAL) != 0;
+}
+
+/* As the CPU sees it under the id that it uses now. */
+static struct entry *find(const struct host_cpu *cpu, enum bank bank, uint64_t number)
+{
+    struct entry *set = set_of(tlb_of(cpu), bank, number);
 
     for (unsigned way = 0; way < WAYS; way++)
-        if (set[way].number == number + 1)
+        if (set[way].number == number + 1 && (set[way].asid == cpu->asid || is_global(&set[way])))
             return &set[way];
     return NULL;
 }
 
-static void drop(struct tlb *tlb, enum bank bank, struct entry *entry)
+static void drop(const struct host_cpu *cpu, enum bank bank, struct entry *entry)
 {
     tlbs.holders[entry->frame]--;
-    tlb->used[bank]--;
+    tlb_of(cpu)->used[bank]--;
+    if (!is_global(entry)) {
+        tag_of(cpu, entry->asid)->held--;
+        tag_of(cpu, entry->asid)->poisoned -= entry->is_poisoned;
+    }
     entry->number = 0;
 }
 
 /* The caller knows that it is not there. A full set forgets one of its entries by chance. */
-static struct entry *put(const struct host_cpu *cpu, enum bank bank, uint64_t number, paddr_t pa, unsigned prot)
+static void put(const struct host_cpu *cpu, enum bank bank, uint64_t number, paddr_t pa, unsigned prot)
 {
     struct tlb *tlb = tlb_of(cpu);
     struct entry *set = set_of(tlb, bank, number);
@@ -138,24 +172,36 @@ static struct entry *put(const struct host_cpu *cpu, enum bank bank, uint64_t nu
             entry = &set[way];
     if (entry == NULL) {
         entry = &set[chance(cpu, number) % WAYS];
-        drop(tlb, bank, entry);
+        drop(cpu, bank, entry);
     }
-    *entry = (struct entry){ .number = number + 1, .frame = frame_of(pa), .prot = prot };
+    *entry = (struct entry){
+        .number = number + 1, .frame = frame_of(pa), .asid = (uint16_t)cpu->asid, .prot = (uint8_t)prot
+    };
     tlbs.holders[entry->frame]++;
     tlb->used[bank]++;
-    return entry;
+    if (!is_global(entry))
+        tag_of(cpu, cpu->asid)->held++;
 }
 
-static void drop_range(struct tlb *tlb, enum bank bank, uint64_t first, uint64_t count)
+/* Those of one id, but no global ones; or, HAL_ASID_ANY, all. */
+static bool is_of(const struct entry *entry, unsigned asid)
 {
+    return asid == HAL_ASID_ANY || (entry->asid == asid && !is_global(entry));
+}
+
+static void drop_range(const struct host_cpu *cpu, enum bank bank, unsigned asid, uint64_t first, uint64_t count)
+{
+    struct tlb *tlb = tlb_of(cpu);
+
     if (tlb->used[bank] == 0)
         return;
     if (count <= banks[bank].sets) {
         for (uint64_t number = first; number < first + count; number++) {
-            struct entry *entry = find(tlb, bank, number);
+            struct entry *set = set_of(tlb, bank, number);
 
-            if (entry != NULL)
-                drop(tlb, bank, entry);
+            for (unsigned way = 0; way < WAYS; way++)
+                if (set[way].number == number + 1 && is_of(&set[way], asid))
+                    drop(cpu, bank, &set[way]);
         }
         return;
     }
@@ -163,15 +209,15 @@ static void drop_range(struct tlb *tlb, enum bank bank, uint64_t first, uint64_t
         for (unsigned way = 0; way < WAYS; way++) {
             struct entry *entry = &tlb->set[set][way];
 
-            if (entry->number != 0 && entry->number - 1 - first < count)
-                drop(tlb, bank, entry);
+            if (entry->number != 0 && entry->number - 1 - first < count && is_of(entry, asid))
+                drop(cpu, bank, entry);
         }
 }
 
-static void drop_all(struct tlb *tlb)
+static void drop_all(const struct host_cpu *cpu, unsigned asid)
 {
     for (unsigned bank = 0; bank < BANK_COUNT; bank++)
-        drop_range(tlb, (enum bank)bank, 0, UINT64_MAX);
+        drop_range(cpu, (enum bank)bank, asid, 0, UINT64_MAX);
 }
 
 /* ---- Walks ---- */
@@ -179,14 +225,14 @@ static void drop_all(struct tlb *tlb)
 /* What the tables say about va, by way of the last-level table that this CPU remembers for it, stale or not. */
 static bool walk(const struct host_cpu *cpu, vaddr_t va, struct host_walk *out)
 {
-    struct entry *known = find(tlb_of(cpu), BANK_WALK, va >> WALK_SHIFT);
+    struct entry *known = find(cpu, BANK_WALK, va >> WALK_SHIFT);
 
     if (known != NULL)
         return host_memory_walk_table(paddr_of(known->frame), va, out);
     bool is_mapped = host_memory_walk(cpu->root, va, out);
 
     if (out->table != 0)
-        (void)put(cpu, BANK_WALK, va >> WALK_SHIFT, out->table, 0);
+        put(cpu, BANK_WALK, va >> WALK_SHIFT, out->table, 0);
     return is_mapped;
 }
 
@@ -198,8 +244,8 @@ static void look_ahead(const struct host_cpu *cpu, vaddr_t va)
 
     if (cpu->root == 0 || (bank == BANK_USER && va >= HOST_ADDRESS_BASE))
         return;
-    if (find(tlb_of(cpu), bank, va >> PAGE_SHIFT) == NULL && walk(cpu, va, &found))
-        (void)put(cpu, bank, va >> PAGE_SHIFT, found.pa, found.prot);
+    if (find(cpu, bank, va >> PAGE_SHIFT) == NULL && walk(cpu, va, &found))
+        put(cpu, bank, va >> PAGE_SHIFT, found.pa, found.prot);
 }
 
 /* A CPU at work met a kmap page that it did not know: so may another. */
@@ -226,27 +272,55 @@ static void root_take(const struct host_cpu *cpu, paddr_t root)
     tlbs.holders[tlb->root_frame]++;
 }
 
-/* What is not global goes. The root that is in use already stays as it is, and so does what was read from it:
- * hal_mmu_activate() promises no flush beyond what a change of roots needs. */
-void host_tlb_activate(const struct host_cpu *cpu, paddr_t root)
+/* Where an entry of a page that was given back is; there is one. */
+[[noreturn]] static void poison_used(const struct host_cpu *cpu, unsigned asid)
 {
-    struct tlb *tlb = tlb_of(cpu);
+    const struct tlb *tlb = tlb_of(cpu);
 
-    if (tlb->has_root && tlb->root_frame == frame_of(root))
+    for (unsigned set = 0; set < SETS_TOTAL; set++)
+        for (unsigned way = 0; way < WAYS; way++) {
+            const struct entry *entry = &tlb->set[set][way];
+            unsigned shift = set >= banks[BANK_WALK].first ? WALK_SHIFT : PAGE_SHIFT;
+
+            if (entry->number != 0 && entry->asid == asid && entry->is_poisoned)
+                host_fail("stale TLB entry: CPU %u takes address-space id %u into use, and still knows %#llx by page "
+                          "%#llx, which was freed meanwhile",
+                          cpu->id, asid, (unsigned long long)(entry->number - 1) << shift,
+                          (unsigned long long)paddr_of(entry->frame));
+        }
+    host_fail("stale TLB entry: CPU %u has lost one of id %u", cpu->id, asid);
+}
+
+/* Without tags what is not global goes, but for what is known of the kernel half's tables, which machines keep. */
+static void forget_untagged(const struct host_cpu *cpu)
+{
+    drop_range(cpu, BANK_USER, 0, 0, UINT64_MAX);
+    drop_range(cpu, BANK_WALK, 0, 0, HOST_ADDRESS_BASE >> WALK_SHIFT);
+}
+
+/* cpu->root and cpu->asid are new. */
+void host_tlb_activate(const struct host_cpu *cpu)
+{
+    struct tag *tag = tag_of(cpu, cpu->asid);
+
+    root_take(cpu, cpu->root);
+    if (host.config.asids == 1) {
+        forget_untagged(cpu);
         return;
-    root_take(cpu, root);
-    for (unsigned way = 0; way < banks[BANK_USER].sets * WAYS && tlb->used[BANK_USER] != 0; way++) {
-        struct entry *entry = &tlb->set[banks[BANK_USER].first + way / WAYS][way % WAYS];
-
-        if (entry->number != 0 && (entry->prot & PROT_GLOBAL) == 0)
-            drop(tlb, BANK_USER, entry);
     }
-    drop_range(tlb, BANK_WALK, 0, HOST_ADDRESS_BASE >> WALK_SHIFT);
+    if (tag->held != 0 && tag->root_frame != frame_of(cpu->root))
+        host_fail("stale TLB entries: CPU %u takes address-space id %u into use for the tables at %#llx, and holds %u "
+                  "entries from those at %#llx",
+                  cpu->id, cpu->asid, (unsigned long long)cpu->root, tag->held,
+                  (unsigned long long)paddr_of(tag->root_frame));
+    if (tag->poisoned != 0)
+        poison_used(cpu, cpu->asid);
+    tag->root_frame = frame_of(cpu->root);
 }
 
 void host_tlb_forget(const struct host_cpu *cpu)
 {
-    drop_all(tlb_of(cpu));
+    drop_all(cpu, HAL_ASID_ANY);
     root_take(cpu, 0);
 }
 
@@ -254,7 +328,7 @@ void host_tlb_start(const struct host_cpu *cpu)
 {
     host_tlb_forget(cpu);
     if (cpu->root != 0 && host_memory_is_ram(cpu->root))
-        root_take(cpu, cpu->root);
+        host_tlb_activate(cpu);
     host_tlb_stand(cpu);
 }
 
@@ -277,7 +351,7 @@ void host_tlb_stand(const struct host_cpu *cpu)
         bool is_mapped = found.table != 0 && va % (UINT64_C(1) << WALK_SHIFT) != 0
                              ? host_memory_walk_table(found.table, va, &found)
                              : host_memory_walk(cpu->root, va, &found);
-        const struct entry *entry = find(tlb_of(cpu), BANK_KMAP, va >> PAGE_SHIFT);
+        const struct entry *entry = find(cpu, BANK_KMAP, va >> PAGE_SHIFT);
 
         if (!is_mapped)
             continue;
@@ -300,7 +374,7 @@ void host_tlb_switched(const struct host_cpu *cpu)
 void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa)
 {
     const struct host_cpu *self = host_self();
-    const struct entry *entry = find(tlb_of(self), BANK_KMAP, touched >> PAGE_SHIFT);
+    const struct entry *entry = find(self, BANK_KMAP, touched >> PAGE_SHIFT);
 
     /* What a checker looks at is not seen by the CPU that it looks from. */
     if (host.is_checking)
@@ -312,51 +386,74 @@ void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa)
     look_ahead_elsewhere(self, touched);
 }
 
-void host_tlb_flush(const struct host_cpu *cpu, vaddr_t va, size_t pages)
+static void flush_range(const struct host_cpu *cpu, unsigned asid, vaddr_t va, size_t pages)
+{
+    uint64_t first = va >> PAGE_SHIFT;
+
+    drop_range(cpu, BANK_USER, asid, first, pages);
+    drop_range(cpu, BANK_KMAP, asid, first, pages);
+    drop_range(cpu, BANK_WALK, asid, va >> WALK_SHIFT,
+               ((first + pages - 1) >> HAL_PT_INDEX_BITS) - (va >> WALK_SHIFT) + 1);
+}
+
+void host_tlb_flush(const struct host_cpu *cpu, unsigned asid, vaddr_t va, size_t pages)
 {
     struct tlb *tlb = tlb_of(cpu);
-    uint64_t first = va >> PAGE_SHIFT;
+    bool is_all = pages == HAL_TLB_ALL_PAGES;
 
     if (pages == 0)
         return;
-    drop_range(tlb, BANK_USER, first, pages);
-    drop_range(tlb, BANK_KMAP, first, pages);
-    drop_range(tlb, BANK_WALK, va >> WALK_SHIFT,
-               ((first + pages - 1) >> HAL_PT_INDEX_BITS) - (va >> WALK_SHIFT) + 1);
+    if (is_all)
+        drop_all(cpu, asid);
+    else
+        flush_range(cpu, asid, va, pages);
     /* It goes on running, on its stack. */
-    if (cpu->stack.base < va + pages * PAGE_BYTES && va < cpu->stack.base + cpu->stack.bytes)
+    if (is_all || (cpu->stack.base < va + pages * PAGE_BYTES && va < cpu->stack.base + cpu->stack.bytes))
         host_tlb_stand(cpu);
     /* Who flushes before the tables have changed may have the old entry again at once. */
-    if (tlb->is_at_work && chance(cpu, va) % AHEAD_ONE_IN == 0)
+    if (!tlb->is_at_work || chance(cpu, va) % AHEAD_ONE_IN != 0)
+        return;
+    if (!is_all)
         look_ahead(cpu, va + chance(cpu, va + 1) % pages * PAGE_BYTES);
+    else if (tlb->last_user != 0)
+        look_ahead(cpu, tlb->last_user);
 }
 
 /* ---- The core gives pages back ---- */
 
-/* Somebody holds it: say who. */
-[[noreturn]] static void refuse(uint32_t frame)
+static void entry_gone(const struct host_cpu *cpu, enum bank bank, struct entry *entry)
 {
-    unsigned long long pa = paddr_of(frame);
+    bool is_walk = bank == BANK_WALK;
 
+    if (is_global(entry) || entry->asid == cpu->asid)
+        host_fail("stale TLB entry: CPU %u still %s %#llx %s page %#llx, which is freed", cpu->id,
+                  is_walk ? "walks for" : "translates",
+                  (unsigned long long)(entry->number - 1) << (is_walk ? WALK_SHIFT : PAGE_SHIFT),
+                  is_walk ? "through the table in" : "to", (unsigned long long)paddr_of(entry->frame));
+    tag_of(cpu, entry->asid)->poisoned += !entry->is_poisoned;
+    entry->is_poisoned = true;
+}
+
+/* Somebody holds it: under an id that is in use, and the run ends; or under others, and those entries are poisoned. */
+static void frame_gone(uint32_t frame)
+{
     for (cpu_id_t id = 0; id < host.config.cpus; id++) {
-        const struct tlb *tlb = &tlbs.of[id];
+        struct tlb *tlb = &tlbs.of[id];
 
         if (tlb->has_root && tlb->root_frame == frame)
-            host_fail("stale TLB entry: CPU %u has the tables at %#llx in use, and that page is freed", id, pa);
-        for (unsigned set = 0; set < SETS_TOTAL; set++)
-            for (unsigned way = 0; way < WAYS; way++) {
-                const struct entry *entry = &tlb->set[set][way];
-                bool is_walk = set >= banks[BANK_WALK].first;
+            host_fail("stale TLB entry: CPU %u has the tables at %#llx in use, and that page is freed", id,
+                      (unsigned long long)paddr_of(frame));
+        for (unsigned bank = 0; bank < BANK_COUNT; bank++) {
+            unsigned sets = tlb->used[bank] != 0 ? banks[bank].sets : 0;
 
-                if (entry->number == 0 || entry->frame != frame)
-                    continue;
-                host_fail("stale TLB entry: CPU %u still %s %#llx %s page %#llx, which is freed", id,
-                          is_walk ? "walks for" : "translates",
-                          (unsigned long long)(entry->number - 1) << (is_walk ? WALK_SHIFT : PAGE_SHIFT),
-                          is_walk ? "through the table in" : "to", pa);
+            for (unsigned at = 0; at < sets * WAYS; at++) {
+                struct entry *entry = &tlb->set[banks[bank].first + at / WAYS][at % WAYS];
+
+                if (entry->number != 0 && entry->frame == frame)
+                    entry_gone(&host_cpus[id], (enum bank)bank, entry);
             }
+        }
     }
-    host_fail("stale TLB entry: page %#llx is held by nobody", pa);
 }
 
 void host_tlb_require_gone(paddr_t block, size_t bytes)
@@ -367,7 +464,7 @@ void host_tlb_require_gone(paddr_t block, size_t bytes)
         uint64_t frame = (pa - tlbs.base) >> PAGE_SHIFT;
 
         if (frame < tlbs.frames && UNLIKELY(tlbs.holders[frame] != 0))
-            refuse((uint32_t)frame);
+            frame_gone((uint32_t)frame);
     }
 }
 
@@ -389,17 +486,18 @@ static uint64_t *user_word(vaddr_t va, unsigned want)
     HOST_REQUIRE(host.is_running, "user memory without a machine");
     if (self->root == 0 || va >= HOST_ADDRESS_BASE || !IS_ALIGNED(va, sizeof(uint64_t)))
         return NULL;
-    struct entry *entry = find(tlb_of(self), BANK_USER, number);
+    struct entry *entry = find(self, BANK_USER, number);
 
+    tlb_of(self)->last_user = va;
     if (entry != NULL && chance(self, va) % FORGET_ONE_IN == 0) {
-        drop(tlb_of(self), BANK_USER, entry);
+        drop(self, BANK_USER, entry);
         entry = NULL;
     }
     if (entry != NULL)
         return (entry->prot & want) == want ? word_at(entry->frame, va) : NULL;
     if (!walk(self, va, &found) || (found.prot & want) != want)
         return NULL;
-    (void)put(self, BANK_USER, number, found.pa, found.prot);
+    put(self, BANK_USER, number, found.pa, found.prot);
     if (tlb_of(self)->is_at_work && chance(self, number) % AHEAD_ONE_IN == 0)
         look_ahead(self, va + PAGE_BYTES);
     return word_at(frame_of(found.pa), va);

@@ -135,9 +135,11 @@ void hal_fpu_switch(void *save, const void *load)
 
 /* ---- hal/mmu.h ---- */
 
-void hal_mmu_activate(paddr_t root)
+/* Root and id at once; nothing of the old tables is read behind it. */
+void hal_mmu_activate(paddr_t root, unsigned asid)
 {
     (void)root;
+    (void)asid;
     null_stop();
 }
 
@@ -148,8 +150,20 @@ void hal_mmu_activate_kernel(paddr_t root)
     null_stop();
 }
 
-void hal_tlb_flush_local(vaddr_t va, size_t pages)
+/* What is known of tables, too; for HAL_ASID_ANY under every id. */
+void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
 {
+    (void)asid;
+    (void)va;
+    (void)pages;
+    null_stop();
+}
+
+/* Only a machine whose CPUs reach each other's TLBs has it: the others define HAL_TLB_REMOTE as 0. */
+void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages)
+{
+    (void)cpus;
+    (void)asid;
     (void)va;
     (void)pages;
     null_stop();

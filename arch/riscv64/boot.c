@@ -113,12 +113,19 @@ static void read_clock(const struct fdt *fdt, struct boot_info *boot)
         boot_die("no timer: the harts lack Sstc and the firmware lacks SBI TIME");
 }
 
-/* Other harts need two services of the firmware. */
+/* Other harts need three services of the firmware. */
 static void limit_cpus(struct boot_info *boot)
 {
-    if (boot->cpu_count > 1 && (!sbi_facts.has_hsm || !sbi_facts.has_ipi)) {
-        boot_warn("the firmware lacks SBI %s: going on with one of %u harts", sbi_facts.has_hsm ? "IPI" : "HSM",
-                  boot->cpu_listed);
+    const char *missing = NULL;
+
+    if (!sbi_facts.has_hsm)
+        missing = "HSM";
+    else if (!sbi_facts.has_ipi)
+        missing = "IPI";
+    else if (!sbi_facts.has_rfence)
+        missing = "RFENCE";
+    if (boot->cpu_count > 1 && missing != NULL) {
+        boot_warn("the firmware lacks SBI %s: going on with one of %u harts", missing, boot->cpu_listed);
         boot->cpu_count = 1;
     }
 }
@@ -144,6 +151,7 @@ void boot_hart_main(uint64_t hart, paddr_t dtb)
         boot_die("damaged device tree: %s (error %d)", problem, -err);
 
     boot->image_paddr = machine_facts.image_paddr;
+    boot->asid_count = mmu_asid_count();
     if (boot_add_reserved(boot, boot->image_paddr, (uint64_t)(__image_end - __image_start)) != 0)
         boot_die("too many reserved ranges to list the kernel image");
     describe_firmware(&fdt, boot);

@@ -5,6 +5,7 @@
  */
 #include <hal/clock.h>
 #include <hal/cpu.h>
+#include <k/assert.h>
 #include <k/atomic.h>
 #include <k/errno.h>
 
@@ -39,6 +40,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 
     /* The firmware may hand over with the FPU on. SUM and MXR would weaken page protection. */
     csr_clear(sstatus, SSTATUS_SIE | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
+    ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each hart the ids are as long as on the boot hart */
     hal_timer_arm(TIME_NEVER);
     csr_write(sie, SIE_SSIE | SIE_STIE);
 }

@@ -99,6 +99,9 @@ void boot_warn(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 /* boot_map.c: runs before the MMU is on. */
 void boot_map_early(paddr_t image_paddr, vaddr_t image_va);
 
+/* mmu.c: address-space ids that this hart can tell apart. Its tables are in use. */
+unsigned mmu_asid_count(void);
+
 /* cpu.c: gp, the trap vector and an empty tp, for faults before kmain(). */
 void cpu_init_early(void);
 

@@ -324,6 +324,7 @@ void boot_main(uint64_t start_info_address)
     place_trampoline(); /* from here on the firmware's low memory, and with it start_info, is no longer read */
     take_madt(&acpi);
     apic_init(madt.local_apic);
+    boot.asid_count = cpu_features.has_asids ? 1u << 12 : 1;
     boot.clock_hz = timer_calibrate(take_hpet(&acpi), take_pm_timer(&acpi));
     take_entropy();
     name_machine();

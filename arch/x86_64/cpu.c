@@ -13,6 +13,7 @@
 #include "x86.h"
 
 /* CPUID bits: SDM vol. 2, CPUID. */
+#define LEAF1_ECX_PCID (1u << 17)
 #define LEAF1_ECX_X2APIC (1u << 21)
 #define LEAF1_ECX_TSC_DEADLINE (1u << 24)
 #define LEAF1_ECX_XSAVE (1u << 26)
@@ -20,6 +21,7 @@
 #define LEAF1_EDX_MCE (1u << 7)
 #define LEAF1_EDX_APIC (1u << 9)
 #define LEAF7_EBX_SMEP (1u << 7)
+#define LEAF7_EBX_INVPCID (1u << 10)
 #define LEAF7_EBX_SMAP (1u << 20)
 #define LEAF7_ECX_UMIP (1u << 2)
 #define LEAF7 0x07u
@@ -89,6 +91,7 @@ void cpu_detect(void)
     cpu_features.has_x2apic = (leaf1.ecx & LEAF1_ECX_X2APIC) != 0;
     cpu_features.has_tsc_deadline = (leaf1.ecx & LEAF1_ECX_TSC_DEADLINE) != 0;
     cpu_features.has_rdrand = (leaf1.ecx & LEAF1_ECX_RDRAND) != 0;
+    cpu_features.has_asids = (leaf1.ecx & LEAF1_ECX_PCID) != 0 && (leaf7.ebx & LEAF7_EBX_INVPCID) != 0;
     cpu_features.has_xsave = (leaf1.ecx & LEAF1_ECX_XSAVE) != 0 && leaf_max >= LEAF_XSAVE;
 
     /* PAE, PGE and FXSAVE with SSE come with 64-bit mode. */
@@ -97,6 +100,9 @@ void cpu_detect(void)
     cpu_features.cr4 |= (leaf7.ebx & LEAF7_EBX_SMEP) != 0 ? CR4_SMEP : 0;
     cpu_features.cr4 |= (leaf7.ebx & LEAF7_EBX_SMAP) != 0 ? CR4_SMAP : 0;
     cpu_features.cr4 |= (leaf7.ecx & LEAF7_ECX_UMIP) != 0 ? CR4_UMIP : 0;
+    /* May be set in 64-bit mode only, and while CR3's low 12 bits are 0 (SDM vol. 3, 4.10.1): so they are until the
+     * first hal_mmu_activate(). */
+    cpu_features.cr4 |= cpu_features.has_asids ? CR4_PCIDE : 0;
 
     cpu_features.fpu_bytes = FXSAVE_BYTES;
     if (cpu_features.has_xsave)

@@ -25,6 +25,7 @@ struct cpu_features {
     bool has_xsave;
     bool has_xsaveopt;
     bool has_rdrand;
+    bool has_asids;     /* PCID and INVPCID; on from hal_cpu_init() on */
     uint64_t cr4;       /* all the bits of CR4 that we use and this CPU has */
     uint64_t xcr0;      /* state components that we save; 0 without XSAVE */
     uint32_t fpu_bytes; /* of one save area */

@@ -56,7 +56,6 @@ struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void 
         .entry = entry,
         .stack_base = stack.base,
         .stack_bytes = stack.bytes,
-        .space_root = kspace_task_root(),
         .priority = PRIORITY_IDLE,
     };
 
@@ -90,7 +89,7 @@ void bringup_secondary_main(void *arg)
     while (!load_acquire(&bringup_done))
         hal_cpu_idle();
     /* Kernel mappings may have changed before this CPU was among those that are told to flush. */
-    hal_tlb_flush_local(HAL_KMAP_BASE, HAL_KMAP_BYTES / PAGE_BYTES);
+    hal_tlb_flush_local(HAL_ASID_ANY, 0, HAL_TLB_ALL_PAGES);
     sched_idle_loop();
 }
 

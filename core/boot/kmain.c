@@ -17,6 +17,7 @@
 #include <proc/task.h>
 #include <sched/sched.h>
 #include <smp/quiesce.h>
+#include <smp/tlb.h>
 #include <time/clock.h>
 
 #include "boot_priv.h"
@@ -125,6 +126,7 @@ void kmain(struct boot_info *boot)
 
     bootmem_init(boot);
     kspace_init(boot);
+    tlb_init(kspace_task_root(), MIN(boot->asid_count, options.asids_max), MIN(boot->cpu_count, options.cpus_max));
     boot_report.ram_bytes = bootmem_ram_bytes();
     sched_init();
     if (options.fair_slice_ns != 0)

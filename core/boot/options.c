@@ -34,6 +34,17 @@ static int set_cpus(struct boot_options *options, const char *value)
     return 0;
 }
 
+/* Fewer address-space ids than the machine has: they run out sooner. */
+static int set_asids(struct boot_options *options, const char *value)
+{
+    uint64_t number = 0;
+
+    if (parse_u64(value, &number) != 0 || number == 0 || number > ASIDS_MAX)
+        return -EINVAL;
+    options->asids_max = (unsigned)number;
+    return 0;
+}
+
 static int set_seed(struct boot_options *options, const char *value)
 {
     return parse_u64(value, &options->seed);
@@ -70,6 +81,7 @@ static const struct {
     { "seed", set_seed },
     { "loglevel", set_loglevel },
     { "slice", set_slice },
+    { "asids", set_asids },
 };
 
 static void apply(struct boot_options *options, const struct cmdline_option *option)
@@ -81,7 +93,7 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice)", option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids)", option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)
@@ -89,7 +101,7 @@ void boot_options_parse(const char *cmdline, struct boot_options *out)
     struct cmdline_option option;
     int result = 0;
 
-    *out = (struct boot_options){ .init = "showcase", .cpus_max = CPU_MAX, .seed = 1 };
+    *out = (struct boot_options){ .init = "showcase", .cpus_max = CPU_MAX, .asids_max = ASIDS_MAX, .seed = 1 };
     while ((result = cmdline_next(&cmdline, &option)) != -ENOENT) {
         if (result == 0)
             apply(out, &option);

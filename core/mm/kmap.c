@@ -17,7 +17,6 @@
 #include <k/list.h>
 #include <lib/bitmap.h>
 #include <lib/string.h>
-#include <smp/call.h>
 #include <smp/spinlock.h>
 
 /* Addresses are worth nothing, bits are: twice the RAM serves even single pages with their guards. */
@@ -88,32 +87,6 @@ static paddr_t no_table(void)
 }
 
 static const struct pt_alloc no_tables = {.alloc = no_table, .free = NULL};
-
-/* ---- Flushing ---- */
-
-struct flush_request {
-    const struct kmap_range *ranges;
-    unsigned count;
-};
-
-static void flush_here(void *arg)
-{
-    const struct flush_request *request = arg;
-
-    for (unsigned i = 0; i < request->count; i++)
-        hal_tlb_flush_local(request->ranges[i].va, request->ranges[i].pages);
-}
-
-void mm_flush_all(const struct kmap_range ranges[], unsigned count)
-{
-    struct flush_request request = {ranges, count};
-
-    /* PAIRS(cpu_online): a CPU that is not counted yet flushes everything on its way in. */
-    if (load_acquire(&cpu_online_count) <= 1)
-        flush_here(&request);
-    else
-        smp_call_all(flush_here, &request);
-}
 
 /* ---- Bring-up ---- */
 
@@ -187,7 +160,7 @@ static int map_run(size_t pages, vaddr_t *out_va)
 
 int kmap_alloc_batch(size_t pages, unsigned want, vaddr_t out[])
 {
-    struct kmap_range mapped[KMAP_BATCH_MAX];
+    struct tlb_range mapped[KMAP_BATCH_MAX];
     unsigned count = 0;
 
     ASSERT(pages > 0 && want > 0 && want <= KMAP_BATCH_MAX);
@@ -195,14 +168,14 @@ int kmap_alloc_batch(size_t pages, unsigned want, vaddr_t out[])
     if (mm_fail_check() || pages >= kmap.pages)
         return -ENOMEM;
     while (count < want && map_run(pages, &out[count]) == 0) {
-        mapped[count] = (struct kmap_range){out[count], pages};
+        mapped[count] = (struct tlb_range){out[count], pages};
         count++;
     }
     if (count == 0)
         return -ENOMEM;
     /* Elsewhere an address that was not mapped cannot be in any TLB: it was flushed when it was last freed. */
     if (HAL_TLB_CACHES_INVALID)
-        mm_flush_all(mapped, count);
+        tlb_flush_kernel(mapped, count);
     return (int)count;
 }
 
@@ -233,7 +206,7 @@ static bool is_mapped(vaddr_t va, paddr_t *out_pa)
     return pt_query(kmap.root, va, out_pa, &prot) == 0;
 }
 
-static void unmap_run_locked(const struct kmap_range *run, paddr_t *chain) REQUIRES(kmap.lock)
+static void unmap_run_locked(const struct tlb_range *run, paddr_t *chain) REQUIRES(kmap.lock)
 {
     size_t first = page_of(run->va);
     paddr_t pa = 0;
@@ -255,12 +228,12 @@ static void unmap_run_locked(const struct kmap_range *run, paddr_t *chain) REQUI
 /* Tables that were taken out of the tree. Their regions stay closed until a flush: a CPU may still walk through
  * them. */
 struct detached {
-    struct kmap_range regions[KMAP_BATCH_MAX];
+    struct tlb_range regions[KMAP_BATCH_MAX];
     unsigned count;
 };
 
 /* The regions of one freed run in which nothing is left lose their tables, as far as `detached` has room. */
-static void detach_tables_locked(const struct kmap_range *run, struct detached *detached, paddr_t *chain)
+static void detach_tables_locked(const struct tlb_range *run, struct detached *detached, paddr_t *chain)
     REQUIRES(kmap.lock)
 {
     size_t last = (page_of(run->va) + run->pages) / REGION_PAGES;
@@ -276,14 +249,14 @@ static void detach_tables_locked(const struct kmap_range *run, struct detached *
         if (table == 0)
             continue;
         chain_push(chain, table);
-        detached->regions[detached->count++] = (struct kmap_range){va_of(region * REGION_PAGES), REGION_PAGES};
+        detached->regions[detached->count++] = (struct tlb_range){va_of(region * REGION_PAGES), REGION_PAGES};
         bitmap_set_range(kmap.bits, region * REGION_PAGES, REGION_PAGES);
     }
 }
 
 /* Whoever clears a region's last bit frees its table, so that no interleaving leaves an empty one behind. Bounded: each
  * round but the last fills `detached`. */
-static void release_tables(const struct kmap_range ranges[], unsigned count, paddr_t *chain)
+static void release_tables(const struct tlb_range ranges[], unsigned count, paddr_t *chain)
 {
     struct detached detached = {.count = 0};
 
@@ -296,11 +269,11 @@ static void release_tables(const struct kmap_range ranges[], unsigned count, pad
             detach_tables_locked(&ranges[i], &detached, chain);
         spin_unlock(&kmap.lock);
         if (detached.count > 0)
-            mm_flush_all(detached.regions, detached.count);
+            tlb_flush_kernel(detached.regions, detached.count);
     } while (detached.count > 0);
 }
 
-void kmap_free_batch(const struct kmap_range ranges[], unsigned count)
+void kmap_free_batch(const struct tlb_range ranges[], unsigned count)
 {
     paddr_t chain = 0;
 
@@ -313,7 +286,7 @@ void kmap_free_batch(const struct kmap_range ranges[], unsigned count)
         unmap_run_locked(&ranges[i], &chain);
     spin_unlock(&kmap.lock);
 
-    mm_flush_all(ranges, count);
+    tlb_flush_kernel(ranges, count);
 
     spin_lock(&kmap.lock);
     for (unsigned i = 0; i < count; i++)
@@ -325,7 +298,7 @@ void kmap_free_batch(const struct kmap_range ranges[], unsigned count)
 
 void kmap_free(vaddr_t va, size_t pages)
 {
-    struct kmap_range run = {va, pages};
+    struct tlb_range run = {va, pages};
 
     kmap_free_batch(&run, 1);
 }

@@ -199,7 +199,7 @@ void kspace_seal(void)
 {
     size_t bytes = (size_t)(__ro_after_init_end - __ro_after_init_start);
     paddr_t pa = image_paddr_of(__ro_after_init_start);
-    struct kmap_range flush[2];
+    struct tlb_range flush[2];
     vaddr_t alias = (vaddr_t)(uintptr_t)direct_map(pa);
     paddr_t query_pa;
     unsigned query_prot;
@@ -210,7 +210,7 @@ void kspace_seal(void)
     pt_protect(kspace.root, (vaddr_t)(uintptr_t)__ro_after_init_start, bytes, PROT_READ_ONLY | PROT_GLOBAL);
     if (pt_query(kspace.root, alias, &query_pa, &query_prot) == 0)
         pt_protect(kspace.root, alias, bytes, PROT_READ_ONLY | PROT_GLOBAL);
-    flush[0] = (struct kmap_range){(vaddr_t)(uintptr_t)__ro_after_init_start, bytes / PAGE_BYTES};
-    flush[1] = (struct kmap_range){alias, bytes / PAGE_BYTES};
-    mm_flush_all(flush, 2);
+    flush[0] = (struct tlb_range){(vaddr_t)(uintptr_t)__ro_after_init_start, bytes / PAGE_BYTES};
+    flush[1] = (struct tlb_range){alias, bytes / PAGE_BYTES};
+    tlb_flush_kernel(flush, 2);
 }

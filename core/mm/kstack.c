@@ -90,7 +90,7 @@ static int map_default(vaddr_t *out_base)
 {
     vaddr_t mapped[REFILL_COUNT_MAX];
     vaddr_t excess[REFILL_COUNT_MAX];
-    struct kmap_range ranges[REFILL_COUNT_MAX];
+    struct tlb_range ranges[REFILL_COUNT_MAX];
     unsigned excess_count = 0;
     unsigned want;
     int count;
@@ -118,7 +118,7 @@ static int map_default(vaddr_t *out_base)
     }
     spin_unlock(&kstacks.lock);
     for (unsigned i = 0; i < excess_count; i++)
-        ranges[i] = (struct kmap_range){excess[i], DEFAULT_PAGES};
+        ranges[i] = (struct tlb_range){excess[i], DEFAULT_PAGES};
     kmap_free_batch(ranges, excess_count);
     *out_base = mapped[0];
     return 0;
@@ -173,12 +173,12 @@ int kstack_alloc(size_t bytes, struct kstack *out)
 /* ---- Release ---- */
 
 /* Take up to `want` of the stacks that were cached longest. */
-static unsigned take_oldest_locked(struct kmap_range ranges[], unsigned want) REQUIRES(kstacks.lock)
+static unsigned take_oldest_locked(struct tlb_range ranges[], unsigned want) REQUIRES(kstacks.lock)
 {
     unsigned count = MIN(want, kstacks.cached);
 
     for (unsigned i = 0; i < count; i++)
-        ranges[i] = (struct kmap_range){kstacks.cache[i], DEFAULT_PAGES};
+        ranges[i] = (struct tlb_range){kstacks.cache[i], DEFAULT_PAGES};
     kstacks.cached -= count;
     for (unsigned i = 0; i < kstacks.cached; i++)
         kstacks.cache[i] = kstacks.cache[i + count];
@@ -189,7 +189,7 @@ static unsigned take_oldest_locked(struct kmap_range ranges[], unsigned want) RE
 
 static NOINLINE void spill_and_cache(vaddr_t base)
 {
-    struct kmap_range ranges[SPILL_COUNT];
+    struct tlb_range ranges[SPILL_COUNT];
     unsigned count;
 
     spin_lock(&kstacks.lock);
@@ -230,7 +230,7 @@ void kstack_free(struct kstack *stack)
 
 void kstack_reclaim(void)
 {
-    struct kmap_range ranges[KMAP_BATCH_MAX];
+    struct tlb_range ranges[KMAP_BATCH_MAX];
     unsigned count;
 
     do {

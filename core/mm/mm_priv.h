@@ -13,6 +13,7 @@
 
 #include <smp/cpu.h>
 #include <smp/spinlock.h>
+#include <smp/tlb.h>
 
 #include <hal/cpu.h>
 #include <hal/mmu.h>
@@ -278,12 +279,6 @@ paddr_t pt_detach_table(paddr_t root, vaddr_t va);
 /* Choose and prepare the kmap window of a root that is not in use yet. */
 void kmap_init(paddr_t root, uint64_t ram_bytes, const struct pt_alloc *boot_alloc);
 
-/* A run of mapped pages of the window. */
-struct kmap_range {
-    vaddr_t va;
-    size_t pages;
-};
-
 #define KMAP_BATCH_MAX 32 /* ranges that one flush round serves */
 
 /* kmap_alloc() for up to `want` ranges of the same size with one flush; fills out[] and returns how many, or -ENOMEM if
@@ -291,7 +286,4 @@ struct kmap_range {
 int kmap_alloc_batch(size_t pages, unsigned want, vaddr_t out[]) MUST_USE;
 
 /* kmap_free() of up to KMAP_BATCH_MAX ranges with one flush. */
-void kmap_free_batch(const struct kmap_range ranges[], unsigned count);
-
-/* Forget translations of the ranges on all CPUs that are online; before there is more than one, on this one. */
-void mm_flush_all(const struct kmap_range ranges[], unsigned count);
+void kmap_free_batch(const struct tlb_range ranges[], unsigned count);

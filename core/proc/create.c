@@ -61,7 +61,7 @@ int object_create(const struct object_spec *spec, struct task_object **out)
         .arg = object,
         .stack_base = stack.base,
         .stack_bytes = stack.bytes,
-        .space_root = spec->space != NULL ? spec->space->root : kspace_task_root(),
+        .space = spec->space != NULL ? &spec->space->tlb : NULL,
         .fpu_area = fpu_area,
         .priority = spec->task.priority,
         .affinity = spec->task.affinity,

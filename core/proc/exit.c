@@ -4,11 +4,10 @@
  * The task frees nothing that it stands on: the next task lists it, the reaper frees it.
  */
 #include <hal/irq.h>
-#include <hal/mmu.h>
 #include <k/errno.h>
-#include <mm/kspace.h>
 #include <proc/id.h>
 #include <sched/sched.h>
+#include <smp/tlb.h>
 
 #include "proc_priv.h"
 
@@ -17,9 +16,9 @@ static void leave_space(struct task *self)
 {
     uintptr_t state = hal_irq_save();
 
-    if (self->space_root != kspace_task_root()) {
-        self->space_root = kspace_task_root();
-        hal_mmu_activate(self->space_root);
+    if (self->space != NULL) {
+        self->space = NULL;
+        tlb_switch(NULL);
     }
     hal_irq_restore(state);
 }

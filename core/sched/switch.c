@@ -6,6 +6,7 @@
 #include "sched_priv.h"
 
 #include <smp/quiesce.h>
+#include <smp/tlb.h>
 
 void task_first_run(void *arg);
 
@@ -178,8 +179,8 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
     rq->switched_from = prev;
     if (UNLIKELY(prev->fpu_area != next->fpu_area))
         hal_fpu_switch(prev->fpu_area, next->fpu_area);
-    if (UNLIKELY(prev->space_root != next->space_root))
-        hal_mmu_activate(next->space_root);
+    if (UNLIKELY(prev->space != next->space))
+        tlb_switch(next->space);
     if (KERNEL_DEBUG) {
         DEBUG_ASSERT(prev->base.lock_depth == 1);
         spin_debug_release(&rq->lock);

@@ -43,7 +43,7 @@ void task_init(struct task *task, const struct task_params *params)
     task->arg = params->arg;
     task->stack_base = params->stack_base;
     task->stack_bytes = params->stack_bytes;
-    task->space_root = params->space_root;
+    task->space = params->space;
     task->fpu_area = params->fpu_area;
     hal_context_init(&task->base.context, params->stack_base + params->stack_bytes, params->stack_bytes, task_first_run,
                      task);

@@ -8,6 +8,7 @@ struct boot_options {
     char init[32];     /* which program of boot_programs to run; default "showcase" */
     char argument[96]; /* what follows ':' in init= */
     unsigned cpus_max; /* start at most so many CPUs */
+    unsigned asids_max; /* asids= address-space ids in use, at most; with few they run out often */
     uint64_t seed;     /* seed= for tests that use random numbers */
     uint64_t fair_slice_ns; /* slice=MILLISECONDS of a fair task; 0: the scheduler's own */
 };

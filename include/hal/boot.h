@@ -42,6 +42,7 @@ struct boot_info {
     paddr_t image_paddr; /* where __image_start really is */
     struct boot_range initrd;
     uint64_t clock_hz;   /* rate of hal_clock_ticks() */
+    unsigned asid_count; /* address-space ids that every CPU can tell apart, 0 included; 1: the TLBs have no tags */
     char cmdline[CMDLINE_BYTES];
     bool cmdline_truncated;
     uint8_t entropy[64]; /* from the firmware or the CPU; entropy_bytes may be 0 */

@@ -17,7 +17,7 @@ void kspace_init(const struct boot_info *boot);
 /* Root for hal_cpu_start() and hal_mmu_activate(). */
 paddr_t kspace_root(void);
 
-/* What a task without a user space gives to hal_mmu_activate(). */
+/* What tlb_init() gets: the root of a task without a user space. */
 static inline paddr_t kspace_task_root(void)
 {
     return HAL_PT_SHARED_ROOT ? kspace_root() : 0;

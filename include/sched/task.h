@@ -39,6 +39,7 @@ static inline bool task_state_is_blocked(enum task_state state)
 enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE };
 
 struct sched_class;
+struct tlb_space;
 
 struct task_stats {
     uint64_t run_ticks;     /* on a CPU */
@@ -98,9 +99,9 @@ struct task {
     size_t stack_bytes;
     vaddr_t user_stack;  /* of a thread: for user mode */
     uintptr_t tls_base;  /* of a thread: for user mode */
-    /* What hal_mmu_activate() gets; sched knows no more of a space. Owned by the running task: exit moves it to the
-     * kernel's. */
-    paddr_t space_root;
+    /* What tlb_switch() gets; sched knows no more of a space. NULL: the kernel's tables do. Owned by the running task:
+     * exit leaves the space. */
+    struct tlb_space *space;
     void *fpu_area;     /* NULL: no floating point */
 };
 _Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");
@@ -116,7 +117,7 @@ struct task_params {
     void *arg;
     vaddr_t stack_base;
     size_t stack_bytes;
-    paddr_t space_root;
+    struct tlb_space *space;
     void *fpu_area;
     int priority;                   /* 0..99 */
     const struct cpumask *affinity; /* NULL: all */

@@ -27,6 +27,7 @@ enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
 
 struct mm_cpu;
 struct timer_queue;
+struct tlb_space;
 struct trace_ring;
 
 /* What every CPU owns. The scheduler's run queue embeds it as its first member. */
@@ -44,11 +45,14 @@ struct cpu {
     uint32_t irq_depth;             /* > 0 inside an interrupt handler */
     uint32_t irq_count;             /* interrupts taken */
     uint64_t armed_deadline_ticks;  /* what hal_timer_arm() was last given */
+    uint64_t tlb_generation;        /* of address-space ids that this CPU has flushed for: tlb.c */
 
     /* Atomic. */
     _Atomic(uint64_t) slice_deadline_ticks; /* when sched wants a timer interrupt, or TIME_NEVER; a hint to others */
     _Atomic(uint32_t) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
     _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
+    struct tlb_space *_Atomic tlb_entering; /* PAIRS(tlb_entering): what it uses or is about to; NULL: the kernel's */
+    struct tlb_space *_Atomic tlb_active;   /* PAIRS(tlb_active): what it uses, or still may */
     CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */
     _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */
     _Atomic(bool) idle_quiescent;   /* PAIRS(quiesce_idle): in the idle loop, outside any handler */

@@ -113,13 +113,13 @@ void kit_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot)
     CHECK(error == 0, "the walker cannot map %#llx at %#llx: error %d", (unsigned long long)pa, (unsigned long long)va,
           error);
     if (HAL_TLB_CACHES_INVALID)
-        hal_tlb_flush_local(va, bytes / PAGE_BYTES);
+        hal_tlb_flush_local(HAL_ASID_ANY, va, bytes / PAGE_BYTES);
 }
 
 void kit_unmap(paddr_t root, vaddr_t va, size_t bytes)
 {
     pt_unmap(root, va, bytes);
-    hal_tlb_flush_local(va, bytes / PAGE_BYTES);
+    hal_tlb_flush_local(HAL_ASID_ANY, va, bytes / PAGE_BYTES);
 }
 
 static void map_part(const char *from, const char *to, unsigned prot)

@@ -85,7 +85,7 @@ static void a_thread_has_one_task(void)
     CHECK(task_create_from_thread(process->pid, thread->tid + 1, thread, &task) == -EINVAL);
     if (CHECK(task_create_from_thread(process->pid, thread->tid, thread, &task) == 0)) {
         CHECK(thread->task == task && task->tid == thread->tid && task->pid == process->pid);
-        CHECK(task->space_root == process->space->root && task->priority == PRIORITY_USER_NORMAL);
+        CHECK(task->space == &process->space->tlb && task->priority == PRIORITY_USER_NORMAL);
         struct task *found = task_lookup(thread->tid);
 
         CHECK(found == task);

@@ -30,17 +30,17 @@ static const struct pt_alloc user_tables = { .alloc = table_alloc, .free = table
 
 static bool map_page(struct process *process, vaddr_t va, paddr_t page, unsigned prot)
 {
-    return CHECK(pt_map(process->space->root, va, page, PAGE_BYTES, prot, &user_tables) == 0);
+    return CHECK(pt_map(process->space->tlb.root, va, page, PAGE_BYTES, prot, &user_tables) == 0);
 }
 
 static void unmap_page(struct process *process, vaddr_t va)
 {
-    pt_unmap(process->space->root, va, PAGE_BYTES);
+    pt_unmap(process->space->tlb.root, va, PAGE_BYTES);
 }
 
 static void flush_here(void *va)
 {
-    hal_tlb_flush_local((vaddr_t)va, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, (vaddr_t)va, 1);
 }
 
 static void shoot_down(vaddr_t va)

@@ -34,6 +34,7 @@
 #define HAL_KMAP_BASE UINT64_C(LAYOUT_KMAP_BASE)
 #define HAL_KMAP_BYTES UINT64_C(LAYOUT_KMAP_BYTES)
 #define HAL_TLB_CACHES_INVALID 0 /* an entry that faults is never cached (ARM D8.13) */
+#define HAL_TLB_REMOTE 16 /* broadcasts */
 
 /* What a call must preserve (AAPCS64 6.1.1). SP_EL0 is not here: it is the address of this struct. */
 struct hal_context {

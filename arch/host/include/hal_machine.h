@@ -28,6 +28,9 @@
 #define HAL_PT_SHARED_ROOT 1
 /* A walk that finds nothing leaves nothing in the TLB. */
 #define HAL_TLB_CACHES_INVALID 0
+/* By configuration: both kinds of machines are simulated. */
+extern unsigned host_tlb_remote;
+#define HAL_TLB_REMOTE host_tlb_remote
 
 #define HAL_STACK_ALIGN 16
 #define HAL_FPU_ALIGN 16

@@ -31,6 +31,7 @@
 #define HAL_PT_INDEX_BITS 9
 #define HAL_PT_SHARED_ROOT 1
 #define HAL_TLB_CACHES_INVALID 1 /* the safe answer until the manual says otherwise */
+#define HAL_TLB_REMOTE 1
 #define HAL_DIRECT_MAP_BASE UINT64_C(0xffff800000000000)
 #define HAL_DIRECT_MAP_BYTES (UINT64_C(1) << 40)
 #define HAL_KMAP_BASE UINT64_C(0xffffc00000000000)

@@ -27,6 +27,7 @@ struct task;
 #define HAL_PT_INDEX_BITS 9
 #define HAL_PT_SHARED_ROOT 1
 #define HAL_TLB_CACHES_INVALID 0 /* SDM vol. 3, 4.10.2.3: not-present entries are never cached */
+#define HAL_TLB_REMOTE 0
 
 /* The kernel half of 4-level paging. The image is linked in the last 2 GiB (kernel.ld). */
 #define HAL_DIRECT_MAP_BASE UINT64_C(0xffff800000000000)

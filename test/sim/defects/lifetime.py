@@ -182,7 +182,7 @@ LIFETIME = (
         "tlb-flush-local",
         "Only the CPU that unmaps forgets the translations.",
         ("tlb",),
-        edit("core/mm/kmap.c", "        smp_call_all(flush_here, &request);", "        flush_here(&request);"),
+        edit("core/smp/tlb.c", "        flush_on(&cpu_online_mask, &request);", "        flush_here(&request);"),
         scenarios=("kmap-duel", "kmap-storm"), hazard=15),
     Defect(
         "tlb-flush-late",
@@ -192,14 +192,14 @@ LIFETIME = (
         unmap_run_locked(&ranges[i], &chain);
     spin_unlock(&kmap.lock);
 
-    mm_flush_all(ranges, count);
+    tlb_flush_kernel(ranges, count);
 """, """
         unmap_run_locked(&ranges[i], &chain);
     spin_unlock(&kmap.lock);
     chain_free(chain);
     chain = 0;
 
-    mm_flush_all(ranges, count);
+    tlb_flush_kernel(ranges, count);
 """),
         scenarios=("kmap-duel", "kmap-storm"), hazard=15),
 )

@@ -18,7 +18,7 @@ static void entry_kmap(struct boot_info *boot)
     *table_at(second) = 22;
     *pte = hal_pte_leaf(second, PROT_READ_ONLY, 0);
     assert_int_equal(*va, 11); /* the TLB still has the old entry */
-    hal_tlb_flush_local((vaddr_t)va, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, (vaddr_t)va, 1);
     assert_int_equal(*va, 22);
     *va = 33; /* a page fault */
     hal_machine_exit(0);
@@ -53,7 +53,7 @@ static void entry_kmap_run(struct boot_info *boot)
             hal_machine_exit(1);
     *pte_of(root, base + run_changed * PAGE_BYTES) = hal_pte_leaf(page[0], PROT_READ_ONLY, 0);
     *pte_of(root, base + (run_changed + 1) * PAGE_BYTES) = 0;
-    hal_tlb_flush_local(HAL_KMAP_BASE, HAL_KMAP_BYTES / PAGE_BYTES);
+    hal_tlb_flush_local(HAL_ASID_ANY, HAL_KMAP_BASE, HAL_KMAP_BYTES / PAGE_BYTES);
     for (unsigned i = 0; i < RUN_PAGES; i++)
         if (i != run_changed + 1 && *(volatile uint64_t *)(base + i * PAGE_BYTES) != (i == run_changed ? 0 : i))
             hal_machine_exit(2);

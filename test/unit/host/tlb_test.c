@@ -65,7 +65,7 @@ static void entry_stale(struct boot_info *boot)
         story.forgotten++;
     else
         story.stale++;
-    hal_tlb_flush_local(USER_VA, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(load(USER_VA), 22);
     hal_machine_exit(0);
@@ -89,7 +89,7 @@ static void entry_stores(struct boot_info *boot)
     *pte_of(story.root, USER_VA) = hal_pte_leaf(story.second, USER_PROT, 0);
     assert_true(host_user_store(USER_VA + 8, 6));
     assert_int_equal(table_at(story.first)[1] + table_at(story.second)[1], table_at(story.second)[1] != 0 ? 11 : 6);
-    hal_tlb_flush_local(USER_VA, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     assert_true(host_user_store(USER_VA + 8, 7));
     assert_int_equal(table_at(story.second)[1], 7);
     hal_machine_exit(0);
@@ -148,12 +148,12 @@ static void entry_activate(struct boot_info *boot)
     *pte_of(other, global) = hal_pte_leaf(story.second, USER_PROT | PROT_GLOBAL, 0);
     (void)load(USER_VA);
     (void)load(global);
-    hal_mmu_activate(other);
+    hal_mmu_activate(other, 1);
     assert_int_equal(load(USER_VA), 22);
     stale += load(global) == 11;
     /* Again the root that is in use: nothing needs to be forgotten, so nothing is. */
     *pte_of(other, USER_VA) = hal_pte_leaf(story.first, USER_PROT, 0);
-    hal_mmu_activate(other);
+    hal_mmu_activate(other, 1);
     stale += load(USER_VA) == 22;
     if (stale == 2)
         story.stale++;
@@ -180,7 +180,7 @@ static void entry_gone(struct boot_info *boot)
     host_tlb_require_gone(story.second, PAGE_BYTES);
     host_tlb_require_gone(boot->memory[1].base, 4 * PAGE_BYTES);
     if (story.is_flushed)
-        hal_tlb_flush_local(USER_VA - 4 * PAGE_BYTES, 5);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA - 4 * PAGE_BYTES, 5);
     host_tlb_require_gone(story.first, 2 * PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -205,7 +205,7 @@ static void entry_table(struct boot_info *boot)
     *pte_of(story.root, USER_VA) = 0;
     *pte_at(story.root, USER_VA, 1) = 0;
     if (story.is_flushed)
-        hal_tlb_flush_local(USER_VA, 1);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     host_tlb_require_gone(table, PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -226,7 +226,7 @@ static void entry_root(struct boot_info *boot)
 
     story_start(boot);
     other = page_take();
-    hal_mmu_activate(other);
+    hal_mmu_activate(other, 1);
     host_tlb_require_gone(story.root, PAGE_BYTES);
     if (!story.is_flushed)
         host_tlb_require_gone(other, PAGE_BYTES);
@@ -254,7 +254,7 @@ static void entry_large(struct boot_info *boot)
     }
     for (vaddr_t va = USER_VA; va < end; va += PAGE_BYTES)
         *pte_of(story.root, va) = 0;
-    hal_tlb_flush_local(USER_VA, 600);
+    hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 600);
     host_tlb_require_gone(story.first, PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -283,12 +283,12 @@ static void body_flush(cpu_id_t cpu, void *arg)
         memory_prepare(host_boot_info());
         story.root = page_take();
         space_prepare();
-        hal_mmu_activate(story.root);
+        hal_mmu_activate(story.root, 1);
         (void)load(USER_VA);
         store_release(&story.turn, 1);
         turn_wait(2);
         *pte_of(story.root, USER_VA) = hal_pte_leaf(story.second, USER_PROT, 0);
-        hal_tlb_flush_local(USER_VA, 1);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
         assert_int_equal(load(USER_VA), 22);
         store_release(&story.turn, 3);
         turn_wait(4);
@@ -297,7 +297,7 @@ static void body_flush(cpu_id_t cpu, void *arg)
         return;
     }
     turn_wait(1);
-    hal_mmu_activate(story.root);
+    hal_mmu_activate(story.root, 1);
     assert_int_equal(load(USER_VA), 11);
     store_release(&story.turn, 2);
     turn_wait(3);
@@ -306,7 +306,7 @@ static void body_flush(cpu_id_t cpu, void *arg)
     else
         story.forgotten++;
     if (story.is_flushed)
-        hal_tlb_flush_local(USER_VA, 1);
+        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
     store_release(&story.turn, 4);
     if (!story.is_flushed)
         turn_wait(5); /* a parked CPU would hold nothing */
@@ -360,7 +360,7 @@ static void body_park(cpu_id_t cpu, void *arg)
         return;
     }
     turn_wait(1);
-    hal_mmu_activate(story.root);
+    hal_mmu_activate(story.root, 1);
     assert_int_equal(load(USER_VA), 11);
     store_release(&story.turn, 2);
 }
@@ -408,7 +408,7 @@ static void entry_stack_gone(struct boot_info *boot)
     for (unsigned i = 0; i < STACK_PAGES; i++)
         *pte_of(story.root, STACK_VA + i * PAGE_BYTES) = 0;
     if (story.is_flushed)
-        hal_tlb_flush_local(STACK_VA, STACK_PAGES);
+        hal_tlb_flush_local(HAL_ASID_ANY, STACK_VA, STACK_PAGES);
     host_tlb_require_gone(page, PAGE_BYTES);
     hal_machine_exit(0);
 }
@@ -437,7 +437,7 @@ static void entry_stack_moved(struct boot_info *boot)
         *pte = hal_pte_leaf(page, PROT_WRITE, 0);
     }
     if (story.is_flushed)
-        hal_tlb_flush_local(STACK_VA, STACK_PAGES);
+        hal_tlb_flush_local(HAL_ASID_ANY, STACK_VA, STACK_PAGES);
     hal_context_switch(&scratch.task[0], &scratch.task[1]);
     hal_machine_exit(0);
 }
@@ -459,7 +459,7 @@ static void entry_early(struct boot_info *boot)
 
     stack_start(boot);
     page = hal_pte_paddr(*pte_of(story.root, STACK_VA));
-    hal_tlb_flush_local(STACK_VA, 1);
+    hal_tlb_flush_local(HAL_ASID_ANY, STACK_VA, 1);
     *pte_of(story.root, STACK_VA) = 0;
     host_tlb_require_gone(page, PAGE_BYTES);
     hal_machine_exit(0);

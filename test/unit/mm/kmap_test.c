@@ -8,7 +8,7 @@
 #define RUNS_MAX 300
 #define PAGES_MAX 600 /* more than a last-level table spans */
 
-static struct kmap_range runs[RUNS_MAX];
+static struct tlb_range runs[RUNS_MAX];
 
 static bool is_mapped(vaddr_t va)
 {
@@ -18,14 +18,14 @@ static bool is_mapped(vaddr_t va)
     return pt_query(kspace_root(), va, &pa, &prot) == 0;
 }
 
-static void fill(const struct kmap_range *run)
+static void fill(const struct tlb_range *run)
 {
     for (size_t i = 0; i < run->pages; i++)
         *(uint64_t *)(run->va + i * PAGE_BYTES) = run->va + i;
 }
 
 /* The pages are the run's alone, and both neighbours are guards. */
-static void check(const struct kmap_range *run)
+static void check(const struct tlb_range *run)
 {
     for (size_t i = 0; i < run->pages; i++) {
         ASSERT(*(uint64_t *)(run->va + i * PAGE_BYTES) == run->va + i);
@@ -49,7 +49,7 @@ static void random_runs_have_guards_and_leave_nothing(void **state)
         bool grow = unit_random_below(&random, 100) < (step / 400 % 2 == 0 ? 80 : 20);
 
         if (grow && count < RUNS_MAX) {
-            struct kmap_range *run = &runs[count];
+            struct tlb_range *run = &runs[count];
 
             run->pages = 1 + unit_random_below(&random, unit_random_below(&random, 6) == 0 ? PAGES_MAX : 12);
             if (kmap_alloc(run->pages, &run->va) != 0) {
@@ -107,13 +107,13 @@ static void each_failed_allocation_leaves_nothing_behind(void **state)
 static void a_batch_gives_what_there_is(void **state)
 {
     vaddr_t va[KMAP_BATCH_MAX];
-    struct kmap_range freed[KMAP_BATCH_MAX];
+    struct tlb_range freed[KMAP_BATCH_MAX];
     int count = kmap_alloc_batch(400, KMAP_BATCH_MAX, va); /* 50 MiB of 32 */
 
     (void)state;
     assert_true(count > 5 && count < KMAP_BATCH_MAX);
     for (int i = 0; i < count; i++)
-        freed[i] = (struct kmap_range){va[i], 400};
+        freed[i] = (struct tlb_range){va[i], 400};
     kmap_free_batch(freed, (unsigned)count);
     kmap_free_batch(freed, 0);
 }
@@ -139,7 +139,7 @@ static void guards_are_only_in_the_window(void **state)
 
 static void free_twice(void *arg)
 {
-    struct kmap_range *run = arg;
+    struct tlb_range *run = arg;
 
     kmap_free(run->va, run->pages);
     kmap_free(run->va, run->pages);
@@ -147,7 +147,7 @@ static void free_twice(void *arg)
 
 static void free_it(void *arg)
 {
-    struct kmap_range *run = arg;
+    struct tlb_range *run = arg;
 
     kmap_free(run->va, run->pages);
 }
@@ -159,28 +159,28 @@ static void touch_it(void *arg)
 
 static void wrong_frees_panic(void **state)
 {
-    struct kmap_range run = {.pages = 4};
-    struct kmap_range wrong;
+    struct tlb_range run = {.pages = 4};
+    struct tlb_range wrong;
 
     (void)state;
     assert_int_equal(kmap_alloc(4, &run.va), 0);
     assert_panics(free_twice, &run, "assert");
-    wrong = (struct kmap_range){run.va, 3};
+    wrong = (struct tlb_range){run.va, 3};
     assert_panics(free_it, &wrong, "assert");
-    wrong = (struct kmap_range){run.va, 5};
+    wrong = (struct tlb_range){run.va, 5};
     assert_panics(free_it, &wrong, "assert");
-    wrong = (struct kmap_range){run.va + PAGE_BYTES, 3};
+    wrong = (struct tlb_range){run.va + PAGE_BYTES, 3};
     assert_panics(free_it, &wrong, "assert");
-    wrong = (struct kmap_range){HAL_KMAP_BASE, 1};
+    wrong = (struct tlb_range){HAL_KMAP_BASE, 1};
     assert_panics(free_it, &wrong, "assert");
-    wrong = (struct kmap_range){run.va, SIZE_MAX};
+    wrong = (struct tlb_range){run.va, SIZE_MAX};
     assert_panics(free_it, &wrong, "assert");
     kmap_free(run.va, 4);
 }
 
 static void a_guard_cannot_be_touched(void **state)
 {
-    struct kmap_range run = {.pages = 1};
+    struct tlb_range run = {.pages = 1};
 
     (void)state;
     mm_test_faults_are_the_machines();
@@ -198,7 +198,7 @@ static void addresses_come_round(void **state)
     mm_test_faults_are_the_machines();
     /* More than the window has, one at a time: 64 MiB for 32 MiB of RAM. */
     for (unsigned i = 0; i < 30; i++) {
-        struct kmap_range run = {.pages = 1000};
+        struct tlb_range run = {.pages = 1000};
 
         assert_int_equal(kmap_alloc(run.pages, &run.va), 0);
         fill(&run);
@@ -213,11 +213,11 @@ static void nothing_to_prepare(void)
 
 static void churn(cpu_id_t cpu, struct unit_random *random)
 {
-    struct kmap_range own[8] = {{0}};
+    struct tlb_range own[8] = {{0}};
 
     (void)cpu;
     for (unsigned step = 0; step < 150; step++) {
-        struct kmap_range *run = &own[unit_random_below(random, ARRAY_COUNT(own))];
+        struct tlb_range *run = &own[unit_random_below(random, ARRAY_COUNT(own))];
 
         if (run->va != 0) {
             check(run);

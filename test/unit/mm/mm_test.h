@@ -143,7 +143,7 @@ static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
     }
     while (!load_acquire(&team->is_booted))
         hal_cpu_relax();
-    hal_mmu_activate(kspace_root());
+    hal_mmu_activate(kspace_root(), 0);
     team->body(cpu, &random);
     (void)fetch_sub_acq_rel(&team->left, 1);
     if (cpu != 0)

@@ -99,7 +99,7 @@ static void facts(void)
         CHECK(strcmp(task->name, "a name beyond i") == 0);
         CHECK(task->priority == priority);
         CHECK(task->stack_bytes >= spec.stack_bytes && task->stack_bytes < spec.stack_bytes + PAGE_BYTES);
-        CHECK(task->stack_bytes % PAGE_BYTES == 0 && task->space_root == current_task()->space_root);
+        CHECK(task->stack_bytes % PAGE_BYTES == 0 && task->space == current_task()->space);
         struct task *found = task_lookup(tid); /* reachable from the moment it is registered */
 
         CHECK(found == task);

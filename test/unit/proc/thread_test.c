@@ -53,7 +53,7 @@ static int check_self(void *arg)
     struct process *process = process_current();
 
     CHECK(process != &process_kernel && self->pid == process->pid);
-    CHECK(self->space_root == process->space->root);
+    CHECK(self->space == &process->space->tlb);
     CHECK(arg == (void *)44);
     return 3;
 }

@@ -30,7 +30,7 @@ static void a_new_task_is_what_its_parameters_say(void **state)
         .arg = &argument,
         .stack_base = (vaddr_t)sched_test_stack[4],
         .stack_bytes = sizeof sched_test_stack[4],
-        .space_root = 0x5000,
+        .space = (struct tlb_space *)0x5000,
         .fpu_area = &argument,
         .priority = PRIORITY_USER_LOW,
         .affinity = &pair,
@@ -39,7 +39,7 @@ static void a_new_task_is_what_its_parameters_say(void **state)
     memset(task, 0xa5, sizeof *task);
     task_init(task, &params);
     assert_true(task->tid == 7 && task->pid == 5 && task->parent_tid == 3 && task->arg == &argument);
-    assert_true(task->entry == sched_test_entry && task->space_root == 0x5000 && task->fpu_area == &argument);
+    assert_true(task->entry == sched_test_entry && task->space == (struct tlb_space *)0x5000 && task->fpu_area == &argument);
     assert_true(task->stack_base == params.stack_base && task->stack_bytes == params.stack_bytes);
     assert_string_equal(task->name, "fifteen letters");
     assert_int_equal(task->state, TASK_NEW);

@@ -21,10 +21,10 @@ static void a_new_space_has_the_kernels_half_and_nothing_else(void **state)
 
     (void)state;
     assert_int_equal(space_create(&space), 0);
-    assert_memory_equal(phys_to_virt(space->root), kernel, PAGE_BYTES);
-    assert_int_equal(pt_query(space->root, HAL_DIRECT_MAP_BASE + space->root, &pa, &prot), 0);
-    assert_true(pa == space->root && (prot & PROT_USER) == 0);
-    assert_int_equal(pt_query(space->root, 0x400000, &pa, &prot), -ENOENT);
+    assert_memory_equal(phys_to_virt(space->tlb.root), kernel, PAGE_BYTES);
+    assert_int_equal(pt_query(space->tlb.root, HAL_DIRECT_MAP_BASE + space->tlb.root, &pa, &prot), 0);
+    assert_true(pa == space->tlb.root && (prot & PROT_USER) == 0);
+    assert_int_equal(pt_query(space->tlb.root, 0x400000, &pa, &prot), -ENOENT);
     space_put(space);
 }
 
@@ -38,10 +38,10 @@ static void what_the_kernel_maps_later_is_seen_by_all(void **state)
     (void)state;
     assert_int_equal(space_create(&space), 0);
     assert_int_equal(kmap_alloc(3, &va), 0);
-    assert_int_equal(pt_query(space->root, va, &pa, &prot), 0);
+    assert_int_equal(pt_query(space->tlb.root, va, &pa, &prot), 0);
     kmap_free(va, 3);
-    assert_int_equal(pt_query(space->root, va, &pa, &prot), -ENOENT);
-    assert_memory_equal(phys_to_virt(space->root), phys_to_virt(kspace_root()), PAGE_BYTES);
+    assert_int_equal(pt_query(space->tlb.root, va, &pa, &prot), -ENOENT);
+    assert_memory_equal(phys_to_virt(space->tlb.root), phys_to_virt(kspace_root()), PAGE_BYTES);
     space_put(space);
 }
 
@@ -59,9 +59,9 @@ static void the_last_reference_frees_the_tables(void **state)
     (void)state;
     assert_int_equal(space_create(&space), 0);
     /* The reserved half's borders and its middle. */
-    assert_int_equal(pt_make_tables(space->root, 0x1000, 0, &tables), 0);
-    assert_int_equal(pt_make_tables(space->root, 0x40000000, 1, &tables), 0);
-    assert_int_equal(pt_make_tables(space->root, (vaddr_t)0x7ff << 30, 0, &tables), 0);
+    assert_int_equal(pt_map(space->tlb.root, 0x1000, 0x5000, PAGE_BYTES, PROT_USER, &tables), 0);
+    assert_int_equal(pt_map(space->tlb.root, 0x40000000, 0x40000000, (size_t)3 << 30, PROT_USER, &tables), 0);
+    assert_int_equal(pt_map(space->tlb.root, (vaddr_t)0x7ff << 30, 0x5000, PAGE_BYTES, PROT_USER, &tables), 0);
     with_tables = mm_test_free_pages();
     space_get(space);
     space_get(space);
@@ -101,7 +101,7 @@ static void put_too_often(void *arg)
     struct space copy;
     struct space *space = arg;
 
-    copy.root = space->root;
+    copy.tlb.root = space->tlb.root;
     atomic_init(&copy.refs, 0);
     space_put(&copy);
 }

@@ -82,6 +82,8 @@ struct host_config {
     uint64_t clock_hz;     /* rate of hal_clock_ticks(), a divisor of 10^12; 0: 100 MHz, so ticks are not nanoseconds */
     unsigned step_ns;      /* virtual time of a step while one CPU runs; shared by those that run; 0: 20 */
     unsigned ipi_delay_ns_max; /* a poke arrives after 0 to this many ns, by the seed; 0: 2000 */
+    unsigned asids;        /* address-space ids, 1: no tags, at most 65,536; 0: 256 */
+    bool has_remote_flush; /* hal_tlb_flush_remote() exists; else core interrupts the CPUs */
     unsigned wall_seconds; /* forked runs: killed after this much real time (a loop without a step); 0: 120 */
     const char *cmdline;
     const char *console_input;
