@@ -125,6 +125,71 @@ static void churn(unsigned keys, rb_augment_fn augment, uint64_t seed)
     }
 }
 
+/* A place that the caller finds itself, among equals the last. */
+static void insert_at_place(struct rb_tree *tree, struct item *item)
+{
+    struct rb_node *parent = NULL, **link = &tree->root;
+
+    while (*link != NULL) {
+        parent = *link;
+        link = item_less(&item->node, parent) ? &parent->left : &parent->right;
+    }
+    rb_insert_at(tree, parent, link, &item->node, item_augment);
+}
+
+/* Replace: an item takes another's place and key, with a summary of its own. */
+static void replace_item(struct rb_tree *tree, struct model *model, struct item *old, struct item *item)
+{
+    size_t at = 0;
+
+    while (model->sorted[at] != old)
+        at++;
+    model->sorted[at] = item;
+    item->key = old->key;
+    rb_replace(tree, &old->node, &item->node);
+    rb_augment_path(&item->node, item_augment);
+    assert_true(old->node.parent_color == 0 && old->node.left == NULL && old->node.right == NULL);
+}
+
+static void changes_in_place_agree_with_a_sorted_array(void **state)
+{
+    static struct item items[ITEMS];
+    struct unit_random random = {12};
+    struct model model = {.count = 0};
+    struct rb_tree tree;
+
+    (void)state;
+    rb_init(&tree);
+    for (int step = 0; step < 12000; step++) {
+        struct item *item = &items[unit_random_below(&random, ITEMS)];
+        struct item *other = &items[unit_random_below(&random, ITEMS)];
+
+        if (item->present && other->present) {
+            item->deadline = (unsigned)unit_random_below(&random, 1000);
+            rb_augment_path(&item->node, item_augment);
+            if (unit_random_below(&random, 3) == 0) {
+                rb_remove(&tree, &other->node, item_augment);
+                model_remove(&model, other);
+                other->present = false;
+            }
+        } else if (item->present) {
+            other->deadline = (unsigned)unit_random_below(&random, 1000);
+            replace_item(&tree, &model, item, other);
+            item->present = false;
+            other->present = true;
+        } else {
+            item->key = (unsigned)unit_random_below(&random, 50);
+            item->deadline = (unsigned)unit_random_below(&random, 1000);
+            insert_at_place(&tree, item);
+            model_insert(&model, item);
+            item->present = true;
+        }
+        expect_same(&tree, &model, true);
+    }
+    assert_in_range(model.count, ITEMS / 4, ITEMS);
+    rb_augment_path(NULL, item_augment); /* the path from nowhere */
+}
+
 static void random_changes_agree_with_a_sorted_array(void **state)
 {
     (void)state;
@@ -251,6 +316,8 @@ static void removing_from_the_wrong_tree_is_a_bug(void **state)
     expect_assert_failure(rb_remove(&tree, &item.node, NULL));
     rb_insert(&tree, &item.node, item_less, NULL);
     expect_assert_failure(rb_remove(&tree, &stranger.node, NULL));
+    expect_assert_failure(rb_replace(&tree, &stranger.node, &item.node));
+    expect_assert_failure(rb_insert_at(&tree, NULL, &tree.root, &stranger.node, NULL)); /* not empty */
     rb_remove(&tree, &item.node, NULL);
     expect_assert_failure(rb_remove(&tree, &item.node, NULL));
 }
@@ -262,6 +329,7 @@ int main(void)
         cmocka_unit_test(random_changes_agree_with_a_sorted_array),
         cmocka_unit_test(equal_keys_keep_the_order_of_insertion),
         cmocka_unit_test(summaries_stay_right_through_random_changes),
+        cmocka_unit_test(changes_in_place_agree_with_a_sorted_array),
         cmocka_unit_test(sorted_input_and_minimum_first_removal_stay_balanced),
         cmocka_unit_test(a_change_recomputes_few_summaries),
         cmocka_unit_test(a_check_rejects_damage),

@@ -4,7 +4,7 @@
  * go to both; accesses go through user copies and so through faults and the machine's TLB. A page holds two words that
  * tests store, at its ends; all else in it must stay zero.
  */
-#include "vm_test.h"
+#include "space_test.h"
 
 #include <stdlib.h>
 
@@ -383,7 +383,7 @@ static void step_read(void)
     uint64_t value = 0;
 
     arm();
-    bool is_read = vm_test_load(va_of(at) + (which == 0 ? 0 : END_OFFSET), &value);
+    bool is_read = space_test_load(va_of(at) + (which == 0 ? 0 : END_OFFSET), &value);
 
     if (mm_fail_fired() && !is_read) {
         model.failed_copies++;
@@ -402,7 +402,7 @@ static void step_write(void)
     uint64_t value = ++model.next;
 
     arm();
-    bool is_written = vm_test_store(va_of(at) + (which == 0 ? 0 : END_OFFSET), value);
+    bool is_written = space_test_store(va_of(at) + (which == 0 ? 0 : END_OFFSET), value);
 
     if (mm_fail_fired() && !is_written) {
         model.failed_copies++;
@@ -450,7 +450,7 @@ static void step_switch(void)
     if (model.space[to].real == NULL)
         return;
     model.at = to;
-    vm_test_enter_space(now()->real);
+    space_test_enter_space(now()->real);
 }
 
 static void step_fork(void)
@@ -538,7 +538,7 @@ static void run_model(uint64_t seed, unsigned long long count)
     for (unsigned s = 0; s < SPACES; s++)
         for (size_t i = 0; i < PAGES_MAX; i++)
             model.space[s].page[i] = (struct page_model){ .object = NO_OBJECT };
-    model.space[0].real = vm_test_new_space();
+    model.space[0].real = space_test_new_space();
     model.space[0].heap_pages = 0;
     CHECK_MODEL(space_set_heap(now()->real, HEAP_BASE) == 0);
     for (model.step = 0; model.step < count; model.step++) {
@@ -546,7 +546,7 @@ static void run_model(uint64_t seed, unsigned long long count)
         if (model.step % 512 == 0)
             compare_regions();
     }
-    vm_test_enter_space(NULL);
+    space_test_enter_space(NULL);
     for (unsigned s = 0; s < SPACES; s++) {
         if (model.space[s].real != NULL)
             space_put(model.space[s].real);
@@ -603,10 +603,10 @@ static void with_blocks_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        vm_test(a_space_does_what_the_model_does),
-        vm_test(with_failing_allocations_too),
-        vm_test(with_blocks_too),
+        space_test(a_space_does_what_the_model_does),
+        space_test(with_failing_allocations_too),
+        space_test(with_blocks_too),
     };
 
-    return cmocka_run_group_tests(tests, vm_test_boot, vm_test_shutdown);
+    return cmocka_run_group_tests(tests, space_test_boot, space_test_shutdown);
 }
