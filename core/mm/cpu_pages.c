@@ -47,16 +47,6 @@ void mm_cpu_init(struct cpu *cpu, void *zeroed)
 
 /* ---- This CPU's list ---- */
 
-static ALWAYS_INLINE void list_push(struct mm_cpu *mine, struct page *page, paddr_t pa)
-{
-    struct cached_page *node = direct_map(pa);
-
-    node->next = mine->head;
-    node->page = page;
-    mine->head = node;
-    store_relaxed(&mine->count, load_relaxed(&mine->count) + 1);
-}
-
 static ALWAYS_INLINE paddr_t paddr_of(const struct cached_page *node)
 {
     return (uintptr_t)node - (uintptr_t)HAL_DIRECT_MAP_BASE;
@@ -80,15 +70,17 @@ static ALWAYS_INLINE struct cached_page *cache_take(void)
 {
     uintptr_t state = hal_irq_save();
     struct mm_cpu *mine = this_cpu()->mm;
-    struct cached_page *node = LIKELY(mine != NULL) ? mine->head : NULL;
+    struct cached_page *node;
 
-    if (LIKELY(node != NULL)) {
-        if (UNLIKELY(page_tag(node->page) != TAG_CACHED))
-            refuse_cached(node);
-        mine->head = node->next;
-        store_relaxed(&mine->count, load_relaxed(&mine->count) - 1);
-        page_take(node->page, 0);
+    if (UNLIKELY(mine == NULL) || UNLIKELY((node = mine->head) == NULL)) {
+        hal_irq_restore(state);
+        return NULL;
     }
+    if (UNLIKELY(page_tag(node->page) != TAG_CACHED))
+        refuse_cached(node);
+    mine->head = node->next;
+    store_relaxed(&mine->count, load_relaxed(&mine->count) - 1);
+    page_take(node->page, 0);
     hal_irq_restore(state);
     return node;
 }
@@ -98,14 +90,21 @@ static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
 {
     uintptr_t state = hal_irq_save();
     struct mm_cpu *mine = this_cpu()->mm;
-    bool has_room = LIKELY(mine != NULL) && load_relaxed(&mine->count) < mine->limit;
 
-    if (LIKELY(has_room)) {
-        page_set_tag(page, TAG_CACHED);
-        list_push(mine, page, pa);
+    if (UNLIKELY(mine == NULL) || UNLIKELY(load_relaxed(&mine->count) >= mine->limit)) {
+        hal_irq_restore(state);
+        return false;
     }
+
+    struct cached_page *node = direct_map(pa);
+
+    page_set_tag(page, TAG_CACHED);
+    node->next = mine->head;
+    node->page = page;
+    mine->head = node;
+    store_relaxed(&mine->count, load_relaxed(&mine->count) + 1);
     hal_irq_restore(state);
-    return has_room;
+    return true;
 }
 
 /* ---- Many pages at once ---- */
@@ -129,7 +128,7 @@ static void refill_locked(uint64_t leave) REQUIRES(buddy.lock)
 
         if (pa == 0)
             break;
-        node->page = page_find(pa >> PAGE_SHIFT);
+        node->page = page_find(pa);
         node->next = first;
         first = node;
         if (last == NULL)
@@ -292,7 +291,7 @@ static NOINLINE paddr_t alloc_slow(unsigned order, uint64_t leave, bool may_dist
             return 0;
     }
 
-    struct page *page = page_find(block >> PAGE_SHIFT);
+    struct page *page = page_find(block);
 
     page_take(page, order);
     trace(TRACE_PAGES_ALLOC, NULL, block | order);
@@ -351,15 +350,21 @@ paddr_t phys_alloc_zeroed(unsigned order)
 
 /* ---- Release ---- */
 
-void page_release(struct page *page, paddr_t block, unsigned order)
+static ALWAYS_INLINE void release(struct page *page, paddr_t block, unsigned order)
 {
     if (KERNEL_DEBUG) {
         trace(TRACE_PAGES_FREE, NULL, block | order);
         page_poison(page, block, order);
         trace(TRACE_PAGES_FREED, NULL, block | order);
     }
-    if (UNLIKELY(order != 0) || UNLIKELY(!cache_give(page, block)))
-        release_slow(page, block, order);
+    if (LIKELY(order == 0) && LIKELY(cache_give(page, block)))
+        return;
+    release_slow(page, block, order);
+}
+
+void page_release(struct page *page, paddr_t block, unsigned order)
+{
+    release(page, block, order);
 }
 
 /* The caller's reference, if it is the only one. Debug builds let no second free at the same time have it, too. */
@@ -376,15 +381,25 @@ static ALWAYS_INLINE bool take_only_reference(struct page *page)
     return true;
 }
 
+/* What is no single page of the main span, or should not be freed at all. */
+static NOINLINE void free_any(paddr_t block, unsigned order)
+{
+    struct page *page = page_find(block);
+
+    ASSERT(order <= PHYS_ORDER_MAX);
+    if (page == NULL || page_tag(page) != (TAG_ALLOCATED | order) || !take_only_reference(page))
+        page_refuse(block, order, page);
+    release(page, block, order);
+}
+
 void phys_free(paddr_t block, unsigned order)
 {
-    struct page *page = page_find(block >> PAGE_SHIFT);
+    struct page *page = page_find_in_main(block);
 
     mm_assert_task_context();
-    ASSERT(order <= PHYS_ORDER_MAX);
-    if (UNLIKELY(page == NULL || block % PAGE_BYTES != 0))
-        page_refuse(block, order, NULL);
-    if (UNLIKELY(page_tag(page) != (TAG_ALLOCATED | order) || !take_only_reference(page)))
-        page_refuse(block, order, page);
-    page_release(page, block, order);
+    if (LIKELY(order == 0) && LIKELY(page != NULL) && LIKELY(page_tag(page) == TAG_ALLOCATED) &&
+        LIKELY(take_only_reference(page)))
+        release(page, block, 0);
+    else
+        free_any(block, order);
 }

@@ -94,8 +94,10 @@ struct span {
 #define PHYS_ORDER_COUNT (PHYS_ORDER_MAX + 1)
 
 struct buddy {
-    /* Immutable after bootmem_finish(). */
-    struct span main; /* a copy of the largest of spans[]: where most pages are */
+    /* Immutable after bootmem_finish(). The largest of spans[] also stands here: most pages are in it. */
+    paddr_t main_base;
+    uint64_t main_count;
+    struct page *main_pages;
     struct span spans[BOOT_RANGES_MAX];
     unsigned span_count;
     uint64_t ram_pages;
@@ -112,16 +114,25 @@ struct buddy {
 
 extern struct buddy buddy;
 
-/* The descriptor of pfn in spans[], or NULL. */
-struct page *page_find_in_spans(pfn_t pfn);
+/* The descriptor of the page that begins at pa, wherever it is; or NULL. */
+struct page *page_find_in_spans(paddr_t pa);
 
-static ALWAYS_INLINE struct page *page_find(pfn_t pfn)
+/* The descriptor if it is in the main span and pa is the address of a page; else NULL. */
+static ALWAYS_INLINE struct page *page_find_in_main(paddr_t pa)
 {
-    pfn_t index = pfn - buddy.main.first;
+    paddr_t offset = pa - buddy.main_base;
+    /* Rotated, so that what is no multiple of a page becomes a huge number. */
+    uint64_t index = offset >> PAGE_SHIFT | offset << (64 - PAGE_SHIFT);
 
-    if (LIKELY(index < buddy.main.end - buddy.main.first))
-        return &buddy.main.pages[index];
-    return page_find_in_spans(pfn);
+    return LIKELY(index < buddy.main_count) ? &buddy.main_pages[index] : NULL;
+}
+
+/* The descriptor of the page that begins at pa, or NULL. */
+static ALWAYS_INLINE struct page *page_find(paddr_t pa)
+{
+    struct page *page = page_find_in_main(pa);
+
+    return LIKELY(page != NULL) ? page : page_find_in_spans(pa);
 }
 
 /* No interleaving points: only stores under buddy.lock change what another CPU concludes from a tag. */

@@ -18,7 +18,7 @@ static struct page *block_find(paddr_t pa, pfn_t *out_first, unsigned *out_order
 
     for (unsigned order = 0; order <= PHYS_ORDER_MAX; order++) {
         pfn_t first = pfn >> order << order;
-        struct page *page = page_find(first);
+        struct page *page = page_find(first << PAGE_SHIFT);
         unsigned tag = page == NULL ? TAG_RESERVED : page_tag(page);
 
         if (LIKELY(tag >= (TAG_ALLOCATED | order))) {
@@ -77,7 +77,7 @@ paddr_t phys_block(paddr_t pa, unsigned *out_order)
 
 void phys_split(paddr_t block, unsigned order)
 {
-    struct page *page = page_find(block >> PAGE_SHIFT);
+    struct page *page = page_find(block);
 
     ASSERT(page != NULL && order <= PHYS_ORDER_MAX && page_tag(page) == (TAG_ALLOCATED | order));
     ASSERT(load_relaxed(&page->refs) == 1);
@@ -90,7 +90,7 @@ void phys_split(paddr_t block, unsigned order)
 
 uint16_t *phys_table_used(paddr_t table)
 {
-    struct page *page = page_find(table >> PAGE_SHIFT);
+    struct page *page = page_find(table);
 
     DEBUG_ASSERT(page != NULL && page_tag(page) == TAG_ALLOCATED);
     return &page->used;

@@ -22,8 +22,9 @@
 struct buddy buddy;
 
 /* Spans ascend; the usual machine has one to three. */
-struct page *page_find_in_spans(pfn_t pfn)
+struct page *page_find_in_spans(paddr_t pa)
 {
+    pfn_t pfn = pa >> PAGE_SHIFT;
     unsigned low = 0;
     unsigned high = buddy.span_count;
 
@@ -35,7 +36,7 @@ struct page *page_find_in_spans(pfn_t pfn)
         else
             high = middle;
     }
-    if (low == buddy.span_count || pfn < buddy.spans[low].first)
+    if (pa % PAGE_BYTES != 0 || low == buddy.span_count || pfn < buddy.spans[low].first)
         return NULL;
     return &buddy.spans[low].pages[pfn - buddy.spans[low].first];
 }
@@ -117,7 +118,7 @@ static void free_block(struct page *page, pfn_t pfn, unsigned order) REQUIRES(bu
     count_free((uint64_t)1 << order);
     for (; order < PHYS_ORDER_MAX; order++) {
         pfn_t other = pfn ^ ((pfn_t)1 << order);
-        struct page *other_page = page_find(other);
+        struct page *other_page = page_find(other << PAGE_SHIFT);
 
         /* A FREE tag of this order proves that the whole buddy is free. Spans never touch: neighbours that both have
          * descriptors are in one span. */
@@ -142,7 +143,7 @@ paddr_t buddy_take_locked(unsigned order, uint64_t leave, unsigned tag)
 
     unsigned from = (unsigned)__builtin_ctz(orders);
     pfn_t pfn = pfn_of(buddy.lists[from].next);
-    struct page *page = page_find(pfn);
+    struct page *page = page_find(pfn << PAGE_SHIFT);
 
     DEBUG_ASSERT(page != NULL && page_tag(page) == (TAG_FREE | from));
     unlink_block(page, pfn, from);
@@ -234,8 +235,11 @@ void phys_add_span(pfn_t first, pfn_t end, void *zeroed_descriptors)
     ASSERT(buddy.span_count < BOOT_RANGES_MAX);
     ASSERT(buddy.span_count == 0 || buddy.spans[buddy.span_count - 1].end < first);
     buddy.spans[buddy.span_count++] = span;
-    if (end - first > buddy.main.end - buddy.main.first)
-        buddy.main = span;
+    if (end - first <= buddy.main_count)
+        return;
+    buddy.main_base = first << PAGE_SHIFT;
+    buddy.main_count = end - first;
+    buddy.main_pages = span.pages;
 }
 
 static uint64_t reserve_of(uint64_t pages)
@@ -249,7 +253,7 @@ void phys_add_free(pfn_t first, pfn_t end) NO_LOCK_ANALYSIS
 {
     ASSERT(first > 0 && first < end);
     for (pfn_t pfn = first; pfn < end; pfn++) {
-        struct page *page = page_find(pfn);
+        struct page *page = page_find(pfn << PAGE_SHIFT);
 
         ASSERT(page != NULL && page_tag(page) == TAG_RESERVED);
         page_set_tag(page, TAG_INNER);
@@ -262,7 +266,7 @@ void phys_add_free(pfn_t first, pfn_t end) NO_LOCK_ANALYSIS
 
         while (first + ((pfn_t)1 << order) > end)
             order--;
-        free_block(page_find(first), first, order);
+        free_block(page_find(first << PAGE_SHIFT), first, order);
         first += (pfn_t)1 << order;
     }
 }
