@@ -6,10 +6,14 @@
 #include <hal/irq.h>
 #include <k/assert.h>
 #include <k/errno.h>
+#include <k/log.h>
 
 #include "machine_priv.h"
 
 #define ID_MMFR1_PAN(value) ((value) >> 20 & 0xf)
+#define ID_MMFR2_UAO(value) ((value) >> 4 & 0xf)
+
+RO_AFTER_INIT bool cpu_has_pan;
 
 /* boot.S */
 extern char boot_cpu_area[CPU_AREA_BYTES];
@@ -20,10 +24,21 @@ void boot_secondary(void);
 void context_first_run(void);
 extern const char trap_vectors[];
 
-/* The kernel never touches user pages but by its copy routines (ARM D8.4.3). SPAN 0: every trap sets PAN again. */
-static void init_pan(void)
+/*
+ * The kernel never touches user pages but by the routines of user.S (ARM D8.4.3): PAN forbids it, and with SPAN 0 every
+ * trap sets PAN again. UAO would turn those routines' accesses into the kernel's own; every trap clears it. All CPUs
+ * are taken to be alike. The boot CPU comes here first, and again when there is an area.
+ */
+static void init_walls(bool may_store)
 {
-    if (ID_MMFR1_PAN(SYSREG_READ(id_aa64mmfr1_el1)) == 0)
+    bool has_pan = ID_MMFR1_PAN(SYSREG_READ(id_aa64mmfr1_el1)) != 0;
+
+    if (may_store)
+        cpu_has_pan = has_pan;
+    ASSERT(has_pan == cpu_has_pan);
+    if (ID_MMFR2_UAO(SYSREG_READ(id_aa64mmfr2_el1)) != 0)
+        __asm__ volatile("msr S3_0_C4_C2_4, xzr" ::: "memory"); /* PSTATE.UAO */
+    if (!has_pan)
         return;
     SYSREG_WRITE(sctlr_el1, SYSREG_READ(sctlr_el1) & ~(uint64_t)SCTLR_SPAN);
     ISB();
@@ -41,12 +56,16 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     SYSREG_WRITE(cntv_ctl_el0, 0);
     SYSREG_WRITE(cntp_ctl_el0, 0);
     ISB();
-    init_pan();
+    init_walls(cpu == 0);
     ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each CPU the ids are as long as on the boot CPU */
     __asm__ volatile("msr daifclr, #5" ::: "memory"); /* SError and FIQ: fatal, so never late */
     /* Without an area the controller's registers are not mapped yet. */
-    if (area != NULL)
-        gic_init_cpu(cpu);
+    if (area == NULL)
+        return;
+    gic_init_cpu(cpu);
+    if (cpu == 0)
+        log_debug("cpu: walls: %sPXN UXN%s", (SYSREG_READ(sctlr_el1) & SCTLR_WXN) != 0 ? "WXN " : "",
+                  cpu_has_pan ? " PAN" : "");
 }
 
 void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),

@@ -60,6 +60,12 @@ uint64_t mmu_map_early(paddr_t pa, uint64_t bytes, unsigned prot);
 /* Address-space ids that this CPU can tell apart. */
 unsigned mmu_asid_count(void);
 
+/* user.c: where to go on when the access to user memory at pc fails; 0: there is none at pc. */
+uintptr_t user_failed_pc(uintptr_t pc);
+
+/* cpu.c, for user.S: is PSTATE.PAN there, and set? */
+extern bool cpu_has_pan;
+
 /* boot.c. The boot code stops with panic(): it works before kmain(), too, on whatever console there is. */
 extern struct boot_info boot_info;
 /* Append to boot_info.device; `what` is for the panic when the list is full. */

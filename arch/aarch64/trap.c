@@ -5,9 +5,11 @@
  */
 #include <hal/debug.h>
 #include <hal/upcall.h>
+#include <hal/user.h>
 
 #include <hal/clock.h>
 #include <hal/cpu.h>
+#include <k/assert.h>
 #include <k/compiler.h>
 #include <k/log.h>
 #include <k/panic.h>
@@ -34,6 +36,7 @@ static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_AL
 
 #define ESR_CLASS(esr) ((esr) >> 26 & 0x3f)
 #define ESR_STATUS(esr) ((esr) & 0x3f)
+#define STATUS_PERMISSION 0x3u /* without the table level */
 #define ESR_WRITE 0x40u
 #define ESR_CACHE_OPERATION 0x100u /* reports as a write, but needs no right to write */
 
@@ -117,7 +120,7 @@ static struct cause abort_cause(uint64_t status)
         return (struct cause){ FAULT_PAGE, "page fault (not mapped)" };
     case 0x2:
         return (struct cause){ FAULT_PAGE, "page fault (access flag)" };
-    case 0x3:
+    case STATUS_PERMISSION:
         return (struct cause){ FAULT_PAGE, "page fault (protection)" };
     default:
         break;
@@ -149,6 +152,8 @@ static struct fault_info describe(const struct hal_trap *trap)
         .name = cause.name != NULL ? cause.name : "unknown trap",
         .is_write = is_data && (trap->esr & (ESR_WRITE | ESR_CACHE_OPERATION)) == ESR_WRITE,
         .is_exec = is_exec,
+        .is_present = is_abort && ESR_STATUS(trap->esr) >> 2 == STATUS_PERMISSION,
+        .irqs_enabled = (trap->spsr & HAL_DAIF_IRQ_MASKED) == 0,
     };
 }
 
@@ -161,7 +166,15 @@ void trap_sync(struct hal_trap *trap)
         trap->elr += 4;
         return;
     }
-    trap_fault(trap, &fault);
+    uintptr_t failed_pc = 0;
+
+    if (fault.kind == FAULT_PAGE && fault.address < HAL_USER_END)
+        failed_pc = user_failed_pc(trap->elr);
+    fault.is_user_access = failed_pc != 0;
+    if (trap_fault(trap, &fault))
+        return;
+    ASSERT(failed_pc != 0);
+    trap->elr = failed_pc;
 }
 
 /* On the emergency stack. */
@@ -173,7 +186,7 @@ void trap_bad_stack(struct hal_trap *trap)
         fault.kind = FAULT_STACK_OVERFLOW;
         fault.name = "kernel stack overflow";
     }
-    trap_fault(trap, &fault);
+    (void)trap_fault(trap, &fault);
     panic_trap(trap, "the kernel's stack is gone");
 }
 

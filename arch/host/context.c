@@ -124,7 +124,7 @@ static void fpu_require_on(void)
     if (host_self()->is_fpu_on)
         return;
     if (trap_fault != NULL)
-        trap_fault(&trap, &fault);
+        (void)trap_fault(&trap, &fault);
     HOST_REQUIRE(host_self()->is_fpu_on, "floating point used while it is off on CPU %u", host_self()->id);
 }
 

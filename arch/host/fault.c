@@ -52,7 +52,7 @@ static void fault_report(void *unused)
     (void)unused;
     host_fiber_arrive();
     host_self()->regs.irq_enabled = false;
-    trap_fault(&trap, &info);
+    (void)trap_fault(&trap, &info);
     host_fail("trap_fault() returned from a fault in kernel code");
 }
 
@@ -73,6 +73,7 @@ static bool is_below_stack(const struct host_stack *stack, uintptr_t address)
         .address = address,
         .is_write = faults.trap.is_write,
         .is_exec = address == faults.trap.pc,
+        .irqs_enabled = self->regs.irq_enabled,
     };
     if (faults.info.kind == FAULT_PAGE && is_below_stack(&self->stack, address)) {
         faults.info.kind = FAULT_STACK_OVERFLOW;

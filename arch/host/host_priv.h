@@ -246,6 +246,9 @@ void host_tlb_stand(const struct host_cpu *cpu);    /* it is about to run on its
 void host_tlb_switched(const struct host_cpu *cpu); /* the same, by a switch of contexts */
 void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa);
 void host_tlb_flush(const struct host_cpu *cpu, unsigned asid, vaddr_t va, size_t pages);
+/* A step, then the byte at va as the stepped CPU sees it, and so the rest of its page. NULL: a fault; is an entry there
+ * that forbids it? */
+void *host_tlb_user(vaddr_t va, unsigned want, bool *out_is_present);
 
 /* fault.c */
 void host_fault_install(void);

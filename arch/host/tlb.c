@@ -470,13 +470,12 @@ void host_tlb_require_gone(paddr_t block, size_t bytes)
 
 /* ---- Programs ---- */
 
-static uint64_t *word_at(uint32_t frame, vaddr_t va)
+static void *byte_at(uint32_t frame, vaddr_t va)
 {
     return host_memory_at(paddr_of(frame) + va % PAGE_BYTES);
 }
 
-/* The word at va as the stepped CPU sees it, or NULL for a fault. */
-static uint64_t *user_word(vaddr_t va, unsigned want)
+void *host_tlb_user(vaddr_t va, unsigned want, bool *out_is_present)
 {
     host_point_atomic(NULL);
     const struct host_cpu *self = host_self();
@@ -484,7 +483,8 @@ static uint64_t *user_word(vaddr_t va, unsigned want)
     struct host_walk found;
 
     HOST_REQUIRE(host.is_running, "user memory without a machine");
-    if (self->root == 0 || va >= HOST_ADDRESS_BASE || !IS_ALIGNED(va, sizeof(uint64_t)))
+    *out_is_present = false;
+    if (self->root == 0 || va >= HOST_ADDRESS_BASE)
         return NULL;
     struct entry *entry = find(self, BANK_USER, number);
 
@@ -493,14 +493,26 @@ static uint64_t *user_word(vaddr_t va, unsigned want)
         drop(self, BANK_USER, entry);
         entry = NULL;
     }
-    if (entry != NULL)
-        return (entry->prot & want) == want ? word_at(entry->frame, va) : NULL;
-    if (!walk(self, va, &found) || (found.prot & want) != want)
+    if (entry != NULL) {
+        *out_is_present = true;
+        return (entry->prot & want) == want ? byte_at(entry->frame, va) : NULL;
+    }
+    if (!walk(self, va, &found))
+        return NULL;
+    *out_is_present = true;
+    if ((found.prot & want) != want)
         return NULL;
     put(self, BANK_USER, number, found.pa, found.prot);
     if (tlb_of(self)->is_at_work && chance(self, number) % AHEAD_ONE_IN == 0)
         look_ahead(self, va + PAGE_BYTES);
-    return word_at(frame_of(found.pa), va);
+    return byte_at(frame_of(found.pa), va);
+}
+
+static uint64_t *user_word(vaddr_t va, unsigned want)
+{
+    bool unused;
+
+    return IS_ALIGNED(va, sizeof(uint64_t)) ? host_tlb_user(va, want, &unused) : NULL;
 }
 
 bool host_user_load(vaddr_t va, uint64_t *out)

@@ -5,6 +5,7 @@
  */
 #include <hal/boot.h>
 #include <hal/upcall.h>
+#include <hal/user.h>
 #include <hal_machine.h>
 
 void null_entry(void);
@@ -166,5 +167,25 @@ void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va,
     (void)asid;
     (void)va;
     (void)pages;
+    null_stop();
+}
+
+/* ---- hal/user.h: in assembly ---- */
+
+/* Opens user memory, copies, closes it. A fault in it that trap_fault() does not repair ends the copy. */
+size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
+{
+    (void)kernel;
+    (void)user;
+    (void)bytes;
+    (void)direction;
+    null_stop();
+}
+
+int hal_user_cas(vaddr_t user, uint32_t *expected, uint32_t desired)
+{
+    (void)user;
+    (void)expected;
+    (void)desired;
     null_stop();
 }

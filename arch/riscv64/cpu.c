@@ -8,6 +8,7 @@
 #include <k/assert.h>
 #include <k/atomic.h>
 #include <k/errno.h>
+#include <k/log.h>
 
 #include "machine_priv.h"
 #include "sbi.h"
@@ -32,7 +33,7 @@ void cpu_init_early(void)
 
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 {
-    (void)cpu; /* what the machine keeps per CPU is reached through gp alone */
+    /* What the machine keeps per CPU is reached through gp alone. */
     __asm__ volatile("mv tp, %0" : : "r"(task) : "memory");
     machine_cpu_set(area_cpu(area != NULL ? area : boot_area));
     csr_write(sscratch, 0);
@@ -43,6 +44,8 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each hart the ids are as long as on the boot hart */
     hal_timer_arm(TIME_NEVER);
     csr_write(sie, SIE_SSIE | SIE_STIE);
+    if (cpu == 0 && area != NULL)
+        log_debug("cpu: walls: SUM off, MXR off");
 }
 
 static int errno_of(long sbi_error)

@@ -28,12 +28,14 @@
     .endr
     .endm
 
-/* Complete the frame at sp, whose interrupted pc is in t0, and point s0 to its end. */
+/* Complete the frame at sp, whose interrupted pc is in t0, and point s0 to its end. User memory is closed: whatever was
+ * interrupted, C code does not inherit SUM. */
     .macro save_state
     sd      t0, TRAP_PC(sp)
     sd      t0, TRAP_RECORD_RA(sp)
     sd      s0, TRAP_RECORD_FP(sp)
-    csrr    t0, sstatus
+    li      t1, SSTATUS_SUM
+    csrrc   t0, sstatus, t1
     csrr    t1, scause
     csrr    t2, stval
     sd      t0, TRAP_SSTATUS(sp)
@@ -83,7 +85,7 @@ FUNCTION(trap_vector)
     sc.d    zero, t0, (sp)
     csrw    sepc, t0
     ld      t0, TRAP_SSTATUS(sp)
-    li      t1, SSTATUS_SPP | SSTATUS_SPIE
+    li      t1, SSTATUS_SPP | SSTATUS_SPIE | SSTATUS_SUM
     csrc    sstatus, t1
     and     t0, t0, t1              /* the rest of sstatus belongs to the CPU and to hal_fpu_switch() */
     csrs    sstatus, t0

@@ -116,6 +116,9 @@ void timer_acknowledge(void);
 /* cpu.c: by CPU; boot.S reads it, too. */
 extern struct hart_start hart_starts[CPU_MAX];
 
+/* user.c: where to go on when the access to user memory at pc fails; 0: there is none at pc. */
+uintptr_t user_failed_pc(uintptr_t pc);
+
 /* isa.c: what every hart in use has, into machine_facts. */
 void isa_init(const struct fdt *fdt);
 

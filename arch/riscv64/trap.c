@@ -7,6 +7,8 @@
 #include <hal/debug.h>
 #include <hal/irq.h>
 #include <hal/upcall.h>
+#include <hal/user.h>
+#include <k/assert.h>
 #include <k/log.h>
 
 #include "machine_priv.h"
@@ -114,13 +116,21 @@ static void handle_fault(struct hal_trap *trap)
         .name = fact->name,
         .is_write = fact->is_write,
         .is_exec = fact->is_exec,
+        .irqs_enabled = (trap->sstatus & SSTATUS_SPIE) != 0,
     };
+    uintptr_t failed_pc = 0;
 
     if (trap->scause == CAUSE_ILLEGAL && is_fpu_instruction(illegal_instruction(trap))) {
         fault.kind = FAULT_FPU_OFF;
         fault.name = "floating-point or vector unit off";
     }
-    trap_fault(trap, &fault);
+    if (fault.kind == FAULT_PAGE && fault.address < HAL_USER_END)
+        failed_pc = user_failed_pc(trap->pc);
+    fault.is_user_access = failed_pc != 0;
+    if (trap_fault(trap, &fault))
+        return;
+    ASSERT(failed_pc != 0);
+    trap->pc = failed_pc;
 }
 
 /* Core cannot report anything before hal_cpu_init(). */
@@ -152,7 +162,7 @@ void trap_handle_overflow(struct hal_trap *trap)
     };
 
     die_if_early(trap);
-    trap_fault(trap, &fault);
+    (void)trap_fault(trap, &fault);
     hal_cpu_park();
 }
 

@@ -7,6 +7,7 @@
 
 #include <hal/debug.h>
 #include <k/assert.h>
+#include <k/log.h>
 #include <lib/string.h>
 
 #include "machine.h"
@@ -56,6 +57,7 @@ struct PACKED descriptor_pointer {
 };
 
 RO_AFTER_INIT struct cpu_features cpu_features;
+RO_AFTER_INIT bool cpu_has_smap;
 
 /* The boot CPU's, until core has memory: one stack does for both emergencies. */
 static struct cpu_block early_block;
@@ -103,6 +105,7 @@ void cpu_detect(void)
     /* May be set in 64-bit mode only, and while CR3's low 12 bits are 0 (SDM vol. 3, 4.10.1): so they are until the
      * first hal_mmu_activate(). */
     cpu_features.cr4 |= cpu_features.has_asids ? CR4_PCIDE : 0;
+    cpu_has_smap = (cpu_features.cr4 & CR4_SMAP) != 0;
 
     cpu_features.fpu_bytes = FXSAVE_BYTES;
     if (cpu_features.has_xsave)
@@ -151,6 +154,11 @@ static void block_activate(struct cpu_block *block, struct task *task, uint8_t *
     wrmsr(MSR_KERNEL_GS_BASE, 0); /* the user's, once there is one */
 }
 
+static const char *if_on(uint64_t flag, const char *name)
+{
+    return (cpu_features.cr4 & flag) != 0 ? name : "";
+}
+
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area_memory)
 {
     struct cpu_area *area = area_memory;
@@ -164,9 +172,14 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area_memory)
     /* Only now can an assertion fail in good order. */
     ASSERT(IS_ALIGNED((uintptr_t)area, PAGE_BYTES) && (area != NULL || cpu == 0));
     write_cr4(cpu_features.cr4);
+    if (cpu_has_smap)
+        __asm__ volatile("clac" ::: "memory", "cc");
     fpu_init_cpu();
     apic_init_cpu();
     timer_init_cpu();
+    if (cpu == 0 && area != NULL)
+        log_debug("cpu: walls: WP NX%s%s%s", if_on(CR4_SMEP, " SMEP"), if_on(CR4_SMAP, " SMAP"),
+                  if_on(CR4_UMIP, " UMIP"));
 }
 
 void hal_cpu_park(void)

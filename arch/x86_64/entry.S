@@ -7,7 +7,8 @@
  *     ss rsp rflags cs rip  error vector  rax rbx rcx rdx rsi rdi rbp r8..r15  [rip rbp]
  *     `---- the CPU -----'  `- vector -'  `---------- trap_common ---------'   frame record: backtraces go on across it
  *
- * A trap from user mode finds the user's GS base and swaps it for ours, and back on the way out.
+ * A trap from user mode finds the user's GS base and swaps it for ours, and back on the way out. RFLAGS.AC, which opens
+ * user memory where there is SMAP, is no trap's to inherit: the frame has it, and IRET brings it back.
  */
 #include "layout.h"
 
@@ -67,7 +68,9 @@ trap_common:
     mov %rsp, %rbp
     mov %rsp, %rdi
     cld
-    call trap_enter             /* aligned: the CPU rounds rsp down to 16, and TRAP_BYTES is a multiple */
+    testl $RFLAGS_AC, TRAP_RFLAGS(%rsp)
+    jnz 3f
+2:  call trap_enter             /* aligned: the CPU rounds rsp down to 16, and TRAP_BYTES is a multiple */
     add $16, %rsp
     pop %r15
     pop %r14
@@ -85,9 +88,15 @@ trap_common:
     pop %rbx
     pop %rax
     testb $3, 24(%rsp)
-    jz 2f
+    jz 4f
     swapgs
-2:  add $16, %rsp               /* vector and error code */
+4:  add $16, %rsp               /* vector and error code */
     iretq
+
+    /* Interrupted in user.S, or a user has set the flag for its own, older purpose. */
+3:  cmpb $0, cpu_has_smap(%rip)
+    je 2b
+    clac
+    jmp 2b
     .cfi_endproc
     .size trap_common, . - trap_common

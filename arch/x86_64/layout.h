@@ -36,6 +36,8 @@
 #define CR4_SMEP 0x00100000
 #define CR4_SMAP 0x00200000
 
+#define RFLAGS_AC 0x00040000
+
 #define MSR_EFER 0xc0000080
 #define EFER_LME 0x100
 #define EFER_NXE 0x800
@@ -54,5 +56,6 @@
 
 /* struct hal_trap */
 #define TRAP_RIP 152
+#define TRAP_RFLAGS 168
 #define TRAP_BYTES 192
 #define VECTOR_ENTRY_BYTES 16

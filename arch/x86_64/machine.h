@@ -32,6 +32,9 @@ struct cpu_features {
 };
 extern struct cpu_features cpu_features;
 
+/* Is CR4.SMAP set, so that STAC and CLAC exist? For user.S and entry.S. */
+extern bool cpu_has_smap;
+
 void cpu_detect(void);
 
 /* APIC id of the CPU that runs this, from CPUID: valid in every APIC mode, and before any. */
@@ -104,6 +107,7 @@ struct hal_trap {
     uint64_t rip, cs, rflags, rsp, ss;
 };
 static_assert(offsetof(struct hal_trap, rip) == TRAP_RIP);
+static_assert(offsetof(struct hal_trap, rflags) == TRAP_RFLAGS);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES);
 static_assert(offsetof(struct hal_trap, frame_next) == HAL_FRAME_NEXT);
 static_assert(offsetof(struct hal_trap, frame_return) == HAL_FRAME_RETURN);
@@ -111,6 +115,9 @@ static_assert(offsetof(struct hal_trap, frame_return) == HAL_FRAME_RETURN);
 void trap_init(void);     /* once: build the IDT */
 void trap_init_cpu(void); /* on each CPU: load it */
 void trap_enter(struct hal_trap *trap);
+
+/* user.c: where to go on when the access to user memory at pc fails; 0: there is none at pc. */
+uintptr_t user_failed_pc(uintptr_t pc);
 
 /* ---- interrupt controller and timer (apic.c, timer.c) -------------------------------------------------------- */
 

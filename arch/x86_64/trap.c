@@ -5,7 +5,9 @@
  */
 #include <hal/debug.h>
 #include <hal/upcall.h>
+#include <hal/user.h>
 
+#include <k/assert.h>
 #include <k/log.h>
 
 #include "machine.h"
@@ -20,6 +22,7 @@
 #define VECTOR_PAGE_FAULT 14
 #define VECTOR_MACHINE_CHECK 18
 
+#define PAGE_FAULT_PRESENT 0x01u
 #define PAGE_FAULT_WRITE 0x02u
 #define PAGE_FAULT_FETCH 0x10u
 
@@ -103,7 +106,9 @@ static void trap_exception(struct hal_trap *trap)
         .kind = FAULT_OTHER,
         .code = trap->error,
         .name = exception_names[trap->vector],
+        .irqs_enabled = (trap->rflags & X86_FLAGS_IF) != 0,
     };
+    uintptr_t failed_pc = 0;
 
     switch (trap->vector) {
     case VECTOR_PAGE_FAULT:
@@ -111,6 +116,9 @@ static void trap_exception(struct hal_trap *trap)
         fault.address = read_cr2();
         fault.is_write = (trap->error & PAGE_FAULT_WRITE) != 0;
         fault.is_exec = (trap->error & PAGE_FAULT_FETCH) != 0;
+        fault.is_present = (trap->error & PAGE_FAULT_PRESENT) != 0;
+        failed_pc = fault.address < HAL_USER_END ? user_failed_pc(trap->rip) : 0;
+        fault.is_user_access = failed_pc != 0;
         break;
     case VECTOR_DOUBLE_FAULT:
         fault.address = read_cr2();
@@ -128,7 +136,10 @@ static void trap_exception(struct hal_trap *trap)
     default:
         break;
     }
-    trap_fault(trap, &fault);
+    if (trap_fault(trap, &fault))
+        return;
+    ASSERT(failed_pc != 0);
+    trap->rip = failed_pc;
 }
 
 /* An end of interrupt belongs to what the local APIC delivered, not to INT n or a stray 8259. */

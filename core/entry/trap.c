@@ -3,14 +3,19 @@
  * The front door: what a machine reports, and the preemption point on the way out. Handlers wake tasks and set flags;
  * they never switch: that happens in trap_exit(), after the source has been acknowledged.
  */
+#include <entry/trap.h>
+
 #include <hal/debug.h>
 #include <hal/upcall.h>
+#include <hal/user.h>
 #include <k/assert.h>
 #include <k/log.h>
 #include <k/trace.h>
 #include <mm/kspace.h>
+#include <mm/user.h>
 #include <sched/sched.h>
 #include <smp/call_irq.h>
+#include <smp/preempt.h>
 #include <smp/quiesce.h>
 #include <time/timer.h>
 #include <trace/panic.h>
@@ -93,20 +98,63 @@ void trap_exit(struct hal_trap *trap)
         sched_preempt();
 }
 
-void trap_fault(struct hal_trap *trap, const struct fault_info *fault)
+/* ---- Faults ---- */
+
+static int (*_Atomic user_fault_handler)(vaddr_t va, unsigned access); /* PAIRS(user_fault) */
+
+void trap_set_user_fault(int (*handler)(vaddr_t va, unsigned access))
 {
-    const char *what = fault->is_exec ? "execution of" : fault->is_write ? "write to" : "read from";
+    store_release(&user_fault_handler, handler); /* PAIRS(user_fault) */
+}
+
+/* Is the page there now? The handler may sleep, so the code that faulted must be such that may. */
+static bool user_fault_repair(const struct fault_info *fault)
+{
+    int (*handler)(vaddr_t, unsigned) = load_acquire(&user_fault_handler); /* PAIRS(user_fault) */
+    unsigned access = fault->is_write ? USER_ACCESS_WRITE : USER_ACCESS_READ;
+
+    if (handler == NULL || !fault->irqs_enabled || current_base()->preempt_count != 0)
+        return false;
+    hal_irq_enable();
+    int error = handler(fault->address, access);
+
+    DEBUG_ASSERT(context_can_sleep());
+    hal_irq_disable();
+    return error == 0;
+}
+
+static const char *fault_verb(const struct fault_info *fault)
+{
+    return fault->is_exec ? "execution of" : fault->is_write ? "write to" : "read from";
+}
+
+[[noreturn]] static void page_fault_panic(const struct hal_trap *trap, const struct fault_info *fault)
+{
+    const char *what = fault_verb(fault);
+    unsigned long address = (unsigned long)fault->address;
+    unsigned long code = (unsigned long)fault->code;
+
+    if (kmap_is_guard(fault->address))
+        panic_trap(trap, "%s: %s a guard page, %#lx", fault->name, what, address);
+    if (fault->address < PAGE_BYTES)
+        panic_trap(trap, "%s: %s a null pointer, %#lx", fault->name, what, address);
+    if (fault->address < HAL_USER_END)
+        panic_trap(trap, "%s: kernel code touched user memory at %#lx, %s it (cause %#lx)", fault->name, address, what,
+                   code);
+    panic_trap(trap, "%s: %s %#lx (cause %#lx)", fault->name, what, address, code);
+}
+
+bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
+{
     unsigned long address = (unsigned long)fault->address;
 
     switch (fault->kind) {
     case FAULT_STACK_OVERFLOW:
         panic_trap(trap, "kernel stack overflow at %#lx (%s)", address, fault->name);
     case FAULT_PAGE:
-        if (kmap_is_guard(fault->address))
-            panic_trap(trap, "%s: %s a guard page, %#lx", fault->name, what, address);
-        if (fault->address < PAGE_BYTES)
-            panic_trap(trap, "%s: %s a null pointer, %#lx", fault->name, what, address);
-        panic_trap(trap, "%s: %s %#lx (cause %#lx)", fault->name, what, address, (unsigned long)fault->code);
+        if (fault->is_user_access)
+            return user_fault_repair(fault);
+        page_fault_panic(trap, fault);
     case FAULT_FPU_OFF:
         panic_trap(trap, "%s: floating-point or vector use by a task without such state", fault->name);
     case FAULT_ILLEGAL:

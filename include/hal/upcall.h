@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <k/types.h>
@@ -43,7 +44,12 @@ struct fault_info {
     const char *name;    /* static: "page fault", "#GP", ... */
     bool is_write;
     bool is_exec;
+    bool is_present;     /* an entry is there and forbids it; false as well where the machine does not tell */
+    bool is_user_access; /* FAULT_PAGE, by hal_user_copy() or hal_user_cas(), below HAL_USER_END */
+    bool irqs_enabled;   /* in the code that was interrupted */
 };
 
-/* Does not return for a fault in kernel code: that is a bug of ours, and panics. */
-void trap_fault(struct hal_trap *trap, const struct fault_info *fault);
+/* True: go on where it was, and try again. False, for is_user_access only: the access fails. Every other fault in
+ * kernel code is a bug of ours, and panics. May enable interrupts, sleep, and return on another CPU, if the interrupted
+ * code may; returns with interrupts disabled. */
+bool trap_fault(struct hal_trap *trap, const struct fault_info *fault);

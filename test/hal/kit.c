@@ -211,7 +211,7 @@ static unsigned dump_lines(const struct hal_trap *trap)
     return kit.swallowed;
 }
 
-void trap_fault(struct hal_trap *trap, const struct fault_info *fault)
+bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
 {
     struct kit_cpu *self = hal_current() != NULL ? kit_self() : NULL;
 
@@ -220,6 +220,8 @@ void trap_fault(struct hal_trap *trap, const struct fault_info *fault)
         self->caught->dump_lines = dump_lines(trap);
         kit_catch_arrived(trap, fault);
     }
+    if (self != NULL && fault->is_user_access)
+        return self->on_user_fault != NULL && self->on_user_fault(fault);
     panic_trap(trap, "CPU %u: %s, kind %d, address %#lx, cause %#lx%s%s", self != NULL ? self->id : 0, fault->name,
                (int)fault->kind, (unsigned long)fault->address, (unsigned long)fault->code,
                fault->is_write ? ", write" : "", fault->is_exec ? ", execution" : "");

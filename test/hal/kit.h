@@ -75,6 +75,7 @@ struct kit_cpu {
     struct task *catcher;      /* waits for the probe's fault */
     struct kit_fault *caught;
     bool has_caught;
+    bool (*on_user_fault)(const struct fault_info *fault); /* what trap_fault() answers; NULL: false */
     uintptr_t emergency_frame; /* where the first stack overflow was handled; 0: none yet */
 
     _Atomic(bool) is_up;                   /* PAIRS(kit_up) */

@@ -20,6 +20,7 @@ const struct kit_level kit_levels[] = {
     { "start", level_start },
     { "poke", level_poke },
     { "migrate", level_migrate },
+    { "user", level_user },
     { "park", level_park },
     { NULL, NULL },
 };

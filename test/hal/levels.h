@@ -29,3 +29,6 @@ const char *level_start(void);
 const char *level_poke(void);
 const char *level_migrate(void);
 const char *level_park(void);
+
+/* levels_user.c */
+const char *level_user(void);

@@ -6,6 +6,7 @@
 #pragma once
 
 /* Virtual layout, 48 bits: user below, kernel above 0xffff000000000000. kernel.ld repeats the image's address. */
+#define LAYOUT_USER_END 0x0001000000000000
 #define LAYOUT_DIRECT_MAP_BASE 0xffff000000000000
 #define LAYOUT_DIRECT_MAP_BYTES 0x0000800000000000
 #define LAYOUT_KMAP_BASE 0xffff800000000000

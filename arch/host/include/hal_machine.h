@@ -24,6 +24,7 @@
 #define HAL_DIRECT_MAP_BYTES (UINT64_C(1) << 38)
 #define HAL_KMAP_BASE (HOST_ADDRESS_BASE + (UINT64_C(1) << 39))
 #define HAL_KMAP_BYTES (UINT64_C(1) << 32)
+#define HAL_USER_END HOST_ADDRESS_BASE
 #define HAL_PT_INDEX_BITS 9
 #define HAL_PT_SHARED_ROOT 1
 /* A walk that finds nothing leaves nothing in the TLB. */

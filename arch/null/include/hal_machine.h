@@ -36,6 +36,7 @@
 #define HAL_DIRECT_MAP_BYTES (UINT64_C(1) << 40)
 #define HAL_KMAP_BASE UINT64_C(0xffffc00000000000)
 #define HAL_KMAP_BYTES (UINT64_C(64) << 30)
+#define HAL_USER_END (UINT64_C(1) << 47)
 
 /* What a call preserves, or where it lies: nearly always a stack pointer is enough. */
 struct hal_context {

@@ -142,6 +142,9 @@ static inline unsigned hal_pt_levels(void)
     return machine_facts.pt_levels;
 }
 
+/* The lower half of what the levels in use translate. */
+#define HAL_USER_END (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * hal_pt_levels() - 1))
+
 static inline unsigned hal_pt_leaf_level_max(void)
 {
     return 2; /* Sv39 and Sv48 both allow leaves at every level (section 10.4.1) */

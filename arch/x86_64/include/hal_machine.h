@@ -35,6 +35,10 @@ struct task;
 #define HAL_KMAP_BASE UINT64_C(0xffffd00000000000)
 #define HAL_KMAP_BYTES (UINT64_C(64) << 30)
 
+/* The last page of the lower half stays empty: a SYSCALL at its very end would have SYSRET return to an address that is
+ * not canonical, and Intel's fault then, with the user's stack, in the kernel (SDM vol. 2, SYSRET). */
+#define HAL_USER_END ((UINT64_C(1) << 47) - PAGE_BYTES)
+
 /* ---- context ------------------------------------------------------------------------------------------------ */
 
 /* All the rest of a switched-out task's state lies on its stack: context.S. */

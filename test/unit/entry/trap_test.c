@@ -142,7 +142,7 @@ static void raise_fault(void *arg)
         uintptr_t words[16]; /* a machine's own frame: at least what hal_trap_pc() and its like read */
     } trap = { 0 };
 
-    trap_fault((struct hal_trap *)&trap, arg);
+    (void)trap_fault((struct hal_trap *)&trap, arg);
 }
 
 static void a_fault(const struct fault_info *fault, const char *words)
@@ -152,15 +152,22 @@ static void a_fault(const struct fault_info *fault, const char *words)
 
 static void every_kind_of_fault_is_named(void **state)
 {
-    const struct fault_info read = { .kind = FAULT_PAGE, .address = 0x123456789000, .code = 5, .name = "page fault" };
+    const struct fault_info read = { .kind = FAULT_PAGE, .address = 0x7123456789000, .code = 5, .name = "page fault" };
     struct fault_info fault = read;
 
     (void)state;
-    a_fault(&fault, "page fault: read from 0x123456789000 (cause 0x5)");
+    a_fault(&fault, "page fault: read from 0x7123456789000 (cause 0x5)");
     fault.is_write = true;
-    a_fault(&fault, "page fault: write to 0x123456789000");
+    a_fault(&fault, "page fault: write to 0x7123456789000");
     fault.is_exec = true;
-    a_fault(&fault, "page fault: execution of 0x123456789000");
+    a_fault(&fault, "page fault: execution of 0x7123456789000");
+    fault = read;
+    fault.address = 0x12345000;
+    a_fault(&fault, "page fault: kernel code touched user memory at 0x12345000, read from it (cause 0x5)");
+    fault.is_write = true;
+    a_fault(&fault, "kernel code touched user memory at 0x12345000, write to it");
+    fault.is_exec = true;
+    a_fault(&fault, "kernel code touched user memory at 0x12345000, execution of it");
     fault = read;
     fault.address = 8;
     a_fault(&fault, "read from a null pointer, 0x8");
@@ -168,12 +175,12 @@ static void every_kind_of_fault_is_named(void **state)
     a_fault(&fault, "a null pointer");
     fault = read;
     fault.kind = FAULT_STACK_OVERFLOW;
-    a_fault(&fault, "kernel stack overflow at 0x123456789000 (page fault)");
+    a_fault(&fault, "kernel stack overflow at 0x7123456789000 (page fault)");
     fault.kind = FAULT_FPU_OFF;
     a_fault(&fault, "floating-point or vector use by a task without such state");
     fault.name = "#XX";
     fault.kind = FAULT_ILLEGAL;
-    a_fault(&fault, "#XX (cause 0x5, address 0x123456789000)");
+    a_fault(&fault, "#XX (cause 0x5, address 0x7123456789000)");
     fault.kind = FAULT_BREAKPOINT;
     a_fault(&fault, "#XX (cause 0x5");
     fault.kind = FAULT_OTHER;

@@ -30,7 +30,7 @@ void trap_exit(struct hal_trap *trap)
 }
 
 /* Exit code 40 + kind: a fault ends these scratch kernels as a panic ends the real one. */
-void trap_fault(struct hal_trap *trap, const struct fault_info *fault)
+bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
 {
     (void)trap;
     scratch.fault = *fault;
