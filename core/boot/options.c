@@ -102,7 +102,8 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge)", option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge)",
+             option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Going through the page-table slots of a range: emptying them, taking rights away, splitting blocks, and giving back
- * what they held once no CPU can reach it. Which slots may be touched is the caller's to know; each span is locked while
- * its slots are looked at. The order is always: slots, flush, pages.
+ * what they held once no CPU can reach it. Which slots may be touched is the caller's to know; each span is locked
+ * while its slots are looked at. The order is always: slots, flush, pages.
  */
 #include "vm_priv.h"
 

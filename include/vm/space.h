@@ -27,15 +27,15 @@
  *   PAGE, BLOCK  fewer rights  protect; fork (write goes)                flush before the call returns
  *   PAGE, BLOCK  PARKED    protect to no rights at all                   flush before the call returns
  *   PARKED    PAGE, BLOCK  fault, when rights have come back             as EMPTY to PAGE
- *   PAGE      other PAGE   fault: copy of a shared page                  PARKED, flush, PAGE under one hold of the lock,
- *                                                                        then the old reference is dropped
+ *   PAGE      other PAGE   fault: copy of a shared page                PARKED, flush, PAGE under one hold of the
+ *                                                                      lock, then the old reference is dropped
  *   PAGE, PARKED, BLOCK  EMPTY    unmap, advise, truncation              flush, then the references are dropped
- *   BLOCK     TABLE     split: fault, or a change of a part of it        PARKED, flush, TABLE under one hold of the lock
+ *   BLOCK     TABLE     split: fault, or a change of a part of it      PARKED, flush, TABLE under one hold
  *
- * PAGE and PARKED own one reference of their page, BLOCK one of its block (and so does PARKED in a block's place); after
- * a split each page has a reference of what was the block. A slot of a private region may be writable
- * only if its reference is the only one: then nobody else can get one without the lock of this slot. Fork is the
- * one operation that takes more of them, and it takes the right to write away in the same step.
+ * PAGE and PARKED own one reference of their page, BLOCK one of its block (and so does PARKED in a block's place);
+ * after a split each page has a reference of what was the block. A slot of a private region may be writable only if its
+ * reference is the only one: then nobody else can get one without the lock of this slot. Fork is the one operation
+ * that takes more of them, and it takes the right to write away in the same step.
  *
  * What makes the parts fit together:
  *
@@ -205,8 +205,8 @@ int space_set_heap(struct space *space, vaddr_t start) MUST_USE;
 /* Where mappings without an address go: below. Rounded down to a page. */
 void space_set_map_top(struct space *space, vaddr_t top);
 
-/* Move the heap's end; *out_end is where it is afterwards, moved or not. end 0 only asks. -EINVAL: no heap, or below its
- * start. -ENOMEM: something is in the way, or out of memory. */
+/* Move the heap's end; *out_end is where it is afterwards, moved or not. end 0 only asks. -EINVAL: no heap, or below
+ * its start. -ENOMEM: something is in the way, or out of memory. */
 int space_brk(struct space *space, vaddr_t end, vaddr_t *out_end) MUST_USE;
 
 /* A copy, with one reference: private pages are shared until one side writes, shared ones stay shared. Costs by table
@@ -215,8 +215,8 @@ int space_fork(struct space *parent, struct space **out) MUST_USE;
 
 /* ---- Faults and questions ---- */
 
-/* Make an access possible: VM_READ, VM_WRITE or VM_EXEC. 0: try again. -EFAULT: nothing is mapped, or a stack would come
- * too near to what is below it. -EACCES: not with these rights. -ENXIO: beyond the object's end. -ENOMEM. No mutex of a
+/* Make an access possible: VM_READ, VM_WRITE or VM_EXEC. 0: try again. -EFAULT: nothing is mapped, or a stack would
+ * come too near to what is below it. -EACCES: not with these rights. -ENXIO: beyond the object's end. -ENOMEM. No mutex of a
  * space may be held. */
 int space_fault(struct space *space, vaddr_t va, unsigned access) MUST_USE;
 

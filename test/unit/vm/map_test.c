@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* core/vm/map.c: what a request may ask for, where it goes, what gives way to it, and that a failure changes nothing. */
+/* core/vm/map.c: what a request may ask for, where it goes, what gives way to it; a failure changes nothing. */
 #include "space_test.h"
 
 #define BASE ((vaddr_t)0x40000000)

@@ -29,7 +29,7 @@ static void rights_go_at_once_and_come_by_faults(void **state)
     }
     assert_int_equal(space_protect(space, BASE, 4 * PAGE_BYTES, RW), 0);
     for (unsigned i = 0; i < 4; i++)
-        assert_true(space_test_value(BASE + i * PAGE_BYTES) == 10 + i && space_test_store(BASE + i * PAGE_BYTES, 20 + i));
+        assert_true(space_test_value(BASE + i * PAGE_BYTES) == 10 + i && space_test_store(BASE + i * PAGE_BYTES, 20));
     space_test_drop_space(space);
 }
 

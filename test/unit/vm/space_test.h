@@ -151,8 +151,8 @@ static inline vaddr_t space_test_map(struct space *space, vaddr_t at, size_t pag
     return va;
 }
 
-static inline vaddr_t space_test_map_object(struct space *space, vaddr_t at, size_t pages, unsigned rights, unsigned flags,
-                                         struct vm_object *object, uint64_t first)
+static inline vaddr_t space_test_map_object(struct space *space, vaddr_t at, size_t pages, unsigned rights,
+                                            unsigned flags, struct vm_object *object, uint64_t first)
 {
     struct space_request request = {
         .at = at, .bytes = pages * PAGE_BYTES, .rights = rights, .flags = flags | (at != 0 ? SPACE_FIXED : 0),
