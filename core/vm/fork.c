@@ -51,9 +51,10 @@ static uint64_t share_slot(struct fork *fork, uint64_t *slot, vaddr_t va, unsign
 
 static void share_table(struct fork *fork, uint64_t *from, uint64_t *to, vaddr_t va, vaddr_t end)
 {
+    unsigned in_use = *slots_in_use(from);
     uint64_t pages = 0;
 
-    for (; va < end; va += PAGE_BYTES, from++, to++) {
+    for (; va < end && pages < in_use; va += PAGE_BYTES, from++, to++) {
         if (pt_slot_get(from) == 0)
             continue;
         pt_slot_install(to, share_slot(fork, from, va, 0));

@@ -156,14 +156,18 @@ static uint64_t *enter_span(struct walk *walk, vaddr_t va, vaddr_t end)
     return slot;
 }
 
+const uint16_t *slots_in_use(const uint64_t *slot)
+{
+    return phys_table_used(virt_to_phys((const void *)ROUND_DOWN((uintptr_t)slot, PAGE_BYTES)));
+}
+
 /* As far as there is room in the gather; returns how far it came. */
 static vaddr_t clear_table(struct walk *walk, vaddr_t va, vaddr_t end)
 {
     struct gather *gather = &walk->gather;
     paddr_t root = walk->space->tlb.root;
     uint64_t *slot = pt_slot(root, va, 0);
-    paddr_t table = slot != NULL ? virt_to_phys((void *)ROUND_DOWN((uintptr_t)slot, PAGE_BYTES)) : 0;
-    const uint16_t *used = phys_table_used(table);
+    const uint16_t *used = slots_in_use(slot);
     unsigned before = gather->page_count;
 
     for (; va < end && *used != 0 && !gather_is_full(gather); va += PAGE_BYTES, slot++)
@@ -237,8 +241,11 @@ static void restrict_in_span(struct walk *walk, vaddr_t va, vaddr_t end, unsigne
     if (slot != NULL && !pt_is_table(pt_slot_get(slot), 1)) {
         restrict_slot(walk, slot, va, 1, rights);
     } else if (slot != NULL) {
-        for (slot = pt_slot(walk->space->tlb.root, va, 0); va < end; va += PAGE_BYTES, slot++)
+        slot = pt_slot(walk->space->tlb.root, va, 0);
+        for (unsigned left = *slots_in_use(slot); va < end && left > 0; va += PAGE_BYTES, slot++) {
+            left -= pt_slot_get(slot) != 0;
             restrict_slot(walk, slot, va, 0, rights);
+        }
     }
     spin_unlock(lock);
 }

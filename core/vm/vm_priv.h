@@ -136,6 +136,9 @@ static inline paddr_t slot_paddr(uint64_t entry)
     return pt_is_parked(entry) ? pt_parked_paddr(entry) : hal_pte_paddr(entry);
 }
 
+/* How many slots of the last-level table that `slot` is in are not empty: loops end when they have seen so many. */
+const uint16_t *slots_in_use(const uint64_t *slot);
+
 /* Nobody uses a translation of these pages any more. Also under a lock of tables: no CPU spins for one with interrupts
  * disabled. */
 void slot_flush(struct space *space, vaddr_t va, size_t pages);

@@ -187,7 +187,8 @@ int space_unmap(struct space *space, vaddr_t va, size_t bytes) MUST_USE;
 int space_protect(struct space *space, vaddr_t va, size_t bytes, unsigned rights) MUST_USE;
 
 enum space_advice {
-    SPACE_DONTNEED, /* forget the pages: private ones read as zeros or as the object says */
+    SPACE_DONTNEED, /* forget the pages: private ones read as zeros or as the object says. Until it returns, other
+                       threads may find old and new pages there */
     SPACE_FREE,     /* the contents may go: they go at once. -EINVAL where an object is mapped or it is shared */
     SPACE_USE_HUGE, /* for faults to come */
     SPACE_USE_SMALL,
