@@ -10,6 +10,7 @@
 #include <k/assert.h>
 #include <k/log.h>
 #include <lib/string.h>
+#include <entry/trap.h>
 #include <mm/bootmem.h>
 #include <mm/kspace.h>
 #include <mm/phys.h>
@@ -135,6 +136,8 @@ void kmain(struct boot_info *boot)
     bootmem_finish();
     log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));
     space_init();
+    space_set_huge(options.use_huge);
+    trap_set_user_fault(space_fault_current);
     struct cpu *cpu = bringup_prepare_cpu(0, boot->cpu_hw_id[0], boot_main);
 
     boot_report.cpus_online = prepare_cpus(boot);

@@ -72,6 +72,14 @@ static int set_loglevel(struct boot_options *options, const char *value)
     return 0;
 }
 
+static int set_huge(struct boot_options *options, const char *value)
+{
+    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        return -EINVAL;
+    options->use_huge = strcmp(value, "on") == 0;
+    return 0;
+}
+
 static const struct {
     const char *key;
     int (*set)(struct boot_options *options, const char *value);
@@ -82,6 +90,7 @@ static const struct {
     { "loglevel", set_loglevel },
     { "slice", set_slice },
     { "asids", set_asids },
+    { "huge", set_huge },
 };
 
 static void apply(struct boot_options *options, const struct cmdline_option *option)
@@ -93,7 +102,8 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids)", option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge)",
+             option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)

@@ -412,6 +412,17 @@ void tlb_batch_flush(struct tlb_batch *batch)
     tlb_batch_init(batch, batch->space);
 }
 
+void tlb_flush_here(struct tlb_space *space, vaddr_t va, size_t pages)
+{
+    DEBUG_ASSERT(current_base()->preempt_count > 0);
+    if (tlb_active() != space)
+        return;
+    /* While it is active its id stays what it is. */
+    uint64_t id = load_acquire(&space->id); /* PAIRS(asid) */
+
+    hal_tlb_flush_local(asids.count != 0 ? asid_of(id) : asids.shared_id, va, pages);
+}
+
 void tlb_flush_kernel(const struct tlb_range ranges[], unsigned count_of_ranges)
 {
     struct request request = { .asid = HAL_ASID_ANY, .count = count_of_ranges, .ranges = ranges };

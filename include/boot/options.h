@@ -2,6 +2,8 @@
 /* Boot options, from the command line: "init=NAME loglevel=N cpus=N". An unknown or damaged one is named in the log. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <k/types.h>
 
 struct boot_options {
@@ -9,6 +11,7 @@ struct boot_options {
     char argument[96]; /* what follows ':' in init= */
     unsigned cpus_max; /* start at most so many CPUs */
     unsigned asids_max; /* asids= address-space ids in use, at most; with few they run out often */
+    bool use_huge;     /* huge=on: 2 MiB pages for user memory where they fit */
     uint64_t seed;     /* seed= for tests that use random numbers */
     uint64_t fair_slice_ns; /* slice=MILLISECONDS of a fair task; 0: the scheduler's own */
 };

@@ -61,6 +61,12 @@ static bool on_fault(const struct fault_info *fault)
     return true;
 }
 
+/* One that no level before used. */
+static unsigned user_asid(void)
+{
+    return kit_boot->asid_count > 3 ? 3 : 0;
+}
+
 static void pages_map(void)
 {
     user.root = kit_page_alloc();
@@ -74,7 +80,7 @@ static void pages_map(void)
     }
     user.model = kit_pages_alloc(USER_BYTES);
     user.kernel = (uint8_t *)kit_pages_alloc(USER_BYTES + PAGE_BYTES) + PAGE_BYTES / 2;
-    hal_mmu_activate(user.root);
+    hal_mmu_activate(user.root, user_asid());
 }
 
 static void check_pages(void)
@@ -309,10 +315,10 @@ static void flip(cpu_id_t id)
 static void share(struct kit_cpu *self, void *arg)
 {
     (void)arg;
-    hal_mmu_activate(user.root);
+    hal_mmu_activate(user.root, user_asid());
     count_up();
     flip(self->id);
-    hal_mmu_activate(HAL_PT_SHARED_ROOT ? kit_root() : 0);
+    hal_mmu_activate(HAL_PT_SHARED_ROOT ? kit_root() : 0, 0);
 }
 
 static void check_shared(void)

@@ -22,7 +22,7 @@ static const struct pt_alloc tables = { .alloc = table_alloc, .free = table_free
 
 static paddr_t root_of(const struct hand_space *hand)
 {
-    return hand->process->space->root;
+    return hand->process->space->tlb.root;
 }
 
 bool hand_create(struct hand_space *hand)
@@ -47,7 +47,9 @@ bool hand_map(struct hand_space *hand, unsigned index, unsigned prot)
     spin_unlock(&hand->lock);
     if (page != 0)
         phys_free(page, 0);
-    hal_tlb_flush_local(hand_va(index), 1);
+    preempt_disable();
+    tlb_flush_here(&hand->process->space->tlb, hand_va(index), 1);
+    preempt_enable();
     return error == 0;
 }
 

@@ -9,7 +9,6 @@
 
 #include <mm/pagetable.h>
 #include <mm/stats.h>
-#include <smp/call.h>
 #include <vm/space.h>
 
 #define PROGRAMS_MAX 6
@@ -19,6 +18,7 @@
 
 static struct {
     struct sim_line line;
+    struct tlb_space *space;
     paddr_t root;
     struct spinlock lock[SPANS];
     unsigned used[SPANS];     /* slots; guarded by the span's lock */
@@ -46,9 +46,13 @@ static vaddr_t va_of(unsigned span, unsigned program)
     return SPANS_VA + span * SPAN_BYTES + program * PAGE_BYTES;
 }
 
-static void flush_here(void *va)
+static void shoot_down(vaddr_t va)
 {
-    hal_tlb_flush_local((vaddr_t)va, 1);
+    struct tlb_batch batch;
+
+    tlb_batch_init(&batch, story.space);
+    tlb_batch_add(&batch, va, 1);
+    tlb_batch_flush(&batch);
 }
 
 /* Two stores and loads of one's own page. A walk may still go through a table that was just taken, so an access may
@@ -107,7 +111,7 @@ static bool park_for_a_while(unsigned span, vaddr_t va, paddr_t page)
     spin_unlock(&story.lock[span]);
     if (!CHECK(is_right))
         return false;
-    smp_call_all(flush_here, (void *)va);
+    shoot_down(va);
     if (!CHECK(!host_user_load(va, &got)))
         return false;
     spin_lock(&story.lock[span]);
@@ -137,7 +141,7 @@ static bool empty(unsigned span, vaddr_t va, paddr_t page)
     spin_unlock(&story.lock[span]);
     if (!CHECK(is_right) || !CHECK((table != 0) == is_last))
         return false;
-    smp_call_all(flush_here, (void *)va);
+    shoot_down(va);
     if (table != 0)
         table_free(table);
     return true;
@@ -182,7 +186,8 @@ static void user_tables(void)
     }
     if (!CHECK(process_create(&process_kernel, "tables", &process) == 0))
         return;
-    story.root = process->space->root;
+    story.space = &process->space->tlb;
+    story.root = story.space->root;
     for (unsigned i = 0; i < count; i++)
         thread[i] = sim_thread(process, table_program, (void *)(uintptr_t)i, NULL);
     sim_line_open(&story.line, count);

@@ -52,16 +52,20 @@ static int begin(void **state)
     memset(&model, 0, sizeof model);
     model.root = phys_alloc_zeroed(0);
     memcpy(phys_to_virt(model.root), phys_to_virt(kspace_root()), PAGE_BYTES);
-    hal_mmu_activate(model.root);
+    hal_tlb_flush_local(1, 0, HAL_TLB_ALL_PAGES); /* of the last one's */
+    hal_mmu_activate(model.root, 1);
     return result;
 }
 
 static int end(void **state)
 {
-    hal_mmu_activate(kspace_root());
-    for (unsigned i = 0; i < PAGES; i++)
-        if (model.page[i] != 0)
-            phys_free(model.page[i], 0);
+    hal_mmu_activate(kspace_root(), 0);
+    for (unsigned i = 0; i < PAGES; i++) {
+        if (model.page[i] == 0)
+            continue;
+        pt_unmap(model.root, USER_BASE + i * PAGE_BYTES, PAGE_BYTES);
+        phys_free(model.page[i], 0);
+    }
     pt_free_tables(model.root, kspace_root(), &tables);
     phys_free(model.root, 0);
     return mm_test_end(state);
@@ -273,7 +277,8 @@ static void the_last_page_can_be_used_to_its_last_byte(void **state)
     assert_int_equal(user_copy_string((char *)kernel_side, HAL_USER_END - 8, 9), -EFAULT);
     assert_int_equal(user_copy_out(HAL_USER_END - 1, "", 1), 0);
     assert_int_equal(user_copy_string((char *)kernel_side, HAL_USER_END - 8, 9), 7);
-    hal_mmu_activate(kspace_root());
+    hal_mmu_activate(kspace_root(), 0);
+    pt_unmap(model.root, LAST_PAGE, PAGE_BYTES);
     phys_free(page, 0);
 }
 

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults: from an access that the hardware refused to a slot that allows it. Each round looks at the slot under the
+ * lock of its span and either ends there or says what it lacks: a table, zeros, a copy, an object's page. That is got
+ * without any lock, and the next round looks again, because anything may have happened meanwhile.
+ */
+#include "vm_priv.h"
+
+#include <k/errno.h>
+#include <hal/user.h>
+#include <lib/string.h>
+#include <mm/user.h>
+#include <sched/task.h>
+
+/* What the front door calls an access is what a region calls a right. */
+_Static_assert(USER_ACCESS_READ == VM_READ && USER_ACCESS_WRITE == VM_WRITE && USER_ACCESS_EXEC == VM_EXEC, "");
+
+/* What a look at the slot ends with. */
+enum verdict {
+    DONE,
+    LACKS_TABLES,
+    LACKS_ZEROS,
+    LACKS_COPY,   /* of fault.source */
+    LACKS_OBJECT, /* the object's page */
+    LACKS_BLOCK,
+    LACKS_SPARE,  /* a table, for a block that has to be split */
+    LOOK_AGAIN,
+    FIND_AGAIN,   /* the region is no longer there */
+    WAIT,         /* for a fork */
+};
+
+struct fault {
+    struct space *space;
+    struct region *region; /* one reference */
+    vaddr_t va;            /* of the page */
+    unsigned access;       /* VM_* */
+    unsigned prot;         /* PROT_* bits that the slot must have */
+
+    /* What was got so far; a reference each, or 0. */
+    paddr_t page;        /* nobody else's: zeros, or a copy of `source` */
+    paddr_t source;
+    paddr_t object_page;
+    uint64_t cuts;       /* of the object, before that page was looked up */
+    paddr_t block;
+    paddr_t spare;
+    paddr_t replaced;    /* what the slot had before */
+    bool refuses_block;  /* there is none, or there is a table already */
+};
+
+static void drop(paddr_t *page)
+{
+    if (*page != 0)
+        phys_put(*page);
+    *page = 0;
+}
+
+/* ---- Under the span's lock ---- */
+
+static unsigned full_prot(const struct fault *fault)
+{
+    return slot_prot(fault->region->rights);
+}
+
+static unsigned unwritable_prot(const struct fault *fault)
+{
+    return slot_prot(fault->region->rights & ~VM_WRITE);
+}
+
+static void install(struct fault *fault, uint64_t *slot, paddr_t *page, unsigned prot)
+{
+    pt_slot_install(slot, hal_pte_leaf(*page, prot, 0));
+    *page = 0;
+    space_count(&fault->space->counts.resident_pages, 1);
+    if (HAL_TLB_CACHES_INVALID)
+        slot_flush_here(fault->space, fault->va);
+}
+
+/* Nothing else is in the slot, and nothing was. */
+static enum verdict fill_private(struct fault *fault, uint64_t *slot)
+{
+    if (fault->page == 0 || fault->source != 0)
+        return LACKS_ZEROS;
+    install(fault, slot, &fault->page, full_prot(fault));
+    space_count(&fault->space->counts.zeroed, 1);
+    return DONE;
+}
+
+static enum verdict fill_from_object(struct fault *fault, uint64_t *slot)
+{
+    bool is_shared = (fault->region->flags & VM_SHARED) != 0;
+
+    if (fault->object_page == 0 || fault->cuts != vm_object_cuts(fault->region->object))
+        return LACKS_OBJECT;
+    if (is_shared || fault->access != VM_WRITE) {
+        install(fault, slot, &fault->object_page, is_shared ? full_prot(fault) : unwritable_prot(fault));
+        return DONE;
+    }
+    if (fault->page == 0 || fault->source != fault->object_page) {
+        drop(&fault->source);
+        fault->source = fault->object_page;
+        phys_get(fault->source);
+        return LACKS_COPY;
+    }
+    install(fault, slot, &fault->page, full_prot(fault));
+    space_count(&fault->space->counts.copied, 1);
+    return DONE;
+}
+
+/*
+ * A write to a page that others may see, too. No CPU can store to it by an old translation while it is copied: slots
+ * lose the right to write by fork alone, before they are shared, and faults wait until that has flushed.
+ */
+static enum verdict replace_by_copy(struct fault *fault, uint64_t *slot, uint64_t entry)
+{
+    paddr_t page = slot_paddr(entry);
+
+    if (fault->page == 0 || fault->source != page) {
+        drop(&fault->source);
+        fault->source = page;
+        phys_get(page);
+        return LACKS_COPY;
+    }
+    /* First nobody has the old one, then the new one is there: two CPUs never see different pages. */
+    if (!pt_is_parked(entry)) {
+        pt_slot_change(slot, pt_park(page, 0));
+        slot_flush(fault->space, fault->va, 1);
+    }
+    pt_slot_change(slot, hal_pte_leaf(fault->page, full_prot(fault), 0));
+    if (HAL_TLB_CACHES_INVALID)
+        slot_flush_here(fault->space, fault->va);
+    fault->page = 0;
+    fault->replaced = page;
+    space_count(&fault->space->counts.copied, 1);
+    return DONE;
+}
+
+/* Turn the block into pages, and look again. */
+static enum verdict split(struct fault *fault, uint64_t *slot)
+{
+    if (fault->spare == 0)
+        return LACKS_SPARE;
+    slot_split(fault->space, slot, fault->va, fault->spare);
+    fault->spare = 0;
+    return LOOK_AGAIN;
+}
+
+static bool region_covers_span(const struct fault *fault)
+{
+    vaddr_t start = ROUND_DOWN(fault->va, SPAN_BYTES);
+
+    return fault->region->start <= start && fault->region->end > start && fault->region->end - start >= SPAN_BYTES;
+}
+
+/* The slot has a page or a block, perhaps parked. */
+static enum verdict change_rights(struct fault *fault, uint64_t *slot, uint64_t entry, unsigned level)
+{
+    bool is_shared = (fault->region->flags & VM_SHARED) != 0;
+    unsigned prot = full_prot(fault);
+
+    if (!pt_is_parked(entry) && (hal_pte_prot(entry) & fault->prot) == fault->prot) {
+        slot_flush_here(fault->space, fault->va);
+        space_count(&fault->space->counts.spurious, 1);
+        return DONE;
+    }
+    if (load_relaxed(&fault->space->hold) == SPACE_HOLD_FORK)
+        return WAIT;
+    /* Rights that came were not brought to the slots: so a block may lie in regions with different ones. */
+    if (level == 1 && !region_covers_span(fault))
+        return split(fault, slot);
+    if (!is_shared && (prot & PROT_WRITE) != 0) {
+        if (phys_refs(slot_paddr(entry)) == 1) {
+            space_count(&fault->space->counts.taken_over, 1);
+        } else if (fault->access != VM_WRITE) {
+            prot = unwritable_prot(fault);
+        } else if (level == 0) {
+            return replace_by_copy(fault, slot, entry);
+        } else {
+            return split(fault, slot);
+        }
+    }
+    pt_slot_change(slot, hal_pte_leaf(slot_paddr(entry), prot, level));
+    slot_flush_here(fault->space, fault->va);
+    return DONE;
+}
+
+/* May a block stand in the fault's span, which is empty? */
+static bool takes_block(const struct fault *fault)
+{
+    return fault->space->uses_huge && !fault->refuses_block && fault->region->object == NULL &&
+           (fault->region->flags & (VM_NO_HUGE | VM_GROWS_DOWN)) == 0 && region_covers_span(fault);
+}
+
+/* There is no last-level table. */
+static enum verdict look_at_span(struct fault *fault)
+{
+    uint64_t *slot = pt_slot(fault->space->tlb.root, fault->va, 1);
+    uint64_t entry = slot != NULL ? pt_slot_get(slot) : 0;
+
+    if (entry != 0)
+        return pt_is_table(entry, 1) ? LOOK_AGAIN : change_rights(fault, slot, entry, 1);
+    if (!takes_block(fault) || slot == NULL)
+        return LACKS_TABLES;
+    if (load_relaxed(&fault->space->hold) == SPACE_HOLD_FORK)
+        return WAIT;
+    if (fault->block == 0)
+        return LACKS_BLOCK;
+    if (!pt_large_install(slot, hal_pte_leaf(fault->block, full_prot(fault), 1))) {
+        fault->refuses_block = true;
+        return LOOK_AGAIN;
+    }
+    fault->block = 0;
+    space_count(&fault->space->counts.resident_pages, SPAN_PAGES);
+    space_count(&fault->space->counts.blocks, 1);
+    if (HAL_TLB_CACHES_INVALID)
+        slot_flush_here(fault->space, fault->va);
+    return DONE;
+}
+
+static enum verdict look(struct fault *fault)
+{
+    uint64_t *slot = NULL;
+    uint64_t entry;
+
+    if (region_is_stale(fault->region))
+        return FIND_AGAIN;
+    slot = pt_slot(fault->space->tlb.root, fault->va, 0);
+    if (slot == NULL)
+        return look_at_span(fault);
+    entry = pt_slot_get(slot);
+    if (entry != 0)
+        return change_rights(fault, slot, entry, 0);
+    if (load_relaxed(&fault->space->hold) == SPACE_HOLD_FORK)
+        return WAIT;
+    return fault->region->object == NULL ? fill_private(fault, slot) : fill_from_object(fault, slot);
+}
+
+/* ---- Without locks ---- */
+
+static int get_page(struct fault *fault)
+{
+    if (fault->page == 0)
+        fault->page = phys_alloc_user(0);
+    return fault->page != 0 ? 0 : -ENOMEM;
+}
+
+static int get_zeros(struct fault *fault)
+{
+    int result = get_page(fault);
+
+    drop(&fault->source);
+    if (result == 0)
+        memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
+    return result;
+}
+
+static int get_copy(struct fault *fault)
+{
+    int result = get_page(fault);
+
+    if (result == 0)
+        memcpy(phys_to_virt(fault->page), phys_to_virt(fault->source), PAGE_BYTES);
+    return result;
+}
+
+static int get_object_page(struct fault *fault)
+{
+    struct vm_object *object = fault->region->object;
+
+    drop(&fault->object_page);
+    fault->cuts = vm_object_cuts(object);
+    return vm_object_page(object, region_page_index(fault->region, fault->va), &fault->object_page);
+}
+
+static int get_tables(struct fault *fault)
+{
+    unsigned level = takes_block(fault) ? 1 : 0;
+    int result = pt_make_tables(fault->space->tlb.root, fault->va, level, &space_pt_alloc);
+
+    return result == -EEXIST ? 0 : result; /* somebody put a block there: look at it */
+}
+
+static int get_block(struct fault *fault)
+{
+    fault->block = phys_alloc_user(BLOCK_ORDER);
+    if (fault->block == 0)
+        fault->refuses_block = true;
+    else
+        memset(phys_to_virt(fault->block), 0, SPAN_BYTES);
+    return 0;
+}
+
+static int get_spare(struct fault *fault)
+{
+    fault->spare = space_pt_alloc.alloc();
+    return fault->spare != 0 ? 0 : -ENOMEM;
+}
+
+/* Until the changer that is at work is done. */
+static void wait_for_change(struct space *space)
+{
+    mutex_lock(&space->change);
+    mutex_unlock(&space->change);
+}
+
+/* 0, an error, or -EAGAIN: the region is no longer the right one. */
+static int resolve(struct fault *fault)
+{
+    struct spinlock *lock = span_lock(fault->space, fault->va);
+
+    for (;;) {
+        int result = 0;
+
+        spin_lock(lock);
+        enum verdict verdict = look(fault);
+
+        spin_unlock(lock);
+        switch (verdict) {
+        case DONE:
+            return 0;
+        case LACKS_TABLES:
+            result = get_tables(fault);
+            break;
+        case LACKS_ZEROS:
+            result = get_zeros(fault);
+            break;
+        case LACKS_COPY:
+            result = get_copy(fault);
+            break;
+        case LACKS_OBJECT:
+            result = get_object_page(fault);
+            break;
+        case LACKS_BLOCK:
+            result = get_block(fault);
+            break;
+        case LACKS_SPARE:
+            result = get_spare(fault);
+            break;
+        case LOOK_AGAIN:
+            break;
+        case FIND_AGAIN:
+            return -EAGAIN;
+        case WAIT:
+            wait_for_change(fault->space);
+            break;
+        }
+        if (result != 0)
+            return result;
+    }
+}
+
+static void drop_all(struct fault *fault)
+{
+    drop(&fault->page);
+    drop(&fault->source);
+    drop(&fault->object_page);
+    drop(&fault->block);
+    drop(&fault->replaced);
+    if (fault->spare != 0)
+        space_pt_alloc.free(fault->spare);
+}
+
+/* ---- Regions ---- */
+
+/* Make the stack above va reach down to it. */
+static int grow_locked(struct space *space, vaddr_t va)
+{
+    struct region *region = region_find_at_or_above(&space->regions, va);
+    struct region_spec spec = { .start = ROUND_DOWN(va, PAGE_BYTES), .space = space };
+
+    if (region == NULL || region->start <= va)
+        return region != NULL ? 0 : -EFAULT; /* somebody was faster */
+    if ((region->flags & VM_GROWS_DOWN) == 0 || spec.start < region_growth_floor(region) ||
+        region->end - spec.start > space->stack_bytes_max)
+        return -EFAULT;
+    spec.end = region->start;
+    spec.rights = region->rights;
+    spec.flags = region->flags;
+    return space_map_locked(space, &spec);
+}
+
+static int grow(struct space *space, vaddr_t va)
+{
+    int result;
+
+    mutex_lock(&space->change);
+    result = grow_locked(space, va);
+    mutex_unlock(&space->change);
+    return result;
+}
+
+/* The region of fault->va, with a reference. -EFAULT: none. -EAGAIN: none yet, look again. */
+static int find_region(struct fault *fault, vaddr_t va)
+{
+    struct space *space = fault->space;
+    struct region *region = NULL;
+    bool is_held = false;
+    bool may_grow = false;
+
+    spin_lock(&space->regions_lock);
+    region = region_find_at_or_above(&space->regions, va);
+    if (region != NULL && region->start <= va) {
+        region_get(region);
+        fault->region = region;
+    } else {
+        is_held = load_relaxed(&space->hold) == SPACE_HOLD_REPLACE;
+        may_grow = region != NULL && (region->flags & VM_GROWS_DOWN) != 0;
+        region = NULL;
+    }
+    spin_unlock(&space->regions_lock);
+    if (region != NULL)
+        return 0;
+    if (is_held) {
+        wait_for_change(space);
+        return -EAGAIN;
+    }
+    int result = may_grow ? grow(space, va) : -EFAULT;
+
+    return result == 0 ? -EAGAIN : result;
+}
+
+static bool allows(const struct region *region, unsigned access)
+{
+    return access == VM_READ ? region->rights != 0 : (region->rights & access) != 0;
+}
+
+int space_fault(struct space *space, vaddr_t va, unsigned access)
+{
+    struct fault fault = {
+        .space = space,
+        .va = ROUND_DOWN(va, PAGE_BYTES),
+        .access = access,
+        .prot = slot_prot(access),
+    };
+    int result;
+
+    DEBUG_ASSERT(!mutex_is_held(&space->change));
+    do {
+        result = find_region(&fault, va);
+        if (result != 0)
+            continue;
+        result = allows(fault.region, access) ? resolve(&fault) : -EACCES;
+        region_put(fault.region);
+        drop_all(&fault);
+    } while (result == -EAGAIN);
+    if (result == 0)
+        space_count(&space->counts.faults, 1);
+    return result;
+}
+
+int space_fault_current(vaddr_t va, unsigned access)
+{
+    struct space *space = space_current();
+
+    return space != NULL && va < HAL_USER_END ? space_fault(space, va, access) : -EFAULT;
+}
