@@ -8,7 +8,7 @@
 #include <smp/spinlock.h>
 
 #define TEAM_SPANS 3u
-#define TEAM_ROUNDS 60u
+#define TEAM_ROUNDS 100u
 
 static struct {
     paddr_t root;
@@ -126,7 +126,7 @@ static void team_body(cpu_id_t cpu, struct unit_random *random)
 static void tables_come_and_go_under_several_cpus(void **state)
 {
     (void)state;
-    mm_test_run_team(team_prepare, team_body, 150);
+    mm_test_run_team(team_prepare, team_body, 30);
 }
 
 int main(void)
