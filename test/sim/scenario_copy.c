@@ -7,6 +7,7 @@
 #include "scenario.h"
 
 #include <lib/string.h>
+#include <mm/pagetable.h>
 #include <mm/user.h>
 #include <vm/object.h>
 #include <vm/space.h>
@@ -211,6 +212,7 @@ static void space_same_story(void)
 static struct {
     struct sim_line line;
     struct vm_object *object;
+    bool is_only_resized; /* nobody unmaps: what is beyond the end is out of reach as soon as that is said */
     _Atomic(bool) is_over;
 } resizes;
 
@@ -234,9 +236,9 @@ static int object_program(void *arg)
         if (load_word(va_of(page, (unsigned)sim_random_below(4)), &value) &&
             !CHECK(value == 0 || value == tag_of(page % OBJECT_PAGES)))
             return 1;
-        if (sim_chance(16))
+        if (!resizes.is_only_resized && sim_chance(16))
             CHECK(space_unmap(space, USER_VA + page * PAGE_BYTES, PAGE_BYTES) == 0);
-        if (sim_chance(16)) {
+        if (!resizes.is_only_resized && sim_chance(16)) {
             CHECK(map_object(space, USER_VA, OBJECT_PAGES, SPACE_SHARED, resizes.object) == 0);
             CHECK(map_object(space, USER_VA + OBJECT_PAGES * PAGE_BYTES, OBJECT_PAGES, SPACE_PRIVATE,
                              resizes.object) == 0);
@@ -259,12 +261,30 @@ static void fork_and_drop(struct process *process)
     space_put(child);
 }
 
+static void look_beyond_the_end(struct space *space, uint64_t pages)
+{
+    struct spinlock *lock = &space->tables[USER_VA / (512 * PAGE_BYTES) % SPACE_TABLE_LOCKS].lock;
+    paddr_t pa;
+    unsigned prot;
+
+    for (uint64_t page = 0; page < 2 * OBJECT_PAGES; page++) {
+        if (page % OBJECT_PAGES < pages)
+            continue;
+        spin_lock(lock);
+        int result = pt_query(space->tlb.root, USER_VA + page * PAGE_BYTES, &pa, &prot);
+
+        spin_unlock(lock);
+        CHECK(result == -ENOENT);
+    }
+}
+
 static void space_resize_story(void)
 {
     struct process *processes[2];
 
     sim_line_init(&resizes.line);
     store_relaxed(&resizes.is_over, false);
+    resizes.is_only_resized = sim_chance(2);
     CHECK(vm_object_create(OBJECT_PAGES * PAGE_BYTES, &resizes.object) == 0);
     for (unsigned i = 0; i < 2; i++) {
         processes[i] = process_of(NULL);
@@ -277,8 +297,12 @@ static void space_resize_story(void)
     }
     sim_line_open(&resizes.line, 4);
     for (unsigned round = 4 * sim_rounds(); round > 0; round--) {
-        CHECK(vm_object_resize(resizes.object, sim_random_below(OBJECT_PAGES + 1) * PAGE_BYTES) == 0);
+        uint64_t pages = sim_random_below(OBJECT_PAGES + 1);
+
+        CHECK(vm_object_resize(resizes.object, pages * PAGE_BYTES) == 0);
         sim_delay();
+        for (unsigned i = 0; i < 2 && resizes.is_only_resized; i++)
+            look_beyond_the_end(processes[i]->space, pages);
         if (sim_chance(3))
             fork_and_drop(processes[sim_random_below(2)]);
     }

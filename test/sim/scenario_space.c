@@ -23,7 +23,8 @@ static struct {
     struct space *space; /* the process's */
     struct thread *thread[PROGRAMS_MAX];
     unsigned programs;
-    bool is_advised; /* pages are forgotten, too */
+    bool is_advised;  /* pages are forgotten, too */
+    bool is_replaced; /* nothing else is done */
     _Atomic(bool) is_over;
 } story;
 
@@ -108,8 +109,11 @@ static int map(struct space *space, vaddr_t va, size_t pages, unsigned rights, u
  * space-unmap: places are unmapped, replaced and protected, by several at once. What a program reads of its own word is
  * what it stored last, or zero for ever after: then the page was another one.
  *
+ * space-replace: places are only replaced. There is always something, so no access fails.
+ *
  * space-advise: pages are also forgotten. That is no change of regions, so faults bring fresh pages before all CPUs have
- * lost the old ones: until the advice has returned, a program that moves about may see the one and then the other.
+ * lost the old ones: until the advice has returned, a program that moves about may see the one and then the other. What
+ * it stored before it gave such advice is gone.
  */
 #define PLACES 4
 
@@ -129,7 +133,7 @@ static int change_place(void)
     vaddr_t va = va_of_place(place);
     size_t pages = 1 + sim_random_below(PLACES - place);
 
-    switch (sim_random_below(8)) {
+    switch (sim_random_below(story.is_replaced ? 2 : 8) + (story.is_replaced ? 4 : 0)) {
     case 0:
         return space_unmap(story.space, va, pages * PAGE_BYTES);
     case 1:
@@ -141,40 +145,51 @@ static int change_place(void)
     case 4:
         return map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE);
     default:
-        return map(story.space, va, pages, RW, sim_chance(4) ? SPACE_SHARED : SPACE_PRIVATE);
+        /* Advice forgets no object's pages. */
+        return map(story.space, va, pages, RW, !story.is_advised && sim_chance(4) ? SPACE_SHARED : SPACE_PRIVATE);
     }
 }
 
-static bool use_place(unsigned program, unsigned place, uint64_t *last, uint64_t *sequence)
+/* What a program knows of its word in a place. */
+struct own_word {
+    uint64_t last; /* what it stored last, if that cannot be gone; space-advise: nothing older than this is there */
+};
+
+static bool use_place(unsigned program, unsigned place, struct own_word *own, uint64_t *sequence)
 {
     vaddr_t va = va_of_place(place) + (program + 1) * CACHE_LINE_BYTES;
     uint64_t value = 0;
 
-    if (sim_chance(2) && store_word(va, word_of(place, program, *sequence))) {
-        *last = word_of(place, program, *sequence);
-        ++*sequence;
+    if (sim_chance(2)) {
+        if (store_word(va, word_of(place, program, *sequence)))
+            own->last = story.is_advised ? own->last : word_of(place, program, (*sequence)++);
+        else if (!CHECK(!story.is_replaced))
+            return false;
+        *sequence += story.is_advised;
     }
+    if (story.is_advised && sim_chance(8) &&
+        space_advise(story.space, va_of_place(place), PAGE_BYTES, SPACE_DONTNEED) == 0)
+        own->last = word_of(place, program, *sequence);
     if (!load_word(va, &value))
-        return true;
+        return CHECK(!story.is_replaced);
     if (story.is_advised)
-        return CHECK(value == 0 ||
-                     (value >= word_of(place, program, 1) && value < word_of(place, program, *sequence)));
+        return CHECK(value == 0 || (value >= own->last && value < word_of(place, program, *sequence)));
     if (value == 0)
-        *last = 0;
-    return CHECK(value == *last);
+        own->last = 0;
+    return CHECK(value == own->last);
 }
 
 static int place_program(void *arg)
 {
     unsigned program = (unsigned)(uintptr_t)arg;
-    uint64_t last[PLACES] = { 0 };
+    struct own_word own[PLACES] = { { 0 } };
     uint64_t sequence = 1;
 
     sim_line_wait(&story.line);
     while (!load_relaxed(&story.is_over)) {
         unsigned place = (unsigned)sim_random_below(PLACES);
 
-        if (!use_place(program, place, &last[place], &sequence))
+        if (!use_place(program, place, &own[place], &sequence))
             return 1;
         if (program == 1 && sim_chance(4))
             (void)change_place();
@@ -183,10 +198,23 @@ static int place_program(void *arg)
     return 0;
 }
 
-static void space_unmap_with(bool is_advised)
+/* A child that lives for a while, so that there is something to copy on write. */
+static void other_child(struct space **child)
 {
+    if (*child != NULL)
+        space_put(*child);
+    *child = NULL;
+    if (sim_chance(2))
+        CHECK(space_fork(story.space, child) == 0);
+}
+
+static void change_places(bool is_advised, bool is_replaced)
+{
+    struct space *child = NULL;
+
     story_begin();
     story.is_advised = is_advised;
+    story.is_replaced = is_replaced;
     CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
     programs_start(place_program, PROGRAMS_MAX);
     sim_line_open(&story.line, story.programs);
@@ -195,18 +223,27 @@ static void space_unmap_with(bool is_advised)
 
         CHECK(result == 0 || result == -ENOMEM); /* advice and protection meet holes */
         sim_delay();
+        if (is_advised)
+            other_child(&child);
     }
     story_end();
+    if (child != NULL)
+        space_put(child);
 }
 
 static void space_unmap_story(void)
 {
-    space_unmap_with(false);
+    change_places(false, false);
+}
+
+static void space_replace_story(void)
+{
+    change_places(false, true);
 }
 
 static void space_advise_story(void)
 {
-    space_unmap_with(true);
+    change_places(true, false);
 }
 
 /*
@@ -215,7 +252,7 @@ static void space_advise_story(void)
 static void space_memory_story(void)
 {
     story_begin();
-    story.is_advised = false;
+    story.is_advised = story.is_replaced = false;
     CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
     programs_start(place_program, 3);
     sim_line_open(&story.line, story.programs);
@@ -267,7 +304,7 @@ static bool is_still(vaddr_t va)
     return CHECK(load_word(va, &after)) && CHECK(after == before) && CHECK(!store_word(va, 0));
 }
 
-static int protecting_program(void *arg)
+static int protecting_rounds(void *arg)
 {
     size_t bytes = PLACES * PAGE_BYTES;
     uint64_t value = 0;
@@ -288,24 +325,92 @@ static int protecting_program(void *arg)
         if (sim_chance(2))
             task_yield();
     }
-    store_relaxed(&story.is_over, true);
     return 0;
+}
+
+static int protecting_program(void *arg)
+{
+    int result = protecting_rounds(arg);
+
+    store_relaxed(&story.is_over, true);
+    return result;
+}
+
+/*
+ * space-long: a range of many spans, most of them empty, comes and goes. Once it is gone, nothing can be reached.
+ */
+#define LONG_SPANS 20
+
+static vaddr_t va_of_span(unsigned span)
+{
+    return USER_VA + span * SPAN_PAGES * PAGE_BYTES;
+}
+
+static int span_program(void *arg)
+{
+    unsigned program = (unsigned)(uintptr_t)arg;
+    uint64_t value = 1;
+
+    sim_line_wait(&story.line);
+    while (!load_relaxed(&story.is_over)) {
+        (void)store_word(va_of_span((unsigned)sim_random_below(LONG_SPANS)) + program * CACHE_LINE_BYTES, value);
+        pause_a_little();
+    }
+    return 0;
+}
+
+static int unmapping_rounds(void *arg)
+{
+    size_t pages = LONG_SPANS * SPAN_PAGES;
+    uint64_t value = 0;
+
+    (void)arg;
+    sim_line_wait(&story.line);
+    for (unsigned round = 3 * sim_rounds(); round > 0; round--) {
+        CHECK(map(story.space, USER_VA, pages, RW, SPACE_PRIVATE) == 0);
+        sim_delay();
+        if (sim_chance(2))
+            task_yield();
+        CHECK(space_unmap(story.space, USER_VA, pages * PAGE_BYTES) == 0);
+        for (unsigned span = 0; span < LONG_SPANS; span++)
+            if (!CHECK(!load_word(va_of_span(span), &value)))
+                return 1;
+    }
+    return 0;
+}
+
+static int unmapping_program(void *arg)
+{
+    int result = unmapping_rounds(arg);
+
+    store_relaxed(&story.is_over, true);
+    return result;
+}
+
+static void with_one_changer(int (*changer)(void *), int (*program)(void *))
+{
+    struct thread *thread;
+
+    story_begin();
+    CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
+    thread = sim_thread(story.process, changer, NULL, NULL);
+    programs_start(program, PROGRAMS_MAX - 1);
+    sim_line_open(&story.line, story.programs + 1);
+    if (thread != NULL)
+        thread_put(thread);
+    while (!load_relaxed(&story.is_over))
+        sim_pause();
+    story_end();
 }
 
 static void space_protect_story(void)
 {
-    struct thread *protector;
+    with_one_changer(protecting_program, counting_program);
+}
 
-    story_begin();
-    CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
-    protector = sim_thread(story.process, protecting_program, NULL, NULL);
-    programs_start(counting_program, PROGRAMS_MAX - 1);
-    sim_line_open(&story.line, story.programs + 1);
-    if (protector != NULL)
-        thread_put(protector);
-    while (!load_relaxed(&story.is_over))
-        sim_pause();
-    story_end();
+static void space_long_story(void)
+{
+    with_one_changer(unmapping_program, span_program);
 }
 
 /*
@@ -391,22 +496,33 @@ static bool fork_once(void)
 
 static void space_fork_story(void)
 {
+    struct space *child = NULL;
+
     story_begin();
     CHECK(map(story.space, USER_VA, 2 * SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
     programs_start(pair_program, PROGRAMS_MAX);
     sim_line_open(&story.line, story.programs);
     for (unsigned round = sim_rounds(); round > 0; round--) {
-        sim_delay();
+        for (unsigned more = (unsigned)sim_random_below(4); more > 0; more--) {
+            sim_delay();
+            other_child(&child);
+        }
         if (!fork_once())
             break;
     }
     story_end();
+    if (child != NULL)
+        space_put(child);
 }
 
 extern const struct sim_scenario sim_scenarios_space[];
 const struct sim_scenario sim_scenarios_space[] = {
     { .name = "space-unmap", .aim = "faults meet unmapping, replacing and protection of the same pages",
       .cpus = 4, .cpus_min = 1, .rounds = 6, .run = space_unmap_story },
+    { .name = "space-replace", .aim = "faults meet a mapping that takes the place of another",
+      .cpus = 4, .cpus_min = 1, .rounds = 6, .run = space_replace_story },
+    { .name = "space-long", .aim = "faults make tables in a range that is unmapped, and that looks empty there",
+      .cpus = 4, .cpus_min = 2, .rounds = 3, .run = space_long_story },
     { .name = "space-advise", .aim = "faults bring pages back that are being forgotten",
       .cpus = 4, .cpus_min = 1, .rounds = 6, .run = space_advise_story },
     { .name = "space-memory", .aim = "changes and forks of a space in use run out of memory half way",

@@ -13,5 +13,6 @@ from .lifetime import LIFETIME
 from .order import ORDER
 from .asids import ASIDS
 from .tables import TABLES
+from .space import SPACE
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ASIDS + ORDER + TABLES
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ASIDS + ORDER + TABLES + SPACE
