@@ -3,6 +3,7 @@
 #include <boot/program.h>
 #include <lib/string.h>
 #include <mm/phys.h>
+#include <mm/stats.h>
 #include <time/clock.h>
 
 #include "bench.h"
@@ -114,8 +115,9 @@ static const struct bench benches[] = {
     { "reclaim_caches", bench_reclaim, true },
 };
 
-/* bench-mm:WORD runs those whose name contains WORD. */
+/* bench-mm:WORD runs those whose name contains WORD. First, what the booted kernel itself takes. */
 int bench_mm_main(const char *argument)
 {
+    mm_stats_log();
     return bench_run(benches, ARRAY_COUNT(benches), argument);
 }

@@ -11,5 +11,6 @@ from .queues import QUEUES
 from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
+from .pages import PAGES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER + PAGES
