@@ -3,6 +3,7 @@
 #include <boot/program.h>
 #include <lib/string.h>
 #include <mm/phys.h>
+#include <mm/stats.h>
 #include <time/clock.h>
 
 #include "bench.h"
@@ -119,8 +120,9 @@ static const struct bench benches[] = {
     { "tables_make_nothing", bench_page_tables, false },
 };
 
-/* bench-mm:WORD runs those whose name contains WORD. */
+/* bench-mm:WORD runs those whose name contains WORD. First, what the booted kernel itself takes. */
 int bench_mm_main(const char *argument)
 {
+    mm_stats_log();
     return bench_run(benches, ARRAY_COUNT(benches), argument);
 }

@@ -40,8 +40,7 @@ def carry_out(test, arch, folder):
 
 def patched_dtb(machine, patches, path):
     """The device tree that this very machine would get, with bytes replaced."""
-    firmware.prepare(machine, path.parent)
-    args = machines.command(machine, "null")
+    args = machines.command(firmware.prepare(machine, path.parent), "null")
     args[args.index("-machine") + 1] += f",dumpdtb={path}"
     subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=True)
     blob = path.read_bytes()

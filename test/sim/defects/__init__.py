@@ -12,7 +12,8 @@ from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
 from .asids import ASIDS
-from .tables import TABLES
+from .pages import PAGES
 from .space import SPACE
+from .tables import TABLES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ASIDS + ORDER + TABLES + SPACE
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ASIDS + ORDER + PAGES + SPACE + TABLES

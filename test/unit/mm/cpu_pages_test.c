@@ -380,11 +380,51 @@ static void whoever_is_last_gets_the_last_page(void **state)
     mm_test_run_team_with(UINT64_C(1) << 20, go_online, take_all, 30);
 }
 
+/* What idle CPUs have in their caches is there for who needs it: single pages, and the blocks that they make. */
+static void take_from_idle_cpus(cpu_id_t cpu, struct unit_random *random)
+{
+    paddr_t own[6];
+
+    (void)random;
+    hal_irq_enable();
+    for (unsigned i = 0; i < ARRAY_COUNT(own); i++)
+        own[i] = take_marked(cpu, 0);
+    for (unsigned i = 0; i < ARRAY_COUNT(own); i++)
+        give_marked(own[i], 0);
+    meet(1);
+    if (cpu == 1) {
+        uint64_t pages = stats().free_pages;
+        paddr_t chain = 0;
+
+        ASSERT(stats().cached_pages >= MM_TEST_CPUS * ARRAY_COUNT(own));
+        for (paddr_t page; (page = phys_alloc(0)) != 0; pages--) {
+            *(paddr_t *)phys_to_virt(page) = chain;
+            chain = page;
+        }
+        ASSERT(pages == 0 && stats().cached_pages == 0);
+        while (chain != 0) {
+            paddr_t page = chain;
+
+            chain = *(paddr_t *)phys_to_virt(page);
+            phys_free(page, 0);
+        }
+    }
+    meet(2);
+    hal_irq_disable();
+}
+
+static void an_idle_cpu_keeps_no_page_from_who_needs_it(void **state)
+{
+    (void)state;
+    mm_test_run_team_with(UINT64_C(1) << 20, go_online, take_from_idle_cpus, 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest teams[] = {
         cmocka_unit_test(drains_allocations_and_frees_mix),
         cmocka_unit_test(whoever_is_last_gets_the_last_page),
+        cmocka_unit_test(an_idle_cpu_keeps_no_page_from_who_needs_it),
     };
     const struct CMUnitTest tests[] = {
         mm_test(the_page_freed_last_comes_first),

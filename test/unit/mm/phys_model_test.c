@@ -126,7 +126,7 @@ static void model_drop(unsigned slot, struct unit_random *random)
     if (is_last && unit_random_below(random, 2) == 0)
         phys_free(model_at(first), order);
     else
-        phys_put(model_at(first + unit_random_below(random, (size_t)1 << order)) + unit_random_below(random, PAGE_BYTES));
+        phys_put(model_at(first) + unit_random_below(random, PAGE_BYTES << order)); /* any byte of it */
 }
 
 static void model_split(unsigned slot, struct unit_random *random)
