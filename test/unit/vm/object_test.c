@@ -152,7 +152,7 @@ static void random_accesses_agree_with_plain_arrays(void **state)
     (void)state;
     memset(&model, 0, sizeof(model));
     assert_int_equal(vm_object_create(0, &object), 0);
-    for (unsigned step = 0; step < 40000; step++) {
+    for (unsigned step = 0; step < 20000; step++) {
         size_t cluster = unit_random_below(&random, CLUSTERS);
         size_t what = unit_random_below(&random, 40);
 
@@ -400,7 +400,7 @@ static void shared_body(cpu_id_t cpu, struct unit_random *random)
 static void cpus_that_ask_for_one_page_get_the_same(void **state)
 {
     (void)state;
-    mm_test_run_team(prepare_shared, shared_body, 100);
+    mm_test_run_team(prepare_shared, shared_body, 40);
 }
 
 /* ---- Faults, cuts and changes of regions at once ---- */

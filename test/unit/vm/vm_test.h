@@ -4,6 +4,8 @@
 
 #include "../mm/mm_test.h"
 
+#include <time.h>
+
 #include <k/errno.h>
 #include <sched/task.h>
 #include <vm/object.h>
@@ -26,6 +28,15 @@ static inline int vm_test_boot(void **state)
 static inline int vm_test_end(void **state)
 {
     return mm_test_end(state) == 0 && vm_test_task.base.preempt_count == 0 && vm_test_task.mutexes_held == 0 ? 0 : -1;
+}
+
+/* Is it time to leave the rest of the rounds out? Under a sanitizer there are fewer, lest a test take minutes. */
+static inline bool vm_test_is_late(const char *name, unsigned round, unsigned rounds)
+{
+    if (clock() / CLOCKS_PER_SEC < 20)
+        return false;
+    print_message("%s: slow machine, %u of %u rounds\n", name, round, rounds);
+    return true;
 }
 
 #define vm_test(fn) cmocka_unit_test_setup_teardown(fn, mm_test_begin, vm_test_end)
