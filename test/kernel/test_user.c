@@ -221,7 +221,7 @@ static void a_string_may_end_with_its_page(void)
 
 /* ---- several CPUs ---- */
 
-#define INCREMENTS 500u
+#define INCREMENTS 200u
 
 static _Atomic(unsigned) incremented; /* the word, as the last thread found it */
 
@@ -262,7 +262,8 @@ static void exchanges_of_several_cpus_are_all_seen(void)
     CHECK(load_relaxed(&incremented) == threads * INCREMENTS);
 }
 
-#define MOVED_ROUNDS 40u
+#define MOVED_ROUNDS 20u
+#define MOVED_BYTES (PAGE_BYTES + 500) /* over a border */
 
 /* Both processes have their own pages at the same addresses. */
 static struct hand_space twin;
@@ -270,12 +271,11 @@ static _Atomic(bool) is_over;
 
 static int copy_while_moved(unsigned who, unsigned number)
 {
-    static uint8_t buffers[2][2][BUFFER_BYTES];
+    static uint8_t buffers[2][2][MOVED_BYTES];
     unsigned rounds = 0;
 
     while (rounds++ < MOVED_ROUNDS || !load_relaxed(&is_over))
-        if (!copy_and_compare(buffers[who][number], hand_va(3 * number) + rounds % 16, BUFFER_BYTES - 16,
-                              2 * rounds + who))
+        if (!copy_and_compare(buffers[who][number], hand_va(2 * number) + rounds % 16, MOVED_BYTES, 2 * rounds + who))
             return 1;
     return 0;
 }
@@ -309,7 +309,7 @@ static void copies_go_on_on_another_cpu(void)
 {
     bool is_made = hand_create(&space) && hand_create(&twin);
 
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 4; i++)
         is_made = is_made && CHECK(hand_map(&space, i, PROT_WRITE) && hand_map(&twin, i, PROT_WRITE));
     if (!is_made)
         return;
