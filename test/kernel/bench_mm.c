@@ -112,6 +112,9 @@ static const struct bench benches[] = {
     { "page_get_put", bench_reference, false },
     { "page_zero", bench_zero, false },
     { "reclaim_caches", bench_reclaim, true },
+    { "fault_zero", bench_space_fault, false },
+    { "map_unmap", bench_space_map, false },
+    { "fork_empty", bench_space_fork, false },
 };
 
 /* bench-mm:WORD runs those whose name contains WORD. */
