@@ -115,8 +115,8 @@ unsigned mmu_asid_count(void)
     return ID_MMFR0_ASID_BITS(SYSREG_READ(id_aa64mmfr0_el1)) == 2 ? 1u << 16 : 1u << 8;
 }
 
-/* Root and ASID are one register: no walk mixes the old space with the new one. The barrier orders what this CPU stored,
- * in tables and elsewhere, before its walks (ARM D8.2.6); the isb ends walks of the old tables. */
+/* Root and ASID are one register: no walk mixes the old space with the new one. The barrier orders what this CPU
+ * stored, in tables and elsewhere, before its walks (ARM D8.2.6); the isb ends walks of the old tables. */
 void hal_mmu_activate(paddr_t root, unsigned asid)
 {
     if (root == 0)

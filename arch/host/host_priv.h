@@ -241,7 +241,7 @@ void host_tlb_create(paddr_t base, uint64_t span_bytes); /* of RAM */
 void host_tlb_destroy(void);
 void host_tlb_start(const struct host_cpu *cpu);    /* it begins, with its root and on its stack */
 void host_tlb_forget(const struct host_cpu *cpu);   /* everything, its root, too */
-void host_tlb_activate(const struct host_cpu *cpu); /* it has another root or another id */
+void host_tlb_activate(const struct host_cpu *cpu, bool is_space); /* it has another root or another id */
 void host_tlb_stand(const struct host_cpu *cpu);    /* it is about to run on its stack */
 void host_tlb_switched(const struct host_cpu *cpu); /* the same, by a switch of contexts */
 void host_tlb_refilled(vaddr_t touched, vaddr_t low, vaddr_t high, paddr_t pa);

@@ -255,7 +255,7 @@ static void activate(paddr_t root, unsigned asid)
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_mmu_activate() with interrupts enabled");
     host_self()->root = root;
     host_self()->asid = asid;
-    host_tlb_activate(host_self());
+    host_tlb_activate(host_self(), memory.kernel_root != 0 && root != memory.kernel_root);
 }
 
 void hal_mmu_activate(paddr_t root, unsigned asid)

@@ -11,8 +11,8 @@
  *
  * What a CPU may hold of the kmap window: the stack that it stands on, what it was let in to by a fault, and what it or
  * another CPU at work looked up ahead, for hardware may read any valid entry at any time. A CPU counts as at work from
- * its first hal_context_switch(): before that it holds no more than it touched, and a core may bring it up without
- * telling it of changes. A parked CPU runs nothing ever again, so it holds nothing; one that is off never did.
+ * its first hal_context_switch() or space: before that it holds no more than it touched, and a core may bring it up
+ * without telling it of changes. A parked CPU runs nothing ever again, so it holds nothing; one that is off never did.
  *
  * It decides by seed, CPU and step and takes nothing from the machine's random stream, so that a schedule does not
  * depend on it. No lock: one host thread.
@@ -298,16 +298,10 @@ static void forget_untagged(const struct host_cpu *cpu)
     drop_range(cpu, BANK_WALK, 0, 0, HOST_ADDRESS_BASE >> WALK_SHIFT);
 }
 
-/* cpu->root and cpu->asid are new. */
-void host_tlb_activate(const struct host_cpu *cpu)
+static void tags_check(const struct host_cpu *cpu)
 {
     struct tag *tag = tag_of(cpu, cpu->asid);
 
-    root_take(cpu, cpu->root);
-    if (host.config.asids == 1) {
-        forget_untagged(cpu);
-        return;
-    }
     if (tag->held != 0 && tag->root_frame != frame_of(cpu->root))
         host_fail("stale TLB entries: CPU %u takes address-space id %u into use for the tables at %#llx, and holds %u "
                   "entries from those at %#llx",
@@ -316,6 +310,21 @@ void host_tlb_activate(const struct host_cpu *cpu)
     if (tag->poisoned != 0)
         poison_used(cpu, cpu->asid);
     tag->root_frame = frame_of(cpu->root);
+}
+
+void host_tlb_activate(const struct host_cpu *cpu, bool is_space)
+{
+    struct tlb *tlb = tlb_of(cpu);
+
+    root_take(cpu, cpu->root);
+    if (host.config.asids == 1)
+        forget_untagged(cpu);
+    else
+        tags_check(cpu);
+    tlb->is_at_work |= is_space;
+    /* From here on it may read them. */
+    if (is_space && tlb->last_user != 0 && chance(cpu, cpu->asid) % AHEAD_ONE_IN == 0)
+        look_ahead(cpu, tlb->last_user);
 }
 
 void host_tlb_forget(const struct host_cpu *cpu)
@@ -328,7 +337,7 @@ void host_tlb_start(const struct host_cpu *cpu)
 {
     host_tlb_forget(cpu);
     if (cpu->root != 0 && host_memory_is_ram(cpu->root))
-        host_tlb_activate(cpu);
+        host_tlb_activate(cpu, false);
     host_tlb_stand(cpu);
 }
 

@@ -5,10 +5,10 @@
  * Ids. A space gets one when a CPU first uses it, from a bitmap, together with the number of the present generation.
  * When all are taken, a new generation begins (a roll-over): every id is free again, but those of spaces that a CPU
  * uses at that moment, which keep theirs. Other spaces get another when they are used next. A CPU flushes everything,
- * once, before it uses an id of a generation that is new to it. So what lies in a TLB under an id is of the space that
- * has that id in the CPU's generation, or had it when it died. Nothing is freed at a space's death: its id rests, taken,
- * until the next roll-over, and by then every CPU flushes before it can meet the id again. A fixed number of ids for
- * ever new spaces thus costs each CPU one flush in some thousand lives, and no death costs anything.
+ * once, before it uses an id of a generation that is new to it. So what it holds under an id is of the one space that
+ * had the id in that generation. Nothing is flushed at a space's death: its id rests, taken, until the next roll-over,
+ * and after that every CPU flushes before it can meet the id again. So no death costs anything, and one in some
+ * thousand births costs each CPU a flush.
  *
  * There is no lazy mode: a CPU that goes from a space to a kernel task takes the kernel's tables into use at once. Else
  * its walkers could read the tables of a space that others have destroyed meanwhile, and every shoot-down would have to
@@ -101,11 +101,12 @@ void tlb_space_init(struct tlb_space *space, paddr_t root)
     }
 }
 
-/* Does the CPU use the space, or is it about to, or still? PAIRS(tlb_entering), PAIRS(tlb_active): see enter(). */
+/* Does the CPU use the space, or is it about to, or still? See enter(). */
 static bool is_used_by(const struct tlb_space *space, cpu_id_t id)
 {
     const struct cpu *cpu = cpu_table[id];
 
+    /* PAIRS(tlb_entering), PAIRS(tlb_active) */
     return load_acquire(&cpu->tlb_entering) == space || load_acquire(&cpu->tlb_active) == space;
 }
 
@@ -214,9 +215,9 @@ static NOINLINE void flush_late(struct tlb_space *space, const struct cpu *cpu, 
 
 /*
  * The handshake with targets_find(), which looks for CPUs that use a space. A CPU says in `tlb_entering` what it is
- * about to use, before; and in `tlb_active` what it uses, after the tables were exchanged. So while its walkers may read
- * a space's tables, one of the two names the space, and who looks at them in this order finds it there: `tlb_entering`
- * names another space only after `tlb_active` has named this one (PAIRS(tlb_entering)).
+ * about to use, before the tables are exchanged, and in `tlb_active` what it uses, afterwards. So while its walkers may
+ * read a space's tables, one of the two names the space, and who looks at them in this order finds it there:
+ * `tlb_entering` names another space only after `tlb_active` has named this one (PAIRS(tlb_entering)).
  *
  *   this CPU                             the one that shoots down
  *   tlb_entering = space, holders |= us  change the tables
@@ -228,8 +229,8 @@ static NOINLINE void flush_late(struct tlb_space *space, const struct cpu *cpu, 
  *
  * If the looks of the other side miss `holders` or `tlb_entering`, then our fence comes after theirs, and our look at
  * `stale`, or where there was no bit to set our walks, see what they stored before it. Else they find us, and we are
- * made to flush: then the interrupt comes when we enable interrupts, after the exchange, or the machine flushes at once,
- * and later walks see the new tables. A CPU that is found and is gone by then flushes for nothing.
+ * made to flush: the interrupt comes when we enable interrupts, after the exchange; or the machine flushes at once, and
+ * later walks see the new tables. A CPU that is found and is gone by then flushes for nothing.
  */
 static void enter(struct cpu *cpu, struct tlb_space *space)
 {
@@ -246,7 +247,8 @@ static void enter(struct cpu *cpu, struct tlb_space *space)
     if (UNLIKELY(load_relaxed(&space->stale[cpu->id / 64]) >> (cpu->id % 64) & 1))
         flush_late(space, cpu, asid_of(id));
     hal_mmu_activate(space->root, asid_of(id));
-    store_release(&cpu->tlb_active, space); /* PAIRS(tlb_active): nothing more is read by way of the last one's tables */
+    /* PAIRS(tlb_active): nothing more is read by way of the last one's tables. */
+    store_release(&cpu->tlb_active, space);
 }
 
 /* Leaving a space forgets it, so its holders are exactly the CPUs that use it, and a shoot-down reaches all of them. */
@@ -268,10 +270,10 @@ static void switch_untagged(struct cpu *cpu, struct tlb_space *next)
         if (next != NULL)
             hal_mmu_activate(next->root, asids.shared_id);
     }
-    store_release(&cpu->tlb_entering, next); /* PAIRS(tlb_entering) */
-    store_release(&cpu->tlb_active, next);   /* PAIRS(tlb_active) */
     if (prev != NULL) /* PAIRS(tlb_handshake): nothing more is read by way of its tables */
         (void)fetch_and_acq_rel(&prev->holders[cpu->id / 64], ~(UINT64_C(1) << (cpu->id % 64)));
+    store_release(&cpu->tlb_entering, next); /* PAIRS(tlb_entering) */
+    store_release(&cpu->tlb_active, next);   /* PAIRS(tlb_active) */
 }
 
 void tlb_switch(struct tlb_space *next)

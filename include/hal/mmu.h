@@ -59,8 +59,9 @@ static inline unsigned hal_pte_prot(uint64_t pte);
  */
 void hal_mmu_activate(paddr_t root, unsigned asid);
 
-/* Take the kernel's own tables into use in place of the boot code's, on this CPU, with id 0. Called by core on the boot
- * CPU; the other CPUs do it in hal_cpu_start()'s path. Drops early identity maps. Context: boot, interrupts disabled. */
+/* Take the kernel's own tables into use in place of the boot code's, on this CPU, with id 0. Called by core on the
+ * boot CPU; the other CPUs do it in hal_cpu_start()'s path. Drops early identity maps. Context: boot, interrupts
+ * disabled. */
 void hal_mmu_activate_kernel(paddr_t root);
 
 /* Forget this CPU's translations of [va, va + pages) that are tagged with `asid`, and what it knows of tables there, on
@@ -69,8 +70,9 @@ void hal_mmu_activate_kernel(paddr_t root);
 void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages);
 
 /* The same on all CPUs of `cpus`, by the machine's own means; done when it returns. The caller may be among them, and
- * none of them need have interrupts enabled. More CPUs may be affected. Order: earlier page-table stores by this CPU are
- * seen by their later walks. Context: any, after hal_cpu_init() of those CPUs; only where HAL_TLB_REMOTE is not 0. */
+ * none of them need have interrupts enabled. More CPUs may be affected. Order: earlier page-table stores by this CPU
+ * are seen by their later walks. Context: any, after hal_cpu_init() of those CPUs; only where HAL_TLB_REMOTE is not 0.
+ */
 void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages);
 
 #include <hal_machine.h>

@@ -81,8 +81,8 @@ static inline void tlb_batch_add_all(struct tlb_batch *batch)
  */
 void tlb_batch_flush(struct tlb_batch *batch);
 
-/* The same for kernel addresses, on all online CPUs and in all spaces. Before other CPUs are online in any context, else
- * as above. */
+/* The same for kernel addresses, on all online CPUs and in all spaces. Context: as above; any before other CPUs are
+ * online. */
 void tlb_flush_kernel(const struct tlb_range ranges[], unsigned count);
 
 /* This CPU, if it uses the space, forgets what it knew of the range: that there was nothing, or fewer rights. Other CPUs

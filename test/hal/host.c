@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <host/machine.h>
+#include <k/compiler.h>
 #include <k/limits.h>
 
 #define WRONG_WORDS 2
@@ -74,12 +75,15 @@ int main(int argc, char **argv)
         return WRONG_WORDS;
     }
     for (uint64_t seed = options.first; seed <= options.last; seed++) {
+        static const unsigned asids[] = { 256, 65536, 1, 3 };
         const struct host_config config = {
             .cpus = options.cpus,
             .seed = seed,
             .cmdline = options.append,
             .console_echo = seed == options.first,
             .memory_bytes = RAM_BYTES + options.cpus * RAM_BYTES_PER_CPU,
+            .asids = asids[seed % ARRAY_COUNT(asids)],
+            .has_remote_flush = seed % 2 == 1,
         };
 
         if (host_machine_run_forked(&config, &result) != 0) {

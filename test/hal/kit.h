@@ -144,6 +144,8 @@ paddr_t kit_root(void);
 vaddr_t kit_va_reserve(size_t pages);     /* of the kmap window, with KIT_HOLE_PAGES that are never mapped below it */
 void kit_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot); /* and flush where needed */
 void kit_unmap(paddr_t root, vaddr_t va, size_t bytes);                          /* and flush */
+void kit_map_quietly(paddr_t root, vaddr_t va, paddr_t page, unsigned prot); /* one page, no flush */
+uint64_t *kit_pte(paddr_t root, vaddr_t va); /* the entry of a mapped page */
 vaddr_t kit_stack_alloc(void);            /* KIT_STACK_BYTES; the base */
 paddr_t kit_user_root(vaddr_t va, paddr_t page); /* a space that maps one page in its user half */
 

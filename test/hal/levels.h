@@ -24,6 +24,10 @@ const char *level_timer(void);
 const char *level_idle(void);
 const char *level_preempt(void);
 
+/* levels_tlb.c */
+const char *level_tags(void);
+const char *level_remote(void);
+
 /* levels_cpus.c */
 const char *level_start(void);
 const char *level_poke(void);

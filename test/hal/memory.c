@@ -106,12 +106,38 @@ paddr_t kit_page_alloc(void)
 
 static const struct pt_alloc tables = { .alloc = kit_page_alloc };
 
-void kit_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot)
+static void map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot)
 {
     int error = pt_map(root, va, pa, bytes, prot, &tables);
 
     CHECK(error == 0, "the walker cannot map %#llx at %#llx: error %d", (unsigned long long)pa, (unsigned long long)va,
           error);
+}
+
+void kit_map_quietly(paddr_t root, vaddr_t va, paddr_t page, unsigned prot)
+{
+    map(root, va, page, PAGE_BYTES, prot);
+}
+
+uint64_t *kit_pte(paddr_t root, vaddr_t va)
+{
+    paddr_t table = root;
+
+    for (unsigned level = hal_pt_levels() - 1;; level--) {
+        uint64_t *pte = (uint64_t *)kit_direct(table) +
+                        (va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & ((1u << HAL_PT_INDEX_BITS) - 1));
+
+        if (level == 0)
+            return pte;
+        CHECK(hal_pte_is_valid(*pte) && !hal_pte_is_leaf(*pte, level), "no table of level %u at %#llx", level - 1,
+              (unsigned long long)va);
+        table = hal_pte_paddr(*pte);
+    }
+}
+
+void kit_map(paddr_t root, vaddr_t va, paddr_t pa, size_t bytes, unsigned prot)
+{
+    map(root, va, pa, bytes, prot);
     if (HAL_TLB_CACHES_INVALID)
         hal_tlb_flush_local(HAL_ASID_ANY, va, bytes / PAGE_BYTES);
 }

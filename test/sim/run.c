@@ -101,11 +101,15 @@ static void config_vary(struct host_config *config)
     static const unsigned depth[] = { 16, 8, 32, 12, 64, 24, 48, 4 };
     static const uint64_t steps[] = { 50000, 45000, 60000, 100000, 240000 };
     static const unsigned ipi_delay[] = { 2000, 200, 20000 };
+    /* Many address-space ids, none, too few for the core to use, and as many as it needs at least. */
+    const unsigned asids[] = { 256, 1, 256, 2 * config->cpus + 1, 256, 2 * config->cpus };
 
     config->switch_one_in = switch_one_in[config->seed % ARRAY_COUNT(switch_one_in)];
     config->pct_depth = depth[config->seed % ARRAY_COUNT(depth)];
     config->pct_steps = steps[config->seed % ARRAY_COUNT(steps)];
     config->ipi_delay_ns_max = ipi_delay[config->seed % ARRAY_COUNT(ipi_delay)];
+    config->asids = asids[config->seed / 2 % ARRAY_COUNT(asids)];
+    config->has_remote_flush = config->seed / 4 % 2 == 1;
 }
 
 static uint64_t memory_bytes(const struct sim_run *run)

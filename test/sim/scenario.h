@@ -68,6 +68,17 @@ pid_t sim_child(struct process *parent, int (*entry)(void *), void *arg);
 /* Thread number n of a process, running; its affinity: NULL, anywhere. NULL after a failed check. */
 struct thread *sim_thread(struct process *process, int (*entry)(void *), void *arg, const struct cpumask *affinity);
 
+/* User memory (scenario_user.c). Locks: one task at a time changes a space. */
+#define SIM_PROGRAMS_MAX 6
+#define SIM_USER_RW (PROT_USER | PROT_WRITE)
+bool sim_user_map(struct process *process, vaddr_t va, paddr_t page, unsigned prot);
+void sim_user_unmap(struct process *process, vaddr_t va);
+void sim_user_shoot_down(struct process *process, vaddr_t va);
+/* One program per CPU, at most SIM_PROGRAMS_MAX: threads of `process`, each with its number as argument. */
+unsigned sim_programs_start(struct process *process, int (*entry)(void *), struct thread **out);
+/* Wait for the process. No CPU uses its tables from then on: the threads left them before they were seen to end. */
+void sim_programs_finish(struct process *process, struct thread **threads, unsigned count);
+
 /* Entry functions that many stories need. */
 int sim_end_with(void *code);           /* after a short delay */
 int sim_sleep_until_killed(void *code); /* then end with that code; checks that every later sleep ends at once */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * User memory: programs load and store through the TLBs of their CPUs while the kernel changes what is mapped. There is
- * no memory-management call yet, so the stories walk the tables themselves, as such calls will: change, shoot down on
- * all CPUs, only then reuse the page. A page's contents say what it is, so that an access by an old translation shows.
+ * no memory-management call yet, so the stories walk the tables themselves, as such calls will: change, shoot down, and
+ * only then reuse the page. A page's contents say what it is, so that an access by an old translation shows.
  * Locks: one task changes a space, or story.lock is held.
  */
 #include "scenario.h"
@@ -10,11 +10,9 @@
 #include <lib/string.h>
 #include <mm/pagetable.h>
 #include <vm/space.h>
-#include <smp/call.h>
 
 #define USER_VA ((vaddr_t)0x10000000)
-#define PROT_USER_RW (PROT_USER | PROT_WRITE)
-#define PROGRAMS_MAX 6
+#define PROGRAMS_MAX SIM_PROGRAMS_MAX
 
 static paddr_t table_alloc(void)
 {
@@ -28,28 +26,26 @@ static void table_free(paddr_t table)
 
 static const struct pt_alloc user_tables = { .alloc = table_alloc, .free = table_free };
 
-static bool map_page(struct process *process, vaddr_t va, paddr_t page, unsigned prot)
+bool sim_user_map(struct process *process, vaddr_t va, paddr_t page, unsigned prot)
 {
     return CHECK(pt_map(process->space->tlb.root, va, page, PAGE_BYTES, prot, &user_tables) == 0);
 }
 
-static void unmap_page(struct process *process, vaddr_t va)
+void sim_user_unmap(struct process *process, vaddr_t va)
 {
     pt_unmap(process->space->tlb.root, va, PAGE_BYTES);
 }
 
-static void flush_here(void *va)
+void sim_user_shoot_down(struct process *process, vaddr_t va)
 {
-    hal_tlb_flush_local(HAL_ASID_ANY, (vaddr_t)va, 1);
+    struct tlb_batch batch;
+
+    tlb_batch_init(&batch, &process->space->tlb);
+    tlb_batch_add(&batch, va, 1);
+    tlb_batch_flush(&batch);
 }
 
-static void shoot_down(vaddr_t va)
-{
-    smp_call_all(flush_here, (void *)va);
-}
-
-/* One program per CPU, at most PROGRAMS_MAX: threads of `process`, each with its number as argument. */
-static unsigned programs_start(struct process *process, int (*entry)(void *), struct thread **out)
+unsigned sim_programs_start(struct process *process, int (*entry)(void *), struct thread **out)
 {
     unsigned count = MIN(online_count(), (unsigned)PROGRAMS_MAX);
 
@@ -58,8 +54,7 @@ static unsigned programs_start(struct process *process, int (*entry)(void *), st
     return count;
 }
 
-/* Wait for the process. No CPU uses its tables from then on: the threads left them before they were seen to end. */
-static void programs_finish(struct process *process, struct thread **threads, unsigned count)
+void sim_programs_finish(struct process *process, struct thread **threads, unsigned count)
 {
     CHECK(process_wait(&process_kernel, process->pid, 0, NULL) == process->pid);
     for (unsigned i = 0; i < count; i++)
@@ -130,8 +125,8 @@ static void place_fill(unsigned place)
         return;
     *(uint64_t *)phys_to_virt(page) = STAMP(place, places.turn[place]);
     places.page[place] = page;
-    places.prot[place] = sim_chance(3) ? PROT_USER : PROT_USER_RW;
-    (void)map_page(places.process, va_of_place(place), page, places.prot[place]);
+    places.prot[place] = sim_chance(3) ? PROT_USER : SIM_USER_RW;
+    (void)sim_user_map(places.process, va_of_place(place), page, places.prot[place]);
 }
 
 /* Its translations are gone: nobody changes it any more, nor did anybody who may not. */
@@ -151,9 +146,9 @@ static void place_check(unsigned place)
 
 static void place_empty(unsigned place, bool is_in_use)
 {
-    unmap_page(places.process, va_of_place(place));
+    sim_user_unmap(places.process, va_of_place(place));
     if (is_in_use)
-        shoot_down(va_of_place(place));
+        sim_user_shoot_down(places.process, va_of_place(place));
     store_release(&places.oldest[place], places.turn[place] + 1); /* PAIRS(sim_oldest) */
     place_check(place);
     phys_free(places.page[place], 0);
@@ -173,7 +168,7 @@ static void user_unmap(void)
         store_relaxed(&places.oldest[place], 0);
     if (!CHECK(process_create(&process_kernel, "places", &places.process) == 0))
         return;
-    unsigned count = programs_start(places.process, place_program, thread);
+    unsigned count = sim_programs_start(places.process, place_program, thread);
 
     sim_line_open(&places.line, count);
     for (unsigned round = 8 * sim_rounds(); round > 0; round--) {
@@ -186,7 +181,7 @@ static void user_unmap(void)
         sim_delay();
     }
     store_relaxed(&places.is_over, true);
-    programs_finish(places.process, thread, count);
+    sim_programs_finish(places.process, thread, count);
     for (unsigned place = 0; place < PLACES; place++)
         if (places.page[place] != 0)
             place_empty(place, false);
@@ -195,7 +190,7 @@ static void user_unmap(void)
 
 /*
  * user-spaces: several processes have different pages at the same address, and take turns on the same CPUs. Nothing is
- * shot down: who switches spaces forgets what it knew of the last one.
+ * shot down: what a CPU knows of one space it does not take for another's.
  */
 #define SPACES 5
 
@@ -230,13 +225,13 @@ static void user_spaces(void)
             if (!CHECK(page[i] != 0) || !CHECK(process_create(&process_kernel, "space", &process[i]) == 0))
                 return;
             *(uint64_t *)phys_to_virt(page[i]) = (uint64_t)(i + 1) << 32;
-            (void)map_page(process[i], USER_VA, page[i], PROT_USER_RW);
+            (void)sim_user_map(process[i], USER_VA, page[i], SIM_USER_RW);
             thread[i] = sim_thread(process[i], space_program, (void *)(uintptr_t)(i + 1), NULL);
         }
         for (unsigned i = 0; i < SPACES; i++) {
-            programs_finish(process[i], &thread[i], 1);
+            sim_programs_finish(process[i], &thread[i], 1);
             CHECK(*(uint64_t *)phys_to_virt(page[i]) == ((uint64_t)(i + 1) << 32) + 12);
-            unmap_page(process[i], USER_VA);
+            sim_user_unmap(process[i], USER_VA);
             phys_free(page[i], 0);
             process_put(process[i]);
         }
@@ -271,10 +266,10 @@ static vaddr_t va_of_word(unsigned program)
 /* Other rights or another page: first nothing is mapped, then nobody knows otherwise, then the new one is. */
 static void side_map(struct side *side, paddr_t page, unsigned prot)
 {
-    unmap_page(side->process, USER_VA);
-    shoot_down(USER_VA);
+    sim_user_unmap(side->process, USER_VA);
+    sim_user_shoot_down(side->process, USER_VA);
     side->page = page;
-    (void)map_page(side->process, USER_VA, page, prot);
+    (void)sim_user_map(side->process, USER_VA, page, prot);
 }
 
 /* What a page fault on a shared page will do. */
@@ -291,7 +286,7 @@ static void side_unshare(struct side *side)
             forks.sharers = 1;
         }
         if (page != 0)
-            side_map(side, page, PROT_USER_RW);
+            side_map(side, page, SIM_USER_RW);
         side->is_private = true;
     }
     mutex_unlock(&forks.lock);
@@ -370,7 +365,7 @@ static bool fork_page(void)
     forks.child.page = parent->page;
     forks.child.is_private = false;
     forks.sharers = 2;
-    (void)map_page(forks.child.process, USER_VA, parent->page, PROT_USER);
+    (void)sim_user_map(forks.child.process, USER_VA, parent->page, PROT_USER);
     mutex_unlock(&forks.lock);
     return true;
 }
@@ -383,9 +378,9 @@ static void fork_once(void)
     if (!fork_page())
         return;
     thread = sim_thread(forks.child.process, child_program, NULL, NULL);
-    programs_finish(forks.child.process, &thread, 1);
+    sim_programs_finish(forks.child.process, &thread, 1);
     mutex_lock(&forks.lock);
-    unmap_page(forks.child.process, USER_VA);
+    sim_user_unmap(forks.child.process, USER_VA);
     /* Its own copy; or the page that the parent has left meanwhile; or the parent's page. */
     dead = forks.child.page != forks.parent.page ? forks.child.page : 0;
     forks.sharers = 1;
@@ -408,16 +403,16 @@ static void user_fork(void)
     parent->is_private = true;
     if (!CHECK(parent->page != 0) || !CHECK(process_create(&process_kernel, "parent", &parent->process) == 0))
         return;
-    (void)map_page(parent->process, USER_VA, parent->page, PROT_USER_RW);
-    forks.programs = programs_start(parent->process, parent_program, thread);
+    (void)sim_user_map(parent->process, USER_VA, parent->page, SIM_USER_RW);
+    forks.programs = sim_programs_start(parent->process, parent_program, thread);
     sim_line_open(&forks.line, forks.programs);
     for (unsigned round = sim_rounds(); round > 0; round--) {
         sim_delay();
         fork_once();
     }
     store_relaxed(&forks.is_over, true);
-    programs_finish(parent->process, thread, forks.programs);
-    unmap_page(parent->process, USER_VA);
+    sim_programs_finish(parent->process, thread, forks.programs);
+    sim_user_unmap(parent->process, USER_VA);
     phys_free(parent->page, 0);
     process_put(parent->process);
 }

@@ -10,7 +10,8 @@ from .wake import WAKE
 from .queues import QUEUES
 from .machine import MACHINE
 from .lifetime import LIFETIME
+from .memory import MEMORY
 from .order import ORDER
-from .space import SPACE
+from .spaces import SPACES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER + SPACE
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER

@@ -15,6 +15,7 @@ static struct {
     paddr_t root, first, second;
     _Atomic(unsigned) turn;
     bool is_flushed;
+    bool is_remote;
 } story;
 
 static void story_reset(void)
@@ -133,40 +134,6 @@ static void test_a_fault_changes_nothing(void **state)
     (void)state;
     for (unsigned seed = 0; seed < SEEDS; seed++)
         assert_int_equal(run_entry(1, seed, entry_faults), 0);
-}
-
-static void entry_activate(struct boot_info *boot)
-{
-    vaddr_t global = USER_VA + PAGE_BYTES;
-    paddr_t other;
-    unsigned stale = 0;
-
-    story_start(boot);
-    other = page_take();
-    *pte_of(story.root, global) = hal_pte_leaf(story.first, USER_PROT | PROT_GLOBAL, 0);
-    *pte_of(other, USER_VA) = hal_pte_leaf(story.second, USER_PROT, 0);
-    *pte_of(other, global) = hal_pte_leaf(story.second, USER_PROT | PROT_GLOBAL, 0);
-    (void)load(USER_VA);
-    (void)load(global);
-    hal_mmu_activate(other, 1);
-    assert_int_equal(load(USER_VA), 22);
-    stale += load(global) == 11;
-    /* Again the root that is in use: nothing needs to be forgotten, so nothing is. */
-    *pte_of(other, USER_VA) = hal_pte_leaf(story.first, USER_PROT, 0);
-    hal_mmu_activate(other, 1);
-    stale += load(USER_VA) == 22;
-    if (stale == 2)
-        story.stale++;
-    hal_machine_exit(0);
-}
-
-static void test_other_tables_drop_what_is_not_global(void **state)
-{
-    (void)state;
-    story_reset();
-    for (unsigned seed = 0; seed < SEEDS; seed++)
-        assert_int_equal(run_entry(1, seed, entry_activate), 0);
-    assert_true(story.stale > SEEDS / 2);
 }
 
 /* Pages that are given back. */
@@ -292,6 +259,12 @@ static void body_flush(cpu_id_t cpu, void *arg)
         assert_int_equal(load(USER_VA), 22);
         store_release(&story.turn, 3);
         turn_wait(4);
+        if (story.is_remote) {
+            struct cpumask other;
+
+            cpumask_set_single(&other, 1);
+            hal_tlb_flush_remote(&other, 1, USER_VA, story.is_flushed ? 1 : HAL_TLB_ALL_PAGES);
+        }
         host_tlb_require_gone(story.first, PAGE_BYTES);
         store_release(&story.turn, 5);
         return;
@@ -305,8 +278,8 @@ static void body_flush(cpu_id_t cpu, void *arg)
         story.stale++;
     else
         story.forgotten++;
-    if (story.is_flushed)
-        hal_tlb_flush_local(HAL_ASID_ANY, USER_VA, 1);
+    if (story.is_flushed && !story.is_remote)
+        hal_tlb_flush_local(1, USER_VA, 1);
     store_release(&story.turn, 4);
     if (!story.is_flushed)
         turn_wait(5); /* a parked CPU would hold nothing */
@@ -317,6 +290,7 @@ static int team_run(uint64_t seed)
     struct host_config config = config_of(2, seed);
     struct host_team team = { .tasks = team_tasks, .body = body_flush };
 
+    config.has_remote_flush = story.is_remote;
     (void)scratch_reset(NULL);
     story.turn = 0;
     return host_team_run(&config, &team, &result);
@@ -342,6 +316,18 @@ static void test_a_flush_is_of_one_cpu(void **state)
     story.is_flushed = true;
     for (unsigned seed = 0; seed < SEEDS; seed++)
         assert_int_equal(team_run(seed), 0);
+}
+
+static void test_a_remote_flush_is_of_the_named_cpus(void **state)
+{
+    (void)state;
+    story_reset();
+    story.is_remote = true;
+    for (unsigned seed = 0; seed < SEEDS; seed++) {
+        story.is_flushed = seed % 2 == 0;
+        assert_int_equal(team_run(seed), 0);
+    }
+    assert_true(story.stale > SEEDS / 2);
 }
 
 static void body_park(cpu_id_t cpu, void *arg)
@@ -533,12 +519,12 @@ int main(void)
         cmocka_unit_test(test_an_entry_stays_until_it_is_flushed_or_forgotten),
         cmocka_unit_test(test_stores_go_where_the_entry_says),
         cmocka_unit_test(test_a_fault_changes_nothing),
-        cmocka_unit_test(test_other_tables_drop_what_is_not_global),
         cmocka_unit_test(test_a_page_that_can_be_reached_is_not_given_back),
         cmocka_unit_test(test_a_table_that_is_walked_is_not_given_back),
         cmocka_unit_test(test_a_root_in_use_is_not_given_back),
         cmocka_unit_test(test_more_pages_than_entries),
         cmocka_unit_test(test_a_flush_is_of_one_cpu),
+        cmocka_unit_test(test_a_remote_flush_is_of_the_named_cpus),
         cmocka_unit_test(test_a_parked_cpu_holds_nothing),
         cmocka_unit_test(test_a_stack_that_was_stood_on_needs_a_flush),
         cmocka_unit_test(test_a_stack_whose_pages_changed_is_not_stood_on),

@@ -39,7 +39,8 @@ static void a_new_task_is_what_its_parameters_say(void **state)
     memset(task, 0xa5, sizeof *task);
     task_init(task, &params);
     assert_true(task->tid == 7 && task->pid == 5 && task->parent_tid == 3 && task->arg == &argument);
-    assert_true(task->entry == sched_test_entry && task->space == (struct tlb_space *)0x5000 && task->fpu_area == &argument);
+    assert_true(task->entry == sched_test_entry && task->fpu_area == &argument);
+    assert_true(task->space == (struct tlb_space *)0x5000);
     assert_true(task->stack_base == params.stack_base && task->stack_bytes == params.stack_bytes);
     assert_string_equal(task->name, "fifteen letters");
     assert_int_equal(task->state, TASK_NEW);
