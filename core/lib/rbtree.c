@@ -3,8 +3,9 @@
  * Red-black trees (Guibas and Sedgewick 1978; the cases are numbered as in Cormen et al., chapter 13), intrusive, with
  * a cached minimum and optional summaries. Owns no state, allocates nothing; the caller's lock guards the tree.
  *
- * Summaries: insertion and removal first bring every summary from the changed place up to the root into order, then
- * rebalance. A rotation keeps the set of nodes below its place, so only the two nodes that it turns are recomputed.
+ * Summaries: insertion and removal first bring the summaries from the changed place up into order, then rebalance. A
+ * rotation keeps the set of nodes below its place, so only the two nodes that it turns are recomputed. The walk up ends
+ * at a summary that does not change, but not at a node that is new at its place: what it had there says nothing.
  */
 #include <lib/rbtree.h>
 
@@ -56,8 +57,15 @@ static ALWAYS_INLINE void replace_child(struct rb_tree *tree, struct rb_node *pa
 
 void rb_augment_path(struct rb_node *node, rb_augment_fn augment)
 {
-    for (; node != NULL; node = parent_of(node))
-        augment(node);
+    while (node != NULL && augment(node))
+        node = parent_of(node);
+}
+
+/* The same, but `node` is new at its place. */
+static ALWAYS_INLINE void augment_new(struct rb_node *node, rb_augment_fn augment)
+{
+    (void)augment(node);
+    rb_augment_path(parent_of(node), augment);
 }
 
 static ALWAYS_INLINE void finish_rotation(struct rb_tree *tree, struct rb_node *down, struct rb_node *up,
@@ -69,8 +77,8 @@ static ALWAYS_INLINE void finish_rotation(struct rb_tree *tree, struct rb_node *
     replace_child(tree, parent, down, up);
     set_parent(down, up);
     if (augment != NULL) {
-        augment(down);
-        augment(up);
+        (void)augment(down);
+        (void)augment(up);
     }
 }
 
@@ -103,7 +111,7 @@ void rb_init(struct rb_tree *tree)
 }
 
 /* `node` and its parent are red; nothing else is wrong. */
-static void rebalance_inserted(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment)
+static NOINLINE void rebalance_inserted(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment)
 {
     struct rb_node *parent;
 
@@ -149,15 +157,18 @@ static ALWAYS_INLINE void insert_at(struct rb_tree *tree, struct rb_node *parent
     if (parent == NULL || (parent == tree->first && link == &parent->left))
         tree->first = node;
     if (augment != NULL)
-        rb_augment_path(node, augment);
-    rebalance_inserted(tree, node, augment);
+        augment_new(node, augment);
+    if (parent == NULL)
+        set_black(node);
+    else if (is_red(parent))
+        rebalance_inserted(tree, node, augment);
 }
 
 void rb_insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link, struct rb_node *node,
                   rb_augment_fn augment)
 {
-    ASSERT(node != NULL && *link == NULL);
-    ASSERT((parent == NULL) == (link == &tree->root) && (parent == NULL) == (tree->first == NULL));
+    ASSERT(*link == NULL);
+    DEBUG_ASSERT((parent == NULL) == (link == &tree->root) && (parent == NULL) == (tree->first == NULL));
     insert_at(tree, parent, link, node, augment);
 }
 
@@ -176,7 +187,8 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_a
 }
 
 /* Remove: `parent` has one black level less on the side of `node` (may be NULL) than on the other. */
-static void rebalance_removed(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent, rb_augment_fn augment)
+static NOINLINE void rebalance_removed(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent,
+                                       rb_augment_fn augment)
 {
     while (parent != NULL && !is_red(node)) {
         bool on_left = node == parent->left;
@@ -235,6 +247,18 @@ static struct rb_node *splice_out(struct rb_tree *tree, struct rb_node *node, st
     return parent;
 }
 
+/* Summaries after a removal: from where the heir was to where it is, and on from there. */
+static void augment_removed(struct rb_node *parent, struct rb_node *heir, rb_augment_fn augment)
+{
+    if (heir == NULL) {
+        rb_augment_path(parent, augment);
+        return;
+    }
+    for (; parent != heir; parent = parent_of(parent))
+        (void)augment(parent);
+    augment_new(heir, augment);
+}
+
 /* `heir` takes the place, the children and the colour of `node`. */
 static ALWAYS_INLINE void take_place(struct rb_tree *tree, struct rb_node *node, struct rb_node *heir)
 {
@@ -269,7 +293,7 @@ void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment
             parent = heir;
     }
     if (augment != NULL)
-        rb_augment_path(parent, augment);
+        augment_removed(parent, heir != node ? heir : NULL, augment);
     if (lost_black)
         rebalance_removed(tree, child, parent, augment);
     node->parent_color = 0;
@@ -277,13 +301,15 @@ void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment
     node->right = NULL;
 }
 
-void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node)
+void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node, rb_augment_fn augment)
 {
     ASSERT(node != NULL && tree->root != NULL);
     ASSERT((parent_of(old) == NULL) == (tree->root == old));
     take_place(tree, old, node);
     if (tree->first == old)
         tree->first = node;
+    if (augment != NULL)
+        augment_new(node, augment);
     old->parent_color = 0;
     old->left = NULL;
     old->right = NULL;

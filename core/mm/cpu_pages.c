@@ -65,24 +65,31 @@ static ALWAYS_INLINE void page_take(struct page *page, unsigned order)
     store_relaxed(&page->refs, 1);
 }
 
-/* A page of this CPU's cache, or NULL. */
-static ALWAYS_INLINE struct cached_page *cache_take(void)
+/* A page of this CPU's cache, or 0. Without `from_all_spans` only of the main one, which is found without a call. The
+ * descriptor is looked up and not kept in the page: its word would be a user's if the page were in two lists. */
+static ALWAYS_INLINE paddr_t cache_take(bool from_all_spans, struct page **out_page)
 {
     uintptr_t state = hal_irq_save();
     struct mm_cpu *mine = this_cpu()->mm;
     struct cached_page *node;
+    struct page *page;
 
-    if (UNLIKELY(mine == NULL) || UNLIKELY((node = mine->head) == NULL)) {
-        hal_irq_restore(state);
-        return NULL;
-    }
-    if (UNLIKELY(page_tag(node->page) != TAG_CACHED))
+    if (UNLIKELY(mine == NULL) || UNLIKELY((node = mine->head) == NULL))
+        goto none;
+    page = from_all_spans ? page_find(paddr_of(node)) : page_find_in_main(paddr_of(node));
+    if (UNLIKELY(page == NULL))
+        goto none;
+    if (UNLIKELY(page_tag(page) != TAG_CACHED))
         refuse_cached(node);
     mine->head = node->next;
     store_relaxed(&mine->count, load_relaxed(&mine->count) - 1);
-    page_take(node->page, 0);
+    page_take(page, 0);
     hal_irq_restore(state);
-    return node;
+    *out_page = page;
+    return paddr_of(node);
+none:
+    hal_irq_restore(state);
+    return 0;
 }
 
 /* Into this CPU's cache; false: it has no room. */
@@ -100,7 +107,6 @@ static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
 
     page_set_tag(page, TAG_CACHED);
     node->next = mine->head;
-    node->page = page;
     mine->head = node;
     store_relaxed(&mine->count, load_relaxed(&mine->count) + 1);
     hal_irq_restore(state);
@@ -128,7 +134,6 @@ static void refill_locked(uint64_t leave) REQUIRES(buddy.lock)
 
         if (pa == 0)
             break;
-        node->page = page_find(pa);
         node->next = first;
         first = node;
         if (last == NULL)
@@ -151,9 +156,11 @@ static void give_chain_locked(struct cached_page *node) REQUIRES(buddy.lock)
     while (node != NULL) {
         struct cached_page *next = node->next; /* the free lists' links will lie there */
 
-        if (UNLIKELY(page_tag(node->page) != TAG_CACHED))
+        struct page *page = page_find(paddr_of(node));
+
+        if (UNLIKELY(page == NULL || page_tag(page) != TAG_CACHED))
             refuse_cached(node);
-        buddy_give_locked(node->page, paddr_of(node), 0, TAG_CACHED);
+        buddy_give_locked(page, paddr_of(node), 0, TAG_CACHED);
         node = next;
     }
 }
@@ -266,6 +273,13 @@ void phys_reclaim_caches(void)
 
 /* ---- Allocation ---- */
 
+static ALWAYS_INLINE void announce(struct page *page, paddr_t block, unsigned order)
+{
+    trace(TRACE_PAGES_ALLOC, NULL, block | order);
+    if (KERNEL_DEBUG)
+        page_check_poison(page, block, order);
+}
+
 static paddr_t take_block(unsigned order, uint64_t leave)
 {
     paddr_t block;
@@ -278,11 +292,21 @@ static paddr_t take_block(unsigned order, uint64_t leave)
     return block;
 }
 
-static NOINLINE paddr_t alloc_slow(unsigned order, uint64_t leave, bool may_disturb)
+/* What the fast path does not serve: an armed failure; a page of the cache that is not of the main span; free lists;
+ * and what other caches have. */
+static NOINLINE paddr_t alloc_any(unsigned order, uint64_t leave, bool may_disturb)
 {
+    struct page *page;
     paddr_t block;
 
     ASSERT(order <= PHYS_ORDER_MAX);
+    if (mm_fail_check())
+        return 0;
+    block = order == 0 && load_relaxed(&buddy.free_pages) > leave ? cache_take(true, &page) : 0;
+    if (block != 0) {
+        announce(page, block, 0);
+        return block;
+    }
     block = take_block(order, leave);
     if (UNLIKELY(block == 0)) {
         drain(may_disturb);
@@ -290,26 +314,23 @@ static NOINLINE paddr_t alloc_slow(unsigned order, uint64_t leave, bool may_dist
         if (block == 0)
             return 0;
     }
-
-    struct page *page = page_find(block);
-
+    page = page_find(block);
     page_take(page, order);
-    trace(TRACE_PAGES_ALLOC, NULL, block | order);
-    if (KERNEL_DEBUG)
-        page_check_poison(page, block, order);
+    announce(page, block, order);
     return block;
 }
 
-static ALWAYS_INLINE paddr_t alloc_single(void)
+static ALWAYS_INLINE paddr_t alloc_fast(unsigned order)
 {
-    struct cached_page *node = cache_take();
+    struct page *page;
+    paddr_t pa;
 
-    if (UNLIKELY(node == NULL))
+    if (UNLIKELY(order != 0) || UNLIKELY(load_relaxed(&mm_fail_task) != NULL))
         return 0;
-    trace(TRACE_PAGES_ALLOC, NULL, paddr_of(node));
-    if (KERNEL_DEBUG)
-        page_check_poison(node->page, paddr_of(node), 0);
-    return paddr_of(node);
+    pa = cache_take(false, &page);
+    if (LIKELY(pa != 0))
+        announce(page, pa, 0);
+    return pa;
 }
 
 paddr_t phys_alloc(unsigned order)
@@ -317,11 +338,8 @@ paddr_t phys_alloc(unsigned order)
     paddr_t page;
 
     mm_assert_task_context();
-    if (mm_fail_check())
-        return 0;
-    if (LIKELY(order == 0) && LIKELY((page = alloc_single()) != 0))
-        return page;
-    return alloc_slow(order, 0, true);
+    page = alloc_fast(order);
+    return LIKELY(page != 0) ? page : alloc_any(order, 0, true);
 }
 
 /* As long as the free lists alone hold more than the reserve, a page of the cache is no part of it. Below that the
@@ -329,14 +347,12 @@ paddr_t phys_alloc(unsigned order)
 paddr_t phys_alloc_user(unsigned order)
 {
     uint64_t leave = buddy.reserve_pages;
-    paddr_t page;
+    paddr_t page = 0;
 
     mm_assert_task_context();
-    if (mm_fail_check())
-        return 0;
-    if (LIKELY(order == 0) && LIKELY(load_relaxed(&buddy.free_pages) > leave) && LIKELY((page = alloc_single()) != 0))
-        return page;
-    return alloc_slow(order, leave, order == 0);
+    if (LIKELY(load_relaxed(&buddy.free_pages) > leave))
+        page = alloc_fast(order);
+    return LIKELY(page != 0) ? page : alloc_any(order, leave, order == 0);
 }
 
 paddr_t phys_alloc_zeroed(unsigned order)

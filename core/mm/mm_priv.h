@@ -169,10 +169,9 @@ void phys_add_free(pfn_t first, pfn_t end);
 
 /* ---- cpu_pages.c ---- */
 
-/* A page in a CPU's cache, in its own first words. */
+/* A page in a CPU's cache, in its own first word. */
 struct cached_page {
     struct cached_page *next;
-    struct page *page;
 };
 
 /* What a CPU has of this room. */

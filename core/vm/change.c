@@ -96,49 +96,6 @@ int region_change_map(struct region_change *change, struct region_tree *tree, co
     return region_create(spec, &change->coming);
 }
 
-static bool can_merge(const struct region *a, const struct region *b)
-{
-    struct region_spec left, right;
-
-    if (LIKELY(a->end != b->start))
-        return false;
-    left = region_spec_of(a);
-    right = region_spec_of(b);
-    return region_can_merge(&left, &right);
-}
-
-/* The range is free: the new region grows over the neighbours that it can merge with, and takes the place of one. */
-static void commit_map(struct region_change *change)
-{
-    struct region_tree *tree = change->tree;
-    struct region *region = change->coming, *prev, *next;
-    struct region_place place;
-
-    region_locate(tree, region->start, &place);
-    prev = place.prev != NULL && can_merge(place.prev, region) ? place.prev : NULL;
-    next = place.next != NULL && can_merge(region, place.next) ? place.next : NULL;
-    if (LIKELY(prev == NULL && next == NULL)) {
-        region_link(tree, &place, region);
-        region_set_live(region);
-        return;
-    }
-    if (next != NULL) {
-        region->end = next->end;
-        next->chain = NULL;
-        change->leaving = next;
-    }
-    if (prev != NULL) {
-        region->start = prev->start;
-        region->offset = prev->offset;
-        prev->chain = next;
-        change->leaving = prev;
-        if (next != NULL)
-            region_unlink(tree, next);
-    }
-    region_relink(tree, change->leaving, region);
-    region_set_live(region);
-}
-
 /* ---- Set ---- */
 
 /* Pieces are added in order. Those of one kind are held back as one piece until another kind, or a hole, follows. */
@@ -272,20 +229,14 @@ static void commit_chains(struct region_change *change)
     if (coming == NULL)
         return;
     region_relink(tree, change->leaving, coming);
-    region_set_live(coming);
-    for (coming = coming->chain; coming != NULL; coming = coming->chain) {
-        struct region_place place;
-
-        region_locate(tree, coming->start, &place);
-        region_link(tree, &place, coming);
-        region_set_live(coming);
-    }
+    while ((coming = coming->chain) != NULL)
+        region_insert(tree, coming);
 }
 
 void region_change_commit(struct region_change *change)
 {
     if (change->is_map)
-        commit_map(change);
+        change->leaving = region_join(change->tree, change->coming);
     else
         commit_chains(change);
     change->coming = NULL;

@@ -6,6 +6,10 @@
  *
  * The guard of a region that grows down is taken off the gap below it, once, when the gap is computed. So a search
  * never sees the guard, and the region that grows finds its floor by a subtraction.
+ *
+ * As `room`, a gap counts for at most a small part of the space. Most maps and unmaps nibble at the one huge gap of a
+ * space; while that stays huge they change no summary further up. A range larger than that part is looked for in one
+ * gap after the other that has at least so much, of which there cannot be many.
  */
 #include "vm_priv.h"
 
@@ -77,29 +81,44 @@ static ALWAYS_INLINE struct region *region_or_null(const struct rb_node *node)
     return node != NULL ? region_of(node) : NULL;
 }
 
-static void region_augment(struct rb_node *node)
+static bool region_augment(struct rb_node *node)
 {
     struct region *region = region_of(node);
-    vaddr_t max = region->gap;
+    vaddr_t max = region->room;
+    bool has_changed;
 
     if (node->left != NULL)
-        max = MAX(max, region_of(node->left)->gap_max);
+        max = MAX(max, region_of(node->left)->room_max);
     if (node->right != NULL)
-        max = MAX(max, region_of(node->right)->gap_max);
-    region->gap_max = max;
+        max = MAX(max, region_of(node->right)->room_max);
+    has_changed = region->room_max != max;
+    region->room_max = max;
+    return has_changed;
 }
 
-/* What is free below a region, if what lies under it ends at `floor`. */
-static ALWAYS_INLINE vaddr_t usable_gap(const struct region *region, vaddr_t floor)
+/* What lies under a region ends at `floor`. Returns whether the region brings something else into its summary now. */
+static ALWAYS_INLINE bool set_gap(const struct region_tree *tree, struct region *region, vaddr_t floor)
 {
-    vaddr_t gap = region->start - floor;
+    vaddr_t gap = region->start - floor, room;
+    bool has_changed;
 
-    if (LIKELY((region->flags & VM_GROWS_DOWN) == 0))
-        return gap;
-    return gap > VM_STACK_GUARD_BYTES ? gap - VM_STACK_GUARD_BYTES : 0;
+    if (UNLIKELY((region->flags & VM_GROWS_DOWN) != 0))
+        gap = gap > VM_STACK_GUARD_BYTES ? gap - VM_STACK_GUARD_BYTES : 0;
+    room = MIN(gap, tree->room_limit);
+    has_changed = region->room != room;
+    region->gap = gap;
+    region->room = room;
+    return has_changed;
 }
 
-/* Where a gap of usable_gap() ends. */
+/* The same for a region of the tree (or NULL), whose summary and those above follow. */
+static ALWAYS_INLINE void move_floor(const struct region_tree *tree, struct region *region, vaddr_t floor)
+{
+    if (LIKELY(region != NULL) && set_gap(tree, region, floor))
+        rb_augment_path(&region->node, region_augment);
+}
+
+/* Where a gap ends. */
 static ALWAYS_INLINE vaddr_t gap_end(const struct region *region)
 {
     return (region->flags & VM_GROWS_DOWN) == 0 ? region->start : region->start - VM_STACK_GUARD_BYTES;
@@ -118,14 +137,23 @@ static ALWAYS_INLINE vaddr_t floor_of(const struct region_tree *tree, const stru
 
 /* ---- The tree ---- */
 
+#define ROOM_PARTS 128 /* of a space: no gap counts for more than one of them */
+
 void region_tree_init(struct region_tree *tree, vaddr_t low, vaddr_t high)
 {
     ASSERT(low < high && IS_ALIGNED(low, PAGE_BYTES) && IS_ALIGNED(high, PAGE_BYTES));
     rb_init(&tree->rb);
+    tree->hint = NULL;
     tree->low = low;
     tree->high = high;
+    tree->room_limit = MAX((high - low) / ROOM_PARTS, (vaddr_t)PAGE_BYTES);
     tree->count = 0;
     tree->bytes = 0;
+}
+
+static ALWAYS_INLINE bool hint_has(const struct region_tree *tree, vaddr_t va)
+{
+    return tree->hint != NULL && va >= tree->hint->start && va < tree->hint->end;
 }
 
 struct region *region_find_at_or_above(const struct region_tree *tree, vaddr_t va)
@@ -133,6 +161,8 @@ struct region *region_find_at_or_above(const struct region_tree *tree, vaddr_t v
     const struct rb_node *node = tree->rb.root;
     struct region *found = NULL;
 
+    if (hint_has(tree, va))
+        return tree->hint;
     while (node != NULL) {
         struct region *region = region_of(node);
 
@@ -152,6 +182,8 @@ struct region *region_find(const struct region_tree *tree, vaddr_t va)
 {
     const struct rb_node *node = tree->rb.root;
 
+    if (hint_has(tree, va))
+        return tree->hint;
     while (node != NULL) {
         struct region *region = region_of(node);
 
@@ -180,6 +212,15 @@ struct region *region_prev(const struct region *region)
     return region_or_null(rb_prev(&region->node));
 }
 
+static struct region *region_last(const struct region_tree *tree)
+{
+    const struct rb_node *node = tree->rb.root;
+
+    while (node != NULL && node->right != NULL)
+        node = node->right;
+    return region_or_null(node);
+}
+
 bool region_tree_covers(const struct region_tree *tree, vaddr_t start, vaddr_t end)
 {
     const struct region *region = region_find(tree, start);
@@ -194,26 +235,57 @@ bool region_tree_covers(const struct region_tree *tree, vaddr_t start, vaddr_t e
     return region != NULL;
 }
 
-void region_locate(struct region_tree *tree, vaddr_t start, struct region_place *out)
+/* Where a region goes: the empty place in the tree, and what is above and below it. */
+struct place {
+    struct rb_node *parent;
+    struct rb_node **link;
+    struct region *next;
+    vaddr_t floor;
+};
+
+/* Is that address in the gap below the hint? That of a growing region does not say where it begins. */
+static ALWAYS_INLINE bool is_below_hint(const struct region_tree *tree, vaddr_t start)
 {
-    struct rb_node **link = &tree->rb.root;
-    struct rb_node *parent = NULL;
-    struct region *prev = NULL, *next = NULL;
+    const struct region *hint = tree->hint;
 
-    while (*link != NULL) {
-        struct region *region;
+    return hint != NULL && start < hint->start && hint->start - start <= hint->gap && !(hint->flags & VM_GROWS_DOWN);
+}
 
-        parent = *link;
-        region = region_of(parent);
+static ALWAYS_INLINE struct place find_place(struct region_tree *tree, vaddr_t start)
+{
+    struct place place = {.link = &tree->rb.root, .floor = tree->low};
+
+    if (LIKELY(is_below_hint(tree, start))) {
+        place.next = tree->hint;
+        place.floor = place.next->start - place.next->gap;
+        place.parent = &place.next->node;
+        place.link = &place.parent->left;
+        while (*place.link != NULL) {
+            place.parent = *place.link;
+            place.link = &place.parent->right;
+        }
+        return place;
+    }
+    while (*place.link != NULL) {
+        struct region *region = region_of(*place.link);
+
+        place.parent = *place.link;
         if (start < region->start) {
-            next = region;
-            link = &parent->left;
+            place.next = region;
+            place.link = &place.parent->left;
         } else {
-            prev = region;
-            link = &parent->right;
+            place.floor = region->end;
+            place.link = &place.parent->right;
         }
     }
-    *out = (struct region_place){.prev = prev, .next = next, .parent = parent, .link = link};
+    return place;
+}
+
+static ALWAYS_INLINE struct region *prev_of(const struct place *place)
+{
+    if (place->parent == NULL)
+        return NULL;
+    return place->link == &place->parent->right ? region_of(place->parent) : region_prev(region_of(place->parent));
 }
 
 static ALWAYS_INLINE void assert_fits(const struct region_tree *tree, const struct region *region, vaddr_t floor,
@@ -225,35 +297,38 @@ static ALWAYS_INLINE void assert_fits(const struct region_tree *tree, const stru
     DEBUG_ASSERT(region_is_stale(region));
 }
 
-/* The neighbours above and below are the parent and an ancestor, so the one path to the root brings both summaries into
- * order. */
-void region_link(struct region_tree *tree, const struct region_place *place, struct region *region)
+/* First in with its own gap, then the next one's becomes smaller: between the two, some addresses count twice. Right
+ * below the next one, the way up begins there, and once is enough. */
+static ALWAYS_INLINE void link_region(struct region_tree *tree, const struct place *place, struct region *region)
 {
-    vaddr_t floor = place->prev != NULL ? place->prev->end : tree->low;
+    bool is_child = place->next != NULL && place->parent == &place->next->node;
 
-    assert_fits(tree, region, floor, place->next);
-    region->gap = usable_gap(region, floor);
-    if (place->next != NULL)
-        place->next->gap = usable_gap(place->next, region->end);
+    assert_fits(tree, region, place->floor, place->next);
+    (void)set_gap(tree, region, place->floor);
+    if (LIKELY(is_child))
+        (void)set_gap(tree, place->next, region->end);
     rb_insert_at(&tree->rb, place->parent, place->link, &region->node, region_augment);
+    if (UNLIKELY(!is_child))
+        move_floor(tree, place->next, region->end);
+    tree->hint = region;
     tree->count++;
     tree->bytes += region->end - region->start;
+    region_set_live(region);
 }
 
-/*
- * The region above inherits the gap. It is an ancestor, or takes the removed node's place, and then its summary is
- * recomputed on the way up; or it is the only child, a leaf that moves up, and nobody would look at it.
- */
+/* The next one inherits the gap before the region goes. Right above, its summary follows with the removal: the region
+ * has nothing on its right then, or that would be next. */
 void region_unlink(struct region_tree *tree, struct region *region)
 {
-    struct rb_node *only = region->node.left == NULL ? region->node.right : NULL;
     struct region *next = region_next(region);
+    vaddr_t floor = floor_of(tree, region);
 
-    if (next != NULL)
-        next->gap = usable_gap(next, floor_of(tree, region));
-    if (only != NULL)
-        region_augment(only);
+    if (next != NULL && next->node.left == &region->node)
+        (void)set_gap(tree, next, floor);
+    else
+        move_floor(tree, next, floor);
     rb_remove(&tree->rb, &region->node, region_augment);
+    tree->hint = next;
     tree->count--;
     tree->bytes -= region->end - region->start;
 }
@@ -262,25 +337,21 @@ void region_relink(struct region_tree *tree, struct region *old, struct region *
 {
     vaddr_t floor = floor_of(tree, old);
     struct region *next = region_next(old);
-    /* Both summaries are on the path from the lower of the two. */
-    struct rb_node *lower = old->node.right != NULL ? &next->node : &region->node;
 
     assert_fits(tree, region, floor, next);
-    region->gap = usable_gap(region, floor);
-    if (next != NULL)
-        next->gap = usable_gap(next, region->end);
-    rb_replace(&tree->rb, &old->node, &region->node);
-    rb_augment_path(lower, region_augment);
+    (void)set_gap(tree, region, floor);
+    rb_replace(&tree->rb, &old->node, &region->node, region_augment);
+    move_floor(tree, next, region->end);
+    tree->hint = region;
     tree->bytes += (region->end - region->start) - (old->end - old->start);
+    region_set_live(region);
 }
 
 void region_insert(struct region_tree *tree, struct region *region)
 {
-    struct region_place place;
+    struct place place = find_place(tree, region->start);
 
-    region_locate(tree, region->start, &place);
-    region_link(tree, &place, region);
-    region_set_live(region);
+    link_region(tree, &place, region);
 }
 
 void region_remove(struct region_tree *tree, struct region *region)
@@ -289,125 +360,187 @@ void region_remove(struct region_tree *tree, struct region *region)
     region_set_stale(region);
 }
 
+static ALWAYS_INLINE bool can_merge(const struct region *a, const struct region *b)
+{
+    if (a->end != b->start || a->rights != b->rights)
+        return false;
+    struct region_spec left = region_spec_of(a), right = region_spec_of(b);
+
+    return region_can_merge(&left, &right);
+}
+
+struct region *region_join(struct region_tree *tree, struct region *region)
+{
+    struct place place = find_place(tree, region->start);
+    struct region *prev = NULL, *next = NULL;
+
+    if (UNLIKELY(region->start == place.floor)) {
+        prev = prev_of(&place);
+        if (prev != NULL && !can_merge(prev, region))
+            prev = NULL;
+    }
+    if (place.next != NULL && can_merge(region, place.next))
+        next = place.next;
+    if (LIKELY(prev == NULL && next == NULL)) {
+        link_region(tree, &place, region);
+        return NULL;
+    }
+    if (next != NULL) {
+        region->end = next->end;
+        next->chain = NULL;
+    }
+    if (prev == NULL) {
+        region_relink(tree, next, region);
+        return next;
+    }
+    region->start = prev->start;
+    region->offset = prev->offset;
+    prev->chain = next;
+    if (next != NULL)
+        region_unlink(tree, next);
+    region_relink(tree, prev, region);
+    return prev;
+}
+
 /* ---- Free ranges ---- */
 
-static ALWAYS_INLINE vaddr_t max_of(const struct rb_node *node)
+static ALWAYS_INLINE vaddr_t room_below(const struct rb_node *node)
 {
-    return node != NULL ? region_of(node)->gap_max : 0;
+    return node != NULL ? region_of(node)->room_max : 0;
 }
 
-/* The highest region of a subtree with so large a gap below it; there is one. */
-static const struct region *highest_gap(const struct rb_node *node, vaddr_t need)
+/* The highest region of a subtree with so much room below it; there is one. */
+static const struct region *highest_room(const struct rb_node *node, vaddr_t need)
 {
     for (;;) {
-        if (max_of(node->right) >= need)
+        if (room_below(node->right) >= need)
             node = node->right;
-        else if (region_of(node)->gap >= need)
+        else if (region_of(node)->room >= need)
             return region_of(node);
         else
             node = node->left;
     }
 }
 
-static const struct region *lowest_gap(const struct rb_node *node, vaddr_t need)
+static const struct region *lowest_room(const struct rb_node *node, vaddr_t need)
 {
     for (;;) {
-        if (max_of(node->left) >= need)
+        if (room_below(node->left) >= need)
             node = node->left;
-        else if (region_of(node)->gap >= need)
+        else if (region_of(node)->room >= need)
             return region_of(node);
         else
             node = node->right;
     }
 }
 
-/* [low, high) cut to the gap below a region, or above the last one (NULL). */
 struct range {
     vaddr_t low, high;
 };
 
-static bool gap_has_room(const struct region *region, vaddr_t last_end, vaddr_t need, const struct range *bounds,
-                         struct range *out)
+/* What bounds leave of the gap below a region. */
+static ALWAYS_INLINE bool gap_has_room(const struct region *region, vaddr_t need, const struct range *bounds,
+                                       struct range *out)
 {
-    vaddr_t end = region != NULL ? gap_end(region) : bounds->high;
-    vaddr_t start = region != NULL ? end - region->gap : last_end;
+    vaddr_t end = gap_end(region);
 
-    out->low = MAX(start, bounds->low);
+    out->low = MAX(end - region->gap, bounds->low);
     out->high = MIN(end, bounds->high);
     return out->high > out->low && out->high - out->low >= need;
 }
 
+/* The same of what is free above all regions. */
+static bool top_has_room(const struct region_tree *tree, vaddr_t need, const struct range *bounds, struct range *out)
+{
+    const struct region *last = region_last(tree);
+
+    out->low = last != NULL ? MAX(last->end, bounds->low) : bounds->low;
+    out->high = bounds->high;
+    return out->high > out->low && out->high - out->low >= need;
+}
+
 /*
- * Down the path to `high`. The first region that ends above it has the only gap that `high` may cut. Of the others, all
- * below, the highest with room hangs at the last node of the path where the node itself or its left subtree has room.
+ * Down the path to the upper bound, as long as there is room at all. The first region that ends above the bound has the
+ * only gap that the bound may cut; if the path ended earlier, the one that is taken for it lies wholly above the bound.
+ * Of the others, all below, the highest with room hangs at the last node of the path where the node itself or its left
+ * subtree has room.
  */
 static bool find_top_down(const struct region_tree *tree, vaddr_t need, const struct range *bounds, struct range *out)
 {
     const struct rb_node *node = tree->rb.root, *candidate = NULL;
     const struct region *above = NULL;
-    vaddr_t last_end = tree->low;
 
-    while (node != NULL) {
+    while (room_below(node) >= need) {
         const struct region *region = region_of(node);
 
         if (region->end > bounds->high) {
             above = region;
             node = node->left;
         } else {
-            if (region->gap >= need || max_of(node->left) >= need)
+            if (region->room >= need || room_below(node->left) >= need)
                 candidate = node;
-            last_end = region->end;
             node = node->right;
         }
     }
-    if (gap_has_room(above, last_end, need, bounds, out))
+    if (above != NULL ? gap_has_room(above, need, bounds, out) : top_has_room(tree, need, bounds, out))
         return true;
     if (candidate == NULL)
         return false;
     above = region_of(candidate);
-    if (above->gap < need)
-        above = highest_gap(candidate->left, need);
-    return gap_has_room(above, 0, need, bounds, out);
+    if (above->room < need)
+        above = highest_room(candidate->left, need);
+    return gap_has_room(above, need, bounds, out);
 }
 
-/* The mirror image: the first region that begins above `low` has the only gap that `low` may cut. */
+/* The mirror image: the first region that begins above the lower bound has the only gap that the bound may cut. */
 static bool find_bottom_up(const struct region_tree *tree, vaddr_t need, const struct range *bounds, struct range *out)
 {
     const struct rb_node *node = tree->rb.root, *candidate = NULL, *first = NULL;
-    vaddr_t last_end = tree->low;
 
-    while (node != NULL) {
+    while (room_below(node) >= need) {
         const struct region *region = region_of(node);
 
         if (region->start > bounds->low) {
-            if (first != NULL && (region_of(first)->gap >= need || max_of(first->right) >= need))
+            if (first != NULL && (region_of(first)->room >= need || room_below(first->right) >= need))
                 candidate = first;
             first = node;
             node = node->left;
         } else {
-            last_end = region->end;
             node = node->right;
         }
     }
-    if (first != NULL && gap_has_room(region_of(first), 0, need, bounds, out))
+    if (first != NULL && gap_has_room(region_of(first), need, bounds, out))
         return true;
-    if (first != NULL && max_of(first->right) >= need)
-        return gap_has_room(lowest_gap(first->right, need), 0, need, bounds, out);
-    if (candidate != NULL && region_of(candidate)->gap >= need)
-        return gap_has_room(region_of(candidate), 0, need, bounds, out);
+    if (first != NULL && room_below(first->right) >= need)
+        return gap_has_room(lowest_room(first->right, need), need, bounds, out);
+    if (candidate != NULL && region_of(candidate)->room >= need)
+        return gap_has_room(region_of(candidate), need, bounds, out);
     if (candidate != NULL)
-        return gap_has_room(lowest_gap(candidate->right, need), 0, need, bounds, out);
-    if (first != NULL) {
-        for (node = tree->rb.root; node->right != NULL;)
-            node = node->right;
-        last_end = region_of(node)->end;
+        return gap_has_room(lowest_room(candidate->right, need), need, bounds, out);
+    return top_has_room(tree, need, bounds, out);
+}
+
+/* Room for more than `room_limit` is looked for in one gap after the other that has so much, away from the end where it
+ * is wanted: no more than ROOM_PARTS of them fit in. */
+static bool find_range(const struct region_tree *tree, vaddr_t need, bool is_top_down, struct range bounds,
+                       struct range *out)
+{
+    vaddr_t key = MIN(need, tree->room_limit);
+
+    while (is_top_down ? find_top_down(tree, key, &bounds, out) : find_bottom_up(tree, key, &bounds, out)) {
+        if (LIKELY(out->high - out->low >= need))
+            return true;
+        if (is_top_down)
+            bounds.high = out->low;
+        else
+            bounds.low = out->high;
     }
-    return gap_has_room(NULL, last_end, need, bounds, out);
+    return false;
 }
 
 int region_find_gap(const struct region_tree *tree, const struct region_gap *wanted, vaddr_t *out_va)
 {
-    struct range bounds = {
+    const struct range bounds = {
         .low = MAX((wanted->low + PAGE_BYTES - 1) & ~(vaddr_t)(PAGE_BYTES - 1), tree->low),
         .high = MIN(wanted->high & ~(vaddr_t)(PAGE_BYTES - 1), tree->high),
     };
@@ -415,19 +548,14 @@ int region_find_gap(const struct region_tree *tree, const struct region_gap *wan
     vaddr_t extra = guard + (wanted->align - PAGE_BYTES);
     struct range found;
 
-    ASSERT(wanted->bytes > 0 && IS_ALIGNED(wanted->bytes, PAGE_BYTES));
-    ASSERT(wanted->align >= PAGE_BYTES && (wanted->align & (wanted->align - 1)) == 0);
+    DEBUG_ASSERT(wanted->bytes > 0 && IS_ALIGNED(wanted->bytes, PAGE_BYTES));
+    DEBUG_ASSERT(wanted->align >= PAGE_BYTES && (wanted->align & (wanted->align - 1)) == 0);
     if (bounds.low >= bounds.high || wanted->bytes > bounds.high - bounds.low ||
         extra > bounds.high - bounds.low - wanted->bytes)
         return -ENOMEM;
-    if (wanted->is_top_down) {
-        if (!find_top_down(tree, wanted->bytes + extra, &bounds, &found))
-            return -ENOMEM;
-        *out_va = (found.high - wanted->bytes) & ~(vaddr_t)(wanted->align - 1);
-    } else {
-        if (!find_bottom_up(tree, wanted->bytes + extra, &bounds, &found))
-            return -ENOMEM;
-        *out_va = (found.low + guard + wanted->align - 1) & ~(vaddr_t)(wanted->align - 1);
-    }
+    if (!find_range(tree, wanted->bytes + extra, wanted->is_top_down, bounds, &found))
+        return -ENOMEM;
+    *out_va = wanted->is_top_down ? (found.high - wanted->bytes) & ~(vaddr_t)(wanted->align - 1)
+                                  : (found.low + guard + wanted->align - 1) & ~(vaddr_t)(wanted->align - 1);
     return 0;
 }

@@ -37,21 +37,14 @@ static inline struct spinlock *span_lock(struct space *space, vaddr_t va)
 
 /* ---- region.c ---- */
 
-/* Where a region goes in a tree, and between whom. */
-struct region_place {
-    struct region *prev, *next;
-    struct rb_node *parent;
-    struct rb_node **link;
-};
+/* region_insert(), but the region grows over the neighbours that it can merge with, which are taken out of the tree and
+ * left to be marked stale. Returns them, linked by `chain`, or NULL. Writes the tree. */
+struct region *region_join(struct region_tree *tree, struct region *region);
 
-/* The place of a region that begins at `start`. Reads the tree. */
-void region_locate(struct region_tree *tree, vaddr_t start, struct region_place *out);
-
-/* The parts of region_insert() and region_remove() that leave `is_stale` alone, or find no place. Write the tree. */
-void region_link(struct region_tree *tree, const struct region_place *place, struct region *region);
+/* region_remove(), but the region is left to be marked stale. Writes the tree. */
 void region_unlink(struct region_tree *tree, struct region *region);
 
-/* `region` comes in for `old`, at whose place in the order it stands: link and unlink in one, without a search. */
+/* `region` comes in for `old`, at whose place in the order it stands: both in one, without a search. */
 void region_relink(struct region_tree *tree, struct region *old, struct region *region);
 
 /* Whoever sees the region live sees its facts. */

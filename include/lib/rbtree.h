@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Intrusive red-black tree with a cached minimum. The caller orders and guards it; nothing allocates. `augment`, if
- * set, recomputes a node's summary from its children (called bottom-up whenever a subtree changes).
+ * set, recomputes a node's summary from what the node itself brings and its children's summaries, and says whether it
+ * changed. It is called bottom-up from the place of a change, up to where nothing changes any more.
  *
- * A change of the tree recomputes all summaries from the changed place to the root. A caller that changes what a node
- * brings into its summary calls rb_augment_path() for it, unless a change of the tree below that node follows.
+ * All summaries are right before a call, and all are right after it. A caller that changes what a node of the tree
+ * brings calls rb_augment_path() for it at once; unless a child of that node comes in, or goes and has no two children,
+ * right after that: the walk begins with the parent.
  */
 #pragma once
 
@@ -24,7 +26,7 @@ struct rb_tree {
 };
 
 typedef bool (*rb_less_fn)(const struct rb_node *a, const struct rb_node *b);
-typedef void (*rb_augment_fn)(struct rb_node *node);
+typedef bool (*rb_augment_fn)(struct rb_node *node);
 
 void rb_init(struct rb_tree *tree);
 static inline bool rb_is_empty(const struct rb_tree *tree)
@@ -45,10 +47,10 @@ void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment
 void rb_insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link, struct rb_node *node,
                   rb_augment_fn augment);
 
-/* `node`, which is in no tree, takes the place of `old`. No summary is recomputed. O(1). */
-void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node);
+/* `node`, which is in no tree, takes the place of `old`. O(1), and the summaries. */
+void rb_replace(struct rb_tree *tree, struct rb_node *old, struct rb_node *node, rb_augment_fn augment);
 
-/* Recompute the summaries from node (NULL: none) to the root. */
+/* Recompute the summaries from node (NULL: none) up, until one does not change. */
 void rb_augment_path(struct rb_node *node, rb_augment_fn augment);
 
 /* In-order neighbours, or NULL. */

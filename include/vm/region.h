@@ -42,9 +42,11 @@ struct vm_object;
 #define VM_HEAP 0x40u
 
 struct region {
-    struct rb_node node; /* the tree's; `start` orders it */
-    vaddr_t gap;     /* the tree's: free bytes below `start`, without the guard of a region that grows down */
-    vaddr_t gap_max; /* the tree's: the largest `gap` below and at this node */
+    /* The tree's. `start` orders it. */
+    struct rb_node node;
+    vaddr_t gap;      /* free bytes below `start`, without the guard of a region that grows down */
+    vaddr_t room;     /* the same, but at most tree->room_limit */
+    vaddr_t room_max; /* the largest `room` at and below this node */
 
     /* Immutable once in a tree. */
     vaddr_t start, end; /* page-aligned, not empty */
@@ -71,9 +73,11 @@ struct region_spec {
 
 struct region_tree {
     struct rb_tree rb;
-    vaddr_t low, high; /* immutable: all regions lie in [low, high), page-aligned */
+    struct region *hint; /* of the last change: the region that came, or what lay above the one that went; or NULL */
+    vaddr_t low, high;   /* immutable: all regions lie in [low, high), page-aligned */
+    vaddr_t room_limit;  /* immutable */
     unsigned count;
-    uint64_t bytes;    /* sum of all sizes */
+    uint64_t bytes;      /* sum of all sizes */
 };
 
 /* Boot: the cache behind regions. */
@@ -177,7 +181,8 @@ struct region_gap {
 };
 
 /* A free range, outside of the guards below regions that grow down. -ENOMEM: no gap has room for the range wherever
- * the gap begins, that is, for `align - PAGE_BYTES` bytes more. Reads the tree. O(log n). */
+ * the gap begins, that is, for `align - PAGE_BYTES` bytes more. Reads the tree. O(log n), a bounded number of times
+ * if more than tree->room_limit is wanted. */
 int region_find_gap(const struct region_tree *tree, const struct region_gap *wanted, vaddr_t *out_va) MUST_USE;
 
 /* ---- Changes ---- */

@@ -18,6 +18,12 @@ void bench_report(const char *name, uint64_t ns, uint64_t operations);
 /* Those whose name contains `word`, as a task above all others; the program's exit code. */
 int bench_run(const struct bench benches[], size_t count, const char *word);
 
+/* bench_vm.c, for the table in bench_mm.c. */
+void bench_region_find(void);
+void bench_region_gap(void);
+void bench_region_map(void);
+void bench_object_page(void);
+
 /* bench_space.c, for the table in bench_mm.c. */
 void bench_space_fault(void);
 void bench_space_map(void);

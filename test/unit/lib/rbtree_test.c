@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests of core/lib/rbtree.c: random insertions and removals beside a sorted array, the tree checked after each step,
- * with a summary per node (the smallest deadline below it, as the fair scheduler keeps) compared with a fresh one.
+ * with summaries per node compared with fresh ones: the smallest deadline of the subtree, and the number of its nodes,
+ * which unlike a minimum is wrong at once where one node is counted twice.
  */
 #include "unit.h"
 
@@ -18,6 +19,7 @@ struct item {
     unsigned key;
     unsigned deadline;
     unsigned min_deadline; /* of the subtree */
+    unsigned nodes;        /* in the subtree */
     bool present;
 };
 
@@ -49,12 +51,39 @@ static unsigned summary_of(const struct item *item)
     return min;
 }
 
-static void item_augment(struct rb_node *node)
+static unsigned nodes_of(const struct item *item)
+{
+    unsigned nodes = 1;
+
+    if (item->node.left != NULL)
+        nodes += item_of(item->node.left)->nodes;
+    if (item->node.right != NULL)
+        nodes += item_of(item->node.right)->nodes;
+    return nodes;
+}
+
+static bool item_augment(struct rb_node *node)
 {
     struct item *item = item_of(node);
+    unsigned min_deadline = summary_of(item), nodes = nodes_of(item);
+    bool has_changed = item->min_deadline != min_deadline || item->nodes != nodes;
 
     augment_calls++;
-    item->min_deadline = summary_of(item);
+    item->min_deadline = min_deadline;
+    item->nodes = nodes;
+    return has_changed;
+}
+
+/* A summary that most changes leave as it is, so that walks end early. */
+static bool item_augment_min(struct rb_node *node)
+{
+    struct item *item = item_of(node);
+    unsigned min_deadline = summary_of(item);
+    bool has_changed = item->min_deadline != min_deadline;
+
+    augment_calls++;
+    item->min_deadline = min_deadline;
+    return has_changed;
 }
 
 static void model_insert(struct model *model, struct item *item)
@@ -78,7 +107,7 @@ static void model_remove(struct model *model, const struct item *item)
 }
 
 /* Everything visible about the tree equals the model. If all local summaries are right, so are all of them. */
-static void expect_same(const struct rb_tree *tree, const struct model *model, bool augmented)
+static void expect_same(const struct rb_tree *tree, const struct model *model, rb_augment_fn augment)
 {
     const struct rb_node *node = rb_first(tree), *last = NULL;
 
@@ -87,8 +116,10 @@ static void expect_same(const struct rb_tree *tree, const struct model *model, b
     for (size_t i = 0; i < model->count; i++) {
         assert_ptr_equal(node, &model->sorted[i]->node);
         assert_ptr_equal(rb_prev(node), last);
-        if (augmented)
+        if (augment != NULL)
             assert_int_equal(item_of(node)->min_deadline, summary_of(item_of(node)));
+        if (augment == item_augment)
+            assert_int_equal(item_of(node)->nodes, nodes_of(item_of(node)));
         last = node;
         node = rb_next(node);
     }
@@ -121,12 +152,12 @@ static void churn(unsigned keys, rb_augment_fn augment, uint64_t seed)
             model_insert(&model, item);
         }
         item->present = !item->present;
-        expect_same(&tree, &model, augment != NULL);
+        expect_same(&tree, &model, augment);
     }
 }
 
 /* A place that the caller finds itself, among equals the last. */
-static void insert_at_place(struct rb_tree *tree, struct item *item)
+static void insert_at_place(struct rb_tree *tree, struct item *item, rb_augment_fn augment)
 {
     struct rb_node *parent = NULL, **link = &tree->root;
 
@@ -134,11 +165,12 @@ static void insert_at_place(struct rb_tree *tree, struct item *item)
         parent = *link;
         link = item_less(&item->node, parent) ? &parent->left : &parent->right;
     }
-    rb_insert_at(tree, parent, link, &item->node, item_augment);
+    rb_insert_at(tree, parent, link, &item->node, augment);
 }
 
 /* Replace: an item takes another's place and key, with a summary of its own. */
-static void replace_item(struct rb_tree *tree, struct model *model, struct item *old, struct item *item)
+static void replace_item(struct rb_tree *tree, struct model *model, struct item *old, struct item *item,
+                         rb_augment_fn augment)
 {
     size_t at = 0;
 
@@ -146,19 +178,18 @@ static void replace_item(struct rb_tree *tree, struct model *model, struct item 
         at++;
     model->sorted[at] = item;
     item->key = old->key;
-    rb_replace(tree, &old->node, &item->node);
-    rb_augment_path(&item->node, item_augment);
+    rb_replace(tree, &old->node, &item->node, augment);
     assert_true(old->node.parent_color == 0 && old->node.left == NULL && old->node.right == NULL);
 }
 
-static void changes_in_place_agree_with_a_sorted_array(void **state)
+static void change_in_place(rb_augment_fn augment, uint64_t seed)
 {
     static struct item items[ITEMS];
-    struct unit_random random = {12};
+    struct unit_random random = {seed};
     struct model model = {.count = 0};
     struct rb_tree tree;
 
-    (void)state;
+    memset(items, 0, sizeof(items));
     rb_init(&tree);
     for (int step = 0; step < 12000; step++) {
         struct item *item = &items[unit_random_below(&random, ITEMS)];
@@ -166,28 +197,36 @@ static void changes_in_place_agree_with_a_sorted_array(void **state)
 
         if (item->present && other->present) {
             item->deadline = (unsigned)unit_random_below(&random, 1000);
-            rb_augment_path(&item->node, item_augment);
+            rb_augment_path(&item->node, augment);
             if (unit_random_below(&random, 3) == 0) {
-                rb_remove(&tree, &other->node, item_augment);
+                rb_remove(&tree, &other->node, augment);
                 model_remove(&model, other);
                 other->present = false;
             }
         } else if (item->present) {
             other->deadline = (unsigned)unit_random_below(&random, 1000);
-            replace_item(&tree, &model, item, other);
+            replace_item(&tree, &model, item, other, augment);
             item->present = false;
             other->present = true;
         } else {
             item->key = (unsigned)unit_random_below(&random, 50);
             item->deadline = (unsigned)unit_random_below(&random, 1000);
-            insert_at_place(&tree, item);
+            insert_at_place(&tree, item, augment);
             model_insert(&model, item);
             item->present = true;
         }
-        expect_same(&tree, &model, true);
+        expect_same(&tree, &model, augment);
     }
     assert_in_range(model.count, ITEMS / 4, ITEMS);
-    rb_augment_path(NULL, item_augment); /* the path from nowhere */
+    rb_augment_path(NULL, augment); /* the path from nowhere */
+}
+
+static void changes_in_place_agree_with_a_sorted_array(void **state)
+{
+    (void)state;
+    change_in_place(item_augment, 12);
+    change_in_place(item_augment_min, 13);
+    change_in_place(item_augment_min, 14);
 }
 
 static void random_changes_agree_with_a_sorted_array(void **state)
@@ -208,7 +247,7 @@ static void summaries_stay_right_through_random_changes(void **state)
 {
     (void)state;
     for (uint64_t seed = 7; seed <= 10; seed++)
-        churn(seed % 2 != 0 ? 100000 : 5, item_augment, seed);
+        churn(seed % 2 != 0 ? 100000 : 5, seed < 9 ? item_augment : item_augment_min, seed);
 }
 
 /* Orders that are hard for trees: rising, falling, and always removing the minimum, as a run queue does. */
@@ -224,14 +263,14 @@ static void sorted_input_and_minimum_first_removal_stay_balanced(void **state)
         items[i].key = i < ITEMS / 2 ? ITEMS + i : ITEMS - i;
         rb_insert(&tree, &items[i].node, item_less, item_augment);
         model_insert(&model, &items[i]);
-        expect_same(&tree, &model, true);
+        expect_same(&tree, &model, item_augment);
     }
     while (!rb_is_empty(&tree)) {
         struct rb_node *first = rb_first(&tree);
 
         rb_remove(&tree, first, item_augment);
         model_remove(&model, item_of(first));
-        expect_same(&tree, &model, true);
+        expect_same(&tree, &model, item_augment);
     }
 }
 
@@ -255,6 +294,30 @@ static void a_change_recomputes_few_summaries(void **state)
             rb_remove(&tree, &item->node, item_augment);
         assert_in_range(augment_calls, 0, 2 * 8 + 6); /* log2(ITEMS + 1) < 8 */
     }
+}
+
+/* Where the new node brings nothing, the walk ends with its parent. */
+static void a_walk_ends_where_nothing_changes(void **state)
+{
+    static struct item items[ITEMS];
+    struct rb_tree tree;
+    unsigned most = 0;
+
+    (void)state;
+    rb_init(&tree);
+    items[0].deadline = 1;
+    for (unsigned i = 0; i < ITEMS; i++) {
+        items[i].key = i * 7 % ITEMS;
+        items[i].deadline += 2 * i;
+        augment_calls = 0;
+        rb_insert(&tree, &items[i].node, item_less, item_augment_min);
+        most = MAX(most, augment_calls);
+    }
+    augment_calls = 0;
+    items[ITEMS - 1].deadline++; /* a leaf, or nearly one */
+    rb_augment_path(&items[ITEMS - 1].node, item_augment_min);
+    assert_in_range(augment_calls, 1, 3);
+    assert_in_range(most, 2, 2 * 8 + 6);
 }
 
 static void build_seven(struct rb_tree *tree, struct item *items)
@@ -316,7 +379,7 @@ static void removing_from_the_wrong_tree_is_a_bug(void **state)
     expect_assert_failure(rb_remove(&tree, &item.node, NULL));
     rb_insert(&tree, &item.node, item_less, NULL);
     expect_assert_failure(rb_remove(&tree, &stranger.node, NULL));
-    expect_assert_failure(rb_replace(&tree, &stranger.node, &item.node));
+    expect_assert_failure(rb_replace(&tree, &stranger.node, &item.node, NULL));
     expect_assert_failure(rb_insert_at(&tree, NULL, &tree.root, &stranger.node, NULL)); /* not empty */
     rb_remove(&tree, &item.node, NULL);
     expect_assert_failure(rb_remove(&tree, &item.node, NULL));
@@ -332,6 +395,7 @@ int main(void)
         cmocka_unit_test(changes_in_place_agree_with_a_sorted_array),
         cmocka_unit_test(sorted_input_and_minimum_first_removal_stay_balanced),
         cmocka_unit_test(a_change_recomputes_few_summaries),
+        cmocka_unit_test(a_walk_ends_where_nothing_changes),
         cmocka_unit_test(a_check_rejects_damage),
         cmocka_unit_test(removing_from_the_wrong_tree_is_a_bug),
     };

@@ -13,6 +13,7 @@
 
 #include <hal/boot.h>
 #include <host/machine.h>
+#include <k/errno.h>
 #include <mm/bootmem.h>
 #include <mm/cpu.h>
 #include <mm/fail.h>
@@ -76,6 +77,24 @@ static inline uint64_t mm_test_free_pages(void)
 
     phys_stats_get(&stats);
     return stats.free_pages;
+}
+
+/* Fail each allocation of an operation in turn: it must say -ENOMEM. Then it succeeds. How many there are. */
+static inline uint32_t mm_fail_each(int (*operation)(void))
+{
+    uint32_t count;
+
+    mm_fail_at(MM_FAIL_NEVER);
+    assert_int_equal(operation(), 0);
+    count = mm_fail_count();
+    for (uint32_t nth = 1; nth <= count; nth++) {
+        mm_fail_at(nth);
+        assert_int_equal(operation(), -ENOMEM);
+        assert_true(mm_fail_fired());
+    }
+    mm_fail_at(0);
+    assert_int_equal(operation(), 0);
+    return count;
 }
 
 /* Each test's set-up and tear-down: as many free pages as before, no lock held, no failure armed. */
@@ -155,12 +174,13 @@ static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
     ASSERT(mm_test_free_pages() == pages);
 }
 
-static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(void),
+                                         void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
 {
     static struct mm_test_team team;
     struct task *tasks[MM_TEST_CPUS];
     struct host_team host_team = {.tasks = tasks, .body = mm_test_team_body, .arg = &team};
-    struct host_config config = {.cpus = MM_TEST_CPUS};
+    struct host_config config = {.cpus = MM_TEST_CPUS, .memory_bytes = memory_bytes};
 
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         team = (struct mm_test_team){.prepare = prepare, .body = body, .seed = seed, .left = MM_TEST_CPUS};
@@ -175,6 +195,11 @@ static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t
             fail_msg("seed %llu", (unsigned long long)seed);
         }
     }
+}
+
+static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+{
+    mm_test_run_team_with(0, prepare, body, seeds);
 }
 
 #define mm_test(fn) cmocka_unit_test_setup_teardown(fn, mm_test_begin, mm_test_end)

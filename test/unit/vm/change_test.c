@@ -23,6 +23,7 @@ static void begin_world(uint64_t seed)
     memset(&world, 0, sizeof(world));
     world.random.state = seed;
     region_tree_init(&world.tree, MODEL_LOW, MODEL_HIGH);
+    vary_room_limit(&world.tree, seed);
     for (unsigned i = 0; i < OBJECTS; i++)
         assert_int_equal(vm_object_create(PAGE_BYTES, &world.object[i]), 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a region tree must say, in the plainest form: an array that says of each cell of an address range what covers it.
- * A cell is larger than a page, so that the guard below a growing region is a few cells.
+ * What a region tree must say, in the plainest form: an array that says of each cell of an address range what covers
+ * it. A cell is larger than a page, so that the guard below a growing region is a few cells.
  */
 #pragma once
 
@@ -82,7 +82,7 @@ static inline const struct region *region_of_node(const struct rb_node *node)
     return container_of(node, const struct region, node);
 }
 
-/* Summaries and colours: each `gap` from the order, each `gap_max` from the children. */
+/* Summaries and colours: each `gap` from the order, each `room_max` from the children. */
 static inline void expect_sound(const struct region_tree *tree)
 {
     vaddr_t floor = tree->low;
@@ -91,20 +91,31 @@ static inline void expect_sound(const struct region_tree *tree)
     assert_int_equal(rb_check(&tree->rb), (int)tree->count);
     for (const struct region *region = region_first(tree); region != NULL; region = region_next(region)) {
         vaddr_t guard = region->flags & VM_GROWS_DOWN ? VM_STACK_GUARD_BYTES : 0;
-        vaddr_t max = region->gap;
+        vaddr_t max = region->room;
 
         assert_true(region->start >= floor && region->start < region->end && region->end <= tree->high);
         assert_true(region->gap == (region->start - floor > guard ? region->start - floor - guard : 0));
+        assert_true(region->room == MIN(region->gap, tree->room_limit));
         if (region->node.left != NULL)
-            max = MAX(max, region_of_node(region->node.left)->gap_max);
+            max = MAX(max, region_of_node(region->node.left)->room_max);
         if (region->node.right != NULL)
-            max = MAX(max, region_of_node(region->node.right)->gap_max);
-        assert_true(region->gap_max == max);
+            max = MAX(max, region_of_node(region->node.right)->room_max);
+        assert_true(region->room_max == max);
         assert_false(region_is_stale(region));
         floor = region->end;
         bytes += region->end - region->start;
     }
     assert_true(bytes == region_tree_bytes(tree));
+    if (tree->hint != NULL)
+        assert_ptr_equal(region_find(tree, tree->hint->start), tree->hint);
+}
+
+/* How much of a gap counts is of no consequence but for speed: small, middle, everything. */
+static inline void vary_room_limit(struct region_tree *tree, uint64_t seed)
+{
+    static const vaddr_t limit[] = {PAGE_BYTES, CELL_BYTES, 5 * CELL_BYTES, CELLS * CELL_BYTES};
+
+    tree->room_limit = limit[seed % ARRAY_COUNT(limit)];
 }
 
 /* The same cells covered by the same. */
