@@ -26,3 +26,8 @@ void bench_region_find(void);
 void bench_region_gap(void);
 void bench_region_map(void);
 void bench_object_page(void);
+
+/* bench_space.c, for the table in bench_mm.c. */
+void bench_space_fault(void);
+void bench_space_map(void);
+void bench_space_fork(void);

@@ -118,6 +118,9 @@ static const struct bench benches[] = {
     { "object_page_made", bench_object_page, false },
     { "reclaim_caches", bench_reclaim, true },
     { "tables_make_nothing", bench_page_tables, false },
+    { "fault_zero", bench_space_fault, false },
+    { "map_unmap", bench_space_map, false },
+    { "fork_empty", bench_space_fork, false },
 };
 
 /* bench-mm:WORD runs those whose name contains WORD. First, what the booted kernel itself takes. */

@@ -76,7 +76,7 @@ static void start_threads(struct process *process, int (*entry)(void *), unsigne
 }
 
 /*
- * space-copy: parent and child, each with several threads, store to the same shared pages at the same moment. Each side
+ * memory-copy: parent and child, each with several threads, store to the same shared pages at the same moment. Each side
  * has its own threads' words afterwards, and the other's as they were at the fork.
  */
 static struct {
@@ -155,7 +155,7 @@ static void space_copy_story(void)
 }
 
 /*
- * space-same: all threads meet at one fresh page after the other; who comes second finds what the first one brought.
+ * memory-same: all threads meet at one fresh page after the other; who comes second finds what the first one brought.
  */
 #define MEETING 4
 
@@ -204,7 +204,7 @@ static void space_same_story(void)
 }
 
 /*
- * space-resize: an object shrinks and grows under two spaces, which share it and copy from it, and which fork and unmap
+ * memory-resize: an object shrinks and grows under two spaces, which share it and copy from it, and which fork and unmap
  * meanwhile. A page that is given back while a CPU can still reach it ends the run; a word is its page's, or zero.
  */
 #define OBJECT_PAGES 3
@@ -313,7 +313,7 @@ static void space_resize_story(void)
 }
 
 /*
- * space-end: processes end, and are freed, one after the other, while their CPUs go on to the next ones, which have the
+ * memory-end: processes end, and are freed, one after the other, while their CPUs go on to the next ones, which have the
  * same pages and other contents at the same addresses. Their stacks grow on the way.
  */
 static int short_program(void *arg)
@@ -359,13 +359,13 @@ static void space_end_story(void)
 
 extern const struct sim_scenario sim_scenarios_copy[];
 const struct sim_scenario sim_scenarios_copy[] = {
-    { .name = "space-copy", .aim = "both sides of a fork store to the same page at once, each on several CPUs",
+    { .name = "memory-copy", .aim = "both sides of a fork store to the same page at once, each on several CPUs",
       .cpus = 4, .cpus_min = 2, .rounds = 3, .run = space_copy_story },
-    { .name = "space-same", .aim = "several CPUs fault on the same fresh page at once",
+    { .name = "memory-same", .aim = "several CPUs fault on the same fresh page at once",
       .cpus = 4, .cpus_min = 2, .rounds = 3, .run = space_same_story },
-    { .name = "space-resize", .aim = "an object shrinks while its pages are mapped, copied and forked",
+    { .name = "memory-resize", .aim = "an object shrinks while its pages are mapped, copied and forked",
       .cpus = 4, .cpus_min = 2, .rounds = 4, .run = space_resize_story },
-    { .name = "space-end", .aim = "a space ends while a CPU that ran it switches away late",
+    { .name = "memory-end", .aim = "a space ends while a CPU that ran it switches away late",
       .cpus = 3, .cpus_min = 1, .rounds = 3, .run = space_end_story },
     { .name = NULL },
 };

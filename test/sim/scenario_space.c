@@ -1,535 +1,355 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces: programs on several CPUs use memory through faults while it is mapped, unmapped, protected, forked and
- * cut under them. Each word says whose it is and how new, so that an access by way of an old translation, a page that
- * came back too early, or a copy that was made too early shows. No locks: a word has one writer.
+ * Spaces and CPUs that come and go: ids that run out, CPUs that hold translations of a space that they do not use, and
+ * shoot-downs that meet switches and each other. A page's first word says whose it is and the how-manieth there.
  */
 #include "scenario.h"
 
 #include <lib/string.h>
-#include <mm/fail.h>
-#include <mm/user.h>
-#include <vm/object.h>
+#include <smp/tlb.h>
 #include <vm/space.h>
 
-#define USER_VA ((vaddr_t)0x10000000) /* begins a span */
-#define SPAN_PAGES 512
-#define RW (VM_READ | VM_WRITE)
-#define PROGRAMS_MAX 5
+#define USER_VA ((vaddr_t)0x10000000)
+#define PAGES 3
+#define STAMP(owner, turn) ((uint64_t)(owner) << 32 | (turn))
 
-static struct {
-    struct sim_line line;
+/* A process with a few pages that others come in the place of. */
+struct home {
     struct process *process;
-    struct space *space; /* the process's */
-    struct thread *thread[PROGRAMS_MAX];
-    unsigned programs;
-    bool is_advised;  /* pages are forgotten, too */
-    bool is_replaced; /* nothing else is done */
-    _Atomic(bool) is_over;
-} story;
-
-static bool load_word(vaddr_t va, uint64_t *out)
-{
-    return user_copy_in(out, va, sizeof *out) == 0;
-}
-
-static bool store_word(vaddr_t va, uint64_t value)
-{
-    return user_copy_out(va, &value, sizeof value) == 0;
-}
-
-static void pause_a_little(void)
-{
-    if (sim_chance(8))
-        task_yield();
-    if (sim_chance(16))
-        sim_nap(2 * NS_PER_US);
-}
-
-/* A process of that space (its own, if NULL). */
-static struct process *process_of(struct space *space)
-{
-    struct process *process = NULL;
-
-    if (!CHECK(process_create(&process_kernel, "space", &process) == 0))
-        return NULL;
-    if (space != NULL) {
-        space_put(process->space);
-        process->space = space;
-    }
-    return process;
-}
-
-static void story_begin(void)
-{
-    sim_line_init(&story.line);
-    store_relaxed(&story.is_over, false);
-    story.process = process_of(NULL);
-    story.space = story.process->space;
-    story.space->uses_huge = sim_chance(4);
-}
-
-/* One program for each CPU, and two at least. */
-static void programs_start(int (*entry)(void *), unsigned count_max)
-{
-    story.programs = MIN(MAX(online_count(), 2u), MIN(count_max, (unsigned)PROGRAMS_MAX));
-    for (unsigned i = 0; i < story.programs; i++)
-        story.thread[i] = sim_thread(story.process, entry, (void *)(uintptr_t)i, NULL);
-}
-
-static void finish_process(struct process *process)
-{
-    int status = -1;
-
-    CHECK(process_wait(&process_kernel, process->pid, 0, &status) == process->pid);
-    CHECK(status == WAIT_STATUS_EXITED(0));
-    process_put(process);
-}
-
-static void story_end(void)
-{
-    store_relaxed(&story.is_over, true);
-    for (unsigned i = 0; i < story.programs; i++)
-        if (story.thread[i] != NULL)
-            thread_put(story.thread[i]);
-    finish_process(story.process);
-}
-
-static int map(struct space *space, vaddr_t va, size_t pages, unsigned rights, unsigned flags)
-{
-    const struct space_request request = {
-        .at = va, .bytes = pages * PAGE_BYTES, .rights = rights, .flags = flags | SPACE_FIXED,
-    };
-    vaddr_t at = 0;
-
-    return space_map(space, &request, &at);
-}
-
-/*
- * space-unmap: places are unmapped, replaced and protected, by several at once. What a program reads of its own word is
- * what it stored last, or zero for ever after: then the page was another one.
- *
- * space-replace: places are only replaced. There is always something, so no access fails.
- *
- * space-advise: pages are also forgotten. That is no change of regions, so faults bring fresh pages before all CPUs have
- * lost the old ones: until the advice has returned, a program that moves about may see the one and then the other. What
- * it stored before it gave such advice is gone.
- */
-#define PLACES 4
-
-static vaddr_t va_of_place(unsigned place)
-{
-    return USER_VA + place * PAGE_BYTES;
-}
-
-static uint64_t word_of(unsigned place, unsigned program, uint64_t sequence)
-{
-    return (uint64_t)(place + 1) << 56 | (uint64_t)(program + 1) << 48 | sequence;
-}
-
-static int change_place(void)
-{
-    unsigned place = (unsigned)sim_random_below(PLACES);
-    vaddr_t va = va_of_place(place);
-    size_t pages = 1 + sim_random_below(PLACES - place);
-
-    switch (sim_random_below(story.is_replaced ? 2 : 8) + (story.is_replaced ? 4 : 0)) {
-    case 0:
-        return space_unmap(story.space, va, pages * PAGE_BYTES);
-    case 1:
-        return story.is_advised ? space_advise(story.space, va, pages * PAGE_BYTES, SPACE_DONTNEED) : 0;
-    case 2:
-        return space_protect(story.space, va, pages * PAGE_BYTES, sim_chance(2) ? VM_READ : 0);
-    case 3:
-        return space_protect(story.space, va, pages * PAGE_BYTES, RW);
-    case 4:
-        return map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE);
-    default:
-        /* Advice forgets no object's pages. */
-        return map(story.space, va, pages, RW, !story.is_advised && sim_chance(4) ? SPACE_SHARED : SPACE_PRIVATE);
-    }
-}
-
-/* What a program knows of its word in a place. */
-struct own_word {
-    uint64_t last; /* what it stored last, if that cannot be gone; space-advise: nothing older than this is there */
+    unsigned owner;
+    struct mutex lock; /* who changes it */
+    paddr_t page[PAGES];
+    uint32_t turn[PAGES];
+    _Atomic(uint32_t) oldest[PAGES]; /* PAIRS(sim_oldest): what came before it is out of reach for everybody */
 };
 
-static bool use_place(unsigned program, unsigned place, struct own_word *own, uint64_t *sequence)
+static vaddr_t va_of(unsigned page)
 {
-    vaddr_t va = va_of_place(place) + (program + 1) * CACHE_LINE_BYTES;
-    uint64_t value = 0;
+    return USER_VA + page * PAGE_BYTES;
+}
 
-    if (sim_chance(2)) {
-        if (store_word(va, word_of(place, program, *sequence)))
-            own->last = story.is_advised ? own->last : word_of(place, program, (*sequence)++);
-        else if (!CHECK(!story.is_replaced))
+static bool home_fill(struct home *home, unsigned page)
+{
+    home->page[page] = phys_alloc_zeroed(0);
+    if (!CHECK(home->page[page] != 0))
+        return false;
+    *(uint64_t *)phys_to_virt(home->page[page]) = STAMP(home->owner, home->turn[page]);
+    return sim_user_map(home->process, va_of(page), home->page[page], SIM_USER_RW);
+}
+
+static bool home_make(struct home *home, unsigned owner)
+{
+    mutex_init(&home->lock);
+    home->owner = owner;
+    if (!CHECK(process_create(&process_kernel, "home", &home->process) == 0))
+        return false;
+    for (unsigned page = 0; page < PAGES; page++) {
+        home->turn[page] = 0;
+        store_relaxed(&home->oldest[page], 0);
+        if (!home_fill(home, page))
             return false;
-        *sequence += story.is_advised;
     }
-    if (story.is_advised && sim_chance(8) &&
-        space_advise(story.space, va_of_place(place), PAGE_BYTES, SPACE_DONTNEED) == 0)
-        own->last = word_of(place, program, *sequence);
-    if (!load_word(va, &value))
-        return CHECK(!story.is_replaced);
-    if (story.is_advised)
-        return CHECK(value == 0 || (value >= own->last && value < word_of(place, program, *sequence)));
-    if (value == 0)
-        own->last = 0;
-    return CHECK(value == own->last);
-}
-
-static int place_program(void *arg)
-{
-    unsigned program = (unsigned)(uintptr_t)arg;
-    struct own_word own[PLACES] = { { 0 } };
-    uint64_t sequence = 1;
-
-    sim_line_wait(&story.line);
-    while (!load_relaxed(&story.is_over)) {
-        unsigned place = (unsigned)sim_random_below(PLACES);
-
-        if (!use_place(program, place, &own[place], &sequence))
-            return 1;
-        if (program == 1 && sim_chance(4))
-            (void)change_place();
-        pause_a_little();
-    }
-    return 0;
-}
-
-/* A child that lives for a while, so that there is something to copy on write. */
-static void other_child(struct space **child)
-{
-    if (*child != NULL)
-        space_put(*child);
-    *child = NULL;
-    if (sim_chance(2))
-        CHECK(space_fork(story.space, child) == 0);
-}
-
-static void change_places(bool is_advised, bool is_replaced)
-{
-    struct space *child = NULL;
-
-    story_begin();
-    story.is_advised = is_advised;
-    story.is_replaced = is_replaced;
-    CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
-    programs_start(place_program, PROGRAMS_MAX);
-    sim_line_open(&story.line, story.programs);
-    for (unsigned round = 6 * sim_rounds(); round > 0; round--) {
-        int result = change_place();
-
-        CHECK(result == 0 || result == -ENOMEM); /* advice and protection meet holes */
-        sim_delay();
-        if (is_advised)
-            other_child(&child);
-    }
-    story_end();
-    if (child != NULL)
-        space_put(child);
-}
-
-static void space_unmap_story(void)
-{
-    change_places(false, false);
-}
-
-static void space_replace_story(void)
-{
-    change_places(false, true);
-}
-
-static void space_advise_story(void)
-{
-    change_places(true, false);
-}
-
-/*
- * space-memory: the same while allocations of the changer fail. A failed change is none, so programs see no difference.
- */
-static void space_memory_story(void)
-{
-    story_begin();
-    story.is_advised = story.is_replaced = false;
-    CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
-    programs_start(place_program, 3);
-    sim_line_open(&story.line, story.programs);
-    for (unsigned round = 6 * sim_rounds(); round > 0; round--) {
-        struct space *child = NULL;
-        int result;
-
-        mm_fail_at(1 + (uint32_t)sim_random_below(6));
-        if (sim_chance(3)) {
-            result = space_fork(story.space, &child);
-            if (result == 0)
-                space_put(child);
-        } else if (sim_chance(2)) {
-            result = space_fault(story.space, va_of_place((unsigned)sim_random_below(PLACES)), VM_WRITE);
-        } else {
-            result = change_place();
-        }
-        (void)mm_fail_fired();
-        CHECK(result == 0 || result == -ENOMEM || result == -EFAULT || result == -EACCES);
-        sim_delay();
-    }
-    story_end();
-}
-
-/*
- * space-protect: once the right to store is gone, nothing changes any more; once every right is, nothing is read.
- */
-static int counting_program(void *arg)
-{
-    unsigned program = (unsigned)(uintptr_t)arg;
-    uint64_t value = 0;
-
-    sim_line_wait(&story.line);
-    while (!load_relaxed(&story.is_over)) {
-        for (unsigned place = 0; place < PLACES; place++)
-            (void)store_word(va_of_place(place) + (program + 1) * CACHE_LINE_BYTES, ++value);
-        pause_a_little();
-    }
-    return 0;
-}
-
-static bool is_still(vaddr_t va)
-{
-    uint64_t before = 0, after = 0;
-
-    if (!CHECK(load_word(va, &before)))
-        return false;
-    sim_delay();
-    return CHECK(load_word(va, &after)) && CHECK(after == before) && CHECK(!store_word(va, 0));
-}
-
-static int protecting_rounds(void *arg)
-{
-    size_t bytes = PLACES * PAGE_BYTES;
-    uint64_t value = 0;
-
-    (void)arg;
-    sim_line_wait(&story.line);
-    for (unsigned round = 3 * sim_rounds(); round > 0; round--) {
-        CHECK(space_protect(story.space, USER_VA, bytes, VM_READ) == 0);
-        for (unsigned i = 0; i < 2 * PLACES; i++)
-            if (!is_still(va_of_place(i % PLACES) + (1 + sim_random_below(PROGRAMS_MAX)) * CACHE_LINE_BYTES))
-                return 1;
-        if (sim_chance(2)) {
-            CHECK(space_protect(story.space, USER_VA, bytes, 0) == 0);
-            CHECK(!load_word(va_of_place((unsigned)sim_random_below(PLACES)), &value));
-        }
-        CHECK(space_protect(story.space, USER_VA, bytes, RW) == 0);
-        sim_delay();
-        if (sim_chance(2))
-            task_yield();
-    }
-    return 0;
-}
-
-static int protecting_program(void *arg)
-{
-    int result = protecting_rounds(arg);
-
-    store_relaxed(&story.is_over, true);
-    return result;
-}
-
-/*
- * space-long: a range of many spans, most of them empty, comes and goes. Once it is gone, nothing can be reached.
- */
-#define LONG_SPANS 20
-
-static vaddr_t va_of_span(unsigned span)
-{
-    return USER_VA + span * SPAN_PAGES * PAGE_BYTES;
-}
-
-static int span_program(void *arg)
-{
-    unsigned program = (unsigned)(uintptr_t)arg;
-    uint64_t value = 1;
-
-    sim_line_wait(&story.line);
-    while (!load_relaxed(&story.is_over)) {
-        (void)store_word(va_of_span((unsigned)sim_random_below(LONG_SPANS)) + program * CACHE_LINE_BYTES, value);
-        pause_a_little();
-    }
-    return 0;
-}
-
-static int unmapping_rounds(void *arg)
-{
-    size_t pages = LONG_SPANS * SPAN_PAGES;
-    uint64_t value = 0;
-
-    (void)arg;
-    sim_line_wait(&story.line);
-    for (unsigned round = 3 * sim_rounds(); round > 0; round--) {
-        CHECK(map(story.space, USER_VA, pages, RW, SPACE_PRIVATE) == 0);
-        sim_delay();
-        if (sim_chance(2))
-            task_yield();
-        CHECK(space_unmap(story.space, USER_VA, pages * PAGE_BYTES) == 0);
-        for (unsigned span = 0; span < LONG_SPANS; span++)
-            if (!CHECK(!load_word(va_of_span(span), &value)))
-                return 1;
-    }
-    return 0;
-}
-
-static int unmapping_program(void *arg)
-{
-    int result = unmapping_rounds(arg);
-
-    store_relaxed(&story.is_over, true);
-    return result;
-}
-
-static void with_one_changer(int (*changer)(void *), int (*program)(void *))
-{
-    struct thread *thread;
-
-    story_begin();
-    CHECK(map(story.space, USER_VA, SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
-    thread = sim_thread(story.process, changer, NULL, NULL);
-    programs_start(program, PROGRAMS_MAX - 1);
-    sim_line_open(&story.line, story.programs + 1);
-    if (thread != NULL)
-        thread_put(thread);
-    while (!load_relaxed(&story.is_over))
-        sim_pause();
-    story_end();
-}
-
-static void space_protect_story(void)
-{
-    with_one_changer(protecting_program, counting_program);
-}
-
-static void space_long_story(void)
-{
-    with_one_changer(unmapping_program, span_program);
-}
-
-/*
- * space-fork: a program stores to one page and then to another, far away. A child is a picture of one moment, so there
- * the first is as new as the second, or newer by one; and it stays as it is, whatever the parent goes on to do.
- */
-static struct {
-    struct process *child;
-    uint64_t first[PROGRAMS_MAX], second[PROGRAMS_MAX];
-} picture;
-
-static vaddr_t va_of_half(unsigned half, unsigned program)
-{
-    unsigned at = half == 0 ? program % 2 : SPAN_PAGES + 3; /* some share a page, and some a page table */
-
-    return USER_VA + at * PAGE_BYTES + (program + 1) * CACHE_LINE_BYTES;
-}
-
-static int pair_program(void *arg)
-{
-    unsigned program = (unsigned)(uintptr_t)arg;
-    uint64_t value = 0;
-
-    sim_line_wait(&story.line);
-    while (!load_relaxed(&story.is_over)) {
-        value++;
-        for (unsigned half = 0; half < 2; half++)
-            if (!CHECK(store_word(va_of_half(half ^ (program & 1), program), value)))
-                return 1;
-        uint64_t got = 0;
-
-        if (!CHECK(load_word(va_of_half(0, program), &got)) || !CHECK(got == value))
-            return 1;
-        pause_a_little();
-    }
-    return 0;
-}
-
-static bool look_at_pair(unsigned program, uint64_t *first, uint64_t *second)
-{
-    return CHECK(load_word(va_of_half(program & 1, program), first)) &&
-           CHECK(load_word(va_of_half(1 ^ (program & 1), program), second)) && CHECK(*first - *second <= 1);
-}
-
-static int picture_program(void *arg)
-{
-    uint64_t first = 0, second = 0;
-
-    (void)arg;
-    for (unsigned i = 0; i < story.programs; i++)
-        if (!look_at_pair(i, &picture.first[i], &picture.second[i]))
-            return 1;
-    for (unsigned look = 0; look < 3; look++) {
-        unsigned i = (unsigned)sim_random_below(story.programs);
-
-        sim_delay();
-        if (!look_at_pair(i, &first, &second) || !CHECK(first == picture.first[i] && second == picture.second[i]))
-            return 1;
-    }
-    /* The parent must not see this: its programs look. */
-    for (unsigned i = 0; i < story.programs; i++)
-        if (!CHECK(store_word(va_of_half(0, i), UINT64_MAX)))
-            return 1;
-    return 0;
-}
-
-static bool fork_once(void)
-{
-    struct space *space = NULL;
-
-    if (!CHECK(space_fork(story.space, &space) == 0))
-        return false;
-    sim_delay();
-    struct process *process = process_of(space);
-    struct thread *thread = process != NULL ? sim_thread(process, picture_program, NULL, NULL) : NULL;
-
-    if (thread == NULL)
-        return false;
-    thread_put(thread);
-    finish_process(process);
     return true;
 }
 
-static void space_fork_story(void)
+/* Nobody uses it, or will: nothing needs to be shot down. */
+static void home_unmake(struct home *home)
 {
-    struct space *child = NULL;
-
-    story_begin();
-    CHECK(map(story.space, USER_VA, 2 * SPAN_PAGES, RW, SPACE_PRIVATE) == 0);
-    programs_start(pair_program, PROGRAMS_MAX);
-    sim_line_open(&story.line, story.programs);
-    for (unsigned round = sim_rounds(); round > 0; round--) {
-        for (unsigned more = (unsigned)sim_random_below(4); more > 0; more--) {
-            sim_delay();
-            other_child(&child);
-        }
-        if (!fork_once())
-            break;
+    for (unsigned page = 0; page < PAGES; page++) {
+        sim_user_unmap(home->process, va_of(page));
+        phys_free(home->page[page], 0);
     }
-    story_end();
-    if (child != NULL)
-        space_put(child);
+    process_put(home->process);
+}
+
+/* Another page comes in the place of one. */
+static void home_change(struct home *home, unsigned page)
+{
+    mutex_lock(&home->lock);
+    sim_user_unmap(home->process, va_of(page));
+    sim_user_shoot_down(home->process, va_of(page));
+    home->turn[page]++;
+    store_release(&home->oldest[page], home->turn[page]); /* PAIRS(sim_oldest) */
+    phys_free(home->page[page], 0);
+    (void)home_fill(home, page);
+    mutex_unlock(&home->lock);
+}
+
+/* By a program of that home. */
+static bool home_look(struct home *home, unsigned page)
+{
+    uint32_t oldest = load_acquire(&home->oldest[page]); /* PAIRS(sim_oldest) */
+    uint64_t stamp = 0;
+
+    if (!host_user_load(va_of(page), &stamp))
+        return true; /* between two pages */
+    return CHECK(stamp >> 32 == home->owner) && CHECK((uint32_t)stamp >= oldest);
+}
+
+static bool home_look_at_all(struct home *home)
+{
+    bool ok = true;
+
+    for (unsigned page = 0; page < PAGES && ok; page++)
+        ok = home_look(home, page);
+    return ok;
+}
+
+/*
+ * space-ids: there are more spaces than ids, and they come and go. Some stay in use on a CPU meanwhile, some sleep for
+ * a long time and find their id gone.
+ */
+#define RESIDENTS 3
+#define GUESTS 4
+
+static struct {
+    struct home resident[RESIDENTS], guest[GUESTS];
+    _Atomic(bool) is_over;
+} ids;
+
+static int resident_program(void *arg)
+{
+    struct home *home = arg;
+
+    while (!load_relaxed(&ids.is_over)) {
+        if (!home_look_at_all(home))
+            return 1;
+        if (sim_chance(3))
+            home_change(home, (unsigned)sim_random_below(PAGES));
+        sim_delay();
+        if (sim_chance(2))
+            sim_nap(20 * NS_PER_US);
+    }
+    return 0;
+}
+
+static int guest_program(void *arg)
+{
+    struct home *home = arg;
+
+    for (unsigned look = 0; look < 3; look++) {
+        if (!home_look_at_all(home))
+            return 1;
+        if (sim_chance(2))
+            task_yield();
+    }
+    return 0;
+}
+
+static void space_ids(void)
+{
+    struct thread *resident[RESIDENTS], *guest[GUESTS];
+
+    store_relaxed(&ids.is_over, false);
+    for (unsigned i = 0; i < RESIDENTS; i++) {
+        if (!home_make(&ids.resident[i], 1 + i))
+            return;
+        resident[i] = sim_thread(ids.resident[i].process, resident_program, &ids.resident[i], NULL);
+    }
+    for (unsigned round = 2 * sim_rounds(); round > 0; round--) {
+        for (unsigned i = 0; i < GUESTS; i++) {
+            if (!home_make(&ids.guest[i], 100 * round + i))
+                return;
+            guest[i] = sim_thread(ids.guest[i].process, guest_program, &ids.guest[i], NULL);
+        }
+        for (unsigned i = 0; i < GUESTS; i++) {
+            sim_programs_finish(ids.guest[i].process, &guest[i], 1);
+            home_unmake(&ids.guest[i]);
+        }
+    }
+    store_relaxed(&ids.is_over, true);
+    for (unsigned i = 0; i < RESIDENTS; i++) {
+        sim_programs_finish(ids.resident[i].process, &resident[i], 1);
+        home_unmake(&ids.resident[i]);
+    }
+}
+
+/*
+ * space-asleep: every CPU has known the pages of a process that sleeps. Nobody is disturbed when they change, and
+ * whoever wakes sees the new ones.
+ */
+static struct {
+    struct home home;
+    struct sim_semaphore go, done;
+    _Atomic(bool) is_over;
+} asleep;
+
+static int asleep_program(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        (void)sim_down(&asleep.go, TIME_NEVER, WAIT_UNINTERRUPTED);
+        if (load_relaxed(&asleep.is_over))
+            return 0;
+        bool ok = home_look_at_all(&asleep.home);
+
+        sim_up(&asleep.done);
+        if (!ok)
+            return 1;
+    }
+}
+
+/* All others are off their CPUs, and nobody will wake them. */
+static void wait_alone(void)
+{
+    struct sched_census census;
+
+    for (;;) {
+        sched_census_get(&census);
+        if (census.queued == 0 && census.running == 1)
+            return;
+        sim_pause();
+    }
+}
+
+static void space_asleep(void)
+{
+    struct thread *thread[SIM_PROGRAMS_MAX];
+    struct tlb_stats before, after;
+
+    sim_semaphore_init(&asleep.go, 0);
+    sim_semaphore_init(&asleep.done, 0);
+    store_relaxed(&asleep.is_over, false);
+    if (!home_make(&asleep.home, 7))
+        return;
+    unsigned count = sim_programs_start(asleep.home.process, asleep_program, thread);
+
+    for (unsigned round = 2 * sim_rounds(); round > 0; round--) {
+        for (unsigned i = 0; i < count; i++)
+            sim_up(&asleep.go);
+        for (unsigned i = 0; i < count; i++)
+            (void)sim_down(&asleep.done, TIME_NEVER, WAIT_UNINTERRUPTED);
+        wait_alone();
+        tlb_stats_get(&before);
+        home_change(&asleep.home, (unsigned)sim_random_below(PAGES));
+        tlb_stats_get(&after);
+        CHECK(after.disturbed == before.disturbed && after.shootdowns == before.shootdowns);
+        CHECK(after.ids == 0 ? after.deferred == before.deferred : after.deferred > before.deferred);
+    }
+    store_relaxed(&asleep.is_over, true);
+    for (unsigned i = 0; i < count; i++)
+        sim_up(&asleep.go);
+    sim_programs_finish(asleep.home.process, thread, count);
+    home_unmake(&asleep.home);
+}
+
+/* space-duel: programs of two processes change the pages of the other one, and look at their own. */
+static struct {
+    struct sim_line line;
+    struct home home[2];
+} duel;
+
+static int duel_program(void *arg)
+{
+    unsigned side = (unsigned)(uintptr_t)arg % 2;
+
+    sim_line_wait(&duel.line);
+    for (unsigned round = 2 * sim_rounds(); round > 0; round--) {
+        if (!home_look_at_all(&duel.home[side]))
+            return 1;
+        home_change(&duel.home[1 - side], (unsigned)sim_random_below(PAGES));
+        sim_delay();
+    }
+    return 0;
+}
+
+static void space_duel(void)
+{
+    struct thread *thread[4];
+
+    sim_line_init(&duel.line);
+    for (unsigned side = 0; side < 2; side++)
+        if (!home_make(&duel.home[side], 1 + side))
+            return;
+    for (unsigned i = 0; i < ARRAY_COUNT(thread); i++)
+        thread[i] = sim_thread(duel.home[i % 2].process, duel_program, (void *)(uintptr_t)i, NULL);
+    sim_line_open(&duel.line, ARRAY_COUNT(thread));
+    for (unsigned side = 0; side < 2; side++) {
+        struct thread *own[2] = { thread[side], thread[side + 2] };
+
+        sim_programs_finish(duel.home[side].process, own, 2);
+    }
+    for (unsigned side = 0; side < 2; side++)
+        home_unmake(&duel.home[side]);
+}
+
+/* space-switch: on each CPU a program and a kernel task, or a program of another process, take turns as fast as they
+ * can, while the pages change. */
+static struct {
+    struct sim_line line;
+    struct home home, other;
+    _Atomic(bool) is_over;
+} fast;
+
+static int fast_program(void *arg)
+{
+    struct home *home = arg;
+
+    sim_line_wait(&fast.line);
+    while (!load_relaxed(&fast.is_over)) {
+        if (!home_look_at_all(home))
+            return 1;
+        task_yield();
+    }
+    return 0;
+}
+
+static int fast_task(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&fast.line);
+    while (!load_relaxed(&fast.is_over)) {
+        sim_delay();
+        task_yield();
+    }
+    return 0;
+}
+
+static void space_switch(void)
+{
+    struct thread *program[SIM_PROGRAMS_MAX], *other[SIM_PROGRAMS_MAX];
+    struct task *task[SIM_PROGRAMS_MAX];
+    unsigned cpus = MIN(online_count(), 4u);
+    unsigned tasks = 0, others = 0;
+
+    sim_line_init(&fast.line);
+    store_relaxed(&fast.is_over, false);
+    if (!home_make(&fast.home, 1) || !home_make(&fast.other, 2))
+        return;
+    for (unsigned i = 0; i < cpus; i++) {
+        struct cpumask here;
+
+        cpumask_set_single(&here, online_cpu(i));
+        program[i] = sim_thread(fast.home.process, fast_program, &fast.home, &here);
+        if (i % 2 == 0)
+            other[others++] = sim_thread(fast.other.process, fast_program, &fast.other, &here);
+        else
+            task[tasks++] = spawn_on("beside", fast_task, NULL, 65, online_cpu(i));
+    }
+    sim_line_open(&fast.line, 2 * cpus);
+    for (unsigned round = 8 * sim_rounds(); round > 0; round--) {
+        home_change(&fast.home, (unsigned)sim_random_below(PAGES));
+        sim_delay();
+        if (sim_chance(2))
+            sim_nap(5 * NS_PER_US);
+    }
+    store_relaxed(&fast.is_over, true);
+    sim_programs_finish(fast.home.process, program, cpus);
+    sim_programs_finish(fast.other.process, other, others);
+    CHECK(sim_finish_all(task, tasks) == 0);
+    home_unmake(&fast.home);
+    home_unmake(&fast.other);
 }
 
 extern const struct sim_scenario sim_scenarios_space[];
 const struct sim_scenario sim_scenarios_space[] = {
-    { .name = "space-unmap", .aim = "faults meet unmapping, replacing and protection of the same pages",
-      .cpus = 4, .cpus_min = 1, .rounds = 6, .run = space_unmap_story },
-    { .name = "space-replace", .aim = "faults meet a mapping that takes the place of another",
-      .cpus = 4, .cpus_min = 1, .rounds = 6, .run = space_replace_story },
-    { .name = "space-long", .aim = "faults make tables in a range that is unmapped, and that looks empty there",
-      .cpus = 4, .cpus_min = 2, .rounds = 3, .run = space_long_story },
-    { .name = "space-advise", .aim = "faults bring pages back that are being forgotten",
-      .cpus = 4, .cpus_min = 1, .rounds = 6, .run = space_advise_story },
-    { .name = "space-memory", .aim = "changes and forks of a space in use run out of memory half way",
-      .cpus = 3, .cpus_min = 1, .rounds = 6, .run = space_memory_story },
-    { .name = "space-protect", .aim = "stores go on by old translations after the right to store was taken away",
-      .cpus = 4, .cpus_min = 2, .rounds = 4, .run = space_protect_story },
-    { .name = "space-fork", .aim = "programs store while their space is copied, and fault on what is half shared",
-      .cpus = 4, .cpus_min = 2, .rounds = 3, .run = space_fork_story },
+    { .name = "space-ids", .aim = "ids of spaces run out, and are given out again while CPUs use them or sleep on them",
+      .cpus = 4, .cpus_min = 1, .rounds = 5, .options = "asids=17", .run = space_ids },
+    { .name = "space-asleep", .aim = "pages change that only CPUs know that do not use the space, and then do again",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = space_asleep },
+    { .name = "space-duel", .aim = "two CPUs shoot down each other's space while they use it",
+      .cpus = 4, .cpus_min = 2, .rounds = 4, .run = space_duel },
+    { .name = "space-switch", .aim = "a shoot-down meets a CPU that is about to use the space, or to leave it",
+      .cpus = 3, .cpus_min = 2, .rounds = 4, .run = space_switch },
     { .name = NULL },
 };

@@ -11,9 +11,9 @@ from .queues import QUEUES
 from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
-from .asids import ASIDS
+from .memory import MEMORY
 from .pages import PAGES
-from .space import SPACE
+from .spaces import SPACES
 from .tables import TABLES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ASIDS + ORDER + PAGES + SPACE + TABLES
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + TABLES

@@ -5,7 +5,7 @@ from .kinds import Defect, edit
 
 TLB = "core/smp/tlb.c"
 
-ASIDS = (
+SPACES = (
     Defect(
         "tlb-shot-down-here-only",
         "A shoot-down reaches only the CPU that asks for it.",
