@@ -13,7 +13,6 @@ import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
 PRESETS = {"style": ("host",), "unit": ("host", "host-asan"), "sim": tuple(sim.PRESETS.values())}
-BENCHES = ("sched",)
 BENCH_CPUS = (1, 4)
 WRONG_WORDS = 2
 
@@ -97,7 +96,7 @@ def check_test(options):
 
 
 def check_bench(options):
-    check_word("benchmark", options.what, BENCHES)
+    check_word("benchmark", options.what, showcase.BENCHES)
     options.isas = list(machines.ISAS)
 
 
@@ -206,7 +205,7 @@ def run_bench(options):
     results, problems = {}, []
     for cpus in BENCH_CPUS:
         for arch in options.isas:
-            values, why = showcase.bench(arch, cpus, progress)
+            values, why = showcase.bench(options.what, arch, cpus, progress)
             results[arch, cpus] = values
             problems += why
     progress.clear()

@@ -11,6 +11,7 @@
 #include <k/log.h>
 #include <lib/string.h>
 #include <mm/bootmem.h>
+#include <mm/kmalloc.h>
 #include <mm/kspace.h>
 #include <mm/phys.h>
 #include <vm/space.h>
@@ -131,6 +132,7 @@ void kmain(struct boot_info *boot)
         sched_set_fair_slice(options.fair_slice_ns);
     sched_register_panic_hooks();
     bootmem_finish();
+    kmalloc_init();
     log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));
     space_init();
     struct cpu *cpu = bringup_prepare_cpu(0, boot->cpu_hw_id[0], boot_main);

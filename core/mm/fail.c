@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The armed failure: one at a time, bound to the task that armed it. Only that task ever touches `left` and `fired`, so
- * neither needs a lock; all others see in one load that they are not meant.
+ * The armed failure: one at a time, bound to the task that armed it. Only that task ever touches the rest, so
+ * none of it needs a lock; all others see in one load that they are not meant.
  */
 #include "mm_priv.h"
 
@@ -12,6 +12,7 @@ _Atomic(struct task *) mm_fail_task;
 static struct {
     /* Owned by mm_fail_task. */
     uint32_t left;
+    uint32_t seen;
     bool fired;
 } fail;
 
@@ -29,6 +30,7 @@ void mm_fail_at(uint32_t nth)
     if (!cas_relaxed(&mm_fail_task, &armed, self))
         ASSERT(armed == self);
     fail.left = nth;
+    fail.seen = 0;
     fail.fired = false;
 }
 
@@ -43,11 +45,17 @@ bool mm_fail_fired(void)
     return fired;
 }
 
+uint32_t mm_fail_count(void)
+{
+    return mm_fail_is_armed() ? fail.seen : 0;
+}
+
 bool mm_should_fail(void)
 {
-    if (LIKELY(!mm_fail_is_armed()) || fail.left == 0)
+    if (LIKELY(!mm_fail_is_armed()))
         return false;
-    if (--fail.left > 0)
+    fail.seen++;
+    if (fail.left == 0 || --fail.left > 0)
         return false;
     fail.fired = true;
     return true;

@@ -71,11 +71,16 @@ static void chain_free(paddr_t chain)
 
 static paddr_t table_alloc(void)
 {
-    return phys_alloc_zeroed(0);
+    paddr_t table = phys_alloc_zeroed(0);
+
+    if (table != 0)
+        mm_stat_add(MM_TABLES, 1);
+    return table;
 }
 
 static void table_free(paddr_t table)
 {
+    mm_stat_add(MM_TABLES, -1);
     phys_free(table, 0);
 }
 
@@ -200,6 +205,7 @@ int kmap_alloc_batch(size_t pages, unsigned want, vaddr_t out[])
     }
     if (count == 0)
         return -ENOMEM;
+    mm_stat_add(MM_STACKS, (int64_t)(count * pages));
     /* Elsewhere an address that was not mapped cannot be in any TLB: it was flushed when it was last freed. */
     if (HAL_TLB_CACHES_INVALID)
         mm_flush_all(mapped, count);
@@ -275,6 +281,7 @@ static void detach_tables_locked(const struct kmap_range *run, struct detached *
 
         if (table == 0)
             continue;
+        mm_stat_add(MM_TABLES, -1);
         chain_push(chain, table);
         detached->regions[detached->count++] = (struct kmap_range){va_of(region * REGION_PAGES), REGION_PAGES};
         bitmap_set_range(kmap.bits, region * REGION_PAGES, REGION_PAGES);
@@ -316,8 +323,10 @@ void kmap_free_batch(const struct kmap_range ranges[], unsigned count)
     mm_flush_all(ranges, count);
 
     spin_lock(&kmap.lock);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         bitmap_clear_range(kmap.bits, page_of(ranges[i].va), ranges[i].pages + 1);
+        mm_stat_add(MM_STACKS, -(int64_t)ranges[i].pages);
+    }
     spin_unlock(&kmap.lock);
     release_tables(ranges, count, &chain);
     chain_free(chain);

@@ -10,8 +10,10 @@
 #include <mm/pagetable.h>
 #include <mm/phys.h>
 #include <mm/slab.h>
+#include <mm/stats.h>
 
 #include <smp/cpu.h>
+#include <smp/spinlock.h>
 
 #include <hal/cpu.h>
 #include <hal/mmu.h>
@@ -19,6 +21,7 @@
 #include <k/atomic.h>
 #include <k/compiler.h>
 #include <k/limits.h>
+#include <k/list.h>
 #include <k/trace.h>
 #include <k/types.h>
 
@@ -65,12 +68,146 @@ static ALWAYS_INLINE void *direct_map(paddr_t pa)
     return (void *)((uintptr_t)HAL_DIRECT_MAP_BASE + (uintptr_t)pa);
 }
 
-/* The buddy allocator's bring-up, called by bootmem_finish() in this order: descriptors for spans of RAM (ascending,
+/*
+ * What a descriptor says of its page. Only the first page of a block carries an order; the others are INNER.
+ *   RESERVED -> INNER -> FREE -> ALLOCATED -> FREE ...; FREE -> INNER when its buddy absorbs it
+ *   FREE -> CACHED -> ALLOCATED -> CACHED -> FREE: a single page that passes through a CPU's cache
+ * FREE and INNER come and go under buddy.lock only. Between ALLOCATED and CACHED a page is its holder's or its CPU's;
+ * others may read the tag meanwhile, and both mean the same to them: not free to merge with.
+ */
+#define TAG_RESERVED 0x00u /* never handed out: what zeroed descriptors say */
+#define TAG_INNER 0x01u
+#define TAG_CACHED 0x02u
+#define TAG_FREE 0x10u      /* | order */
+#define TAG_ALLOCATED 0x20u /* | order */
+
+#define PAGE_IS_POISONED 0x1u /* debug builds: a free page that holds poison */
+
+struct page {
+    _Atomic(uint8_t) tag;
+    uint8_t flags;          /* owned by whoever holds the page; PAGE_IS_POISONED */
+    uint16_t used;          /* phys_table_used(); owned by whoever holds the page */
+    _Atomic(uint32_t) refs; /* PAIRS(page_ref): of the block that begins here; 0 while it is free */
+};
+
+_Static_assert(sizeof(struct page) == 8, "descriptors cost a 512th of RAM: 512 KiB of 256 MiB");
+_Static_assert(PHYS_ORDER_MAX < 16, "an order and its tag share a byte");
+
+/* A contiguous part of the address space with descriptors. */
+struct span {
+    pfn_t first;
+    pfn_t end;
+    struct page *pages;
+};
+
+#define PHYS_ORDER_COUNT (PHYS_ORDER_MAX + 1)
+
+struct buddy {
+    /* Immutable after bootmem_finish(). The largest of spans[] also stands here: most pages are in it. */
+    paddr_t main_base;
+    uint64_t main_count;
+    struct page *main_pages;
+    struct span spans[BOOT_RANGES_MAX];
+    unsigned span_count;
+    uint64_t ram_pages;
+    uint64_t total_pages;
+    uint64_t reserve_pages;
+
+    CACHE_ALIGNED struct spinlock lock;
+    uint32_t orders GUARDED_BY(lock); /* bit n: lists[n] is not empty */
+    struct list_node lists[PHYS_ORDER_COUNT] GUARDED_BY(lock);
+
+    /* Atomic; written under lock. In the free lists: what CPUs have in their caches is not counted here. */
+    CACHE_ALIGNED _Atomic(uint64_t) free_pages;
+};
+
+extern struct buddy buddy;
+
+/* The descriptor of the page that begins at pa, wherever it is; or NULL. */
+struct page *page_find_in_spans(paddr_t pa);
+
+/* The descriptor if it is in the main span and pa is the address of a page; else NULL. */
+static ALWAYS_INLINE struct page *page_find_in_main(paddr_t pa)
+{
+    paddr_t offset = pa - buddy.main_base;
+    /* Rotated, so that what is no multiple of a page becomes a huge number. */
+    uint64_t index = offset >> PAGE_SHIFT | offset << (64 - PAGE_SHIFT);
+
+    return LIKELY(index < buddy.main_count) ? &buddy.main_pages[index] : NULL;
+}
+
+/* The descriptor of the page that begins at pa, or NULL. */
+static ALWAYS_INLINE struct page *page_find(paddr_t pa)
+{
+    struct page *page = page_find_in_main(pa);
+
+    return LIKELY(page != NULL) ? page : page_find_in_spans(pa);
+}
+
+/* No interleaving points: only stores under buddy.lock change what another CPU concludes from a tag. */
+static ALWAYS_INLINE unsigned page_tag(struct page *page)
+{
+    return atomic_load_explicit(&page->tag, memory_order_relaxed);
+}
+
+static ALWAYS_INLINE void page_set_tag(struct page *page, unsigned tag)
+{
+    atomic_store_explicit(&page->tag, (uint8_t)tag, memory_order_relaxed);
+}
+
+/* One block off the free lists, its tag set to `tag`, or 0; leaves at least `leave` pages there. */
+paddr_t buddy_take_locked(unsigned order, uint64_t leave, unsigned tag) REQUIRES(buddy.lock);
+
+/* A block onto the free lists. Panics unless its descriptor says `tag`. */
+void buddy_give_locked(struct page *page, paddr_t block, unsigned order, unsigned tag) REQUIRES(buddy.lock);
+
+/* Debug builds. A block on its way in, still its caller's alone; and on its way out: whoever wrote to it while it was
+ * free is found then. */
+void page_poison(struct page *page, paddr_t block, unsigned order);
+void page_check_poison(struct page *page, paddr_t block, unsigned order);
+
+/* Panics and says why the block is nobody's to free. `page` is its descriptor, or NULL. */
+COLD [[noreturn]] void page_refuse(paddr_t block, unsigned order, struct page *page);
+
+/* The allocator's bring-up, called by bootmem_finish() in this order: descriptors for spans of RAM (ascending,
  * apart), then the free pages in them. Boot CPU only, before any phys_alloc(). */
 void phys_init(uint64_t ram_pages);
 size_t phys_descriptor_bytes(uint64_t pages);
 void phys_add_span(pfn_t first, pfn_t end, void *zeroed_descriptors);
 void phys_add_free(pfn_t first, pfn_t end);
+
+/* ---- cpu_pages.c ---- */
+
+/* A page in a CPU's cache, in its own first word. */
+struct cached_page {
+    struct cached_page *next;
+};
+
+/* What a CPU has of this room. */
+struct mm_cpu {
+    /* Immutable after boot. */
+    cpu_id_t id;
+    uint32_t limit;      /* a cache that has so many pages gives half of them away */
+    struct mm_cpu *next; /* in mm_cpus */
+
+    /* Owned by this CPU, interrupts disabled. Others read count. */
+    struct cached_page *head;
+    _Atomic(uint32_t) count; /* also under buddy.lock where pages come from the free lists or go there */
+    _Atomic(int64_t) pages[MM_OTHER]; /* mm_stat_add() */
+
+    /* Owned by who holds drain_lock; filled by this CPU in a cross-CPU call from there. */
+    struct cached_page *drained;
+};
+
+/* All CPUs that have a part. Grows at boot only. */
+extern struct mm_cpu *mm_cpus;
+
+/* The last reference is gone: back to a cache or the free lists. */
+void page_release(struct page *page, paddr_t block, unsigned order);
+
+/* ---- stats.c ---- */
+
+void stats_init(void);
 
 /* ---- ranges.c ---- */
 

@@ -236,6 +236,16 @@ static void objects_prepare(struct slab_cache *cache, struct slab *slab)
     }
 }
 
+/* A slab's pages say whose they are where somebody has to find the cache by an object's address. */
+static void pages_account(struct slab_cache *cache, paddr_t block, bool is_new)
+{
+    int64_t pages = (int64_t)1 << cache->order;
+
+    for (paddr_t at = 0; cache->page_mark != 0 && at < slab_bytes(cache->order); at += PAGE_BYTES)
+        page_find(block + at)->used = is_new ? cache->page_mark : 0;
+    mm_stat_add(cache->page_mark != 0 ? MM_KMALLOC : MM_SLABS, is_new ? pages : -pages);
+}
+
 static struct slab *slab_create(struct slab_cache *cache)
 {
     paddr_t block = phys_alloc(cache->order);
@@ -243,6 +253,7 @@ static struct slab *slab_create(struct slab_cache *cache)
 
     if (block == 0)
         return NULL;
+    pages_account(cache, block, true);
     slab = direct_map(block);
     slab->cache = cache;
     slab->used = 0;
@@ -277,6 +288,7 @@ void slab_discard(struct slab_cache *cache, struct list_node *retired)
         struct slab *slab = list_entry(node, struct slab, link);
 
         slab->cache = NULL;
+        pages_account(cache, virt_to_phys(slab), false);
         phys_free(virt_to_phys(slab), cache->order);
     }
 }

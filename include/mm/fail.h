@@ -11,6 +11,11 @@
 /* Fail the nth allocation (1 = the next one) made by the calling task only; 0 disarms. Context: task. */
 void mm_fail_at(uint32_t nth);
 
+/* How many allocations the calling task has tried since it armed, the failed one included: an operation that is tried
+ * with MM_FAIL_NEVER says how many sites it has. 0 if nothing is armed. */
+#define MM_FAIL_NEVER UINT32_MAX
+uint32_t mm_fail_count(void);
+
 /* Did the armed failure happen? Disarms. */
 bool mm_fail_fired(void);
 

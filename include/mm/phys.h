@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Physical pages: a buddy allocator over the firmware's map. Blocks are 2^order pages, naturally aligned, reached
- * through the direct map. A free of a page that is foreign, reserved or already free panics in every build.
+ * Physical pages: a buddy allocator over the firmware's map, with a cache of single pages on each CPU. Blocks are
+ * 2^order pages, naturally aligned, reached through the direct map. A free of a page that is foreign, reserved or
+ * already free panics in every build.
  */
 #pragma once
 
@@ -16,19 +17,51 @@ struct boot_info;
 
 struct phys_stats {
     uint64_t total_pages;    /* in the allocator's care */
-    uint64_t free_pages;
+    uint64_t free_pages;     /* exact while nobody allocates or frees */
+    uint64_t cached_pages;   /* of these, in the CPUs' caches */
+    uint64_t reserve_pages;  /* of these, what phys_alloc_user() leaves to the kernel */
     uint64_t reserved_pages; /* RAM never handed out: firmware, image, boot allocations */
 };
 
 /* 2^order pages, contents undefined (debug builds: poisoned). 0 if there is none: physical page 0 is never handed out.
- * Context: task. */
+ * An allocation that would fail gets the CPUs' caches back first; with interrupts disabled only this CPU's.
+ * Context: task, no lock that another CPU spins for with interrupts disabled. */
 paddr_t phys_alloc(unsigned order) MUST_USE;
 
 /* The same, zeroed. */
 paddr_t phys_alloc_zeroed(unsigned order) MUST_USE;
 
-/* Give a block back, with the order it was allocated with. Context: task. */
+/* The same for user memory: 0 if only the reserve is left, on which exits, reaping and page-table work go on. An order
+ * above 0 is an attempt that has something to fall back on: no other CPU is disturbed for it. */
+paddr_t phys_alloc_user(unsigned order) MUST_USE;
+
+/* Give a block back, with the order it was allocated with. The caller's must be its one reference, and it must know
+ * that: the block was never shared, or phys_refs() said 1. Context: task. */
 void phys_free(paddr_t block, unsigned order);
+
+/*
+ * References of an allocated block. phys_alloc*() gives 1; get adds one to those that are there; put drops one, and the
+ * last one frees. `pa` may lie anywhere in the block. Context: task. Order: what was done before a put happens before
+ * the block is freed.
+ */
+void phys_get(paddr_t pa);
+void phys_put(paddr_t pa);
+
+/* Read by a holder: 1 means that nobody else has one (acquire: what others did before their put has happened). */
+uint32_t phys_refs(paddr_t pa);
+
+/* Where the allocated block that holds pa begins, and its order. Panics if there is none. */
+paddr_t phys_block(paddr_t pa, unsigned *out_order);
+
+/* A block whose only reference is the caller's becomes 2^order single pages with one reference each. */
+void phys_split(paddr_t block, unsigned order);
+
+/* For the owner of a page table (a single page): a number that is 0 at first, to count its entries in use. */
+uint16_t *phys_table_used(paddr_t table);
+
+/* Give the pages in all CPUs' caches back to the free lists, so that they become large blocks again. Context: task,
+ * interrupts enabled, no lock that another CPU spins for with interrupts disabled. */
+void phys_reclaim_caches(void);
 
 void phys_stats_get(struct phys_stats *out);
 

@@ -21,6 +21,7 @@ struct slab_cache {
     size_t per_slab;
     unsigned order;          /* pages of one slab: 2^order */
     unsigned magazine_limit; /* objects in one magazine; 0: the cache has no magazines */
+    uint16_t page_mark;      /* what the descriptors of its slabs' pages say (core/mm/kmalloc.c), or 0 */
     size_t object_bytes;     /* as asked */
     size_t stride_bytes;     /* with red zone and alignment */
     size_t align;

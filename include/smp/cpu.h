@@ -25,6 +25,7 @@ enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
 #define IPI_QUIESCE 0x4u
 #define IPI_STOP 0x8u
 
+struct mm_cpu;
 struct slab_magazine;
 struct timer_queue;
 struct trace_ring;
@@ -36,6 +37,7 @@ struct cpu {
     uint64_t hw_id;
     struct timer_queue *timers;
     struct trace_ring *trace;
+    struct mm_cpu *mm; /* NULL: none yet */
     struct task *idle_task;
     void *hal_area; /* HAL_CPU_AREA_BYTES for the machine */
 

@@ -13,6 +13,7 @@ enum lock_rank {
     LOCK_TABLES,    /* a part of a space's page tables */
     LOCK_MM,        /* kernel mappings, stack cache */
     LOCK_SLAB,      /* one slab cache */
+    LOCK_DRAIN,     /* one drain of the page caches at a time */
     LOCK_PHYS,      /* buddy allocator */
     LOCK_TID,       /* id allocation */
     LOCK_CALL,      /* cross-CPU call slot */

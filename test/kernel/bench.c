@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Costs of the basic operations. Under QEMU's -icount shift=0 the clock counts instructions: one is 1
+ * Costs of the scheduler's operations. Under QEMU's -icount shift=0 the clock counts instructions: one is 1
  * ns, so each line is a count of executed instructions and repeats exactly. `bench: NAME VALUE UNIT`.
  */
 #include <boot/program.h>
@@ -12,11 +12,12 @@
 #include <sched/waitq.h>
 #include <time/clock.h>
 
+#include "bench.h"
 #include "check.h"
 
 #define ROUNDS 2000u
 
-static void report(const char *name, uint64_t ns, uint64_t operations)
+void bench_report(const char *name, uint64_t ns, uint64_t operations)
 {
     log_info("bench: %s %llu ns", name, (unsigned long long)((ns + operations / 2) / operations));
 }
@@ -70,7 +71,7 @@ static void bench_yield(const char *name, unsigned tasks, int priority, bool is_
     for (unsigned i = 0; i < tasks; i++)
         (void)finish(crowd[i]);
     /* From the first task's first yield to its last: everybody had that many turns, give or take one. */
-    report(name, group.end_ns - group.start_ns, (uint64_t)group.turns * tasks);
+    bench_report(name, group.end_ns - group.start_ns, (uint64_t)group.turns * tasks);
 }
 
 static int do_nothing(void *arg)
@@ -90,9 +91,9 @@ static void bench_create(void)
         }
         (void)finish(spawn("short", do_nothing, NULL, PRIORITY_DEFAULT, NULL));
     }
-    report("create_run_join", clock_ns() - start, ROUNDS);
+    bench_report("create_run_join", clock_ns() - start, ROUNDS);
     reaper_wait_pass();
-    report("create_run_join_reclaim", clock_ns() - start, ROUNDS);
+    bench_report("create_run_join_reclaim", clock_ns() - start, ROUNDS);
 }
 
 static struct event pair[2];
@@ -132,7 +133,7 @@ static void bench_events(const char *name, cpu_id_t first, cpu_id_t second)
 
     (void)finish(caller);
     (void)finish(other);
-    report(name, ns, ROUNDS);
+    bench_report(name, ns, ROUNDS);
 }
 
 static void bench_mutex(void)
@@ -144,7 +145,7 @@ static void bench_mutex(void)
         mutex_lock(&mutex);
         mutex_unlock(&mutex);
     }
-    report("mutex_pair", clock_ns() - start, ROUNDS);
+    bench_report("mutex_pair", clock_ns() - start, ROUNDS);
 }
 
 static void bench_pages(void)
@@ -153,7 +154,7 @@ static void bench_pages(void)
 
     for (unsigned i = 0; i < ROUNDS; i++)
         phys_free(phys_alloc(0), 0);
-    report("page_pair", clock_ns() - start, ROUNDS);
+    bench_report("page_pair", clock_ns() - start, ROUNDS);
 }
 
 static void bench_clock(void)
@@ -162,7 +163,7 @@ static void bench_clock(void)
 
     for (unsigned i = 0; i < ROUNDS; i++)
         (void)clock_ns();
-    report("clock_read", clock_ns() - start, ROUNDS);
+    bench_report("clock_read", clock_ns() - start, ROUNDS);
 }
 
 /* From the wake on this CPU to the first instruction of the task on an idle other one. */
@@ -200,7 +201,7 @@ static void bench_remote_wake(void)
             (void)task_sleep_for(100 * NS_PER_US);
     }
     (void)finish(task);
-    report("wake_to_run_remote_idle", load_relaxed(&latency_sum), load_relaxed(&latency_count));
+    bench_report("wake_to_run_remote_idle", load_relaxed(&latency_sum), load_relaxed(&latency_count));
 }
 
 static void yield_fifo(void) { bench_yield("yield_fifo", 2, PRIORITY_REALTIME_NORMAL, true); }
@@ -212,11 +213,7 @@ static void yield_fair_10000(void) { bench_yield("crowd_fair_10000", 10000, PRIO
 static void events_here(void) { bench_events("event_round_trip", online_cpu(0), online_cpu(0)); }
 static void events_remote(void) { bench_events("event_round_trip_remote", online_cpu(0), online_cpu(1)); }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-    bool is_remote; /* needs two CPUs; the others are measured on one */
-} benches[] = {
+static const struct bench benches[] = {
     { "clock_read", bench_clock, false },
     { "yield_fifo", yield_fifo, false },
     { "yield_fair", yield_fair, false },
@@ -232,6 +229,17 @@ static const struct {
     { "wake_to_run_remote_idle", bench_remote_wake, true },
 };
 
+int bench_run(const struct bench table[], size_t count, const char *word)
+{
+    /* Above all that a benchmark starts, so that it gets to run beside tasks that never sleep. */
+    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
+    for (size_t i = 0; i < count; i++)
+        if (table[i].is_remote == (online_count() > 1) && strstr(table[i].name, word) != NULL)
+            table[i].run();
+    log_info("bench: done");
+    return check_failures() == 0 ? 0 : 1;
+}
+
 /* bench:WORD runs those whose name contains WORD. */
 int bench_main(const char *argument)
 {
@@ -239,11 +247,5 @@ int bench_main(const char *argument)
              (unsigned long long)clock_ticks_to_ns(boot_report.online_ticks - boot_report.entry_ticks));
     log_info("bench: boot_to_init %llu ns",
              (unsigned long long)clock_ticks_to_ns(boot_report.ready_ticks - boot_report.entry_ticks));
-    /* Above all that it starts, so that it gets to run beside tasks that never sleep. */
-    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
-    for (size_t i = 0; i < ARRAY_COUNT(benches); i++)
-        if (benches[i].is_remote == (online_count() > 1) && strstr(benches[i].name, argument) != NULL)
-            benches[i].run();
-    log_info("bench: done");
-    return check_failures() == 0 ? 0 : 1;
+    return bench_run(benches, ARRAY_COUNT(benches), argument);
 }

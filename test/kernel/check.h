@@ -65,6 +65,7 @@ extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tes
 int showcase_main(const char *argument);
 int selftest_main(const char *argument);
 int bench_main(const char *argument);
+int bench_mm_main(const char *argument);
 int crash_main(const char *argument);
 int trace_main(const char *argument);
 

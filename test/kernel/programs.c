@@ -29,7 +29,8 @@ static int hang_main(const char *argument)
 const struct boot_program boot_programs[] = {
     { "showcase", "live the whole life of a task, and check it", showcase_main },
     { "selftest", "self-checks; selftest:WORD runs those whose name contains WORD", selftest_main },
-    { "bench", "instruction counts under -icount shift=0", bench_main },
+    { "bench", "instruction counts under -icount shift=0: the scheduler", bench_main },
+    { "bench-mm", "the same: memory", bench_mm_main },
     { "crash", "crash:KIND breaks something on purpose", crash_main },
     { "trace", "the scheduling events of a fixed workload, the same on every machine", trace_main },
     { "none", "idle", none_main },

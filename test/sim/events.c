@@ -90,7 +90,7 @@ const char *sim_lock_name(unsigned rank)
         [LOCK_CALL] = "cross call",  [LOCK_MUTEX] = "mutex",            [LOCK_TIMER] = "timer queue",
         [LOCK_WAITQ] = "wait queue", [LOCK_QUIESCE] = "grace period",   [LOCK_RUNQ] = "run queue",
         [LOCK_LOG] = "log",          [LOCK_OBJECT] = "object",          [LOCK_SPACE] = "space",
-        [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",
+        [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",             [LOCK_DRAIN] = "page caches",
     };
 
     return rank < LOCK_RANK_COUNT ? names[rank] : "?";

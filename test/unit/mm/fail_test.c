@@ -2,6 +2,7 @@
 /* core/mm/fail.c: the armed failure hits the n-th allocation of its task, once, whichever allocator that is. */
 #include "mm_test.h"
 
+
 static struct task_base other_task;
 
 static void the_nth_call_fails_once(void **state)
@@ -55,6 +56,58 @@ static void another_task_does_not_see_it(void **state)
     assert_true(mm_fail_fired());
 }
 
+static int take_three(void)
+{
+    paddr_t pages[3];
+    unsigned count = 0;
+
+    while (count < 3 && (pages[count] = phys_alloc(0)) != 0)
+        count++;
+    for (unsigned i = count; i-- > 0;)
+        phys_free(pages[i], 0);
+    return count == 3 ? 0 : -ENOMEM;
+}
+
+/* The second time all three come from the CPU's cache, the first time none does. */
+static void each_attempt_is_counted_once_wherever_the_page_comes_from(void **state)
+{
+    (void)state;
+    assert_int_equal(mm_fail_count(), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        if (round == 0)
+            phys_reclaim_caches();
+        mm_fail_at(MM_FAIL_NEVER);
+        assert_int_equal(take_three(), 0);
+        assert_int_equal(mm_fail_count(), 3);
+        assert_false(mm_fail_fired());
+        assert_int_equal(mm_fail_count(), 0);
+    }
+    assert_int_equal(mm_fail_each(take_three), 3);
+}
+
+static int take_two_kinds(void)
+{
+    struct kstack stack;
+    paddr_t user = phys_alloc_user(0);
+    int error = user == 0 ? -ENOMEM : kstack_alloc(PAGE_BYTES, &stack);
+
+    if (user != 0)
+        phys_free(user, 0);
+    if (error == 0)
+        kstack_free(&stack);
+    return error;
+}
+
+static void whatever_fails_nothing_is_lost(void **state)
+{
+    uint64_t pages = mm_test_free_pages();
+
+    (void)state;
+    mm_test_faults_are_the_machines();
+    assert_in_range(mm_fail_each(take_two_kinds), 4, 10);
+    assert_true(mm_test_free_pages() == pages);
+}
+
 static void arm_twice(void *arg)
 {
     (void)arg;
@@ -96,6 +149,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         mm_test(the_nth_call_fails_once),
         mm_test(a_failure_that_is_not_reached_has_not_fired),
+        mm_test(each_attempt_is_counted_once_wherever_the_page_comes_from),
+        mm_test(whatever_fails_nothing_is_lost),
         mm_test(zero_disarms),
         mm_test(another_task_does_not_see_it),
         mm_test(two_tasks_cannot_arm_at_once),

@@ -13,7 +13,9 @@
 
 #include <hal/boot.h>
 #include <host/machine.h>
+#include <k/errno.h>
 #include <mm/bootmem.h>
+#include <mm/cpu.h>
 #include <mm/fail.h>
 #include <mm/kspace.h>
 #include <mm/kstack.h>
@@ -24,6 +26,7 @@
 #include "mm_priv.h"
 
 static struct cpu mm_test_cpu;
+static CACHE_ALIGNED struct mm_cpu mm_test_part;
 static struct task_base mm_test_task;
 static struct host_result mm_test_result;
 static struct sigaction mm_test_on_fault[2];
@@ -56,6 +59,8 @@ static inline int mm_test_boot(void **state)
     bootmem_init(host_boot_info());
     kspace_init(host_boot_info());
     bootmem_finish();
+    memset(&mm_test_part, 0, sizeof(mm_test_part));
+    mm_cpu_init(&mm_test_cpu, &mm_test_part);
     return 0;
 }
 
@@ -72,6 +77,24 @@ static inline uint64_t mm_test_free_pages(void)
 
     phys_stats_get(&stats);
     return stats.free_pages;
+}
+
+/* Fail each allocation of an operation in turn: it must say -ENOMEM. Then it succeeds. How many there are. */
+static inline uint32_t mm_fail_each(int (*operation)(void))
+{
+    uint32_t count;
+
+    mm_fail_at(MM_FAIL_NEVER);
+    assert_int_equal(operation(), 0);
+    count = mm_fail_count();
+    for (uint32_t nth = 1; nth <= count; nth++) {
+        mm_fail_at(nth);
+        assert_int_equal(operation(), -ENOMEM);
+        assert_true(mm_fail_fired());
+    }
+    mm_fail_at(0);
+    assert_int_equal(operation(), 0);
+    return count;
 }
 
 /* Each test's set-up and tear-down: as many free pages as before, no lock held, no failure armed. */
@@ -117,6 +140,7 @@ struct mm_test_team {
     _Atomic(bool) is_booted;
     _Atomic(unsigned) left;
     struct cpu cpus[MM_TEST_CPUS];
+    CACHE_ALIGNED struct mm_cpu parts[MM_TEST_CPUS];
     struct task_base tasks[MM_TEST_CPUS];
 };
 
@@ -130,6 +154,8 @@ static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
         bootmem_init(host_boot_info());
         kspace_init(host_boot_info());
         bootmem_finish();
+        for (unsigned i = 0; i < MM_TEST_CPUS; i++)
+            mm_cpu_init(&team->cpus[i], &team->parts[i]);
         team->prepare();
         pages = mm_test_free_pages();
         store_release(&team->is_booted, true);
@@ -148,12 +174,13 @@ static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
     ASSERT(mm_test_free_pages() == pages);
 }
 
-static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(void),
+                                         void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
 {
     static struct mm_test_team team;
     struct task *tasks[MM_TEST_CPUS];
     struct host_team host_team = {.tasks = tasks, .body = mm_test_team_body, .arg = &team};
-    struct host_config config = {.cpus = MM_TEST_CPUS};
+    struct host_config config = {.cpus = MM_TEST_CPUS, .memory_bytes = memory_bytes};
 
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         team = (struct mm_test_team){.prepare = prepare, .body = body, .seed = seed, .left = MM_TEST_CPUS};
@@ -168,6 +195,11 @@ static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t
             fail_msg("seed %llu", (unsigned long long)seed);
         }
     }
+}
+
+static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+{
+    mm_test_run_team_with(0, prepare, body, seeds);
 }
 
 #define mm_test(fn) cmocka_unit_test_setup_teardown(fn, mm_test_begin, mm_test_end)

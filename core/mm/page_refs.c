@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * References to allocated blocks, kept in the descriptor of the block's first page. No lock: whoever has a reference
+ * keeps the block, and with it every tag in it, as it is. Refuses to count what is free.
+ */
+#include "mm_priv.h"
+
+COLD [[noreturn]] static void refuse_reference(paddr_t pa)
+{
+    panic("phys: %#llx is in no allocated block", (unsigned long long)pa);
+}
+
+/* The descriptor of the first page of the block that holds pa. Each page it may begin at is tried, nearest first; those
+ * between are INNER, so nothing outside of the block is looked at unless pa is free. */
+static struct page *block_find(paddr_t pa, pfn_t *out_first, unsigned *out_order)
+{
+    pfn_t pfn = pa >> PAGE_SHIFT;
+
+    for (unsigned order = 0; order <= PHYS_ORDER_MAX; order++) {
+        pfn_t first = pfn >> order << order;
+        struct page *page = page_find(first << PAGE_SHIFT);
+        unsigned tag = page == NULL ? TAG_RESERVED : page_tag(page);
+
+        if (LIKELY(tag >= (TAG_ALLOCATED | order))) {
+            *out_first = first;
+            *out_order = tag - TAG_ALLOCATED;
+            return page;
+        }
+        if (tag != TAG_INNER)
+            break;
+    }
+    refuse_reference(pa);
+}
+
+void phys_get(paddr_t pa)
+{
+    pfn_t first;
+    unsigned order;
+    struct page *page = block_find(pa, &first, &order);
+    uint32_t before = fetch_add_relaxed(&page->refs, 1);
+
+    ASSERT(before > 0 && before < UINT32_MAX);
+}
+
+void phys_put(paddr_t pa)
+{
+    pfn_t first;
+    unsigned order;
+    struct page *page = block_find(pa, &first, &order);
+
+    mm_assert_task_context();
+    /* PAIRS(page_ref): whatever the other holders did with the pages happened before the last one frees them; one
+     * operation is both ends, the release of those who leave and the acquire of who is last. */
+    uint32_t before = fetch_sub_acq_rel(&page->refs, 1);
+
+    ASSERT(before > 0);
+    if (before == 1)
+        page_release(page, first << PAGE_SHIFT, order);
+}
+
+uint32_t phys_refs(paddr_t pa)
+{
+    pfn_t first;
+    unsigned order;
+
+    /* PAIRS(page_ref): who reads 1 sees all that the others did before they dropped theirs. */
+    return load_acquire(&block_find(pa, &first, &order)->refs);
+}
+
+paddr_t phys_block(paddr_t pa, unsigned *out_order)
+{
+    pfn_t first;
+
+    (void)block_find(pa, &first, out_order);
+    return first << PAGE_SHIFT;
+}
+
+void phys_split(paddr_t block, unsigned order)
+{
+    struct page *page = page_find(block);
+
+    ASSERT(page != NULL && order <= PHYS_ORDER_MAX && page_tag(page) == (TAG_ALLOCATED | order));
+    ASSERT(load_relaxed(&page->refs) == 1);
+    for (size_t i = 0; i < (size_t)1 << order; i++) {
+        page[i].used = 0;
+        store_relaxed(&page[i].refs, 1);
+        page_set_tag(&page[i], TAG_ALLOCATED);
+    }
+}
+
+uint16_t *phys_table_used(paddr_t table)
+{
+    struct page *page = page_find(table);
+
+    DEBUG_ASSERT(page != NULL && page_tag(page) == TAG_ALLOCATED);
+    return &page->used;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Costs of memory's operations, counted as bench.c does. */
+#include <boot/program.h>
+#include <lib/string.h>
+#include <mm/phys.h>
+#include <time/clock.h>
+
+#include "bench.h"
+#include "check.h"
+
+#define ROUNDS 100u
+#define HANDFUL 32u  /* pages that fit into a CPU's cache, and back */
+#define CROWD 1024u  /* many more than do */
+
+static paddr_t held[CROWD];
+
+/* One line for all that is taken and one for all that is given back, `count` at a time. */
+static void bench_in_and_out(const char *const names[2], unsigned count, unsigned order)
+{
+    uint64_t in_ns = 0;
+    uint64_t out_ns = 0;
+
+    for (unsigned round = 0; round <= ROUNDS; round++) {
+        uint64_t start = clock_ns();
+
+        for (unsigned i = 0; i < count; i++)
+            held[i] = phys_alloc(order);
+        uint64_t middle = clock_ns();
+
+        for (unsigned i = 0; i < count; i++)
+            phys_free(held[i], order);
+        if (round == 0)
+            continue; /* it fills the cache */
+        in_ns += middle - start;
+        out_ns += clock_ns() - middle;
+    }
+    bench_report(names[0], in_ns, (uint64_t)ROUNDS * count);
+    bench_report(names[1], out_ns, (uint64_t)ROUNDS * count);
+}
+
+static void bench_page(void)
+{
+    bench_in_and_out((const char *const[2]){ "page_alloc", "page_free" }, HANDFUL, 0);
+}
+
+static void bench_page_crowd(void)
+{
+    bench_in_and_out((const char *const[2]){ "page_crowd_alloc", "page_crowd_free" }, CROWD, 0);
+}
+
+static void bench_block(void)
+{
+    bench_in_and_out((const char *const[2]){ "block_order3_alloc", "block_order3_free" }, HANDFUL, 3);
+}
+
+static void bench_reference(void)
+{
+    paddr_t page = phys_alloc(0);
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        phys_get(page);
+        phys_put(page);
+    }
+    bench_report("page_get_put", clock_ns() - start, ROUNDS);
+    phys_free(page, 0);
+}
+
+static void bench_zero(void)
+{
+    paddr_t page = phys_alloc(0);
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++)
+        memset(phys_to_virt(page), 0, PAGE_BYTES);
+    bench_report("page_zero", clock_ns() - start, ROUNDS);
+    phys_free(page, 0);
+}
+
+static int fill_cache(void *arg)
+{
+    paddr_t pages[HANDFUL];
+
+    (void)arg;
+    for (unsigned i = 0; i < HANDFUL; i++)
+        pages[i] = phys_alloc(0);
+    for (unsigned i = 0; i < HANDFUL; i++)
+        phys_free(pages[i], 0);
+    return 0;
+}
+
+/* The caches of all CPUs, each with pages in it, back to the free lists. */
+static void bench_reclaim(void)
+{
+    uint64_t ns = 0;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < online_count(); i++)
+            (void)finish(spawn_on("filler", fill_cache, NULL, PRIORITY_DEFAULT, online_cpu(i)));
+        uint64_t start = clock_ns();
+
+        phys_reclaim_caches();
+        ns += clock_ns() - start;
+    }
+    bench_report("reclaim_caches", ns, ROUNDS);
+}
+
+static const struct bench benches[] = {
+    { "page_alloc", bench_page, false },
+    { "page_crowd_alloc", bench_page_crowd, false },
+    { "block_order3_alloc", bench_block, false },
+    { "page_get_put", bench_reference, false },
+    { "page_zero", bench_zero, false },
+    { "reclaim_caches", bench_reclaim, true },
+};
+
+/* bench-mm:WORD runs those whose name contains WORD. */
+int bench_mm_main(const char *argument)
+{
+    return bench_run(benches, ARRAY_COUNT(benches), argument);
+}
