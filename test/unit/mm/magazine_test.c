@@ -387,6 +387,7 @@ static struct slab_cache shared[3];
 static struct {
     struct timer_queue timers[MM_TEST_CPUS];
     _Atomic(unsigned) inside;
+    _Atomic(bool) is_over;
     _Atomic(uint64_t *) shelf[6];
 } team;
 
@@ -415,11 +416,21 @@ static void go_online(void)
     store_relaxed(&cpu_online_count, MM_TEST_CPUS);
 }
 
-/* Answering until all have come here. */
-static void wait_for_all(void)
+/* When all have come here CPU 0 takes all magazines away, while the others still answer. */
+static void leave_together(cpu_id_t cpu)
 {
     (void)fetch_sub_acq_rel(&team.inside, 1);
-    while (load_acquire(&team.inside) != 0)
+    while (cpu == 0 && load_acquire(&team.inside) != 0)
+        hal_cpu_relax();
+    if (cpu == 0) {
+        for (unsigned i = 0; i < ARRAY_COUNT(shared); i++)
+            ASSERT(slab_used(&shared[i]) == 0);
+        slab_reclaim_all();
+        for (unsigned i = 0; i < ARRAY_COUNT(shared); i++)
+            ASSERT(stats(&shared[i]).magazines == 0 && stats(&shared[i]).slabs == 0);
+        store_release(&team.is_over, true);
+    }
+    while (!load_acquire(&team.is_over))
         hal_cpu_relax();
     hal_irq_disable();
 }
@@ -472,15 +483,19 @@ static void trade_at_random(cpu_id_t cpu, struct unit_random *random)
         if (object != NULL)
             put_down(object);
     }
-    wait_for_all();
-    for (unsigned i = 0; i < ARRAY_COUNT(shared); i++)
-        ASSERT(slab_used(&shared[i]) == 0);
+    leave_together(cpu);
 }
 
 static void objects_change_hands_while_magazines_are_taken_away(void **state)
 {
+    /* Pokes that arrive at once, and CPUs that stand for long where they were interrupted. */
+    const struct host_config config = {
+        .ipi_delay_ns_max = 1, .strategy = HOST_PCT, .pct_depth = 40, .pct_steps = 20000,
+    };
+
     (void)state;
-    mm_test_run_team(go_online, trade_at_random, 200);
+    mm_test_run_team_on(&config, go_online, trade_at_random, 200);
+    mm_test_run_team(go_online, trade_at_random, 50);
 }
 
 int main(void)
