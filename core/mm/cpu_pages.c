@@ -292,7 +292,7 @@ static paddr_t take_block(unsigned order, uint64_t leave)
     return block;
 }
 
-/* What the fast path does not serve: an armed failure; a page of the cache that is not of the main span; the free lists;
+/* What the fast path does not serve: an armed failure; a page of the cache that is not of the main span; free lists;
  * and what other caches have. */
 static NOINLINE paddr_t alloc_any(unsigned order, uint64_t leave, bool may_disturb)
 {
@@ -302,7 +302,8 @@ static NOINLINE paddr_t alloc_any(unsigned order, uint64_t leave, bool may_distu
     ASSERT(order <= PHYS_ORDER_MAX);
     if (mm_fail_check())
         return 0;
-    if (order == 0 && load_relaxed(&buddy.free_pages) > leave && (block = cache_take(true, &page)) != 0) {
+    block = order == 0 && load_relaxed(&buddy.free_pages) > leave ? cache_take(true, &page) : 0;
+    if (block != 0) {
         announce(page, block, 0);
         return block;
     }

@@ -30,8 +30,8 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->cpu.idle_task = idle;
     store_relaxed(&rq->cpu.slice_deadline_ticks, TIME_NEVER);
     rq->cpu.armed_deadline_ticks = TIME_NEVER;
-    task_set_state(idle, TASK_NEW, TASK_RUNNING);
     store_relaxed(&idle->base.cpu, &rq->cpu);
+    task_set_state(idle, TASK_NEW, TASK_RUNNING); /* who finds it running finds whose idle task it is */
     cpumask_set_single(&idle->affinity, id);
     idle->is_pinned = true;
     cpu_table[id] = &rq->cpu;

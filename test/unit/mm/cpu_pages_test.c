@@ -224,7 +224,7 @@ static void two_frees_at_once_are_found_before_the_page_has_two_owners(void **st
 
 static struct {
     struct timer_queue timers[MM_TEST_CPUS];
-    _Atomic(unsigned) inside;
+    _Atomic(unsigned) arrived;
     _Atomic(paddr_t) shelf[4];
     _Atomic(uint64_t) taken;
 } team;
@@ -235,7 +235,6 @@ static void go_online(void)
     struct task_base *tasks = current_base();
 
     memset(&team, 0, sizeof(team));
-    store_relaxed(&team.inside, MM_TEST_CPUS);
     for (cpu_id_t id = 0; id < MM_TEST_CPUS; id++) {
         struct cpu *cpu = &cpus[id];
 
@@ -251,13 +250,12 @@ static void go_online(void)
     store_relaxed(&cpu_online_count, MM_TEST_CPUS);
 }
 
-/* Answering until all have come here. */
-static void leave(void)
+/* Answering until all have come here for the n-th time. */
+static void meet(unsigned nth)
 {
-    (void)fetch_sub_acq_rel(&team.inside, 1);
-    while (load_acquire(&team.inside) != 0)
+    (void)fetch_add_acq_rel(&team.arrived, 1);
+    while (load_acquire(&team.arrived) < nth * MM_TEST_CPUS)
         hal_cpu_relax();
-    hal_irq_disable();
 }
 
 static uint64_t *mark_of(paddr_t page)
@@ -325,7 +323,8 @@ static void trade_at_random(cpu_id_t cpu, struct unit_random *random)
         if (page != 0)
             give_marked(page, 0);
     }
-    leave();
+    meet(1);
+    hal_irq_disable();
     if (cpu == 0) {
         for (struct mm_cpu *part = mm_cpus; part != NULL; part = part->next) {
             unsigned count = 0;
@@ -340,7 +339,7 @@ static void trade_at_random(cpu_id_t cpu, struct unit_random *random)
 static void drains_allocations_and_frees_mix(void **state)
 {
     (void)state;
-    mm_test_run_team(go_online, trade_at_random, 300);
+    mm_test_run_team(go_online, trade_at_random, 60);
 }
 
 /* Everybody takes whatever there is. Nobody fails while another's cache has what it needs. */
@@ -362,26 +361,23 @@ static void take_all(cpu_id_t cpu, struct unit_random *random)
         }
     }
     (void)fetch_add_acq_rel(&team.taken, count);
-    (void)fetch_sub_acq_rel(&team.inside, 1);
-    while (load_acquire(&team.inside) != 0)
-        hal_cpu_relax();
+    meet(1);
     ASSERT(stats().free_pages + load_acquire(&team.taken) == stats().total_pages);
     ASSERT(stats().free_pages == 0);
-    (void)fetch_add_acq_rel(&team.inside, 1);
-    while (load_acquire(&team.inside) != MM_TEST_CPUS)
-        hal_cpu_relax();
+    meet(2);
     while (chain != 0) {
         page = chain;
         chain = *(paddr_t *)phys_to_virt(page);
         give_marked(page, 0);
     }
-    leave();
+    meet(3);
+    hal_irq_disable();
 }
 
 static void whoever_is_last_gets_the_last_page(void **state)
 {
     (void)state;
-    mm_test_run_team_with(UINT64_C(1) << 20, go_online, take_all, 40);
+    mm_test_run_team_with(UINT64_C(1) << 20, go_online, take_all, 30);
 }
 
 int main(void)

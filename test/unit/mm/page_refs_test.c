@@ -237,7 +237,7 @@ static void share_at_random(cpu_id_t cpu, struct unit_random *random)
 static void the_last_of_several_cpus_frees(void **state)
 {
     (void)state;
-    mm_test_run_team(shelf_prepare, share_at_random, 300);
+    mm_test_run_team(shelf_prepare, share_at_random, 60);
 }
 
 int main(void)

@@ -131,7 +131,7 @@ static void the_sums_agree(void **state)
     phys_stats_get(&stats);
     assert_true(stats.total_pages == stats.free_pages);
     assert_true((stats.total_pages + stats.reserved_pages) * PAGE_BYTES == bootmem_ram_bytes());
-    /* 4 bytes of descriptor per page, page tables, the kmap window's bits, and what the firmware reserves. */
+    /* 8 bytes of descriptor per page, page tables, the kmap window's bits, and what the firmware reserves. */
     assert_true(stats.reserved_pages < 64);
 }
 

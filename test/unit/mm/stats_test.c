@@ -139,7 +139,7 @@ static void count_at_random(cpu_id_t cpu, struct unit_random *random)
 static void no_count_is_lost_between_cpus(void **state)
 {
     (void)state;
-    mm_test_run_team(prepare, count_at_random, 100);
+    mm_test_run_team(prepare, count_at_random, 30);
 }
 
 int main(void)
