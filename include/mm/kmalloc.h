@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory of any size, for what has no type of its own: buffers, tables, names. Small sizes are objects of caches, one
- * for each class of sizes; above them come whole blocks of pages. What is given is aligned to 16 bytes, from 64 bytes on
- * to a cache line, from 32 KiB on to a page.
+ * for each class of sizes; above them come whole blocks of pages. What is given is aligned to 16 bytes, above 32 bytes
+ * to a cache line, above 24 KiB to a page.
  */
 #pragma once
 

@@ -7,7 +7,7 @@
 
 static const struct kernel_test *const groups[] = { tests_create, tests_exit,  tests_sched,
                                                     tests_policy, tests_wait,  tests_process,
-                                                    tests_torture };
+                                                    tests_objects, tests_torture };
 
 static bool run_one(const struct kernel_test *test)
 {

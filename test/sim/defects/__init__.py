@@ -11,5 +11,6 @@ from .queues import QUEUES
 from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
+from .objects import OBJECTS
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER + OBJECTS

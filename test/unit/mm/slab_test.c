@@ -225,6 +225,8 @@ struct gadget {
     char name[21];
 };
 
+#define GADGET_BYTES (offsetof(struct gadget, name) + 21) /* no whole number of words */
+
 static struct slab_cache gadgets;
 static uint64_t constructed;
 
@@ -253,7 +255,7 @@ static void objects_are_constructed_once_and_stay_so(void **state)
     struct gadget **held = (struct gadget **)objects;
 
     (void)state;
-    slab_cache_init_with(&gadgets, "gadget", sizeof(struct gadget), alignof(struct gadget), gadget_construct);
+    slab_cache_init_with(&gadgets, "gadget", GADGET_BYTES, alignof(struct gadget), gadget_construct);
     for (unsigned round = 0; round < 5; round++) {
         for (unsigned i = 0; i < 200; i++) {
             held[i] = slab_alloc(&gadgets);
@@ -292,7 +294,7 @@ static void write_to_free_gadget(void *object)
 
 static void overrun_gadget(void *object)
 {
-    ((volatile char *)object)[sizeof(struct gadget)] = 1;
+    ((volatile char *)object)[GADGET_BYTES] = 1;
     slab_free(&gadgets, object);
 }
 
