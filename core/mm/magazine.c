@@ -246,22 +246,13 @@ static NOINLINE void *alloc_slowly(struct slab_cache *cache, void *object, bool 
 }
 
 /* All calls that return are jumps at the end, so that the usual way saves no registers. */
-void *slab_alloc(struct slab_cache *cache)
+static ALWAYS_INLINE void *alloc_object(struct slab_cache *cache, uintptr_t pc)
 {
-    uintptr_t pc = KERNEL_DEBUG ? (uintptr_t)__builtin_return_address(0) : 0;
     struct task_base *self = current_base();
-    void *object = NULL;
-
-    mm_assert_task_context();
-    mm_assert_locks_below(LOCK_SLAB);
-    if (mm_fail_check())
-        return NULL;
-
     struct cpu *cpu = magazine_enter(self);
     struct slab_magazine *magazine = load_relaxed(slot_of(cpu, cache));
+    void *object = LIKELY(magazine != NULL) ? pop(magazine) : NULL;
 
-    if (LIKELY(magazine != NULL))
-        object = pop(magazine);
     if (UNLIKELY(object == NULL))
         return alloc_slowly(cache, NULL, magazine_leave(self, cpu), pc);
     if (UNLIKELY(!hand_out(cache, object, pc)))
@@ -269,6 +260,23 @@ void *slab_alloc(struct slab_cache *cache)
     if (LIKELY(!magazine_leave(self, cpu)))
         return object;
     return alloc_slowly(cache, object, true, pc);
+}
+
+/* Somebody has armed a failure, perhaps this task. */
+static NOINLINE void *alloc_armed(struct slab_cache *cache, uintptr_t pc)
+{
+    return mm_should_fail() ? NULL : alloc_object(cache, pc);
+}
+
+void *slab_alloc(struct slab_cache *cache)
+{
+    uintptr_t pc = KERNEL_DEBUG ? (uintptr_t)__builtin_return_address(0) : 0;
+
+    mm_assert_task_context();
+    mm_assert_locks_below(LOCK_SLAB);
+    if (UNLIKELY(load_relaxed(&mm_fail_task) != NULL))
+        return alloc_armed(cache, pc);
+    return alloc_object(cache, pc);
 }
 
 /* ---- Free ---- */
