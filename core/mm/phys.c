@@ -251,12 +251,13 @@ static uint64_t reserve_of(uint64_t pages)
 
 void phys_add_free(pfn_t first, pfn_t end) NO_LOCK_ANALYSIS
 {
-    ASSERT(first > 0 && first < end);
-    for (pfn_t pfn = first; pfn < end; pfn++) {
-        struct page *page = page_find(pfn << PAGE_SHIFT);
+    struct page *page = page_find(first << PAGE_SHIFT);
 
-        ASSERT(page != NULL && page_tag(page) == TAG_RESERVED);
-        page_set_tag(page, TAG_INNER);
+    ASSERT(first > 0 && first < end);
+    ASSERT(page != NULL && page_find((end - 1) << PAGE_SHIFT) == page + (end - 1 - first)); /* one span */
+    for (pfn_t i = 0; i < end - first; i++) {
+        ASSERT(page_tag(&page[i]) == TAG_RESERVED);
+        page_set_tag(&page[i], TAG_INNER);
     }
     buddy.total_pages += end - first;
     buddy.reserve_pages = reserve_of(buddy.total_pages);

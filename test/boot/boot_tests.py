@@ -12,6 +12,7 @@ lines; "{cpus}" stands for the machine's CPU count. An end is one of
 `firmware_may_fail`: so little memory that firmware or QEMU itself may give up before the kernel's first line."""
 
 import dataclasses
+import struct
 
 FIRST_LINE = r"^[Vv]erdant\b"            # the kernel's banner: from here on, whatever goes wrong is the kernel's
 ALL_ONLINE = r"\bcpu: {cpus} of {cpus} online"
@@ -113,7 +114,13 @@ TESTS = (
     selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,
              lines=(r"boot option 'nonsense' is unknown",)),
     BootTest("option-cpus", "init=selftest cpus=2", lines=(FIRST_LINE, r"\bcpu: 2 of 4 online", SELFTEST_PASSED)),
-    little_memory("64M"),
+    selftest("memory-64M", memory="64M"),
+    # More than the hole below 4 GiB leaves room for, so in two large parts on x86_64.
+    selftest("memory-4G", append="init=selftest:create", memory="4G"),
+    # A device tree whose only memory ends beyond the end of the address space.
+    BootTest("memory-wraps", "init=selftest", end="either", says=r"memory nodes are malformed", only=("riscv64",),
+             dtb_patch=((struct.pack(">QQ", 0x80000000, 512 << 20),
+                         struct.pack(">QQ", 0x80000000, 0xfffffffffffff000)),)),
     little_memory("16M"),
     little_memory("8M", firmware_may_fail=True),
     little_memory("4M", firmware_may_fail=True, budget=30),

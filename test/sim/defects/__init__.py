@@ -12,5 +12,6 @@ from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
 from .objects import OBJECTS
+from .pages import PAGES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER + OBJECTS
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + ORDER + PAGES + OBJECTS
