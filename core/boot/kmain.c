@@ -12,6 +12,7 @@
 #include <lib/string.h>
 #include <entry/trap.h>
 #include <mm/bootmem.h>
+#include <mm/kmalloc.h>
 #include <mm/kspace.h>
 #include <mm/phys.h>
 #include <vm/space.h>
@@ -134,6 +135,7 @@ void kmain(struct boot_info *boot)
         sched_set_fair_slice(options.fair_slice_ns);
     sched_register_panic_hooks();
     bootmem_finish();
+    kmalloc_init();
     log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));
     space_init();
     space_set_huge(options.use_huge);

@@ -9,6 +9,7 @@
 #include <mm/fail.h>
 #include <mm/pagetable.h>
 #include <mm/phys.h>
+#include <mm/slab.h>
 #include <mm/stats.h>
 
 #include <smp/cpu.h>
@@ -32,6 +33,15 @@ struct boot_range;
 static ALWAYS_INLINE void mm_assert_task_context(void)
 {
     DEBUG_ASSERT(this_cpu()->irq_depth == 0);
+}
+
+/* Debug builds: a fast path that takes no lock obeys the rank of the one that it may need. */
+static ALWAYS_INLINE void mm_assert_locks_below(enum lock_rank rank)
+{
+    const struct task_base *self = current_base();
+
+    for (uint32_t i = 0; KERNEL_DEBUG && i < self->lock_depth; i++)
+        ASSERT(self->lock_held[i]->rank < rank);
 }
 
 /* ---- fail.c ---- */
@@ -297,3 +307,115 @@ int kmap_alloc_batch(size_t pages, unsigned want, vaddr_t out[]) MUST_USE;
 
 /* kmap_free() of up to KMAP_BATCH_MAX ranges with one flush. */
 void kmap_free_batch(const struct tlb_range ranges[], unsigned count);
+
+/* ---- slab.c ---- */
+
+#define SLAB_OBJECT_BYTES_MAX (8 * PAGE_BYTES)
+
+/* An object of a slab has a word that says what it is. It changes under the cache's lock while the slab has the
+ * object; the word of a TAKEN or CACHED object belongs to whoever has the object. */
+#define SLAB_WORD_TAKEN UINT16_C(0)  /* handed out */
+#define SLAB_WORD_CACHED UINT16_C(1) /* in a magazine, or between one and its slab */
+#define SLAB_WORD_END UINT16_C(2)    /* free, the last one of the list */
+#define SLAB_WORD_NEXT 3u            /* free; plus the index of the next one */
+
+struct slab {
+    struct slab_cache *cache; /* also the proof that this is a slab: NULL once the pages are given back */
+    struct list_node link;    /* in one of the cache's lists */
+    uint16_t used;            /* objects that are not on the free list */
+    uint16_t free;            /* head of the free list: as the word of an object before it */
+    uint16_t word[];          /* per object */
+};
+
+extern struct slab_registry {
+    struct spinlock lock;
+    struct list_node caches GUARDED_BY(lock);
+    uint32_t slots GUARDED_BY(lock); /* of struct cpu's table that are in use */
+} slab_registry;
+
+/* slab_cache_init_with() for a cache without magazines. */
+void slab_cache_setup(struct slab_cache *cache, const char *name, size_t bytes, size_t align,
+                      void (*construct)(void *object));
+
+/* One more slab; false if there is no memory. Others may have all of its objects before the caller has the lock. */
+bool slab_grow(struct slab_cache *cache) MUST_USE;
+
+/* Up to `want` objects out of slabs into out[], CACHED; how many. */
+unsigned slab_take_locked(struct slab_cache *cache, unsigned want, void *out[]) REQUIRES(cache->lock);
+
+/* CACHED objects back into their slabs; those that nobody needs any more are put on `retired`, for slab_discard(). */
+void slab_put_locked(struct slab_cache *cache, void *const objects[], unsigned count, struct list_node *retired)
+    REQUIRES(cache->lock);
+void slab_discard(struct slab_cache *cache, struct list_node *retired);
+
+/* The empty slabs that it keeps go back. */
+void slab_trim(struct slab_cache *cache);
+
+/* Panic: over an object that slab_find_taken() does not find, and over one that left a magazine or came back to its
+ * slab before. Out of line, so that the fast paths need no frame. */
+[[noreturn]] COLD NOINLINE void slab_refuse_free(const struct slab_cache *cache, const void *object);
+[[noreturn]] COLD NOINLINE void slab_refuse_twice(const struct slab_cache *cache, const void *object);
+
+/* Debug builds: an object that comes from the free ones was not written to; one that goes back was not overrun. `pc`:
+ * who asks. */
+void slab_debug_alloc(const struct slab_cache *cache, char *object, uintptr_t pc);
+void slab_debug_free(const struct slab_cache *cache, char *object, uintptr_t pc);
+/* Who asked for an object that is handed out; 0 in release builds. */
+uintptr_t slab_debug_owner(const struct slab_cache *cache, const char *object);
+void slab_debug_set_owner(const struct slab_cache *cache, char *object, uintptr_t pc);
+
+static ALWAYS_INLINE struct slab *slab_of(const struct slab_cache *cache, const void *object)
+{
+    return (struct slab *)((uintptr_t)object & cache->slab_mask);
+}
+
+/* Offset from the first object, times 2^64 / stride: the index is above the point. A pointer into the header wraps to
+ * a huge index. */
+static ALWAYS_INLINE unsigned __int128 slab_position(const struct slab_cache *cache, const void *object)
+{
+    size_t offset = (uintptr_t)object - (uintptr_t)slab_of(cache, object) - cache->first_offset;
+
+    return (unsigned __int128)offset * cache->stride_inverse;
+}
+
+/* The word of an object that is known to be the cache's. */
+static ALWAYS_INLINE uint16_t *slab_word(const struct slab_cache *cache, const void *object)
+{
+    return &slab_of(cache, object)->word[(size_t)(slab_position(cache, object) >> 64)];
+}
+
+static ALWAYS_INLINE bool slab_is_in_reach(const void *object)
+{
+    return (uintptr_t)object - (uintptr_t)HAL_DIRECT_MAP_BASE < HAL_DIRECT_MAP_BYTES;
+}
+
+static ALWAYS_INLINE bool slab_is_at_object(const struct slab_cache *cache, unsigned __int128 position)
+{
+    /* The part below the point is less than the factor exactly if the stride divides the offset (Lemire, Kaser, Kurz,
+     * "Faster remainder by direct computation", 2019). */
+    return (size_t)(position >> 64) < cache->per_slab && (uint64_t)position < cache->stride_inverse;
+}
+
+/* The word of what somebody says is an object of the cache and handed out; NULL if it is not. */
+static ALWAYS_INLINE uint16_t *slab_find_taken(const struct slab_cache *cache, const void *object)
+{
+    if (UNLIKELY(!slab_is_in_reach(object) || slab_of(cache, object)->cache != cache))
+        return NULL;
+
+    unsigned __int128 position = slab_position(cache, object);
+
+    if (UNLIKELY(!slab_is_at_object(cache, position)))
+        return NULL;
+
+    uint16_t *word = &slab_of(cache, object)->word[(size_t)(position >> 64)];
+
+    return LIKELY(*word == SLAB_WORD_TAKEN) ? word : NULL;
+}
+
+/* ---- magazine.c ---- */
+
+/* A new cache gets its slot, and magazines of a size that suits its objects. Context: boot. */
+void magazine_attach(struct slab_cache *cache);
+
+/* Objects in magazines, and how many of those there are. */
+uint64_t magazine_cached_locked(struct slab_cache *cache, uint64_t *out_magazines) REQUIRES(cache->lock);

@@ -1,42 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Typed object caches. A slab is a naturally aligned block of pages: a header, one 16-bit word per object, the objects.
- * The words link the free objects by index and mark the others as taken, so a double or foreign free is seen in every
+ * Slabs of typed object caches. A slab is a naturally aligned block of pages: a header, one 16-bit word per object, the
+ * objects. The words link the free objects by index and mark the others, so a double or foreign free is seen in every
  * build and nothing of ours lies inside an object. Refuses objects above SLAB_OBJECT_BYTES_MAX. Lock: one per cache
  * (LOCK_SLAB), never held across a call to the page allocator; the list of caches has its own (LOCK_MM).
  *
- * Debug builds: free objects are filled with POISON_BYTE, taken ones followed by RED_BYTE up to their stride.
+ * Debug builds: each object is followed by RED_BYTE and, at the end of its stride, a struct tail. A free object is
+ * filled with POISON_BYTE, or, if it has to stay constructed, its checksum is kept: what is written to it while it is
+ * free is found either way.
  */
 #include "mm_priv.h"
 
-#include <mm/slab.h>
-
 #include <lib/string.h>
+#include <trace/backtrace.h>
 
-#define SLAB_OBJECT_BYTES_MAX (8 * PAGE_BYTES)
 #define SLAB_ORDER_MAX 4
 #define EMPTY_SLABS_MAX 2 /* empty slabs that a cache keeps against another burst */
 
-#define INDEX_NONE UINT16_C(0xffff)  /* end of the free list */
-#define INDEX_TAKEN UINT16_C(0xfffe) /* the object is handed out */
-
 #define POISON_BYTE 0x6b
 #define RED_BYTE 0xbb
-#define RED_ZONE_BYTES (KERNEL_DEBUG ? 16 : 0)
+#define RED_ZONE_BYTES 16
 
-struct slab {
-    struct slab_cache *cache; /* also the proof that this is a slab: NULL once the pages are given back */
-    struct list_node link;    /* in one of the cache's lists */
-    uint32_t offset;          /* of the first object */
-    uint16_t used;
-    uint16_t free;   /* index of the first free object, or INDEX_NONE */
-    uint16_t next[]; /* per object: the next free one, INDEX_NONE or INDEX_TAKEN */
+/* Debug builds: the end of an object's stride. */
+struct tail {
+    uintptr_t pc; /* who asked for the object, or freed it */
+    uint64_t sum; /* of a free constructed object */
 };
 
-static struct {
-    struct spinlock lock;
-    struct list_node caches GUARDED_BY(lock);
-} registry = {.lock = SPINLOCK_INIT(LOCK_MM), .caches = LIST_INIT(registry.caches)};
+#define EXTRA_BYTES (KERNEL_DEBUG ? RED_ZONE_BYTES + sizeof(struct tail) : 0)
+
+struct slab_registry slab_registry = {.lock = SPINLOCK_INIT(LOCK_MM), .caches = LIST_INIT(slab_registry.caches)};
 
 static size_t slab_bytes(unsigned order)
 {
@@ -51,7 +44,8 @@ static size_t first_offset(size_t count, size_t align)
 
 static unsigned objects_per_slab(unsigned order, size_t stride, size_t align)
 {
-    size_t count = MIN((slab_bytes(order) - sizeof(struct slab)) / (stride + sizeof(uint16_t)), (size_t)INDEX_TAKEN);
+    size_t count = MIN((slab_bytes(order) - sizeof(struct slab)) / (stride + sizeof(uint16_t)),
+                       (size_t)UINT16_MAX - SLAB_WORD_NEXT);
 
     while (count > 0 && first_offset(count, align) + count * stride > slab_bytes(order))
         count--;
@@ -78,7 +72,8 @@ static void choose_order(struct slab_cache *cache)
     ASSERT(cache->per_slab > 0);
 }
 
-void slab_cache_init(struct slab_cache *cache, const char *name, size_t bytes, size_t align)
+void slab_cache_setup(struct slab_cache *cache, const char *name, size_t bytes, size_t align,
+                      void (*construct)(void *object))
 {
     size_t line = CACHE_LINE_BYTES;
 
@@ -89,48 +84,167 @@ void slab_cache_init(struct slab_cache *cache, const char *name, size_t bytes, s
     while (line / 2 >= bytes)
         line /= 2;
     cache->name = name;
+    cache->construct = construct;
     cache->object_bytes = bytes;
     cache->align = MAX(MAX(align, line), sizeof(uint64_t));
-    cache->stride_bytes = ROUND_UP(bytes + RED_ZONE_BYTES, cache->align);
+    cache->stride_bytes = ROUND_UP(bytes + EXTRA_BYTES, cache->align);
     choose_order(cache);
+    cache->slab_mask = ~(uintptr_t)(slab_bytes(cache->order) - 1);
+    cache->first_offset = first_offset(cache->per_slab, cache->align);
+    cache->stride_inverse = UINT64_MAX / cache->stride_bytes + 1;
+    cache->slot_offset = offsetof(struct cpu, magazines[SLAB_CACHES_MAX]);
+    /* A block's natural alignment is that of its physical address. */
+    ASSERT(((uintptr_t)HAL_DIRECT_MAP_BASE & ~cache->slab_mask) == 0);
     spin_init(&cache->lock, LOCK_SLAB);
     list_init(&cache->partial);
     list_init(&cache->full);
     list_init(&cache->empty);
-    spin_lock(&registry.lock);
-    list_push_back(&registry.caches, &cache->link);
-    spin_unlock(&registry.lock);
+    list_init(&cache->magazines);
+    spin_lock(&slab_registry.lock);
+    list_push_back(&slab_registry.caches, &cache->link);
+    spin_unlock(&slab_registry.lock);
+}
+
+void slab_cache_init_with(struct slab_cache *cache, const char *name, size_t bytes, size_t align,
+                          void (*construct)(void *object))
+{
+    slab_cache_setup(cache, name, bytes, align, construct);
+    magazine_attach(cache);
+}
+
+void slab_cache_init(struct slab_cache *cache, const char *name, size_t bytes, size_t align)
+{
+    slab_cache_init_with(cache, name, bytes, align, NULL);
 }
 
 static char *object_at(struct slab *slab, const struct slab_cache *cache, size_t index)
 {
-    return (char *)slab + slab->offset + index * cache->stride_bytes;
+    return (char *)slab + cache->first_offset + index * cache->stride_bytes;
 }
 
 /* ---- Debug builds ---- */
+
+static struct tail *tail_of(const struct slab_cache *cache, const char *object)
+{
+    return (struct tail *)((uintptr_t)object + cache->stride_bytes - sizeof(struct tail));
+}
+
+[[noreturn]] COLD static void report_damage(const struct slab_cache *cache, const char *object, size_t at,
+                                            const char *what)
+{
+    char by[96];
+
+    symbol_format(tail_of(cache, object)->pc - 1, by, sizeof by);
+    panic("slab %s: %s of object %p is damaged at offset %zu: %#x; who asked for or freed it last: %s", cache->name,
+          what, (const void *)object, at, (unsigned)(unsigned char)object[at], by);
+}
 
 static void check_bytes(const struct slab_cache *cache, const char *object, size_t from, size_t to, int byte,
                         const char *what)
 {
     for (size_t i = from; i < to; i++)
         if ((unsigned char)object[i] != byte)
-            panic("slab %s: %s of object %p is damaged at offset %zu: %#x", cache->name, what, (const void *)object, i,
-                  (unsigned)(unsigned char)object[i]);
+            report_damage(cache, object, i, what);
 }
 
-static void debug_alloc(const struct slab_cache *cache, char *object)
+/* FNV-1a by words, and by bytes where no word fits: cheap, and sees every change of one word. */
+static uint64_t sum_of(const struct slab_cache *cache, const char *object)
 {
-    check_bytes(cache, object, 0, cache->stride_bytes, POISON_BYTE, "the poison");
-    memset(object + cache->object_bytes, RED_BYTE, cache->stride_bytes - cache->object_bytes);
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    size_t i = 0;
+
+    for (; i + sizeof(uint64_t) <= cache->object_bytes; i += sizeof(uint64_t))
+        sum = (sum ^ *(const uint64_t *)(object + i)) * UINT64_C(0x100000001b3);
+    for (; i < cache->object_bytes; i++)
+        sum = (sum ^ (unsigned char)object[i]) * UINT64_C(0x100000001b3);
+    return sum;
 }
 
-static void debug_free(const struct slab_cache *cache, char *object)
+/* An object becomes free: from here on nobody may write to it. */
+static void seal(const struct slab_cache *cache, char *object, uintptr_t pc)
 {
-    check_bytes(cache, object, cache->object_bytes, cache->stride_bytes, RED_BYTE, "the red zone");
-    memset(object, POISON_BYTE, cache->stride_bytes);
+    size_t end = cache->stride_bytes - sizeof(struct tail);
+
+    if (cache->construct == NULL)
+        memset(object, POISON_BYTE, end);
+    *tail_of(cache, object) = (struct tail){.pc = pc, .sum = cache->construct != NULL ? sum_of(cache, object) : 0};
+}
+
+void slab_debug_alloc(const struct slab_cache *cache, char *object, uintptr_t pc)
+{
+    size_t end = cache->stride_bytes - sizeof(struct tail);
+
+    if (cache->construct == NULL) {
+        check_bytes(cache, object, 0, end, POISON_BYTE, "the poison");
+        memset(object + cache->object_bytes, RED_BYTE, end - cache->object_bytes);
+    } else if (tail_of(cache, object)->sum != sum_of(cache, object)) {
+        panic("slab %s: the constructed object %p was written to while it was free", cache->name,
+              (const void *)object);
+    }
+    tail_of(cache, object)->pc = pc;
+}
+
+void slab_debug_free(const struct slab_cache *cache, char *object, uintptr_t pc)
+{
+    check_bytes(cache, object, cache->object_bytes, cache->stride_bytes - sizeof(struct tail), RED_BYTE,
+                "the red zone");
+    seal(cache, object, pc);
+}
+
+uintptr_t slab_debug_owner(const struct slab_cache *cache, const char *object)
+{
+    return KERNEL_DEBUG ? tail_of(cache, object)->pc : 0;
+}
+
+void slab_debug_set_owner(const struct slab_cache *cache, char *object, uintptr_t pc)
+{
+    if (KERNEL_DEBUG)
+        tail_of(cache, object)->pc = pc;
+}
+
+void slab_refuse_free(const struct slab_cache *cache, const void *object)
+{
+    const char *why = "which is free already";
+
+    if (!slab_is_in_reach(object))
+        why = "which is no object at all";
+    else if (slab_of(cache, object)->cache != cache)
+        why = "which is no object of this cache";
+    else if (!slab_is_at_object(cache, slab_position(cache, object)))
+        why = "which is not the start of an object";
+    panic("slab %s: free of %p, %s", cache->name, object, why);
+}
+
+void slab_refuse_twice(const struct slab_cache *cache, const void *object)
+{
+    panic("slab %s: %p was freed twice at once", cache->name, object);
 }
 
 /* ---- Slabs ---- */
+
+static void objects_prepare(struct slab_cache *cache, struct slab *slab)
+{
+    for (size_t i = 0; i < cache->per_slab; i++) {
+        char *object = object_at(slab, cache, i);
+
+        if (cache->construct != NULL)
+            cache->construct(object);
+        if (KERNEL_DEBUG && cache->construct != NULL)
+            memset(object + cache->object_bytes, RED_BYTE, cache->stride_bytes - cache->object_bytes);
+        if (KERNEL_DEBUG)
+            seal(cache, object, 0);
+    }
+}
+
+/* A slab's pages say whose they are where somebody has to find the cache by an object's address. */
+static void pages_account(struct slab_cache *cache, paddr_t block, bool is_new)
+{
+    int64_t pages = (int64_t)1 << cache->order;
+
+    for (paddr_t at = 0; cache->page_mark != 0 && at < slab_bytes(cache->order); at += PAGE_BYTES)
+        page_find(block + at)->used = is_new ? cache->page_mark : 0;
+    mm_stat_add(cache->page_mark != 0 ? MM_KMALLOC : MM_SLABS, is_new ? pages : -pages);
+}
 
 static struct slab *slab_create(struct slab_cache *cache)
 {
@@ -139,27 +253,20 @@ static struct slab *slab_create(struct slab_cache *cache)
 
     if (block == 0)
         return NULL;
+    pages_account(cache, block, true);
     slab = direct_map(block);
     slab->cache = cache;
-    slab->offset = (uint32_t)first_offset(cache->per_slab, cache->align);
     slab->used = 0;
-    slab->free = 0;
+    slab->free = SLAB_WORD_NEXT;
     list_init(&slab->link);
-    for (unsigned i = 0; i < cache->per_slab; i++)
-        slab->next[i] = i + 1 < cache->per_slab ? (uint16_t)(i + 1) : INDEX_NONE;
-    if (KERNEL_DEBUG)
-        memset(object_at(slab, cache, 0), POISON_BYTE, cache->per_slab * cache->stride_bytes);
+    for (size_t i = 0; i < cache->per_slab; i++)
+        slab->word[i] = i + 1 < cache->per_slab ? (uint16_t)(SLAB_WORD_NEXT + i + 1) : SLAB_WORD_END;
+    if (KERNEL_DEBUG || cache->construct != NULL)
+        objects_prepare(cache, slab);
     return slab;
 }
 
-static void slab_destroy(struct slab *slab, unsigned order)
-{
-    slab->cache = NULL;
-    phys_free(virt_to_phys(slab), order);
-}
-
-/* Grow outside of the lock; another CPU may have done so, too, and then there are two slabs. */
-static NOINLINE bool slab_grow(struct slab_cache *cache)
+bool slab_grow(struct slab_cache *cache)
 {
     struct slab *slab = slab_create(cache);
 
@@ -171,6 +278,19 @@ static NOINLINE bool slab_grow(struct slab_cache *cache)
     cache->slabs++;
     spin_unlock(&cache->lock);
     return true;
+}
+
+void slab_discard(struct slab_cache *cache, struct list_node *retired)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(retired)) != NULL) {
+        struct slab *slab = list_entry(node, struct slab, link);
+
+        slab->cache = NULL;
+        pages_account(cache, virt_to_phys(slab), false);
+        phys_free(virt_to_phys(slab), cache->order);
+    }
 }
 
 /* A slab with a free object at the head of `partial`, if there is one at all. */
@@ -188,144 +308,75 @@ static bool find_partial_locked(struct slab_cache *cache) REQUIRES(cache->lock)
     return true;
 }
 
-void *slab_alloc(struct slab_cache *cache)
+unsigned slab_take_locked(struct slab_cache *cache, unsigned want, void *out[])
 {
-    struct slab *slab;
-    char *object;
-    unsigned index;
+    unsigned count = 0;
 
-    mm_assert_task_context();
-    if (mm_fail_check())
-        return NULL;
-    spin_lock(&cache->lock);
-    while (UNLIKELY(!find_partial_locked(cache))) {
-        spin_unlock(&cache->lock);
-        if (!slab_grow(cache))
-            return NULL;
-        spin_lock(&cache->lock);
+    while (count < want && find_partial_locked(cache)) {
+        struct slab *slab = list_first(&cache->partial, struct slab, link);
+        unsigned before = count;
+
+        while (count < want && slab->free != SLAB_WORD_END) {
+            size_t index = slab->free - SLAB_WORD_NEXT;
+
+            DEBUG_ASSERT(index < cache->per_slab);
+            slab->free = slab->word[index];
+            slab->word[index] = SLAB_WORD_CACHED;
+            out[count++] = object_at(slab, cache, index);
+        }
+        slab->used = (uint16_t)(slab->used + count - before);
+        if (slab->free == SLAB_WORD_END) {
+            list_remove(&slab->link);
+            list_push_front(&cache->full, &slab->link);
+        }
     }
-    slab = list_first(&cache->partial, struct slab, link);
-    index = slab->free;
-    DEBUG_ASSERT(index < cache->per_slab);
-    slab->free = slab->next[index];
-    slab->next[index] = INDEX_TAKEN;
-    slab->used++;
-    cache->objects_used++;
-    if (UNLIKELY(slab->free == INDEX_NONE)) {
-        list_remove(&slab->link);
-        list_push_front(&cache->full, &slab->link);
-    }
-    object = object_at(slab, cache, index);
-    spin_unlock(&cache->lock);
-    trace(TRACE_OBJECT_ALLOC, object, cache->stride_bytes);
-    if (KERNEL_DEBUG)
-        debug_alloc(cache, object);
-    return object;
+    cache->objects_out += count;
+    return count;
 }
 
-COLD static void refuse_object(const struct slab_cache *cache, const void *object, const char *why)
-{
-    panic("slab %s: free of %p, %s", cache->name, object, why);
-}
-
-/* The slab that would hold the object; panics if there is none of this cache's there. */
-static struct slab *slab_of(const struct slab_cache *cache, const void *object)
-{
-    uintptr_t offset = (uintptr_t)object - (uintptr_t)HAL_DIRECT_MAP_BASE;
-    struct slab *slab;
-
-    if (UNLIKELY(offset >= HAL_DIRECT_MAP_BYTES))
-        refuse_object(cache, object, "which is no object at all");
-    slab = direct_map(offset & ~(paddr_t)(slab_bytes(cache->order) - 1));
-    if (UNLIKELY(slab->cache != cache))
-        refuse_object(cache, object, "which is no object of this cache");
-    return slab;
-}
-
-static unsigned index_of(const struct slab_cache *cache, const struct slab *slab, const void *object)
-{
-    /* A pointer into the header wraps to a huge offset. Slabs are below 4 GiB: a 32-bit division is the cheap one. */
-    uint32_t offset = (uint32_t)((uintptr_t)object - (uintptr_t)slab) - slab->offset;
-    uint32_t index = offset / (uint32_t)cache->stride_bytes;
-
-    if (UNLIKELY(index >= cache->per_slab || index * (uint32_t)cache->stride_bytes != offset))
-        refuse_object(cache, object, "which is not the start of an object");
-    if (UNLIKELY(slab->next[index] != INDEX_TAKEN))
-        refuse_object(cache, object, "which is free already");
-    return index;
-}
-
-/* A slab has become empty: keep it, or take it out and return it for destruction. */
-static struct slab *retire_locked(struct slab_cache *cache, struct slab *slab) REQUIRES(cache->lock)
+/* A slab has become empty: keep it, or take it out. */
+static void retire_locked(struct slab_cache *cache, struct slab *slab, struct list_node *retired) REQUIRES(cache->lock)
 {
     list_remove(&slab->link);
     if (cache->empty_count < EMPTY_SLABS_MAX) {
         cache->empty_count++;
         list_push_front(&cache->empty, &slab->link);
-        return NULL;
+        return;
     }
     cache->slabs--;
-    return slab;
+    list_push_back(retired, &slab->link);
 }
 
-void slab_free(struct slab_cache *cache, void *object)
+void slab_put_locked(struct slab_cache *cache, void *const objects[], unsigned count, struct list_node *retired)
 {
-    struct slab *slab = slab_of(cache, object);
-    struct slab *retired = NULL;
-    unsigned index;
+    for (unsigned i = 0; i < count; i++) {
+        struct slab *slab = slab_of(cache, objects[i]);
+        uint16_t *word = slab_word(cache, objects[i]);
 
-    mm_assert_task_context();
-    if (KERNEL_DEBUG) {
-        /* Look before poisoning: a wrong free must not destroy what it will be diagnosed from. */
-        (void)index_of(cache, slab, object);
-        debug_free(cache, object);
-        trace(TRACE_OBJECT_FREE, object, cache->stride_bytes);
+        /* Two CPUs that free one object at the same time may both have seen it taken. */
+        if (UNLIKELY(*word != SLAB_WORD_CACHED))
+            slab_refuse_twice(cache, objects[i]);
+        if (UNLIKELY(slab->free == SLAB_WORD_END)) {
+            list_remove(&slab->link);
+            list_push_front(&cache->partial, &slab->link);
+        }
+        *word = slab->free;
+        slab->free = (uint16_t)(SLAB_WORD_NEXT + (size_t)(word - slab->word));
+        slab->used--;
+        if (UNLIKELY(slab->used == 0))
+            retire_locked(cache, slab, retired);
     }
-    spin_lock(&cache->lock);
-    index = index_of(cache, slab, object);
-    if (UNLIKELY(slab->free == INDEX_NONE)) {
-        list_remove(&slab->link);
-        list_push_front(&cache->partial, &slab->link);
-    }
-    slab->next[index] = slab->free;
-    slab->free = (uint16_t)index;
-    slab->used--;
-    cache->objects_used--;
-    if (UNLIKELY(slab->used == 0))
-        retired = retire_locked(cache, slab);
-    spin_unlock(&cache->lock);
-    if (UNLIKELY(retired != NULL))
-        slab_destroy(retired, cache->order);
+    cache->objects_out -= count;
 }
 
-uint64_t slab_used(struct slab_cache *cache)
-{
-    uint64_t used;
-
-    spin_lock(&cache->lock);
-    used = cache->objects_used;
-    spin_unlock(&cache->lock);
-    return used;
-}
-
-static void cache_reclaim(struct slab_cache *cache)
+void slab_trim(struct slab_cache *cache)
 {
     struct list_node empty = LIST_INIT(empty);
-    struct list_node *node;
 
     spin_lock(&cache->lock);
     list_splice_back(&empty, &cache->empty);
     cache->slabs -= cache->empty_count;
     cache->empty_count = 0;
     spin_unlock(&cache->lock);
-    while ((node = list_pop_front(&empty)) != NULL)
-        slab_destroy(list_entry(node, struct slab, link), cache->order);
-}
-
-void slab_reclaim_all(void)
-{
-    spin_lock(&registry.lock);
-    list_for_each(node, &registry.caches)
-        cache_reclaim(list_entry(node, struct slab_cache, link));
-    spin_unlock(&registry.lock);
+    slab_discard(cache, &empty);
 }

@@ -76,4 +76,5 @@ void mm_stats_log(void)
     log_info("memory: %llu KiB never handed out: firmware, image, boot", kib(stats.reserved));
     for (unsigned kind = 0; kind < MM_KIND_COUNT; kind++)
         log_info("memory: %8llu KiB %s", kib(stats.pages[kind]), names[kind]);
+    slab_stats_log();
 }

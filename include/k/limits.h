@@ -13,6 +13,7 @@
 #define BOOT_RANGES_MAX 128      /* memory, reserved and device ranges each; e820 maps in the wild have < 100 */
 #define CMDLINE_BYTES 1024
 #define PT_LEVELS_MAX 5
+#define SLAB_CACHES_MAX 64       /* object caches with magazines: a pointer each in every CPU; others do without */
 #define LOG_RING_BYTES (16 << 10)
 #define BACKTRACE_FRAMES_MAX 32
 #define VM_REGIONS_MAX 65536     /* regions of one space: what Linux allows, so what programs are content with */

@@ -26,6 +26,7 @@ enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
 #define IPI_STOP 0x8u
 
 struct mm_cpu;
+struct slab_magazine;
 struct timer_queue;
 struct tlb_space;
 struct trace_ring;
@@ -56,6 +57,11 @@ struct cpu {
     CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */
     _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */
     _Atomic(bool) idle_quiescent;   /* PAIRS(quiesce_idle): in the idle loop, outside any handler */
+
+    /* Of mm: the magazines of the object caches. Written by this CPU, preemption disabled, but for their revocation
+     * (core/mm/magazine.c). The last slot stays NULL: it is that of caches without magazines. */
+    CACHE_ALIGNED _Atomic(bool) in_magazine; /* PAIRS(magazine_section): this CPU may be using one of them */
+    _Atomic(struct slab_magazine *) magazines[SLAB_CACHES_MAX + 1];
 };
 
 /* First member of struct task: what the rooms below sched may touch of the running task. */

@@ -34,6 +34,29 @@ static ALWAYS_INLINE void preempt_enable(void)
         sched_preempt();
 }
 
+/* The same for fast paths that look up the running task, `self`, once and keep no registers across calls: a section
+ * from preempt_enter() to preempt_leave(). Where that says true, preempt_resched() is the caller's next step. */
+static ALWAYS_INLINE struct cpu *preempt_enter(struct task_base *self)
+{
+    self->preempt_count++;
+    compiler_barrier();
+    return atomic_load_explicit(&self->cpu, memory_order_relaxed); /* as in this_cpu() */
+}
+
+static ALWAYS_INLINE bool preempt_leave(struct task_base *self, struct cpu *cpu)
+{
+    compiler_barrier();
+    DEBUG_ASSERT(self->preempt_count > 0);
+    /* A request that comes after the count has dropped is met by the interrupt that brings it, on whatever CPU. */
+    return --self->preempt_count == 0 && UNLIKELY(load_relaxed(&cpu->need_resched));
+}
+
+static inline void preempt_resched(void)
+{
+    if (hal_irq_is_enabled())
+        sched_preempt();
+}
+
 /* May the running code sleep? */
 static inline bool context_can_sleep(void)
 {

@@ -2,7 +2,9 @@
 /* Costs of memory's operations, counted as bench.c does. */
 #include <boot/program.h>
 #include <lib/string.h>
+#include <mm/kmalloc.h>
 #include <mm/phys.h>
+#include <mm/slab.h>
 #include <mm/stats.h>
 #include <time/clock.h>
 
@@ -106,7 +108,86 @@ static void bench_reclaim(void)
     bench_report("reclaim_caches", ns, ROUNDS);
 }
 
+/* Objects as many at a time as a magazine holds after its refill, and many more than it holds. */
+#define OBJECT_BYTES 200u
+#define FEW 12u
+
+static struct slab_cache bench_cache;
+static void *objects[CROWD];
+
+static void bench_objects_by(const char *const names[2], unsigned count)
+{
+    uint64_t in_ns = 0;
+    uint64_t out_ns = 0;
+
+    if (bench_cache.name == NULL)
+        slab_cache_init(&bench_cache, "bench", OBJECT_BYTES, 8);
+    for (unsigned round = 0; round <= ROUNDS; round++) {
+        uint64_t start = clock_ns();
+
+        for (unsigned i = 0; i < count; i++)
+            objects[i] = slab_alloc(&bench_cache);
+        uint64_t middle = clock_ns();
+
+        for (unsigned i = 0; i < count; i++)
+            slab_free(&bench_cache, objects[i]);
+        if (round == 0)
+            continue; /* it makes the magazine */
+        in_ns += middle - start;
+        out_ns += clock_ns() - middle;
+    }
+    bench_report(names[0], in_ns, (uint64_t)ROUNDS * count);
+    bench_report(names[1], out_ns, (uint64_t)ROUNDS * count);
+}
+
+static void bench_objects(void)
+{
+    bench_objects_by((const char *const[2]){ "slab_alloc", "slab_free" }, FEW);
+}
+
+static void bench_object_crowd(void)
+{
+    bench_objects_by((const char *const[2]){ "slab_crowd_alloc", "slab_crowd_free" }, CROWD);
+}
+
+static void bench_kmalloc(void)
+{
+    kfree(kmalloc(OBJECT_BYTES));
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < ROUNDS; i++)
+        kfree(kmalloc(OBJECT_BYTES));
+    bench_report("kmalloc_free_pair", clock_ns() - start, ROUNDS);
+}
+
+/* One object in the magazine of each CPU, and a CPU that takes them all away. */
+static int fill_magazine(void *arg)
+{
+    (void)arg;
+    kfree(kmalloc(OBJECT_BYTES));
+    return 0;
+}
+
+static void bench_slab_reclaim(void)
+{
+    uint64_t ns = 0;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < online_count(); i++)
+            (void)finish(spawn_on("filler", fill_magazine, NULL, PRIORITY_REALTIME_NORMAL, online_cpu(i)));
+        uint64_t start = clock_ns();
+
+        slab_reclaim_all();
+        ns += clock_ns() - start;
+    }
+    bench_report("slab_reclaim_all", ns, ROUNDS);
+}
+
 static const struct bench benches[] = {
+    { "slab_alloc", bench_objects, false },
+    { "slab_crowd_alloc", bench_object_crowd, false },
+    { "kmalloc_free_pair", bench_kmalloc, false },
+    { "slab_reclaim_all", bench_slab_reclaim, true },
     { "page_alloc", bench_page, false },
     { "page_crowd_alloc", bench_page_crowd, false },
     { "block_order3_alloc", bench_block, false },

@@ -6,6 +6,7 @@
 #include "scenario.h"
 
 #include <hal/cpu.h>
+#include <mm/slab.h>
 
 static struct {
     void (*other_part)(void); /* on the second CPU */
@@ -165,6 +166,29 @@ static void small_mutex(void)
     CHECK(small.guarded == 2 && load_relaxed(&small.mutex.owner) == 0);
 }
 
+static struct slab_cache small_cache;
+static void *small_object;
+
+static void swap_objects(void)
+{
+    void *object = slab_alloc(&small_cache);
+
+    slab_free(&small_cache, small_object);
+    small_object = object;
+}
+
+static void small_magazine(void)
+{
+    if (small_cache.name == NULL)
+        slab_cache_init(&small_cache, "small", 64, 8);
+    small_object = slab_alloc(&small_cache);
+    if (tell(slab_reclaim_all, swap_objects))
+        CHECK(slab_used(&small_cache) == 1);
+    slab_free(&small_cache, small_object);
+    slab_reclaim_all();
+    CHECK(slab_used(&small_cache) == 0);
+}
+
 #define SMALL .cpus = 2, .cpus_min = 2, .rounds = 1, .is_small = true
 
 const struct sim_scenario sim_scenarios_small[] = {
@@ -176,6 +200,8 @@ const struct sim_scenario sim_scenarios_small[] = {
       .run = small_join },
     { .name = "small-affinity", .aim = "a task blocks while it is asked to leave its CPU", SMALL,
       .run = small_affinity },
+    { .name = "small-magazine", .aim = "a magazine is emptied while its CPU takes an object out or puts one in", SMALL,
+      .run = small_magazine },
     { .name = "small-mutex", .aim = "an unlock misses the locker that begins to wait", SMALL, .run = small_mutex },
     { .name = NULL },
 };

@@ -12,8 +12,9 @@ from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
 from .memory import MEMORY
+from .objects import OBJECTS
 from .pages import PAGES
 from .spaces import SPACES
 from .tables import TABLES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + TABLES
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES

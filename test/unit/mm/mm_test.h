@@ -174,14 +174,16 @@ static inline void mm_test_team_body(cpu_id_t cpu, void *arg)
     ASSERT(mm_test_free_pages() == pages);
 }
 
-static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(void),
-                                         void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+/* On a machine like `like`, apart from its CPUs and the seed. */
+static inline void mm_test_run_team_on(const struct host_config *like, void (*prepare)(void),
+                                       void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
 {
     static struct mm_test_team team;
     struct task *tasks[MM_TEST_CPUS];
     struct host_team host_team = {.tasks = tasks, .body = mm_test_team_body, .arg = &team};
-    struct host_config config = {.cpus = MM_TEST_CPUS, .memory_bytes = memory_bytes};
+    struct host_config config = *like;
 
+    config.cpus = MM_TEST_CPUS;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         team = (struct mm_test_team){.prepare = prepare, .body = body, .seed = seed, .left = MM_TEST_CPUS};
         config.seed = seed;
@@ -195,6 +197,14 @@ static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(
             fail_msg("seed %llu", (unsigned long long)seed);
         }
     }
+}
+
+static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(void),
+                                         void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)
+{
+    const struct host_config config = {.memory_bytes = memory_bytes};
+
+    mm_test_run_team_on(&config, prepare, body, seeds);
 }
 
 static inline void mm_test_run_team(void (*prepare)(void), void (*body)(cpu_id_t, struct unit_random *), unsigned seeds)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* core/mm/slab.c: objects of all sizes against a plain list of them, misuse, and several CPUs on one cache. */
+/* core/mm/slab.c: objects of all sizes against a plain list of them, misuse, constructors, several CPUs on a cache. */
 #include "mm_test.h"
 
 #include <stdlib.h>
@@ -80,8 +80,9 @@ static void random_objects_of_all_shapes_never_overlap(void **state)
     for (unsigned i = 0; i < ARRAY_COUNT(shapes); i++) {
         churn_cache(&caches[i], shapes[i].bytes, shapes[i].align, &random);
         assert_true(slab_used(&caches[i]) == 0);
-        /* A few empty slabs are kept until somebody asks. */
-        assert_true(mm_test_pages_before - mm_test_free_pages() <= (uint64_t)2 << caches[i].order);
+        /* A few empty slabs are kept until somebody asks, those of objects in the magazine, and the magazine. */
+        assert_true(caches[i].slabs <= 2 + caches[i].magazine_limit);
+        assert_true(mm_test_pages_before - mm_test_free_pages() <= (caches[i].slabs << caches[i].order) + 1);
         slab_reclaim_all();
         assert_true(mm_test_free_pages() == mm_test_pages_before);
         assert_true(caches[i].slabs == 0);
@@ -215,6 +216,116 @@ static void impossible_caches_panic(void **state)
     assert_panics(init_odd_align, NULL, "align");
 }
 
+/* ---- Objects that stay constructed ---- */
+
+struct gadget {
+    struct list_node waiters;
+    uint64_t serial;
+    uint64_t uses; /* not part of what is constructed, and 0 when it is freed */
+    char name[21];
+};
+
+#define GADGET_BYTES (offsetof(struct gadget, name) + 21) /* no whole number of words */
+
+static struct slab_cache gadgets;
+static uint64_t constructed;
+
+static void gadget_construct(void *object)
+{
+    struct gadget *gadget = object;
+
+    list_init(&gadget->waiters);
+    gadget->serial = ++constructed;
+    gadget->uses = 0;
+    memset(gadget->name, 'g', sizeof(gadget->name));
+}
+
+static bool gadget_is_constructed(const struct gadget *gadget)
+{
+    bool is_named = true;
+
+    for (unsigned i = 0; i < sizeof(gadget->name); i++)
+        is_named &= gadget->name[i] == 'g';
+    return is_named && list_is_empty(&gadget->waiters) && gadget->uses == 0 && gadget->serial <= constructed;
+}
+
+static void objects_are_constructed_once_and_stay_so(void **state)
+{
+    static uint64_t serial_of[OBJECTS_MAX];
+    struct gadget **held = (struct gadget **)objects;
+
+    (void)state;
+    slab_cache_init_with(&gadgets, "gadget", GADGET_BYTES, alignof(struct gadget), gadget_construct);
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < 200; i++) {
+            held[i] = slab_alloc(&gadgets);
+            assert_true(gadget_is_constructed(held[i]));
+            if (round == 0)
+                serial_of[i] = held[i]->serial;
+            held[i]->uses = round + 1;
+        }
+        /* All of a slab when it is made, and none when it is handed out again; slabs that are empty may go. */
+        assert_true(constructed % gadgets.per_slab == 0);
+        assert_true(round > 0 || constructed == gadgets.slabs * gadgets.per_slab);
+        assert_true(constructed <= (round + 1) * gadgets.slabs * gadgets.per_slab);
+        for (unsigned i = 0; i < 200; i++) {
+            held[i]->uses = 0;
+            slab_free(&gadgets, held[i]);
+        }
+    }
+    for (unsigned i = 0; i < 200; i++)
+        for (unsigned j = 0; j < i; j++)
+            assert_true(serial_of[i] != serial_of[j]);
+    slab_reclaim_all();
+    assert_true(gadgets.slabs == 0);
+    uint64_t before = constructed;
+
+    held[0] = slab_alloc(&gadgets);
+    assert_true(held[0]->serial > before);
+    slab_free(&gadgets, held[0]);
+}
+
+static void write_to_free_gadget(void *object)
+{
+    slab_free(&gadgets, object);
+    ((struct gadget *)object)->name[20] = 'h'; /* the last byte, which is in no whole word */
+    (void)slab_alloc(&gadgets);
+}
+
+static void overrun_gadget(void *object)
+{
+    ((volatile char *)object)[GADGET_BYTES] = 1;
+    slab_free(&gadgets, object);
+}
+
+static void late_writes_to_constructed_objects_are_found_in_debug_builds(void **state)
+{
+    struct gadget *gadget = slab_alloc(&gadgets);
+
+    (void)state;
+    if (KERNEL_DEBUG) {
+        assert_panics(write_to_free_gadget, gadget, "written to while it was free");
+        assert_panics(overrun_gadget, gadget, "the red zone");
+    }
+    slab_free(&gadgets, gadget);
+}
+
+/* The index of every offset is found without a division: against one, for every stride that there can be. */
+static void the_position_of_an_offset_is_what_division_says(void **state)
+{
+    (void)state;
+    for (size_t stride = 8; stride <= SLAB_OBJECT_BYTES_MAX + 64; stride += 8) {
+        uint64_t inverse = UINT64_MAX / stride + 1;
+
+        for (size_t offset = 0; offset < PAGE_BYTES << 4; offset += 1 + offset % 7) {
+            unsigned __int128 position = (unsigned __int128)offset * inverse;
+
+            assert_true((size_t)(position >> 64) == offset / stride);
+            assert_true(((uint64_t)position < inverse) == (offset % stride == 0));
+        }
+    }
+}
+
 /* ---- Several CPUs ---- */
 
 static struct slab_cache shared[2];
@@ -264,6 +375,9 @@ int main(void)
         mm_test(wrong_frees_panic_in_every_build),
         mm_test(overruns_and_late_writes_are_found_in_debug_builds),
         mm_test(impossible_caches_panic),
+        mm_test(objects_are_constructed_once_and_stay_so),
+        mm_test(late_writes_to_constructed_objects_are_found_in_debug_builds),
+        mm_test(the_position_of_an_offset_is_what_division_says),
     };
     const struct CMUnitTest teams[] = {
         cmocka_unit_test(several_cpus_share_a_cache),
