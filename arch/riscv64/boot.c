@@ -113,19 +113,12 @@ static void read_clock(const struct fdt *fdt, struct boot_info *boot)
         boot_die("no timer: the harts lack Sstc and the firmware lacks SBI TIME");
 }
 
-/* Other harts need three services of the firmware. */
+/* Other harts need two services of the firmware. */
 static void limit_cpus(struct boot_info *boot)
 {
-    const char *missing = NULL;
-
-    if (!sbi_facts.has_hsm)
-        missing = "HSM";
-    else if (!sbi_facts.has_ipi)
-        missing = "IPI";
-    else if (!sbi_facts.has_rfence)
-        missing = "RFENCE";
-    if (boot->cpu_count > 1 && missing != NULL) {
-        boot_warn("the firmware lacks SBI %s: going on with one of %u harts", missing, boot->cpu_listed);
+    if (boot->cpu_count > 1 && (!sbi_facts.has_hsm || !sbi_facts.has_ipi)) {
+        boot_warn("the firmware lacks SBI %s: going on with one of %u harts", sbi_facts.has_hsm ? "IPI" : "HSM",
+                  boot->cpu_listed);
         boot->cpu_count = 1;
     }
 }

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * satp and TLBs (Privileged Architecture, sections 10.1.11 and 10.2.1). Other harts' are reached by the firmware (SBI,
- * chapter 8), which takes their interrupt in M-mode, whatever their sstatus.SIE says.
+ * satp and the local TLB (Privileged Architecture, sections 10.1.11 and 10.2.1). Other harts are interrupted by core. The
+ * firmware could flush their TLBs, too (SBI, chapter 8), but OpenSBI's caller spins in M-mode until all have answered:
+ * where virtual harts share a real one, it keeps them from running.
  */
 #include <hal/mmu.h>
 
-#include <k/panic.h>
-
 #include "machine_priv.h"
-#include "sbi.h"
 
 #define SATP_ASID_SHIFT 44
 #define SATP_ASID_MASK UINT64_C(0xffff)
-#define WINDOW_HARTS 64u /* in a hart mask */
 
 static uintptr_t satp_of(paddr_t root, unsigned asid)
 {
@@ -79,43 +76,4 @@ void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
         flush_everything();
     else
         flush_asid(asid);
-}
-
-static void flush_window(unsigned long harts, uint64_t base, unsigned asid)
-{
-    struct sbi_result result;
-
-    if (harts == 0)
-        return;
-    if (asid == HAL_ASID_ANY)
-        result = sbi_call5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA, harts, base, 0, SBI_RFENCE_ALL, 0);
-    else
-        result = sbi_call5(SBI_EXT_RFENCE, SBI_RFENCE_SFENCE_VMA_ASID, harts, base, 0, SBI_RFENCE_ALL, asid);
-    if (result.error != 0)
-        panic("SBI RFENCE of harts %#lx from %llu on: error %ld", harts, (unsigned long long)base, result.error);
-}
-
-/* Hart ids may be anything: one call for each run of CPUs whose harts lie in the same aligned window of 64. */
-void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages)
-{
-    unsigned long harts = 0;
-    uint64_t base = 0;
-
-    if (!sbi_facts.has_rfence) {
-        hal_tlb_flush_local(asid, va, pages); /* then there is only this CPU: boot.c saw to that */
-        return;
-    }
-    /* What was stored before is visible to the walks of the harts, which the firmware interrupts by an I/O write. */
-    __asm__ volatile("fence rw, ow" : : : "memory");
-    for (cpu_id_t cpu = cpumask_next(cpus, 0); cpu < boot_info.cpu_count; cpu = cpumask_next(cpus, cpu + 1)) {
-        uint64_t hart = boot_info.cpu_hw_id[cpu];
-
-        if (ROUND_DOWN(hart, WINDOW_HARTS) != base) {
-            flush_window(harts, base, asid);
-            harts = 0;
-            base = ROUND_DOWN(hart, WINDOW_HARTS);
-        }
-        harts |= 1ul << (hart % WINDOW_HARTS);
-    }
-    flush_window(harts, base, asid);
 }

@@ -10,25 +10,17 @@
 
 struct sbi_facts sbi_facts RO_AFTER_INIT;
 
-struct sbi_result sbi_call5(unsigned long extension, unsigned long function, unsigned long a0, unsigned long a1,
-                            unsigned long a2, unsigned long a3, unsigned long a4)
+struct sbi_result sbi_call(unsigned long extension, unsigned long function, unsigned long a0, unsigned long a1,
+                           unsigned long a2)
 {
     register unsigned long r0 __asm__("a0") = a0;
     register unsigned long r1 __asm__("a1") = a1;
     register unsigned long r2 __asm__("a2") = a2;
-    register unsigned long r3 __asm__("a3") = a3;
-    register unsigned long r4 __asm__("a4") = a4;
     register unsigned long r6 __asm__("a6") = function;
     register unsigned long r7 __asm__("a7") = extension;
 
-    __asm__ volatile("ecall" : "+r"(r0), "+r"(r1) : "r"(r2), "r"(r3), "r"(r4), "r"(r6), "r"(r7) : "memory");
+    __asm__ volatile("ecall" : "+r"(r0), "+r"(r1) : "r"(r2), "r"(r6), "r"(r7) : "memory");
     return (struct sbi_result){ .error = (long)r0, .value = r1 };
-}
-
-struct sbi_result sbi_call(unsigned long extension, unsigned long function, unsigned long a0, unsigned long a1,
-                           unsigned long a2)
-{
-    return sbi_call5(extension, function, a0, a1, a2, 0, 0);
 }
 
 /* A base function; 0 from a firmware older than SBI 0.2, which does not know the extension. */
@@ -53,7 +45,6 @@ void sbi_init(void)
         .has_hsm = base_get(SBI_BASE_PROBE, SBI_EXT_HSM) != 0,
         .has_srst = base_get(SBI_BASE_PROBE, SBI_EXT_SRST) != 0,
         .has_dbcn = base_get(SBI_BASE_PROBE, SBI_EXT_DBCN) != 0,
-        .has_rfence = base_get(SBI_BASE_PROBE, SBI_EXT_RFENCE) != 0,
     };
 }
 

@@ -17,7 +17,6 @@
 #define SBI_EXT_IPI 0x735049
 #define SBI_EXT_HSM 0x48534d
 #define SBI_EXT_SRST 0x53525354
-#define SBI_EXT_RFENCE 0x52464e43
 #define SBI_EXT_DBCN 0x4442434e
 
 /* Function numbers */
@@ -31,9 +30,6 @@
 #define SBI_SRST_RESET 0
 #define SBI_DBCN_READ 1
 #define SBI_DBCN_WRITE_BYTE 2
-#define SBI_RFENCE_SFENCE_VMA 1
-#define SBI_RFENCE_SFENCE_VMA_ASID 2
-#define SBI_RFENCE_ALL (~0ul) /* size: all addresses */
 
 #define SBI_ERR_FAILED (-1)
 #define SBI_ERR_NOT_SUPPORTED (-2)
@@ -49,15 +45,13 @@ struct sbi_result {
 struct sbi_facts {
     unsigned spec_major, spec_minor;
     unsigned long impl_id, impl_version;
-    bool has_time, has_ipi, has_hsm, has_srst, has_dbcn, has_rfence;
+    bool has_time, has_ipi, has_hsm, has_srst, has_dbcn;
 };
 extern struct sbi_facts sbi_facts;
 
 /* One call into M-mode. All registers but a0 and a1 are preserved (chapter 3). Context: any. Order: none of its own. */
 struct sbi_result sbi_call(unsigned long extension, unsigned long function, unsigned long a0, unsigned long a1,
                            unsigned long a2);
-struct sbi_result sbi_call5(unsigned long extension, unsigned long function, unsigned long a0, unsigned long a1,
-                            unsigned long a2, unsigned long a3, unsigned long a4);
 
 void sbi_init(void);
 

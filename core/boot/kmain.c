@@ -99,6 +99,18 @@ static void boot_main(void *arg)
     sched_idle_loop();
 }
 
+static void start_tlb(const struct boot_info *boot)
+{
+    struct tlb_stats stats;
+
+    tlb_init(kspace_task_root(), MIN(boot->asid_count, options.asids_max), MIN(boot->cpu_count, options.cpus_max));
+    tlb_stats_get(&stats);
+    if (stats.ids != 0)
+        log_info("smp: %u address-space ids", stats.ids);
+    else
+        log_info("smp: no address-space ids in use, of %u", boot->asid_count);
+}
+
 static unsigned prepare_cpus(const struct boot_info *boot)
 {
     unsigned count = MIN(boot->cpu_count, options.cpus_max);
@@ -128,7 +140,7 @@ void kmain(struct boot_info *boot)
 
     bootmem_init(boot);
     kspace_init(boot);
-    tlb_init(kspace_task_root(), MIN(boot->asid_count, options.asids_max), MIN(boot->cpu_count, options.cpus_max));
+    start_tlb(boot);
     boot_report.ram_bytes = bootmem_ram_bytes();
     sched_init();
     if (options.fair_slice_ns != 0)

@@ -149,6 +149,10 @@ TESTS = (
     selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,
              lines=(r"boot option 'nonsense' is unknown",)),
     BootTest("option-cpus", "init=selftest cpus=2", lines=(FIRST_LINE, r"\bcpu: 2 of 4 online", SELFTEST_PASSED)),
+    # So few address-space ids that they run out; and too few to be of use.
+    selftest("option-asids", append="init=selftest asids=9", lines=(r"\bsmp: 8 address-space ids",),
+             only=("aarch64", "riscv64")),
+    selftest("option-asids-none", append="init=selftest asids=3", lines=(r"\bsmp: no address-space ids in use",)),
     selftest("memory-64M", memory="64M"),
     # The direct map in pages of 1 GiB, where the CPU has them.
     selftest("memory-3G", append="init=selftest:create", memory="3G", cpus=2),

@@ -144,6 +144,9 @@ const char *level_entries(void)
               HAL_KMAP_BASE + HAL_KMAP_BYTES <= HAL_DIRECT_MAP_BASE, "the direct map and the kmap window overlap");
     for (unsigned level = 0; level <= PT_LEVELS_MAX; level++)
         CHECK(!hal_pte_is_valid(0) && !(hal_pte_is_valid(0) && hal_pte_is_leaf(0, level)), "0 is a valid entry");
+    CHECK(!hal_pte_is_valid(~UINT64_C(1)), "an entry whose bit 0 is 0 is valid");
+    for (unsigned round = 0; round < 64; round++)
+        CHECK(!hal_pte_is_valid(kit_random() << 1), "an entry whose bit 0 is 0 is valid");
     for (unsigned round = 0; round < 64; round++) {
         paddr_t page = kit_random() % HAL_DIRECT_MAP_BYTES & ~(paddr_t)(PAGE_BYTES - 1);
 

@@ -24,7 +24,7 @@ struct task;
 #define HAL_KMAP_BASE UINT64_C(0xffffffe000000000)
 #define HAL_KMAP_BYTES (UINT64_C(64) << 30)
 #define HAL_TLB_CACHES_INVALID 1 /* SFENCE.VMA also after making an entry valid: Privileged Architecture, 10.2.1 */
-#define HAL_TLB_REMOTE 1         /* each call of the firmware flushes all pages anyway: mmu.c */
+#define HAL_TLB_REMOTE 0         /* there is a way, and it is dearer than interrupts: mmu.c */
 
 /* Stacks and frames (RISC-V ELF psABI: s0 is the frame pointer, the record stands below what it points to). */
 #define HAL_STACK_ALIGN 16

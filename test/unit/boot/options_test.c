@@ -30,6 +30,7 @@ static void assert_defaults(void)
     assert_string_equal(options.init, "showcase");
     assert_string_equal(options.argument, "");
     assert_int_equal(options.cpus_max, CPU_MAX);
+    assert_int_equal(options.asids_max, ASIDS_MAX);
     assert_int_equal(options.seed, 1);
     assert_int_equal(options.fair_slice_ns, 0);
 }
@@ -50,6 +51,8 @@ static void options_are_taken_in_any_order_the_last_one_counts(void **state)
     assert_string_equal(options.init, "selftest");
     assert_string_equal(options.argument, "exit");
     assert_true(options.cpus_max == 3 && options.seed == 77);
+    assert_string_equal(parsed("asids=9"), "");
+    assert_int_equal(options.asids_max, 9);
     assert_string_equal(parsed("slice=100000"), "");
     assert_true(options.fair_slice_ns == 100 * NS_PER_SEC);
     assert_string_equal(parsed("cpus=8 cpus=2 init=a:b init=c"), "");
@@ -80,6 +83,7 @@ static void bad_values_are_named_and_leave_the_default(void **state)
     static const char *const bad[] = {
         "cpus=0", "cpus=1025", "cpus=", "cpus", "cpus=two", "cpus=-1", "cpus=99999999999999999999",
         "seed=x", "seed=", "seed", "loglevel=4", "loglevel=x", "loglevel", "slice=100001", "slice=-1", "slice",
+        "asids=0", "asids=4097", "asids=x", "asids",
         "init=", "init=:argument", "init",
         "init=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
