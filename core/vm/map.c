@@ -157,22 +157,20 @@ int space_unmap_locked(struct space *space, vaddr_t start, vaddr_t end)
 {
     struct region_change cut;
     struct walk walk;
+    int result = region_change_cut(&cut, &space->regions, start, end);
 
-    if (is_free(space, start, end))
-        return 0;
-    int result = walk_begin_splitting(&walk, space, start, end);
-
-    if (result != 0)
+    if (result != 0 || cut.leaving == NULL)
         return result;
-    result = region_change_cut(&cut, &space->regions, start, end);
-    if (result == 0) {
-        commit(space, &cut, SPACE_HOLD_NONE);
-        walk_clear(&walk);
+    result = walk_begin_splitting(&walk, space, start, end);
+    if (result != 0) {
+        region_change_abort(&cut);
+        return result;
     }
+    commit(space, &cut, SPACE_HOLD_NONE);
+    walk_clear(&walk);
     walk_end(&walk);
-    if (result == 0)
-        region_change_finish(&cut);
-    return result;
+    region_change_finish(&cut);
+    return 0;
 }
 
 static int map_locked(struct space *space, const struct space_request *request, struct region_spec *spec)

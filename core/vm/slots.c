@@ -50,6 +50,8 @@ void slot_split(struct space *space, uint64_t *slot, vaddr_t va, paddr_t table)
 
 static void gather_flush(struct gather *gather)
 {
+    if (gather->batch.count == 0 && !gather->batch.is_all && gather->page_count == 0)
+        return; /* nothing was there; a table brings its range along */
     tlb_batch_flush(&gather->batch);
     for (unsigned i = 0; i < gather->page_count; i++)
         phys_put(gather->page[i]);

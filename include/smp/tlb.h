@@ -85,8 +85,8 @@ void tlb_batch_flush(struct tlb_batch *batch);
  * online. */
 void tlb_flush_kernel(const struct tlb_range ranges[], unsigned count);
 
-/* This CPU, if it uses the space, forgets what it knew of the range: that there was nothing, or fewer rights. Other CPUs
- * come to know by a fault that finds nothing wrong. Context: preemption disabled. */
+/* This CPU, if it uses the space, forgets what it knew of the range: that there was nothing, or fewer rights. Other
+ * CPUs come to know by a fault that finds nothing wrong. Context: preemption disabled. */
 void tlb_flush_here(struct tlb_space *space, vaddr_t va, size_t pages);
 
 struct tlb_stats {

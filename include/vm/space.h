@@ -217,8 +217,8 @@ int space_fork(struct space *parent, struct space **out) MUST_USE;
 /* ---- Faults and questions ---- */
 
 /* Make an access possible: VM_READ, VM_WRITE or VM_EXEC. 0: try again. -EFAULT: nothing is mapped, or a stack would
- * come too near to what is below it. -EACCES: not with these rights. -ENXIO: beyond the object's end. -ENOMEM. No mutex of a
- * space may be held. */
+ * come too near to what is below it. -EACCES: not with these rights. -ENXIO: beyond the object's end. -ENOMEM. No
+ * mutex of a space may be held. */
 int space_fault(struct space *space, vaddr_t va, unsigned access) MUST_USE;
 
 /* The same in the running task's space, for trap_set_user_fault(). -EFAULT: it has none. */

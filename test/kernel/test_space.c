@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Address spaces on the machine itself: threads of processes use their memory by user copies, so through real faults. */
+/* Address spaces on the machine itself: threads of processes use memory by user copies, so through real faults. */
 #include <k/errno.h>
 #include <mm/user.h>
 #include <proc/process.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages that are shared, by copy on write or as an object's: two sides store at once, several fault on one page at once,
- * an object shrinks under its mappings, a stack grows under two, and spaces end while CPUs still leave them. Each word
- * says whose it is; a word has one writer.
+ * Pages that are shared, by copy on write or as an object's: two sides store at once, several fault on one page at
+ * once, an object shrinks under its mappings, and spaces end while CPUs still leave them. Each word says whose it is; a
+ * word has one writer.
  */
 #include "scenario.h"
 
@@ -76,7 +76,7 @@ static void start_threads(struct process *process, int (*entry)(void *), unsigne
 }
 
 /*
- * memory-copy: parent and child, each with several threads, store to the same shared pages at the same moment. Each side
+ * memory-copy: two children, each with several threads, store to the same shared pages at the same moment. Each side
  * has its own threads' words afterwards, and the other's as they were at the fork.
  */
 static struct {
@@ -204,8 +204,8 @@ static void space_same_story(void)
 }
 
 /*
- * memory-resize: an object shrinks and grows under two spaces, which share it and copy from it, and which fork and unmap
- * meanwhile. A page that is given back while a CPU can still reach it ends the run; a word is its page's, or zero.
+ * memory-resize: an object shrinks and grows under two spaces, which share it and copy from it, and which fork and
+ * unmap meanwhile. A page that is given back while a CPU can still reach it ends the run; a word is its page's, or zero.
  */
 #define OBJECT_PAGES 3
 
@@ -313,8 +313,8 @@ static void space_resize_story(void)
 }
 
 /*
- * memory-end: processes end, and are freed, one after the other, while their CPUs go on to the next ones, which have the
- * same pages and other contents at the same addresses. Their stacks grow on the way.
+ * memory-end: processes end, and are freed, one after the other, while their CPUs go on to the next ones, which have
+ * the same pages and other contents at the same addresses. Their stacks grow on the way.
  */
 static int short_program(void *arg)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces: programs on several CPUs use memory through faults while it is mapped, unmapped, protected, forked and
- * cut under them. Each word says whose it is and how new, so that an access by way of an old translation, a page that
- * came back too early, or a copy that was made too early shows. No locks: a word has one writer.
+ * Address spaces: programs on several CPUs use memory through faults while it is mapped, unmapped, protected and forked
+ * under them. Each word says whose it is and how new, so that an access by way of an old translation, a page that came
+ * back too early, or a copy that was made too early shows. No locks: a word has one writer.
  */
 #include "scenario.h"
 
@@ -106,14 +106,14 @@ static int map(struct space *space, vaddr_t va, size_t pages, unsigned rights, u
 }
 
 /*
- * memory-unmap: places are unmapped, replaced and protected, by several at once. What a program reads of its own word is
- * what it stored last, or zero for ever after: then the page was another one.
+ * memory-unmap: places are unmapped, replaced and protected, by several at once. What a program reads of its own word
+ * is what it stored last, or zero for ever after: then the page was another one.
  *
  * memory-replace: places are only replaced. There is always something, so no access fails.
  *
- * memory-advise: pages are also forgotten. That is no change of regions, so faults bring fresh pages before all CPUs have
- * lost the old ones: until the advice has returned, a program that moves about may see the one and then the other. What
- * it stored before it gave such advice is gone.
+ * memory-advise: pages are also forgotten. That is no change of regions, so faults bring fresh pages before all CPUs
+ * have lost the old ones: until the advice has returned, a program that moves about may see the one and then the other.
+ * What it stored before it gave such advice is gone.
  */
 #define PLACES 4
 

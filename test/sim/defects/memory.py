@@ -53,8 +53,8 @@ MEMORY = (
         scenarios=("memory-fork",)),
     Defect(
         "memory-fork-not-held",
-        "Faults go on while a fork copies: a page is copied that another CPU still stores to, and the child is no picture "
-        "of one moment.",
+        "Faults go on while a fork copies: a page is copied that another CPU still stores to, and the child is no "
+        "picture of one moment.",
         ("story",),
         edit("core/vm/fork.c", "    store_relaxed(&fork->parent->hold, SPACE_HOLD_FORK);\n", ""),
         scenarios=("memory-fork",)),
@@ -95,7 +95,8 @@ MEMORY = (
         "memory-replace-not-held",
         "While a mapping takes the place of another, a fault that finds nothing is an error.",
         ("story",),
-        edit("core/vm/map.c", "    commit(space, &cut, SPACE_HOLD_REPLACE);", "    commit(space, &cut, SPACE_HOLD_NONE);"),
+        edit("core/vm/map.c", "    commit(space, &cut, SPACE_HOLD_REPLACE);",
+             "    commit(space, &cut, SPACE_HOLD_NONE);"),
         scenarios=("memory-replace",)),
     Defect(
         "memory-skipped-too-early",

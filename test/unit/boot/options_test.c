@@ -33,6 +33,7 @@ static void assert_defaults(void)
     assert_int_equal(options.asids_max, ASIDS_MAX);
     assert_int_equal(options.seed, 1);
     assert_int_equal(options.fair_slice_ns, 0);
+    assert_false(options.use_huge);
 }
 
 static void without_options_there_are_defaults(void **state)
@@ -55,6 +56,11 @@ static void options_are_taken_in_any_order_the_last_one_counts(void **state)
     assert_int_equal(options.asids_max, 9);
     assert_string_equal(parsed("slice=100000"), "");
     assert_true(options.fair_slice_ns == 100 * NS_PER_SEC);
+    assert_string_equal(parsed("huge=on"), "");
+    assert_true(options.use_huge);
+    assert_string_equal(parsed("huge=on huge=off"), "");
+    assert_false(options.use_huge);
+    assert_non_null(strstr(parsed("huge=yes"), "bad value 'yes'"));
     assert_string_equal(parsed("cpus=8 cpus=2 init=a:b init=c"), "");
     assert_string_equal(options.init, "c");
     assert_int_equal(options.cpus_max, 2);
