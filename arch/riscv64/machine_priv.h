@@ -96,8 +96,12 @@ extern struct boot_info boot_info;
 [[noreturn]] void boot_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 void boot_warn(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 
-/* boot_map.c: runs before the MMU is on. */
+/* Chooses the image's slide, at the linked address. */
+uint64_t boot_slide(paddr_t dtb);
+
+/* boot_map.c: the first runs before the MMU is on. */
 void boot_map_early(paddr_t image_paddr, vaddr_t image_va);
+void boot_map_image(vaddr_t image_va, bool is_there);
 
 /* cpu.c: gp, the trap vector and an empty tp, for faults before kmain(). */
 void cpu_init_early(void);

@@ -24,7 +24,6 @@ struct cpu_features {
     bool has_tsc_deadline;
     bool has_xsave;
     bool has_xsaveopt;
-    bool has_rdrand;
     uint64_t cr4;       /* all the bits of CR4 that we use and this CPU has */
     uint64_t xcr0;      /* state components that we save; 0 without XSAVE */
     uint32_t fpu_bytes; /* of one save area */
@@ -32,6 +31,10 @@ struct cpu_features {
 extern struct cpu_features cpu_features;
 
 void cpu_detect(void);
+
+/* Are there generators of random numbers? From CPUID, at any time. */
+bool cpu_has_rdrand(void);
+bool cpu_has_rdseed(void);
 
 /* APIC id of the CPU that runs this, from CPUID: valid in every APIC mode, and before any. */
 uint32_t cpu_apic_id(void);

@@ -18,6 +18,7 @@
 #include <sched/sched.h>
 #include <smp/quiesce.h>
 #include <time/clock.h>
+#include <trace/backtrace.h>
 
 #include "boot_priv.h"
 
@@ -96,6 +97,17 @@ static void boot_main(void *arg)
     sched_idle_loop();
 }
 
+/* Where the kernel runs is nobody's business in a release build, unless the log is asked for all it has. */
+static void report_slide(const struct boot_info *boot)
+{
+    uintptr_t slide;
+
+    if (symbol_slide(&slide))
+        log_line(KERNEL_DEBUG ? LOG_INFO : LOG_DEBUG, "kernel slide 0x%lx", (unsigned long)slide);
+    if (boot->is_slide_weak)
+        log_warn("the kernel's slide can be guessed: the firmware and the CPU offer no entropy, a clock chose it");
+}
+
 static unsigned prepare_cpus(const struct boot_info *boot)
 {
     unsigned count = MIN(boot->cpu_count, options.cpus_max);
@@ -118,6 +130,7 @@ void kmain(struct boot_info *boot)
     log_info("Verdant on %s, booted by %s", boot->machine, boot->firmware);
     clock_init(boot->clock_hz);
     boot_options_parse(boot->cmdline, &options);
+    report_slide(boot);
     if (boot->cmdline_truncated)
         log_warn("the command line is longer than %d bytes and was cut", CMDLINE_BYTES);
     if (boot->cpu_count == 0)

@@ -50,6 +50,7 @@ static void options_are_taken_in_any_order_the_last_one_counts(void **state)
     assert_string_equal(options.init, "selftest");
     assert_string_equal(options.argument, "exit");
     assert_true(options.cpus_max == 3 && options.seed == 77);
+    assert_string_equal(parsed("kaslr=on kaslr=off"), ""); /* the machine's: core only knows the words */
     assert_string_equal(parsed("slice=100000"), "");
     assert_true(options.fair_slice_ns == 100 * NS_PER_SEC);
     assert_string_equal(parsed("cpus=8 cpus=2 init=a:b init=c"), "");
@@ -80,6 +81,7 @@ static void bad_values_are_named_and_leave_the_default(void **state)
     static const char *const bad[] = {
         "cpus=0", "cpus=1025", "cpus=", "cpus", "cpus=two", "cpus=-1", "cpus=99999999999999999999",
         "seed=x", "seed=", "seed", "loglevel=4", "loglevel=x", "loglevel", "slice=100001", "slice=-1", "slice",
+        "kaslr", "kaslr=", "kaslr=maybe", "kaslr=-1", "kaslr=0x200000", /* the last: this image has not moved */
         "init=", "init=:argument", "init",
         "init=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
@@ -128,7 +130,7 @@ static void malformed_words_are_named_and_the_rest_is_read(void **state)
 static void random_bytes_are_survived(void **state)
 {
     static const char words[][12] = {
-        "init=", "cpus=", "seed=", "loglevel=", "=", " ", "\"", ":", "12", "\t", "\n", "x",
+        "init=", "cpus=", "seed=", "loglevel=", "kaslr=", "=", " ", "\"", ":", "12", "\t", "\n", "x",
     };
     struct unit_random random = { 4 };
 

@@ -2,8 +2,8 @@
 /*
  * The image's virtual place. It is linked at the start of the top 2 GiB (x86_64: 2 MiB above it) and may run anywhere
  * above that, a multiple of 2 MiB away: its slide. A machine's boot code maps it where it is linked, chooses the slide,
- * lets boot_relocate() change the image under itself, maps it there too, and goes on there. What is chosen before is
- * kept in no pointer. Boot CPU only, before kmain(); no lock.
+ * lets boot_relocate() change the image under itself, maps it there, too, and goes on there. Code that runs before the
+ * jump leaves no address of the image in memory. Boot CPU only, before kmain(); no lock.
  */
 #pragma once
 
