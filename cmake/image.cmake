@@ -22,7 +22,8 @@ function(k_image_link target name)
             -o ${stem}-ksyms.S
     DEPENDS ${target}_stage1 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py VERBATIM)
 
-  # The linker keeps its relocations in both. They are needed no more once the second file's table is filled in.
+  # The linker keeps its relocations in both, and labels that they name. They are needed no more once the second file's
+  # table is filled in.
   set(gen_relocs ${CMAKE_SOURCE_DIR}/tools/gen_relocs.py)
   add_custom_command(OUTPUT ${stem}-relocs.S
     COMMAND python3 ${gen_relocs} $<TARGET_FILE:${target}_stage1> --reserve ${stem}-relocs.S
@@ -30,7 +31,7 @@ function(k_image_link target name)
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${gen_relocs})
   add_custom_command(TARGET ${target} POST_BUILD
     COMMAND python3 ${gen_relocs} $<TARGET_FILE:${target}>
-    COMMAND ${CMAKE_OBJCOPY} --wildcard --remove-section=.rela.* $<TARGET_FILE:${target}> VERBATIM)
+    COMMAND ${CMAKE_OBJCOPY} --wildcard --remove-section=.rela.* --discard-locals $<TARGET_FILE:${target}> VERBATIM)
 
   # x86_64 boots the ELF itself (PVH); the others a flat Image with Linux's header at its start.
   if(VERDANT_ARCH STREQUAL "x86_64")

@@ -107,8 +107,6 @@ TESTS = (
     selftest("kaslr-weak", append="init=selftest:create", lines=(SLIDE_WEAK,), cpu="qemu64", only=("x86_64",)),
     selftest("kaslr-weak", append="init=selftest:create", lines=(SLIDE_WEAK,), board_options="dtb-randomness=off",
              only=("aarch64",)),
-    selftest("kaslr-weak", append="init=selftest:create", lines=(SLIDE_WEAK,), only=("riscv64",),
-             dtb_patch=((b"rng-seed", b"rng-sexx"),)),
 
     # Other hardware than the default.
     selftest("cpu-qemu64", cpu="qemu64", only=("x86_64",)),

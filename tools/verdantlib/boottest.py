@@ -10,7 +10,7 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, golden, machine as machines, runner
+from . import ROOT, build, firmware, golden, machine as machines, runner
 
 TAIL_LINES = 40
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
@@ -57,7 +57,7 @@ def boot(test, arch, folder):
 
 def patched_dtb(machine, patches, path):
     """The device tree that this very machine would get, with bytes replaced."""
-    args = machines.command(machine, "null")
+    args = machines.command(firmware.prepare(machine, path.parent), "null")
     args[args.index("-machine") + 1] += f",dumpdtb={path}"
     subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=True)
     blob = path.read_bytes()
