@@ -32,10 +32,10 @@ def debugger_hint(machine):
     """How to attach one. --gdb fixes the image's place unless the command line says another."""
     wish = (re.findall(r"(?:^|\s)kaslr=(\S+)", machine.command_line) or ["on"])[-1]
     at = wish if re.fullmatch(r"0x[0-9a-f]+", wish, re.IGNORECASE) else "0"
-    gdb = "" if at == "0" else f"-ex 'symbol-file -o {at} {machine.elf}' "
+    gdb = machine.elf if at == "0" else f"-ex 'symbol-file -o {at} {machine.elf}'"
     lldb = "" if at == "0" else f" -o 'target modules load --file {machine.elf.name} --slide {at}'"
     lines = ["waiting for a debugger:",
-             f"  gdb-multiarch {gdb}-ex 'target remote {machines.GDB_ADDRESS}' {machine.elf}",
+             f"  gdb-multiarch {gdb} -ex 'target remote {machines.GDB_ADDRESS}'",
              f"  lldb-19 -o 'gdb-remote {machines.GDB_ADDRESS}'{lldb} {machine.elf}"]
     if wish == "on":
         lines.append(f"once the kernel has said \"kernel slide X\": (gdb) symbol-file -o X {machine.elf}")
