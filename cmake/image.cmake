@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Images: linked twice, the second time with the symbol table that panics print names from. Code addresses are
-# the same in both links, because the table stands behind everything that holds code (checked by gen_ksyms.py --verify).
+# Images: linked twice, the second time with the symbol table that panics print names from, and room for the table of
+# the words that change when the image moves. Code addresses are the same in both links, because the tables stand behind
+# everything that holds code (checked by gen_ksyms.py --verify).
 
 # k_image_link(target name objects...): NAME-ARCH.elf, a copy in the form that its loader wants, NAME-ARCH.img, and the
 # target TARGET_image that makes both.
@@ -8,7 +9,7 @@ function(k_image_link target name)
   set(script ${CMAKE_SOURCE_DIR}/arch/${VERDANT_ARCH}/kernel.ld)
   set(stem ${CMAKE_BINARY_DIR}/${name}-${VERDANT_ARCH})
   add_executable(${target}_stage1 ${ARGN} ${CMAKE_SOURCE_DIR}/cmake/ksyms_empty.S)
-  add_executable(${target} ${ARGN} ${stem}-ksyms.S)
+  add_executable(${target} ${ARGN} ${stem}-ksyms.S ${stem}-relocs.S)
   foreach(stage ${target}_stage1 ${target})
     target_link_libraries(${stage} PRIVATE k_link)
     set_target_properties(${stage} PROPERTIES LINK_DEPENDS ${script})
@@ -20,6 +21,17 @@ function(k_image_link target name)
     COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py --nm ${CMAKE_NM} $<TARGET_FILE:${target}_stage1>
             -o ${stem}-ksyms.S
     DEPENDS ${target}_stage1 ${CMAKE_SOURCE_DIR}/tools/gen_ksyms.py VERBATIM)
+
+  # The linker keeps its relocations in both, and labels that they name. They are needed no more once the second file's
+  # table is filled in.
+  set(gen_relocs ${CMAKE_SOURCE_DIR}/tools/gen_relocs.py)
+  add_custom_command(OUTPUT ${stem}-relocs.S
+    COMMAND python3 ${gen_relocs} $<TARGET_FILE:${target}_stage1> --reserve ${stem}-relocs.S
+    DEPENDS ${target}_stage1 ${gen_relocs} VERBATIM)
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${gen_relocs})
+  add_custom_command(TARGET ${target} POST_BUILD
+    COMMAND python3 ${gen_relocs} $<TARGET_FILE:${target}>
+    COMMAND ${CMAKE_OBJCOPY} --wildcard --remove-section=.rela.* --discard-locals $<TARGET_FILE:${target}> VERBATIM)
 
   # x86_64 boots the ELF itself (PVH); the others a flat Image with Linux's header at its start.
   if(VERDANT_ARCH STREQUAL "x86_64")
@@ -47,6 +59,7 @@ function(k_image)
   target_compile_options(k_link INTERFACE $<TARGET_PROPERTY:k_flags,INTERFACE_COMPILE_OPTIONS>)
   target_link_options(k_link INTERFACE
     --static "SHELL:-T ${CMAKE_SOURCE_DIR}/arch/${VERDANT_ARCH}/kernel.ld"
+    --emit-relocs                   # what names addresses: tools/gen_relocs.py
     --orphan-handling=error         # a section that the script does not name is a mistake
     --build-id=none                 # the same source gives the same bytes
     --gc-sections "SHELL:-z noexecstack" --fatal-warnings

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Make the kernel's symbol table from the first link, or verify that the second link moved no code.
 
-Table: pairs of 32-bit words (offset of a function from __image_start, offset of its name), sorted by address."""
+Table: pairs of 32-bit words (offset of a function from __image_start, offset of its name), sorted by address. Before
+it: the number of pairs, the address at which __image_start was linked, and __image_start, wherever the image is."""
 import argparse
 import subprocess
 import sys
@@ -42,8 +43,8 @@ def main():
         if address < start or (unique and unique[-1][0] == address):
             continue
         unique.append((address, name))
-    lines.append(f".quad {len(unique)}")
-    lines.append("ksyms_table:")
+    lines += [f".quad {len(unique)}", ".globl ksyms_linked, ksyms_image", f"ksyms_linked: .quad {start:#x}",
+              "ksyms_image: .quad __image_start", "ksyms_table:"]
     offset = 0
     for address, name in unique:
         lines.append(f".long {address - start:#x}, {offset:#x}")

@@ -5,6 +5,7 @@
 import argparse
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -22,10 +23,23 @@ def boot_on_terminal(machine):
         firmware.prepare(machine, scratch)
         args = machines.command(machine, "mon:stdio")
         if machine.gdb:
-            print(f"waiting for a debugger:\n  gdb-multiarch -ex 'target remote {machines.GDB_ADDRESS}' {machine.elf}\n"
-                  f"  lldb-19 -o 'gdb-remote {machines.GDB_ADDRESS}' {machine.elf}", flush=True)
+            print("\n".join(debugger_hint(machine)), flush=True)
         status = call_with_terminal(args)
     return 0 if status == machine.isa.success else status or 1
+
+
+def debugger_hint(machine):
+    """How to attach one. --gdb fixes the image's place unless the command line says another."""
+    wish = (re.findall(r"(?:^|\s)kaslr=(\S+)", machine.command_line) or ["on"])[-1]
+    at = wish if re.fullmatch(r"0x[0-9a-f]+", wish, re.IGNORECASE) else "0"
+    gdb = machine.elf if at == "0" else f"-ex 'symbol-file -o {at} {machine.elf}'"
+    lldb = "" if at == "0" else f" -o 'target modules load --file {machine.elf.name} --slide {at}'"
+    lines = ["waiting for a debugger:",
+             f"  gdb-multiarch {gdb} -ex 'target remote {machines.GDB_ADDRESS}'",
+             f"  lldb-19 -o 'gdb-remote {machines.GDB_ADDRESS}'{lldb} {machine.elf}"]
+    if wish == "on":
+        lines.append(f"once the kernel has said \"kernel slide X\": (gdb) symbol-file -o X {machine.elf}")
+    return lines
 
 
 def call_with_terminal(args):
@@ -68,7 +82,7 @@ def main():
     table = boottest.load_table()
     if args.command == "list":
         for test in table.tests_of(args.arch, args.build_type):
-            print(test.name, test.budget + LONGEST_REPORT_SECONDS)
+            print(test.name, test.boots * test.budget + LONGEST_REPORT_SECONDS)
         return 0
     tests = {test.name: test for test in table.tests_of(args.arch)}
     if args.name not in tests:

@@ -152,7 +152,7 @@ def run_one(options):
     append = options.append if re.search(r"(^|\s)init=", options.append) else f"init=showcase {options.append}".strip()
     machine = machines.Machine(arch, image, elf, options.cpus, options.mem, append, options.firmware,
                                icount=options.icount, gdb=options.gdb)
-    print(f"{arch}: {options.cpus} CPUs, {options.mem}, \"{append}\"; Ctrl-A X leaves", flush=True)
+    print(f"{arch}: {options.cpus} CPUs, {options.mem}, \"{machine.command_line}\"; Ctrl-A X leaves", flush=True)
     return qemu.boot_on_terminal(machine)
 
 

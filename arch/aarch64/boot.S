@@ -25,7 +25,7 @@ boot_identity_l1: .skip 4096
     .globl boot_root, boot_empty_root
 boot_root: .skip 4096
 boot_image_l2: .skip 4096
-boot_image_l1: .skip 4096
+boot_image_l1: .skip 2 * 4096   /* the top 2 GiB, where the image may be */
 boot_empty_root: .skip 4096
 
     .section .bss.boot_stack, "aw", %nobits
@@ -61,7 +61,29 @@ _start:
     str \value, [\table, x9, lsl #3]
 .endm
 
-/* void boot_primary(device tree): never returns. Keeps x20 image, x21 device tree, x22 exception level. */
+/* \reg = the address of \symbol, wherever the image runs. */
+.macro address_of reg, symbol
+    adrp \reg, \symbol
+    add \reg, \reg, :lo12:\symbol
+.endm
+
+/* The boot stack; and faults are reported from here on. SP_EL0 = 0: there is no task yet. Clobbers x9. */
+.macro set_registers
+    address_of x9, boot_stack_top
+    mov sp, x9
+    address_of x9, trap_vectors
+    msr vbar_el1, x9
+    address_of x9, boot_cpu_area
+    msr tpidr_el1, x9
+    msr sp_el0, xzr
+    isb
+.endm
+
+/*
+ * void boot_primary(device tree): never returns. Keeps x20 image, x21 device tree, x22 exception level, x23 slide.
+ * The image runs where it was linked until its slide is known. Then it changes itself, is mapped there, too, and goes
+ * on there (shared/slide.h).
+ */
     .type boot_primary, %function
 boot_primary:
     .cfi_startproc
@@ -90,22 +112,20 @@ boot_primary:
     orr x7, x20, x8
     set_entry x6, x20, 21, x7
 
-    ldr x10, =__image_start
-    ldr x11, =__image_end
+    ldr x1, =__image_start
     adrp x4, boot_root
     adrp x5, boot_image_l2
-    adrp x6, boot_image_l1
+    adrp x0, boot_image_l1
     orr x7, x5, #TABLE
-    set_entry x4, x10, 39, x7
-    orr x7, x6, #TABLE
-    set_entry x5, x10, 30, x7
+    set_entry x4, x1, 39, x7
+    orr x7, x0, #TABLE
+    str x7, [x5, #510 * 8]
+    add x7, x7, #4096
+    str x7, [x5, #511 * 8]
     ldr x8, =BLOCK_IMAGE
-    orr x7, x20, x8
-2:  set_entry x6, x10, 21, x7
-    add x7, x7, #BLOCK_BYTES
-    add x10, x10, #BLOCK_BYTES
-    cmp x10, x11
-    b.lo 2b
+    orr x2, x20, x8
+    mov x3, #BLOCK_BYTES
+    bl boot_set_image
 
     /* ... and lines that were loaded speculatively since then must not hide it. */
     dmb sy
@@ -119,21 +139,52 @@ boot_primary:
     ldr x9, =3f
     br x9
 
-3:  ldr x9, =boot_stack_top
-    mov sp, x9
-    ldr x0, =__boot_tables_end
-    ldr x1, =__bss_end
+3:  adrp x0, __boot_tables_end
+    adrp x1, __bss_end
 4:  stp xzr, xzr, [x0], #16
     cmp x0, x1
     b.lo 4b
 
-    /* Faults are reported from here on. SP_EL0 = 0: there is no task yet. */
-    ldr x9, =trap_vectors
-    msr vbar_el1, x9
-    ldr x9, =boot_cpu_area
-    msr tpidr_el1, x9
-    msr sp_el0, xzr
+    set_registers
+    mov x0, x21
+    mov x1, x20
+    mov x29, xzr
+    bl boot_slide
+    mov x23, x0
+    cbz x23, 6f
+
+    adrp x0, __image_start
+    mov x1, x23
+    address_of x2, relocs_words
+    address_of x3, relocs_words_end
+    address_of x4, relocs_halves
+    address_of x5, relocs_halves_end
+    bl boot_relocate                /* literals and data; no instruction changes */
+    adrp x0, boot_image_l1
+    adrp x1, __image_start
+    add x1, x1, x23
+    ldr x8, =BLOCK_IMAGE
+    orr x2, x20, x8
+    mov x3, #BLOCK_BYTES
+    bl boot_set_image
+    dsb ishst
     isb
+    adr x9, 5f
+    add x9, x9, x23
+    br x9
+
+5:  adrp x0, boot_image_l1          /* and from now on nothing is where it was linked */
+    adrp x1, __image_start
+    sub x1, x1, x23
+    mov x2, xzr
+    mov x3, xzr
+    bl boot_set_image
+    dsb ishst
+    tlbi vmalle1
+    dsb nsh
+    isb
+
+6:  set_registers
     mov x0, x21
     mov x1, x20
     mov x2, x22
@@ -242,6 +293,27 @@ boot_enter_el1:
     b 9b
     .cfi_endproc
     .size boot_enter_el1, . - boot_enter_el1
+
+/*
+ * void boot_set_image(table, va, entry, step): entries of boot_image_l1, as seen at x0, for an image at x1: x2, then x3
+ * more for each block. Clobbers x1, x2, x4, x5.
+ */
+    .type boot_set_image, %function
+boot_set_image:
+    .cfi_startproc
+    adrp x4, __image_end
+    adrp x5, __image_start
+    sub x4, x4, x5
+    add x4, x4, x1
+1:  ubfx x5, x1, #21, #10
+    str x2, [x0, x5, lsl #3]
+    add x2, x2, x3
+    add x1, x1, #BLOCK_BYTES
+    cmp x1, x4
+    b.lo 1b
+    ret
+    .cfi_endproc
+    .size boot_set_image, . - boot_set_image
 
 /* void boot_invalidate(start, end): forget cached copies of [x0, x1). Clobbers x0, x2, x3. */
     .type boot_invalidate, %function

@@ -9,6 +9,7 @@
 
 #include <hal/mmu.h>
 #include <k/compiler.h>
+#include <k/image.h>
 #include <k/panic.h>
 #include <lib/fmt.h>
 #include <shared/boot_fdt.h>
@@ -17,8 +18,8 @@
 
 struct boot_info boot_info;
 
-/* kernel.ld, boot.S */
-extern const char __image_bytes[];
+/* boot.S */
+uint64_t boot_slide(paddr_t dtb, paddr_t image);
 [[noreturn]] void boot_main(paddr_t dtb, paddr_t image, unsigned entry_level);
 
 void boot_use_device(paddr_t base, uint64_t bytes, const char *what)
@@ -31,25 +32,34 @@ void boot_use_device(paddr_t base, uint64_t bytes, const char *what)
 
 /* The blob is mapped as far as it says it reaches, its first page before that. Writable like the RAM around it: what is
  * padding is not reserved, and core may use it before it has tables of its own. The boot protocol has it 8-byte
- * aligned. */
-static void open_device_tree(paddr_t dtb, struct fdt *fdt)
+ * aligned. NULL, or what is wrong with it. */
+static const char *open_device_tree(paddr_t dtb, struct fdt *fdt)
 {
     /* The protocol says 2 MiB; QEMU pads a tree that it is given (-dtb) to more than twice its size. */
     const uint64_t bytes_max = UINT64_C(4) << 20;
 
     if (dtb == 0 || dtb % 8 != 0 || dtb >= LAYOUT_DIRECT_MAP_BYTES - bytes_max)
-        panic("no device tree: x0 was %#llx", (unsigned long long)dtb);
+        return "cannot be";
     (void)mmu_map_early(dtb, 8, PROT_WRITE);
     uint32_t bytes = fdt_claimed_bytes((const void *)phys_to_direct(dtb));
 
     if (bytes == 0 || bytes > bytes_max)
-        panic("no device tree at %#llx, where x0 points", (unsigned long long)dtb);
+        return "is none";
     if (mmu_map_early(dtb, bytes, PROT_WRITE) < bytes)
-        panic("out of early page tables");
-    int err = fdt_open(fdt, (const void *)phys_to_direct(dtb), bytes);
+        return "is too much for the early page tables";
+    return fdt_open(fdt, (const void *)phys_to_direct(dtb), bytes) != 0 ? "is damaged" : NULL;
+}
 
-    if (err != 0)
-        panic("the device tree at %#llx is damaged (error %d)", (unsigned long long)dtb, err);
+/* At the linked address. A tree that cannot be read moves nothing, and boot_main() says why. */
+uint64_t boot_slide(paddr_t dtb, paddr_t image)
+{
+    struct fdt fdt;
+
+    boot_info.image_paddr = image;
+    if (open_device_tree(dtb, &fdt) != NULL)
+        return 0;
+    return boot_fdt_choose_slide(&fdt, (uintptr_t)__image_start, (uintptr_t)__image_end, SYSREG_READ(cntvct_el0),
+                                 &boot_info);
 }
 
 /* Whole pages of RAM, with the largest blocks that fit exactly. */
@@ -88,7 +98,9 @@ void boot_main(paddr_t dtb, paddr_t image, unsigned entry_level)
 
     boot_info.image_paddr = image;
     boot_info.asid_count = mmu_asid_count();
-    open_device_tree(dtb, &fdt);
+    problem = open_device_tree(dtb, &fdt);
+    if (problem != NULL)
+        panic("the device tree at %#llx, where x0 points, %s", (unsigned long long)dtb, problem);
     uart_discover(&fdt);
     psci_discover(&fdt);
     gic_discover(&fdt);
@@ -96,7 +108,7 @@ void boot_main(paddr_t dtb, paddr_t image, unsigned entry_level)
     if (boot_fdt_read(&fdt, dtb, &boot_info, &problem) != 0 ||
         boot_fdt_read_cpus(&fdt, SYSREG_READ(mpidr_el1) & MPIDR_AFFINITY_MASK, NULL, &boot_info, &problem) != 0)
         panic("device tree: %s", problem);
-    if (boot_add_reserved(&boot_info, image, (uintptr_t)__image_bytes) != 0)
+    if (boot_add_reserved(&boot_info, image, (uint64_t)(__image_end - __image_start)) != 0)
         panic("device tree: no room to list the image as reserved");
     map_memory();
     name_firmware(&fdt, entry_level);

@@ -9,9 +9,11 @@
 
 /* The table of function names is empty: a host debugger has a better one. Its types are core/trace's. */
 extern const uint64_t ksyms_count;
+extern const uint64_t ksyms_linked;
 extern const uint32_t ksyms_table[2];
 extern const char ksyms_names[1];
 const uint64_t ksyms_count = 0;
+const uint64_t ksyms_linked = 0;
 const uint32_t ksyms_table[2] = { 0 };
 const char ksyms_names[1] = { 0 };
 

@@ -37,7 +37,9 @@ _start:
 
 /*
  * [[noreturn]] void boot_start(uint64_t hart, paddr_t dtb)
- * Owns every register. s1 = hart, s2 = dtb, s3 = virtual minus physical address.
+ * Owns every register. s1 = hart, s2 = dtb, s3 = virtual minus physical address, s4 = slide. The image runs where it
+ * was linked until its slide is known. Then it changes itself, is mapped there, too, and goes on there
+ * (shared/slide.h). A fault before boot_hart_main() parks the hart.
  */
 FUNCTION(boot_start)
     csrw    sie, zero
@@ -85,7 +87,39 @@ FUNCTION(boot_start)
 
     .balign 4
 2:  sfence.vma
-    mv      a0, s1
+    lla     t0, hart_park
+    csrw    stvec, t0
+    mv      a0, s2
+    call    boot_slide
+    mv      s4, a0
+    beqz    s4, 4f
+
+    lla     a0, __image_start
+    mv      a1, s4
+    lla     a2, relocs_words
+    lla     a3, relocs_words_end
+    lla     a4, relocs_halves
+    lla     a5, relocs_halves_end
+    call    boot_relocate
+    lla     a0, __image_start
+    add     a0, a0, s4
+    li      a1, 1
+    call    boot_map_image          /* (image_va, true) */
+    sfence.vma
+    add     sp, sp, s4
+    lla     t0, 3f
+    add     t0, t0, s4
+    jr      t0
+
+3:  lla     a0, __image_start       /* and from now on nothing is where it was linked */
+    sub     a0, a0, s4
+    li      a1, 0
+    call    boot_map_image          /* (image_va, false) */
+    lla     t0, hart_park
+    csrw    stvec, t0
+    sfence.vma
+
+4:  mv      a0, s1
     mv      a1, s2
     mv      ra, zero
     tail    boot_hart_main

@@ -61,21 +61,26 @@ static bool hart_is_usable(const struct fdt *fdt, fdt_node_t node)
     return mmu != NULL && strcmp(mmu, "riscv,none") != 0;
 }
 
-static void open_tree(struct fdt *fdt, paddr_t dtb)
+/* NULL, or what is wrong with it. */
+static const char *open_tree(struct fdt *fdt, paddr_t dtb)
 {
-    uint32_t bytes = 0;
+    if (dtb == 0 || dtb % sizeof(uint64_t) != 0 || !direct_map_covers(dtb, DTB_BYTES_MAX))
+        return "cannot be";
+    uint32_t bytes = fdt_claimed_bytes(direct_map(dtb));
 
-    if (dtb != 0 && dtb % sizeof(uint64_t) == 0 && direct_map_covers(dtb, DTB_BYTES_MAX))
-        bytes = fdt_claimed_bytes(direct_map(dtb));
-    if (bytes == 0)
-        boot_die("no device tree: the firmware passed a1 = 0x%lx", (unsigned long)dtb);
-    if (bytes > DTB_BYTES_MAX)
-        boot_die("damaged device tree: it claims %u bytes", bytes);
+    if (bytes == 0 || bytes > DTB_BYTES_MAX)
+        return "is none";
+    return fdt_open(fdt, direct_map(dtb), bytes) != 0 ? "is damaged" : NULL;
+}
 
-    int err = fdt_open(fdt, direct_map(dtb), bytes);
+/* A tree that cannot be read moves nothing, and boot_hart_main() says why. */
+uint64_t boot_slide(paddr_t dtb)
+{
+    struct fdt fdt;
 
-    if (err != 0)
-        boot_die("damaged device tree at 0x%lx: error %d", (unsigned long)dtb, -err);
+    if (open_tree(&fdt, dtb) != NULL)
+        return 0;
+    return boot_fdt_choose_slide(&fdt, (uintptr_t)__image_start, (uintptr_t)__image_end, csr_read(time), &boot_info);
 }
 
 /* "2023.01+dfsg-2" is 2023.01 with a distribution's own count. */
@@ -132,7 +137,9 @@ void boot_hart_main(uint64_t hart, paddr_t dtb)
     cpu_init_early();
     machine_facts.pt_levels = csr_read(satp) >> SATP_MODE_SHIFT == SATP_MODE_SV48 ? 4 : 3; /* isa.c knows better */
     sbi_init();
-    open_tree(&fdt, dtb);
+    problem = open_tree(&fdt, dtb);
+    if (problem != NULL)
+        boot_die("the device tree at 0x%lx, where a1 points, %s", (unsigned long)dtb, problem);
     console_init(&fdt, boot);
     exit_init(&fdt, boot);
 

@@ -96,8 +96,12 @@ extern struct boot_info boot_info;
 [[noreturn]] void boot_die(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 void boot_warn(const char *format, ...) PRINTF_LIKE(1, 2) COLD;
 
-/* boot_map.c: runs before the MMU is on. Three roots that map the same, whatever mode the harts have. */
+/* Chooses the image's slide, at the linked address. */
+uint64_t boot_slide(paddr_t dtb);
+
+/* boot_map.c: the first runs before the MMU is on. Three roots that map the same, whatever mode the harts have. */
 void boot_map_early(paddr_t image_paddr, vaddr_t image_va);
+void boot_map_image(vaddr_t image_va, bool is_there);
 extern uint64_t boot_root_sv57[], boot_root_sv48[], boot_root_sv39[];
 
 /* mmu.c: before kmain(), take on tables of 3 to 5 levels in place of those that boot.S chose. A mode that the hart

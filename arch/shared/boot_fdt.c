@@ -9,6 +9,7 @@
 
 #include <k/errno.h>
 #include <lib/string.h>
+#include <shared/slide.h>
 
 #define FDT_ROOT 0u
 #define PATH_BYTES_MAX 256 /* of a stdout-path */
@@ -159,6 +160,27 @@ static void read_entropy(const struct fdt *fdt, fdt_node_t chosen, const char *n
 
     memcpy(boot->entropy + boot->entropy_bytes, seed.data, taken);
     boot->entropy_bytes += (unsigned)taken;
+}
+
+/* What is left in boot->entropy comes again with boot_fdt_read(). */
+uint64_t boot_fdt_choose_slide(const struct fdt *fdt, uintptr_t start, uintptr_t end, uint64_t clock,
+                               struct boot_info *boot)
+{
+    fdt_node_t chosen = fdt_find_path(fdt, "/chosen");
+    bool is_random = false;
+
+    boot->entropy_bytes = 0;
+    if (chosen != FDT_NODE_NONE) {
+        read_cmdline(fdt, chosen, boot);
+        read_entropy(fdt, chosen, "kaslr-seed", boot);
+        read_entropy(fdt, chosen, "rng-seed", boot);
+    }
+    uint64_t random = slide_mix(clock, boot->entropy, boot->entropy_bytes);
+    uint64_t slide = slide_choose(boot->cmdline, start, end, random, &is_random);
+
+    boot->is_slide_weak = is_random && boot->entropy_bytes < SLIDE_SEED_BYTES;
+    boot->entropy_bytes = 0;
+    return slide;
 }
 
 static int read_chosen(const struct fdt *fdt, struct boot_info *boot)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the PVH entry (32-bit, paging off, EBX = start_info) to boot_main() in long mode on the boot stack. It is linked
- * high and runs low until the early tables are on: every address up to there is taken minus IMAGE_BASE.
+ * high and runs low until the early tables are on: every address up to there is taken minus IMAGE_BASE. Then it runs
+ * where it was linked until its slide is known, changes itself, is mapped there as well, and goes on there
+ * (shared/slide.h). From there on addresses are taken relative to RIP, which is right on both sides of the jump.
  */
 #include "layout.h"
 
@@ -21,6 +23,8 @@
 
     .globl layout_image_base
     .set layout_image_base, IMAGE_BASE
+    .globl layout_image_load
+    .set layout_image_load, IMAGE_LOAD
 
     .section .text.boot, "ax", @progbits
     .code32
@@ -53,8 +57,8 @@ boot_entry:
 
 /*
  * The early tables: four page directories of 2 MiB pages show physical 0..4 GiB
- *   at 0 (until the jump below, and for the trampoline of the other CPUs), at DIRECT_MAP_BASE, and
- *   the first GiB at IMAGE_BASE. The top GiB, where a PC keeps its devices, is uncached.
+ *   at 0 (until the jump below, and for the trampoline of the other CPUs), and at DIRECT_MAP_BASE.
+ * The top GiB, where a PC keeps its devices, is uncached. Two more show the image in the top 2 GiB.
  */
     mov $PHYS(boot_page_directories), %edi
     mov $0x83, %eax             /* large, writable, present */
@@ -68,9 +72,18 @@ boot_entry:
     add $0x200000, %eax
     jnc 1b                      /* wraps after 2048 entries */
 
+    mov $IMAGE_LOAD + 0x83, %eax
+    mov $PHYS(boot_image_directories) + (IMAGE_LOAD >> 21) * 8, %edi
+1:  mov %eax, (%edi)
+    add $8, %edi
+    add $0x200000, %eax
+    cmp $PHYS(__image_end), %eax
+    jb 1b
+    movl $PHYS(boot_image_directories) + 3, PHYS(boot_high_pdpt) + 510 * 8
+    movl $PHYS(boot_image_directories) + 4096 + 3, PHYS(boot_high_pdpt) + 511 * 8
+
     mov $PHYS(boot_page_directories) + 3, %eax
     mov %eax, PHYS(boot_low_pdpt)
-    mov %eax, PHYS(boot_high_pdpt) + 510 * 8
     add $4096, %eax
     mov %eax, PHYS(boot_low_pdpt) + 8
     add $4096, %eax
@@ -134,11 +147,69 @@ boot_unsuitable_text:
     xor %eax, %eax
     mov %eax, %fs
     mov %eax, %gs
-    mov $boot_stack_top, %rsp
-    mov %ebp, %edi              /* also clears the upper half */
+    lea boot_stack_top(%rip), %rsp
+    mov %ebp, %ebx              /* also clears the upper half */
+    xor %ebp, %ebp
+    mov %rbx, %rdi
+    call boot_slide             /* (start_info) */
+    mov %rax, %r12
+    test %r12, %r12
+    jz .Lboot_c
+
+    lea __image_start(%rip), %rdi
+    mov %r12, %rsi
+    lea relocs_words(%rip), %rdx
+    lea relocs_words_end(%rip), %rcx
+    lea relocs_halves(%rip), %r8
+    lea relocs_halves_end(%rip), %r9
+    call boot_relocate
+
+    lea __image_start(%rip), %rdi
+    add %r12, %rdi
+    mov $IMAGE_LOAD + 0x83, %esi
+    mov $0x200000, %edx
+    call boot_set_image         /* also serialises: the CPU sees the changed code */
+    lea .Lboot_slid(%rip), %rax
+    add %r12, %rax
+    jmp *%rax
+
+.Lboot_slid:                    /* and from now on nothing is where it was linked */
+    add %r12, %rsp
+    lea __image_start(%rip), %rdi
+    sub %r12, %rdi
+    xor %esi, %esi
+    xor %edx, %edx
+    call boot_set_image
+
+.Lboot_c:
+    lea boot_stack_top(%rip), %rsp
+    mov %rbx, %rdi
     xor %ebp, %ebp
     pushq $0                    /* a backtrace ends here */
     jmp boot_main
+
+/*
+ * void boot_set_image(va, entry, step): entries of boot_image_directories for an image at RDI: RSI, then RDX more for
+ * each 2 MiB. Clobbers RAX, RCX, RDI, RSI, R8.
+ */
+boot_set_image:
+    lea __image_end(%rip), %rcx
+    lea __image_start(%rip), %rax
+    sub %rax, %rcx
+    add %rdi, %rcx
+    lea boot_image_directories(%rip), %r8
+1:  mov %rdi, %rax
+    shr $21, %rax
+    and $1023, %eax
+    mov %rsi, (%r8, %rax, 8)
+    add %rdx, %rsi
+    add $0x200000, %rdi
+    cmp %rcx, %rdi
+    jb 1b
+    mov %cr3, %rax
+    mov %rax, %cr3
+    ret
+    .size boot_set_image, . - boot_set_image
 
     .section .rodata.boot, "a", @progbits
 /* Also used by the trampoline of the other CPUs; each goes on to its own GDT in hal_cpu_init(). */
@@ -162,6 +233,8 @@ boot_low_pdpt:
     .skip 4096
 boot_high_pdpt:
     .skip 4096
+boot_image_directories:
+    .skip 2 * 4096
 boot_page_directories:
     .skip 4 * 4096
     .skip BOOT_STACK_BYTES

@@ -11,6 +11,7 @@
 #include <lib/fmt.h>
 #include <lib/string.h>
 #include <parse/acpi.h>
+#include <shared/slide.h>
 
 #include "machine.h"
 #include "x86.h"
@@ -62,6 +63,7 @@ extern const uint8_t __image_start[], __image_end[];
 static struct boot_info boot;
 static struct acpi_madt madt;
 
+uint64_t boot_slide(uint64_t start_info_address);
 void boot_main(uint64_t start_info_address);
 
 static void say(const char *text)
@@ -280,20 +282,47 @@ static void name_machine(void)
     (void)fmt_print(boot.machine, sizeof boot.machine, "PC, %.*s", (int)length, length > 0 ? text : "unnamed CPU");
 }
 
+/* One word from the CPU's own generators: the one for seeds may be drained, the other one is not. A word of equal bits
+ * is what a broken one gives. */
+static bool read_generator(uint64_t *out)
+{
+    bool ok = false;
+
+    for (unsigned i = 0; cpu_has_rdseed() && i < ENTROPY_TRIES && !ok; i++)
+        __asm__ volatile("rdseed %0" : "=r"(*out), "=@ccc"(ok)::"cc");
+    for (unsigned i = 0; cpu_has_rdrand() && i < ENTROPY_TRIES && !ok; i++)
+        __asm__ volatile("rdrand %0" : "=r"(*out), "=@ccc"(ok)::"cc");
+    return ok && *out != 0 && *out != UINT64_MAX;
+}
+
 static void take_entropy(void)
 {
     uint64_t word;
-    bool ok = cpu_features.has_rdrand;
 
-    while (ok && boot.entropy_bytes < sizeof boot.entropy) {
-        ok = false;
-        for (unsigned i = 0; i < ENTROPY_TRIES && !ok; i++)
-            __asm__ volatile("rdrand %0" : "=r"(word), "=@ccc"(ok)::"cc");
-        if (!ok)
-            break;
+    boot.entropy_bytes = 0;
+    while (boot.entropy_bytes < sizeof boot.entropy && read_generator(&word)) {
         memcpy(boot.entropy + boot.entropy_bytes, &word, sizeof word);
         boot.entropy_bytes += sizeof word;
     }
+}
+
+/* At the linked address: how far the image moves. A CPU without a generator has only its clock, and that counts the
+ * time since the machine was switched on. Without start_info nothing moves, and boot_main() says why. */
+uint64_t boot_slide(uint64_t start_info_address)
+{
+    const struct start_info *info = early_map(NULL, start_info_address, sizeof *info);
+    uint64_t random = hal_clock_ticks();
+    bool is_random;
+
+    if (info == NULL || info->magic != START_INFO_MAGIC)
+        return 0;
+    take_cmdline(info);
+    take_entropy();
+    random = slide_mix(random, boot.entropy, boot.entropy_bytes);
+    uint64_t slide = slide_choose(boot.cmdline, (uintptr_t)__image_start, (uintptr_t)__image_end, random, &is_random);
+
+    boot.is_slide_weak = is_random && boot.entropy_bytes < SLIDE_SEED_BYTES;
+    return slide;
 }
 
 void boot_main(uint64_t start_info_address)
@@ -313,7 +342,7 @@ void boot_main(uint64_t start_info_address)
     take_memory_map(info);
     take_cmdline(info);
     take_modules(info);
-    boot.image_paddr = (uintptr_t)__image_start - IMAGE_BASE;
+    boot.image_paddr = IMAGE_LOAD;
     reserve(boot.image_paddr, (uint64_t)(__image_end - __image_start));
     reserve(0, LOW_BYTES);
 

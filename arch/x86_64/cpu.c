@@ -23,6 +23,7 @@
 #define LEAF1_EDX_APIC (1u << 9)
 #define LEAF7_EBX_SMEP (1u << 7)
 #define LEAF7_EBX_INVPCID (1u << 10)
+#define LEAF7_EBX_RDSEED (1u << 18)
 #define LEAF7_EBX_SMAP (1u << 20)
 #define LEAF7_ECX_UMIP (1u << 2)
 #define LEAF7 0x07u
@@ -92,7 +93,6 @@ void cpu_detect(void)
     cpu_features.has_local_apic = (leaf1.edx & LEAF1_EDX_APIC) != 0;
     cpu_features.has_x2apic = (leaf1.ecx & LEAF1_ECX_X2APIC) != 0;
     cpu_features.has_tsc_deadline = (leaf1.ecx & LEAF1_ECX_TSC_DEADLINE) != 0;
-    cpu_features.has_rdrand = (leaf1.ecx & LEAF1_ECX_RDRAND) != 0;
     cpu_features.has_asids = (leaf1.ecx & LEAF1_ECX_PCID) != 0 && (leaf7.ebx & LEAF7_EBX_INVPCID) != 0;
     cpu_features.has_xsave = (leaf1.ecx & LEAF1_ECX_XSAVE) != 0 && leaf_max >= LEAF_XSAVE;
 
@@ -112,6 +112,16 @@ void cpu_detect(void)
         detect_xsave();
     if ((cpuid(CPUID_EXTENDED_FEATURES, 0).edx & LEAF_EXTENDED_EDX_1G_PAGES) != 0)
         x86_leaf_level_max = 2;
+}
+
+bool cpu_has_rdrand(void)
+{
+    return (cpuid(1, 0).ecx & LEAF1_ECX_RDRAND) != 0;
+}
+
+bool cpu_has_rdseed(void)
+{
+    return cpuid(0, 0).eax >= LEAF7 && (cpuid(LEAF7, 0).ebx & LEAF7_EBX_RDSEED) != 0;
 }
 
 uint32_t cpu_apic_id(void)

@@ -2,8 +2,9 @@
 /* Numbers that assembly and C share. machine.h checks the offsets against the structs, kernel.ld the image base. */
 #pragma once
 
-/* Virtual minus physical address of the image. */
+/* Virtual minus physical address of the image as it is linked; its physical place is fixed, its virtual one slides. */
 #define IMAGE_BASE 0xffffffff80000000
+#define IMAGE_LOAD 0x200000
 #define DIRECT_MAP_BASE 0xffff800000000000
 
 #define BOOT_STACK_BYTES 16384

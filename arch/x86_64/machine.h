@@ -24,7 +24,6 @@ struct cpu_features {
     bool has_tsc_deadline;
     bool has_xsave;
     bool has_xsaveopt;
-    bool has_rdrand;
     bool has_asids;     /* PCID and INVPCID; on from hal_cpu_init() on */
     uint64_t cr4;       /* all the bits of CR4 that we use and this CPU has */
     uint64_t xcr0;      /* state components that we save; 0 without XSAVE */
@@ -36,6 +35,10 @@ extern struct cpu_features cpu_features;
 extern bool cpu_has_smap;
 
 void cpu_detect(void);
+
+/* Are there generators of random numbers? From CPUID, at any time. */
+bool cpu_has_rdrand(void);
+bool cpu_has_rdseed(void);
 
 /* APIC id of the CPU that runs this, from CPUID: valid in every APIC mode, and before any. */
 uint32_t cpu_apic_id(void);

@@ -21,6 +21,7 @@
 #include <smp/quiesce.h>
 #include <smp/tlb.h>
 #include <time/clock.h>
+#include <trace/backtrace.h>
 
 #include "boot_priv.h"
 
@@ -111,6 +112,17 @@ static void start_tlb(const struct boot_info *boot)
         log_info("smp: no address-space ids in use, of %u", boot->asid_count);
 }
 
+/* Where the kernel runs is nobody's business in a release build, unless the log is asked for all it has. */
+static void report_slide(const struct boot_info *boot)
+{
+    uintptr_t slide;
+
+    if (symbol_slide(&slide))
+        log_line(KERNEL_DEBUG ? LOG_INFO : LOG_DEBUG, "kernel slide 0x%lx", (unsigned long)slide);
+    if (boot->is_slide_weak)
+        log_warn("the kernel's slide can be guessed: the firmware and the CPU offer no entropy, a clock chose it");
+}
+
 static unsigned prepare_cpus(const struct boot_info *boot)
 {
     unsigned count = MIN(boot->cpu_count, options.cpus_max);
@@ -133,6 +145,7 @@ void kmain(struct boot_info *boot)
     log_info("Verdant on %s, booted by %s", boot->machine, boot->firmware);
     clock_init(boot->clock_hz);
     boot_options_parse(boot->cmdline, &options);
+    report_slide(boot);
     if (boot->cmdline_truncated)
         log_warn("the command line is longer than %d bytes and was cut", CMDLINE_BYTES);
     if (boot->cpu_count == 0)

@@ -8,6 +8,7 @@
 #include <lib/string.h>
 #include <parse/cmdline.h>
 #include <sched/sched.h>
+#include <trace/backtrace.h>
 #include <trace/log.h>
 
 static int set_init(struct boot_options *options, const char *value)
@@ -61,6 +62,18 @@ static int set_slice(struct boot_options *options, const char *value)
     return 0;
 }
 
+/* The machine has read it: it moves the image before there is a log. A number that it did not follow is a bad one. */
+static int set_kaslr(struct boot_options *options, const char *value)
+{
+    uint64_t wanted = 0;
+    uintptr_t slide;
+
+    (void)options;
+    if (strcmp(value, "on") == 0 || strcmp(value, "off") == 0)
+        return 0;
+    return parse_u64(value, &wanted) == 0 && symbol_slide(&slide) && slide == wanted ? 0 : -EINVAL;
+}
+
 static int set_loglevel(struct boot_options *options, const char *value)
 {
     uint64_t number = 0;
@@ -89,6 +102,7 @@ static const struct {
     { "seed", set_seed },
     { "loglevel", set_loglevel },
     { "slice", set_slice },
+    { "kaslr", set_kaslr },
     { "asids", set_asids },
     { "huge", set_huge },
 };
@@ -102,7 +116,7 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge)",
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge, kaslr)",
              option->key);
 }
 

@@ -18,6 +18,7 @@ struct ksym {
 
 extern const char __image_start[];
 extern const uint64_t ksyms_count;
+extern const uint64_t ksyms_linked; /* where __image_start was linked: a number, which does not move */
 extern const struct ksym ksyms_table[];
 extern const char ksyms_names[];
 
@@ -46,6 +47,12 @@ void symbol_format(uintptr_t address, char *to, size_t room)
     else
         (void)fmt_print(to, room, "%s+%#x", ksyms_names + ksyms_table[low - 1].name,
                         offset - ksyms_table[low - 1].offset);
+}
+
+bool symbol_slide(uintptr_t *out_slide)
+{
+    *out_slide = (uintptr_t)__image_start - (uintptr_t)ksyms_linked;
+    return ksyms_count != 0;
 }
 
 static void print_frame(unsigned index, uintptr_t pc, bool is_return)

@@ -110,9 +110,12 @@ static void panic_enter(void)
 static void panic_say(const char *format, va_list args)
 {
     char message[200];
+    uintptr_t slide;
 
     (void)fmt_vprint(message, sizeof message, format, args);
     log_error("panic: CPU %u: %s", panic_cpu_id(), message);
+    if (symbol_slide(&slide) && slide != 0)
+        log_error("kernel slide %#lx", (unsigned long)slide);
 }
 
 void panic(const char *format, ...)

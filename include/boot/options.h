@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Boot options, from the command line: "init=NAME loglevel=N cpus=N". An unknown or damaged one is named in the log. */
+/* Boot options, from the command line: "init=NAME loglevel=N cpus=N". An unknown or damaged one is named in the log.
+ * "kaslr=" is the machine's: core only knows that it is one. */
 #pragma once
 
 #include <stdbool.h>

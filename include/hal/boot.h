@@ -47,4 +47,5 @@ struct boot_info {
     bool cmdline_truncated;
     uint8_t entropy[64]; /* from the firmware or the CPU; entropy_bytes may be 0 */
     unsigned entropy_bytes;
+    bool is_slide_weak;  /* the image's virtual place was chosen without them: it can be guessed */
 };

@@ -19,6 +19,8 @@ ALL_ONLINE = r"\bcpu: {cpus} of {cpus} online"
 SELFTEST_PASSED = r"\bselftest: \d+ passed, 0 failed"
 SHOWCASE_RIGHT = r"\bshowcase: result .*\bcpus={cpus}\b.*\bleaks=0\b.*\bverdict=ok\b"
 PORT_CHECK_PASSED = r"^port-check: levels 1\.\.\d+ passed"
+SLIDE_MOVED = r"^kernel slide (0x[1-9a-f][0-9a-f]*)$"
+SLIDE_WEAK = r"slide can be guessed"
 TOUCHED_USER = r"kernel code touched user memory at 0x10000000, "
 NO_MEMORY = r"out of memory|too little memory"
 
@@ -44,6 +46,9 @@ class BootTest:
     firmware_may_fail: bool = False
     golden: str = ""                # a file whose lines must be the console's that begin with "ev "
     debug_only: bool = False        # a release build has nothing to test here
+    boots: int = 1
+    differs: str = ""               # a pattern whose group is not the same in all those boots
+    report: tuple = ()              # what the report on a hang shows
     image: str = "verdant"          # another image of the build, as cmake/image.cmake names it
     budget: int = HANG_DETECTOR_SECONDS
     silence: int = 120              # seconds without a byte that count as a hang
@@ -97,7 +102,19 @@ TESTS = (
              cpus=1, image="port-check"),
 
     # Another way in.
-    selftest("selftest-uboot", firmware="uboot", lines=(r"^U-Boot 20\d\d\.",), only=("aarch64", "riscv64")),
+    selftest("selftest-uboot", firmware="uboot", append="init=selftest loglevel=3",
+             lines=(r"^U-Boot 20\d\d\.", SLIDE_MOVED), only=("aarch64", "riscv64")),
+
+    # The image moves: elsewhere each time, not at all, to the last place there is; and with no good seed it says so.
+    selftest("kaslr", append="init=selftest loglevel=3", lines=(SLIDE_MOVED,), boots=3, differs=SLIDE_MOVED),
+    selftest("kaslr-off", append="init=selftest:create loglevel=3 kaslr=off", lines=(r"^kernel slide 0x0$",)),
+    selftest("kaslr-last", append="init=selftest:create loglevel=3 kaslr=0x7fa00000",
+             lines=(r"^kernel slide 0x7fa00000$",)),
+    selftest("kaslr-bad", append="init=selftest:create loglevel=3 kaslr=0x12345",
+             lines=(r"boot option kaslr: bad value '0x12345'", SLIDE_MOVED)),
+    selftest("kaslr-weak", append="init=selftest:create", lines=(SLIDE_WEAK,), cpu="qemu64", only=("x86_64",)),
+    selftest("kaslr-weak", append="init=selftest:create", lines=(SLIDE_WEAK,), board_options="dtb-randomness=off",
+             only=("aarch64",)),
 
     # Other hardware than the default.
     selftest("cpu-qemu64", cpu="qemu64", only=("x86_64",)),
@@ -176,7 +193,8 @@ TESTS = (
              only=("aarch64",), dtb_patch=((b"arm,cortex-a15-gic", b"arm,cortex-a15-xxx"),)),
 
     # The hang detector itself: the kernel spins for ever with interrupts off.
-    BootTest("hang-is-reported", "init=hang", end="hang", lines=(r"hang",), silence=10),
+    BootTest("hang-is-reported", "init=hang", end="hang", lines=(r"hang",), silence=10,
+             report=(r"kernel slide 0x[1-9a-f]", r"hang_main\+0x")),
 )
 
 

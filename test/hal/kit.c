@@ -100,7 +100,10 @@ static void only_the_first_fails(void)
     const struct task *task = hal_current();
     uintptr_t low = frame_pointer - 64;
     uintptr_t high = (frame_pointer | (PAGE_BYTES - 1)) + 1;
+    uintptr_t slide;
 
+    if (symbol_slide(&slide) && slide != 0)
+        kit_say("kernel slide %#lx", (unsigned long)slide);
     if (task != NULL && task->stack_base != 0 && frame_pointer - task->stack_base < task->stack_bytes) {
         low = task->stack_base;
         high = task->stack_base + task->stack_bytes;

@@ -126,10 +126,13 @@ class Reading(unittest.TestCase):
             self.assertRegex(dump, monitor.REGISTERS[arch][0])
 
     def test_an_address_outside_the_kernel_gets_no_name(self):
-        symbols = types.SimpleNamespace(addresses=[0x1000], names=["start"], line=lambda address: "")
+        symbols = types.SimpleNamespace(addresses=[0x1000], names=["start"], line=lambda address: "", slide=0)
         self.assertEqual(monitor.Symbols.name(symbols, 0x1010), "start+0x10")
         self.assertEqual(monitor.Symbols.name(symbols, 0xfff), "outside the kernel")
         self.assertEqual(monitor.Symbols.name(symbols, 0x80000000), "outside the kernel")
+        symbols.slide = 0x200000
+        self.assertEqual(monitor.Symbols.name(symbols, 0x201010), "start+0x10")
+        self.assertEqual(monitor.Symbols.name(symbols, 0x1010), "outside the kernel")
 
 
 class Refusing(unittest.TestCase):

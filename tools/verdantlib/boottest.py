@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Carries out the table test/boot/boot_tests.py: boots one machine per test and judges what was seen."""
 
+import collections
 import importlib.util
 import pathlib
 import re
 import subprocess
 import tempfile
 
+import gen_relocs
+
 from . import ROOT, build, firmware, golden, machine as machines, runner
 
 TAIL_LINES = 40
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
 SILENT_CPUS = r"other CPUs did not answer"
+SLIDE = r"kernel slide 0x([0-9a-f]+)"
 
 
 def load_table():
@@ -29,13 +33,26 @@ def machine_of(test, arch, folder):
 
 
 def carry_out(test, arch, folder):
-    """Boot it. Returns (problems, outcome): it passed if there are no problems."""
+    """Boot it, as often as it wants. Returns (problems, last outcome): it passed if there are no problems."""
+    values = set()
+    for _ in range(test.boots):
+        machine, outcome = boot(test, arch, folder)
+        problems = judge(test, machine, outcome)
+        if problems:
+            return problems, outcome
+        if test.differs:
+            values |= {found.group(1) for line in outcome.lines if (found := re.search(test.differs, line))}
+    if test.differs and len(values) < 2:
+        return [f"in {test.boots} boots {test.differs!r} was the same: {', '.join(values) or 'not there'}"], outcome
+    return [], outcome
+
+
+def boot(test, arch, folder):
     machine = machine_of(test, arch, folder)
     with tempfile.TemporaryDirectory(prefix="verdant-dtb-") as scratch:
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
-        outcome = runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence)
-    return judge(test, machine, outcome), outcome
+        return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence)
 
 
 def patched_dtb(machine, patches, path):
@@ -64,7 +81,7 @@ def judge(test, machine, outcome):
     if test.end == "panic":
         return problems + problems_of_panic(machine, outcome)
     if test.end == "hang":
-        return problems + problems_of_hang(machine, outcome)
+        return problems + problems_of_hang(test, machine, outcome)
     if test.firmware_may_fail and not seen(outcome, table.FIRST_LINE):
         return problems  # the kernel was never started
     if not problems_of_success(machine, outcome) and seen(outcome, table.SELFTEST_PASSED):
@@ -96,12 +113,27 @@ def problems_of_panic(machine, outcome):
         problems.append("no panic message")
     if not seen(outcome, NAMED_FRAME):
         problems.append("no backtrace line with a name")
+    problems += wrong_names(machine, outcome)
     if seen(outcome, SILENT_CPUS):
         problems.append("the panic did not stop the other CPUs")
     return problems
 
 
-def problems_of_hang(machine, outcome):
+def wrong_names(machine, outcome):
+    """Frames whose names are not those that the ELF file has for their addresses, wherever the image ran."""
+    if not machine.elf.exists():
+        return []
+    slide = next((int(found.group(1), 16) for line in outcome.lines if (found := re.search(SLIDE, line))), 0)
+    places = collections.defaultdict(set)
+    for name, value, _, _ in gen_relocs.Elf(machine.elf.read_bytes()).symbols:
+        places[name].add(value + slide)
+    frames = [re.search(r"#\d+ 0x([0-9a-f]+) ([\w.]+)\+0x([0-9a-f]+)", line) for line in outcome.lines]
+    # A return address is named by the call before it: one byte less.
+    return [f"wrong name: {frame.group(0)}" for frame in frames if frame and not any(
+        int(frame.group(1), 16) - int(frame.group(3), 16) - one in places[frame.group(2)] for one in (0, 1))]
+
+
+def problems_of_hang(test, machine, outcome):
     if not outcome.hang:
         return [f"expected a hang, got {outcome.ending(machine.isa)}"]
     states = [line for line in outcome.report if re.match(r"CPU \d+: pc 0x", line)]
@@ -110,6 +142,8 @@ def problems_of_hang(machine, outcome):
         problems.append(f"the report names {len(states)} of {machine.cpus} CPUs")
     if not any(re.search(r"[A-Za-z_]\w*\+0x", line) for line in states):
         problems.append("the report names no kernel function")
+    problems += [f"no line of the report matches {pattern!r}" for pattern in test.report
+                 if not any(re.search(pattern, line) for line in outcome.report)]
     return problems
 
 

@@ -51,9 +51,9 @@ def existing(path, package):
 
 def write_boot_disk(path, machine):
     """U-Boot's own search finds the script, which loads the image and hands over the device tree it was given."""
-    if "'" in machine.append:
+    if "'" in machine.command_line:
         raise Failure("--append must not contain ' with U-Boot on riscv64: its shell could not pass it on")
-    text = (f"setenv bootargs '{machine.append}'\n"
+    text = (f"setenv bootargs '{machine.command_line}'\n"
             "load ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} image\n"
             "booti ${kernel_addr_r} - ${fdtcontroladdr}\n")
     disk.write_image(path, {"BOOT.SCR": disk.script(text), "IMAGE": machine.image.read_bytes()})

@@ -64,6 +64,12 @@ class Machine:
     def isa(self):
         return ISAS[self.arch]
 
+    @property
+    def command_line(self):
+        """The kernel's. Exact repeatability wants the image where it was linked, and so does a debugger."""
+        fixed = (self.icount or self.gdb) and not re.search(r"(^|\s)kaslr=", self.append)
+        return f"{self.append} kaslr=off".strip() if fixed else self.append
+
 
 def parse_cpus(text, arch_names, way):
     """A CPU count that all the named ISAs can have with this firmware."""
@@ -126,7 +132,7 @@ def board(machine):
 
 
 def way_in(machine):
-    kernel = ["-kernel", str(machine.image), "-append", machine.append]
+    kernel = ["-kernel", str(machine.image), "-append", machine.command_line]
     if machine.arch == "riscv64":
         bios = ["-bios", str(machine.files["opensbi"])]
         if machine.firmware == "direct":

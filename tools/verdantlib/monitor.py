@@ -6,11 +6,17 @@ import json
 import re
 import shutil
 import socket
+import struct
 import subprocess
+
+import gen_relocs
 
 ANSWER_SECONDS = 20
 FRAMES_MAX = 16
 REGISTER_INDENT = "        "
+RAM_START = {"x86_64": 0, "aarch64": 0x40000000, "riscv64": 0x80000000}
+IMAGE_STEP = 2 << 20
+IMAGE_PLACES = 512
 
 # How QEMU's register dump writes the program counter and the frame pointer, and where a frame record lies from there.
 REGISTERS = {
@@ -54,10 +60,11 @@ class Qmp:
 
 
 class Symbols:
-    """Names for addresses: symbol+offset from the symbol table, file:line from debug information if there is any."""
+    """Names for addresses: symbol+offset from the symbol table, file:line from debug information if there is any. The
+    image runs `slide` bytes above where it was linked."""
 
-    def __init__(self, elf):
-        self.elf = elf
+    def __init__(self, elf, slide=0):
+        self.elf, self.slide = elf, slide
         self.addresses, self.names = [], []
         if elf and elf.exists() and shutil.which("llvm-nm-19"):
             listing = subprocess.run(["llvm-nm-19", "-n", "--defined-only", str(elf)], capture_output=True, text=True,
@@ -68,6 +75,7 @@ class Symbols:
                     self.names.append(name)
 
     def name(self, address):
+        address -= self.slide
         index = bisect.bisect_right(self.addresses, address) - 1
         far = 1 << 20  # beyond the kernel's code: firmware, or a wild jump
         if index < 0 or address - self.addresses[index] > far:
@@ -95,13 +103,36 @@ def describe(machine, qmp_path):
         status = qmp.call("query-status")["status"]
         qmp.call("stop")
         cpus = qmp.call("query-cpus-fast")
-        symbols = Symbols(machine.elf)
-        lines = [f"machine state: {status}, {len(cpus)} CPUs"]
+        slide = find_slide(machine, qmp)
+        symbols = Symbols(machine.elf, slide or 0)
+        place = "kernel not found" if slide is None else f"kernel slide {slide:#x}"
+        lines = [f"machine state: {status}, {len(cpus)} CPUs, {place}"]
         for cpu in cpus:
             lines += describe_cpu(machine, qmp, symbols, cpu["cpu-index"])
         return lines
     finally:
         qmp.close()
+
+
+def find_slide(machine, qmp):
+    """How far the image runs above where it was linked, whatever the log says. It is found in physical memory by its
+    first bytes, at the multiples of 2 MiB where loaders put it, and a word of it says where it runs. None: no image."""
+    try:
+        elf = gen_relocs.Elf(machine.elf.read_bytes())
+        start, word = elf.address_of("__image_start"), elf.address_of("ksyms_image")
+    except (OSError, gen_relocs.Wrong):
+        return None
+    head = struct.unpack_from("<4Q", elf.data, elf.offset_in_file(start))
+    for place in range(RAM_START[machine.arch], RAM_START[machine.arch] + IMAGE_PLACES * IMAGE_STEP, IMAGE_STEP):
+        if read_physical(qmp, place, len(head)) == head:
+            return (read_physical(qmp, place + word - start, 1)[0] - start) & (1 << 64) - 1
+    return None
+
+
+def read_physical(qmp, address, count):
+    """Words of 64 bits."""
+    words = re.findall(r"\b0x([0-9a-f]{16})\b", qmp.ask(f"xp /{count}gx {address:#x}"))
+    return tuple(int(word, 16) for word in words)
 
 
 def describe_cpu(machine, qmp, symbols, index):

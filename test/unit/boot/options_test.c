@@ -54,6 +54,7 @@ static void options_are_taken_in_any_order_the_last_one_counts(void **state)
     assert_true(options.cpus_max == 3 && options.seed == 77);
     assert_string_equal(parsed("asids=9"), "");
     assert_int_equal(options.asids_max, 9);
+    assert_string_equal(parsed("kaslr=on kaslr=off"), ""); /* the machine's: core only knows the words */
     assert_string_equal(parsed("slice=100000"), "");
     assert_true(options.fair_slice_ns == 100 * NS_PER_SEC);
     assert_string_equal(parsed("huge=on"), "");
@@ -90,6 +91,7 @@ static void bad_values_are_named_and_leave_the_default(void **state)
         "cpus=0", "cpus=1025", "cpus=", "cpus", "cpus=two", "cpus=-1", "cpus=99999999999999999999",
         "seed=x", "seed=", "seed", "loglevel=4", "loglevel=x", "loglevel", "slice=100001", "slice=-1", "slice",
         "asids=0", "asids=4097", "asids=x", "asids",
+        "kaslr", "kaslr=", "kaslr=maybe", "kaslr=-1", "kaslr=0x200000", /* the last: this image has not moved */
         "init=", "init=:argument", "init",
         "init=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
@@ -138,7 +140,7 @@ static void malformed_words_are_named_and_the_rest_is_read(void **state)
 static void random_bytes_are_survived(void **state)
 {
     static const char words[][12] = {
-        "init=", "cpus=", "seed=", "loglevel=", "=", " ", "\"", ":", "12", "\t", "\n", "x",
+        "init=", "cpus=", "seed=", "loglevel=", "kaslr=", "=", " ", "\"", ":", "12", "\t", "\n", "x",
     };
     struct unit_random random = { 4 };
 

@@ -23,6 +23,13 @@ int boot_add_device(struct boot_info *boot, paddr_t base, uint64_t bytes) MUST_U
 int boot_fdt_read(const struct fdt *fdt, paddr_t dtb_paddr, struct boot_info *boot, const char **out_problem) MUST_USE;
 
 /*
+ * Choose the image's slide (shared/slide.h) for the image linked at [start, end) from /chosen: its command line and its
+ * seeds, or, if it has none, from `clock`. Leaves the command line and is_slide_weak in `boot`.
+ */
+uint64_t boot_fdt_choose_slide(const struct fdt *fdt, uintptr_t start, uintptr_t end, uint64_t clock,
+                               struct boot_info *boot);
+
+/*
  * List the CPUs of /cpus that are enabled and that is_usable() (NULL: all) accepts: boot_hw_id first, the others in
  * tree order. Those beyond CPU_MAX are only counted in cpu_listed. The same errors; -ENODEV if
  * boot_hw_id is not listed.
