@@ -113,24 +113,32 @@ user_label user_copy
     addi    a1, a1, 1
     addi    a0, a0, 1
     blt     a0, a4, 8b
-9:  addi    a4, a2, -WORD           /* the last place where a word can begin */
+9:  addi    a4, a2, -2 * WORD       /* the last place where two words can begin */
     bgt     a0, a4, .Lbytes
     andi    t1, a1, WORD - 1
     slli    t1, t1, 3               /* bits of the first word that are not ours */
     neg     t2, t1                  /* a shift counts modulo 64 */
     andi    t3, a1, -WORD
     ld      t4, 0(t3)
+    sub     t0, a1, a0
+user_label user_shifted             /* a1 is a0 + t0 */
 10: ld      t5, WORD(t3)
     srl     t4, t4, t1
     sll     t6, t5, t2
-    or      t4, t4, t6
-    sd      t4, 0(a0)
-    mv      t4, t5
-    addi    t3, t3, WORD
-    addi    a1, a1, WORD
-    addi    a0, a0, WORD
+    or      t6, t4, t6
+    sd      t6, 0(a0)
+    ld      t4, 2 * WORD(t3)
+    srl     t5, t5, t1
+    sll     t6, t4, t2
+    or      t6, t5, t6
+    sd      t6, WORD(a0)
+    addi    t3, t3, 2 * WORD
+    addi    a0, a0, 2 * WORD
     ble     a0, a4, 10b
+user_label user_shifted_end
+    add     a1, a0, t0
 
+user_label user_rest
 .Lbytes:
     bge     a0, a2, .Ldone
 11: lbu     t0, 0(a1)
@@ -138,13 +146,15 @@ user_label user_copy
     addi    a1, a1, 1
     addi    a0, a0, 1
     blt     a0, a2, 11b
-user_label user_copy_end
+user_label user_rest_end
 .Ldone:
     li      t0, SSTATUS_SUM
     csrc    sstatus, t0
     li      a0, 0
     ret
 
+user_label user_shifted_failed
+    add     a1, a0, t0
 user_label user_copy_failed
 user_label user_bytes
     lbu     t0, 0(a1)
