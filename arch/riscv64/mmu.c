@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * satp and the local TLB (Privileged Architecture, sections 10.1.11 and 10.2.1). Other harts are interrupted by core. The
- * firmware could flush their TLBs, too (SBI, chapter 8), but OpenSBI's caller spins in M-mode until all have answered:
- * where virtual harts share a real one, it keeps them from running.
+ * satp and the local TLB (Privileged Architecture, sections 10.1.11 and 10.2.1). Other harts are interrupted by core.
+ * The firmware could flush their TLBs, too (SBI, chapter 8), but OpenSBI's caller spins in M-mode until all have
+ * answered: where virtual harts share a real one, it keeps them from running.
  */
 #include <hal/mmu.h>
 
