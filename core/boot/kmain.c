@@ -104,7 +104,7 @@ static void start_tlb(const struct boot_info *boot)
 {
     struct tlb_stats stats;
 
-    tlb_init(kspace_task_root(), MIN(boot->asid_count, options.asids_max), MIN(boot->cpu_count, options.cpus_max));
+    tlb_init(kspace_task_root(), boot->asid_count, options.asids_max, MIN(boot->cpu_count, options.cpus_max));
     tlb_stats_get(&stats);
     if (stats.ids != 0)
         log_info("smp: %u address-space ids", stats.ids);

@@ -79,13 +79,15 @@ static unsigned asid_of(uint64_t id)
 
 /* ---- Spaces ---- */
 
-void tlb_init(paddr_t kernel_root, unsigned asid_count, unsigned cpus)
+void tlb_init(paddr_t kernel_root, unsigned asid_count, unsigned asid_limit, unsigned cpus)
 {
-    ASSERT(asid_count > 0 && asid_count <= GENERATION);
+    unsigned usable = MIN(MIN(asid_count, asid_limit), (unsigned)ASIDS_MAX);
+
+    ASSERT(usable > 0 && asid_count <= GENERATION);
     asids.kernel_root = kernel_root;
     asids.shared_id = asid_count > 1 ? 1 : 0;
     /* At a roll-over each CPU may be leaving one space for another, and one more space waits for an id. */
-    asids.count = asid_count > 2 * cpus ? MIN(asid_count, ASIDS_MAX) : 0;
+    asids.count = usable > 2 * cpus ? usable : 0;
     store_relaxed(&asids.generation, GENERATION);
     memset(asids.taken, 0, sizeof asids.taken);
     asids.next = 1; /* 0 is the kernel's */

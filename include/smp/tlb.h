@@ -25,9 +25,9 @@ struct tlb_space {
 };
 
 /* Once at boot, after the kernel's own tables are in use. `kernel_root` is what hal_mmu_activate() takes for id 0;
- * `asid_count` what the machine has or an option leaves of it; `cpus` how many may come online. With too few ids for
- * so many CPUs all spaces share one. */
-void tlb_init(paddr_t kernel_root, unsigned asid_count, unsigned cpus);
+ * `asid_count` the machine's, of which no more than `asid_limit` are used; `cpus` how many may come online. With too
+ * few ids for so many CPUs all spaces share one. */
+void tlb_init(paddr_t kernel_root, unsigned asid_count, unsigned asid_limit, unsigned cpus);
 
 void tlb_space_init(struct tlb_space *space, paddr_t root);
 
