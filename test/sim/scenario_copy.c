@@ -205,7 +205,8 @@ static void space_same_story(void)
 
 /*
  * memory-resize: an object shrinks and grows under two spaces, which share it and copy from it, and which fork and
- * unmap meanwhile. A page that is given back while a CPU can still reach it ends the run; a word is its page's, or zero.
+ * unmap meanwhile. A page that is given back while a CPU can still reach it ends the run; a word is its page's, or
+ * zero.
  */
 #define OBJECT_PAGES 3
 
