@@ -35,6 +35,7 @@ struct fault {
     vaddr_t va;            /* of the page */
     unsigned access;       /* VM_* */
     unsigned prot;         /* PROT_* bits that the slot must have */
+    uint64_t *span;        /* the entry of level 1, once there is one: tables that far up stay */
 
     /* What was got so far; a reference each, or 0. */
     paddr_t page;        /* nobody else's: zeros, or a copy of `source` */
@@ -93,6 +94,7 @@ static enum verdict fill_from_object(struct fault *fault, uint64_t *slot)
         return LACKS_OBJECT;
     if (is_shared || fault->access != VM_WRITE) {
         install(fault, slot, &fault->object_page, is_shared ? full_prot(fault) : unwritable_prot(fault));
+        space_count(&fault->space->counts.given, 1);
         return DONE;
     }
     if (fault->page == 0 || fault->source != fault->object_page) {
@@ -167,10 +169,10 @@ static enum verdict change_rights(struct fault *fault, uint64_t *slot, uint64_t 
     /* Rights that came were not brought to the slots: so a block may lie in regions with different ones. */
     if (level == 1 && !region_covers_span(fault))
         return split(fault, slot);
-    if (!is_shared && (prot & PROT_WRITE) != 0) {
-        if (phys_refs(slot_paddr(entry)) == 1) {
-            space_count(&fault->space->counts.taken_over, 1);
-        } else if (fault->access != VM_WRITE) {
+    bool is_owned = is_shared || (prot & PROT_WRITE) == 0 || phys_refs(slot_paddr(entry)) == 1;
+
+    if (!is_owned) {
+        if (fault->access != VM_WRITE) {
             prot = unwritable_prot(fault);
         } else if (level == 0) {
             return replace_by_copy(fault, slot, entry);
@@ -180,6 +182,10 @@ static enum verdict change_rights(struct fault *fault, uint64_t *slot, uint64_t 
     }
     pt_slot_change(slot, hal_pte_leaf(slot_paddr(entry), prot, level));
     slot_flush_here(fault->space, fault->va);
+    if (!is_shared && (prot & PROT_WRITE) != 0)
+        space_count(&fault->space->counts.taken_over, 1);
+    else
+        space_count(&fault->space->counts.given, 1);
     return DONE;
 }
 
@@ -191,14 +197,11 @@ static bool takes_block(const struct fault *fault)
 }
 
 /* There is no last-level table. */
-static enum verdict look_at_span(struct fault *fault)
+static enum verdict look_at_span(struct fault *fault, uint64_t *slot, uint64_t entry)
 {
-    uint64_t *slot = pt_slot(fault->space->tlb.root, fault->va, 1);
-    uint64_t entry = slot != NULL ? pt_slot_get(slot) : 0;
-
     if (entry != 0)
-        return pt_is_table(entry, 1) ? LOOK_AGAIN : change_rights(fault, slot, entry, 1);
-    if (!takes_block(fault) || slot == NULL)
+        return change_rights(fault, slot, entry, 1);
+    if (!takes_block(fault))
         return LACKS_TABLES;
     if (load_relaxed(&fault->space->hold) == SPACE_HOLD_FORK)
         return WAIT;
@@ -223,9 +226,14 @@ static enum verdict look(struct fault *fault)
 
     if (region_is_stale(fault->region))
         return FIND_AGAIN;
-    slot = pt_slot(fault->space->tlb.root, fault->va, 0);
-    if (slot == NULL)
-        return look_at_span(fault);
+    if (fault->span == NULL)
+        fault->span = pt_slot(fault->space->tlb.root, fault->va, 1);
+    if (fault->span == NULL)
+        return LACKS_TABLES;
+    entry = pt_slot_get(fault->span);
+    if (!pt_is_table(entry, 1))
+        return look_at_span(fault, fault->span, entry);
+    slot = slot_of_table(entry, fault->va);
     entry = pt_slot_get(slot);
     if (entry != 0)
         return change_rights(fault, slot, entry, 0);
@@ -442,8 +450,6 @@ int space_fault(struct space *space, vaddr_t va, unsigned access)
         region_put(fault.region);
         drop_all(&fault);
     } while (result == -EAGAIN);
-    if (result == 0)
-        space_count(&space->counts.faults, 1);
     return result;
 }
 

@@ -196,11 +196,12 @@ void space_stats_get(struct space *space, struct space_stats *out)
     out->mapped_bytes = region_tree_bytes(&space->regions);
     spin_unlock(&space->regions_lock);
     out->resident_pages = load_relaxed(&counts->resident_pages);
-    out->faults = load_relaxed(&counts->faults);
     out->zeroed = load_relaxed(&counts->zeroed);
     out->copied = load_relaxed(&counts->copied);
     out->taken_over = load_relaxed(&counts->taken_over);
+    out->given = load_relaxed(&counts->given);
     out->spurious = load_relaxed(&counts->spurious);
     out->blocks = load_relaxed(&counts->blocks);
+    out->faults = out->zeroed + out->copied + out->taken_over + out->given + out->spurious + out->blocks;
     out->splits = load_relaxed(&counts->splits);
 }

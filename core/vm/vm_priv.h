@@ -123,6 +123,12 @@ static inline unsigned slot_prot(unsigned rights)
     return PROT_USER | ((rights & VM_WRITE) != 0 ? PROT_WRITE : 0) | ((rights & VM_EXEC) != 0 ? PROT_EXEC : 0);
 }
 
+/* The slot of va in the last-level table that an entry of level 1 names. */
+static inline uint64_t *slot_of_table(uint64_t entry, vaddr_t va)
+{
+    return (uint64_t *)phys_to_virt(hal_pte_paddr(entry)) + va / PAGE_BYTES % SPAN_PAGES;
+}
+
 /* The page or block that a slot keeps. The slot is neither empty nor a table. */
 static inline paddr_t slot_paddr(uint64_t entry)
 {

@@ -89,13 +89,15 @@ enum space_hold { SPACE_HOLD_NONE, SPACE_HOLD_FORK, SPACE_HOLD_REPLACE };
 
 struct space_counts {
     _Atomic(uint64_t) resident_pages; /* slots that own a page, parked ones too; 512 for a block */
-    _Atomic(uint64_t) faults;         /* that ended well */
-    _Atomic(uint64_t) zeroed;         /* pages of zeros that were installed */
-    _Atomic(uint64_t) copied;         /* pages that were copied on write */
-    _Atomic(uint64_t) taken_over;     /* write faults that found the only reference */
+    /* Each fault that ended well is one of these. */
+    _Atomic(uint64_t) zeroed;         /* a page of zeros was installed */
+    _Atomic(uint64_t) copied;         /* a page was copied on write */
+    _Atomic(uint64_t) taken_over;     /* the only reference: the page became writable */
+    _Atomic(uint64_t) given;          /* an object's page, or rights that had come */
     _Atomic(uint64_t) spurious;       /* the slot said yes already */
-    _Atomic(uint64_t) blocks;         /* 2 MiB blocks that were installed */
-    _Atomic(uint64_t) splits;         /* and taken apart */
+    _Atomic(uint64_t) blocks;         /* a block of 2 MiB was installed */
+
+    _Atomic(uint64_t) splits;         /* of blocks */
 };
 
 struct space {
@@ -126,7 +128,9 @@ struct space_stats {
     unsigned regions;
     uint64_t mapped_bytes;
     uint64_t resident_pages;
-    uint64_t faults, zeroed, copied, taken_over, spurious, blocks, splits;
+    uint64_t faults; /* the sum of the next six */
+    uint64_t zeroed, copied, taken_over, given, spurious, blocks;
+    uint64_t splits;
 };
 
 /* Boot: caches, and what objects and traps call. */
