@@ -43,7 +43,7 @@ static inline int space_test_boot(void **state)
     cpu_table[0] = &mm_test_cpu;
     cpumask_add(&cpu_online_mask, 0);
     store_relaxed(&cpu_online_count, 1);
-    tlb_init(kspace_root(), host_boot_info()->asid_count, 1);
+    tlb_init(kspace_root(), host_boot_info()->asid_count, ASIDS_MAX, 1);
     space_init();
     trap_set_user_fault(space_fault_current);
     memset(&space_test_task, 0, sizeof space_test_task);
