@@ -269,7 +269,8 @@ void vm_object_put(struct vm_object *object)
     slab_free(&object_cache, object);
 }
 
-void vm_object_attach(struct vm_object *object, struct region *region)
+/* Out of line: most regions have no object, and are made and freed often. */
+NOINLINE void vm_object_attach(struct vm_object *object, struct region *region)
 {
     vm_object_get(object);
     mutex_lock(&object->change);
@@ -277,7 +278,7 @@ void vm_object_attach(struct vm_object *object, struct region *region)
     mutex_unlock(&object->change);
 }
 
-void vm_object_detach(struct vm_object *object, struct region *region)
+NOINLINE void vm_object_detach(struct vm_object *object, struct region *region)
 {
     mutex_lock(&object->change);
     list_remove(&region->mapping_link);
