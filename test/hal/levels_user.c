@@ -61,10 +61,14 @@ static bool on_fault(const struct fault_info *fault)
     return true;
 }
 
-/* One that no level before used. */
-static unsigned user_asid(void)
+/* The last id, if there are any: levels before may have used it, so it is forgotten first. */
+static void user_activate(void)
 {
-    return kit_boot->asid_count > 3 ? 3 : 0;
+    unsigned asid = kit_boot->asid_count - 1;
+
+    if (asid != 0)
+        hal_tlb_flush_local(asid, 0, HAL_TLB_ALL_PAGES);
+    hal_mmu_activate(user.root, asid);
 }
 
 static void pages_map(void)
@@ -80,7 +84,7 @@ static void pages_map(void)
     }
     user.model = kit_pages_alloc(USER_BYTES);
     user.kernel = (uint8_t *)kit_pages_alloc(USER_BYTES + PAGE_BYTES) + PAGE_BYTES / 2;
-    hal_mmu_activate(user.root, user_asid());
+    user_activate();
 }
 
 static void check_pages(void)
@@ -315,7 +319,7 @@ static void flip(cpu_id_t id)
 static void share(struct kit_cpu *self, void *arg)
 {
     (void)arg;
-    hal_mmu_activate(user.root, user_asid());
+    user_activate();
     count_up();
     flip(self->id);
     hal_mmu_activate(HAL_PT_SHARED_ROOT ? kit_root() : 0, 0);

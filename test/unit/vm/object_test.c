@@ -549,7 +549,8 @@ static int toy_changer(void *arg)
     return 0;
 }
 
-/* When a resize has returned, nothing beyond the end is mapped, and nothing will be until the next one. */
+/* When a resize has returned, nothing beyond the end is mapped, and nothing will be until the next one; but what is being
+ * unmapped just then, by way of a region that is stale already, goes when that is done. */
 static int toy_resizer(void *arg)
 {
     uint64_t random = booted_seed() + 5;
@@ -560,10 +561,12 @@ static int toy_resizer(void *arg)
 
         CHECK(vm_object_resize(toy.object, pages * PAGE_BYTES) == 0);
         for (unsigned round = 0; round < 3; round++) {
+            mutex_lock(&toy.change);
             spin_lock(&toy.tables);
             for (uint64_t i = pages; i < SLOTS; i++)
                 CHECK(toy.slot[i] == 0);
             spin_unlock(&toy.tables);
+            mutex_unlock(&toy.change);
             if (random_next(&random) % 2 == 0)
                 task_yield();
         }
