@@ -549,8 +549,8 @@ static int toy_changer(void *arg)
     return 0;
 }
 
-/* When a resize has returned, nothing beyond the end is mapped, and nothing will be until the next one; but what is being
- * unmapped just then, by way of a region that is stale already, goes when that is done. */
+/* When a resize has returned, nothing beyond the end is mapped, and nothing will be until the next one; but what is
+ * being unmapped just then, by way of a region that is stale already, goes when that is done. */
 static int toy_resizer(void *arg)
 {
     uint64_t random = booted_seed() + 5;
