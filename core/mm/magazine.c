@@ -216,10 +216,22 @@ static void *refill_locked(struct slab_cache *cache, struct slab_magazine *magaz
     return pop(magazine);
 }
 
+/* There is no memory for a slab: other CPUs may have in their magazines what this one needs, or what keeps pages in
+ * use. Once for each attempt, and only where an interrupt may be waited for. */
+static bool reclaim_once(bool *is_done)
+{
+    if (*is_done || mm_fail_is_armed() || !context_can_sleep())
+        return false;
+    *is_done = true;
+    slab_reclaim_all();
+    return true;
+}
+
 /* What slab_alloc() leaves over: to be preempted, to find an object (NULL: it has none), or both. */
 static NOINLINE void *alloc_slowly(struct slab_cache *cache, void *object, bool is_due, uintptr_t pc)
 {
     struct slab_magazine *spare;
+    bool is_reclaimed = false;
 
     if (is_due)
         preempt_resched();
@@ -237,7 +249,7 @@ static NOINLINE void *alloc_slowly(struct slab_cache *cache, void *object, bool 
         spin_unlock(&cache->lock);
         (void)magazine_leave(self, cpu);
         preempt_enable();
-    } while (object == NULL && slab_grow(cache));
+    } while (object == NULL && (slab_grow(cache) || reclaim_once(&is_reclaimed)));
     if (spare != NULL)
         magazine_destroy(spare);
     if (object != NULL && !hand_out(cache, object, pc))

@@ -139,6 +139,7 @@ tid_t task_create(const struct task_spec *spec, struct task **out)
 
     if (tid == -ENOMEM || tid == -EAGAIN) {
         reaper_wait_pass();
+        slab_reclaim_all(); /* what the dead were made of may lie in the magazines of the CPU that buried them */
         tid = task_try_create(spec, out);
     }
     return tid;

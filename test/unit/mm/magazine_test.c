@@ -211,6 +211,50 @@ static void no_page_for_a_magazine_is_no_failure(void **state)
     assert_true(slab_used(&plain) == 0);
 }
 
+static void what_other_cpus_have_is_taken_before_an_allocation_fails(void **state)
+{
+    paddr_t chain = 0;
+    paddr_t page;
+    unsigned count = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 40; i++)
+        own[i] = slab_alloc(&plain);
+    for (unsigned i = 0; i < 40; i++) {
+        move_to(i < 20 ? 1 : 2);
+        slab_free(&plain, own[i]);
+    }
+    while ((page = phys_alloc(0)) != 0) {
+        *(paddr_t *)phys_to_virt(page) = chain;
+        chain = page;
+    }
+    move_to(0);
+    /* Whoever cannot wait for an interrupt, or wants to see a failure, gets what is here. */
+    void *object = slab_alloc(&plain);
+
+    while (object != NULL) {
+        own[count++] = object;
+        object = slab_alloc(&plain);
+    }
+    assert_true(stats(&plain).cached >= 20);
+    mm_fail_at(MM_FAIL_NEVER);
+    hal_irq_enable();
+    assert_null(slab_alloc(&plain));
+    mm_fail_at(0);
+    assert_true(stats(&plain).cached >= 20);
+    while ((object = slab_alloc(&plain)) != NULL)
+        own[count++] = object;
+    hal_irq_disable();
+    assert_true(count >= 40 && stats(&plain).cached == 0 && count == stats(&plain).slabs * plain.per_slab);
+    while (count > 0)
+        slab_free(&plain, own[--count]);
+    while (chain != 0) {
+        page = chain;
+        chain = *(paddr_t *)phys_to_virt(page);
+        phys_free(page, 0);
+    }
+}
+
 /* ---- Misuse ---- */
 
 static void *victim;
@@ -511,6 +555,7 @@ int main(void)
         magazine_test(reclaim_gives_all_back),
         magazine_test(a_forced_failure_is_not_hidden_by_a_refill),
         magazine_test(no_page_for_a_magazine_is_no_failure),
+        magazine_test(what_other_cpus_have_is_taken_before_an_allocation_fails),
         magazine_test(a_second_free_is_found_wherever_the_object_lies),
         magazine_test(two_frees_at_once_are_found_before_the_object_has_two_owners),
         magazine_test(a_lock_of_the_wrong_rank_is_found_though_none_is_taken),
