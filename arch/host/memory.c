@@ -87,8 +87,7 @@ void host_memory_destroy(void)
         return;
     host_tlb_destroy();
     /* The next machine's RAM is in the same place. */
-    if (memory.shut_low < memory.shut_high)
-        ASAN_UNPOISON_MEMORY_REGION((void *)memory.shut_low, memory.shut_high - memory.shut_low);
+    host_memory_open_all();
     os_unclaim((uintptr_t)host_memory_at(RAM_BASE), memory.span_bytes);
     host_kmap_destroy();
     (void)close(memory.file);
@@ -297,4 +296,10 @@ void host_memory_shut(const volatile void *at, size_t bytes)
 void host_memory_open(const volatile void *at, size_t bytes)
 {
     ASAN_UNPOISON_MEMORY_REGION(at, bytes);
+}
+
+void host_memory_open_all(void)
+{
+    if (memory.shut_low < memory.shut_high)
+        ASAN_UNPOISON_MEMORY_REGION((void *)memory.shut_low, memory.shut_high - memory.shut_low);
 }

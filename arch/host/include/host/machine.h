@@ -200,6 +200,7 @@ void host_tlb_require_gone(paddr_t block, size_t bytes);
 /* AddressSanitizer builds: nobody may touch [at, at + bytes) until it is opened again. Elsewhere: nothing. */
 void host_memory_shut(const volatile void *at, size_t bytes);
 void host_memory_open(const volatile void *at, size_t bytes);
+void host_memory_open_all(void); /* whoever shut it will not hear any more when it is used again */
 
 /* The simulated floating-point unit: what a task's own vector code would do. Using it while it is off is a fault. */
 #define HOST_FPU_WORDS 8
