@@ -365,6 +365,7 @@ static void drop_all(struct fault *fault)
     drop(&fault->replaced);
     if (fault->spare != 0)
         space_pt_alloc.free(fault->spare);
+    fault->spare = 0; /* it may begin again */
 }
 
 /* ---- Regions ---- */

@@ -87,6 +87,7 @@ static int use_fresh_memory(void *arg)
     struct space_stats stats;
 
     (void)arg;
+    space->uses_huge = false; /* pages are counted */
     CHECK(!store_word(USER_VA, 1));
     CHECK(map(space, USER_VA, 600, RW, SPACE_PRIVATE) == 0);
     for (size_t i = 0; i < 600; i += 7) {

@@ -112,4 +112,10 @@ void walk_clear(struct walk *walk)
 {
 """),
         scenarios=("memory-long",)),
+    Defect(
+        "memory-spare-freed-twice",
+        "A fault that begins again still has in hand the table that it has given back.",
+        ("memory", "sanity", "tlb"),
+        edit("core/vm/fault.c", "    fault->spare = 0; /* it may begin again */\n", ""),
+        scenarios=("memory-advise", "memory-fork")),
 )
