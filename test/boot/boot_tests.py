@@ -87,6 +87,8 @@ TESTS = (
     selftest("selftest-5", cpus=5),
     selftest("selftest-8", cpus=8),
     BootTest("showcase-4", "init=showcase", lines=(FIRST_LINE, SHOWCASE_RIGHT)),
+    # A few seconds of what ./verdant run ISA --append init=soak:600 does for minutes.
+    BootTest("soak-4", "init=soak:6", lines=(r"\bsoak: ok: [1-9]\d* lives on 4 CPUs, 0 checks failed",)),
 
     # The same workload has the same scheduling events on every machine. The same file is compared on the host.
     BootTest("trace", "init=trace slice=100000", lines=(FIRST_LINE, r"^trace: \d+ events, 0 lost, 0 unknown"), cpus=1,

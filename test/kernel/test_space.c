@@ -8,15 +8,9 @@
 #include <vm/space.h>
 
 #include "check.h"
+#include "inspace.h"
 
-#define USER_VA ((vaddr_t)0x10000000)
 #define SPAN_BYTES ((size_t)512 * PAGE_BYTES)
-#define RW (VM_READ | VM_WRITE)
-
-static bool load_word(vaddr_t va, uint64_t *out)
-{
-    return user_copy_in(out, va, sizeof *out) == 0;
-}
 
 static uint64_t word_at(vaddr_t va)
 {
@@ -24,61 +18,6 @@ static uint64_t word_at(vaddr_t va)
 
     CHECK(load_word(va, &value));
     return value;
-}
-
-static bool store_word(vaddr_t va, uint64_t value)
-{
-    return user_copy_out(va, &value, sizeof value) == 0;
-}
-
-static int map(struct space *space, vaddr_t va, size_t pages, unsigned rights, unsigned flags)
-{
-    const struct space_request request = {
-        .at = va, .bytes = pages * PAGE_BYTES, .rights = rights, .flags = flags | SPACE_FIXED,
-    };
-    vaddr_t at = 0;
-
-    return space_map(space, &request, &at);
-}
-
-/* Run it as a thread of a process with that space (a new one, if NULL); the thread's code. */
-static struct thread *start_in(struct space *space, int (*entry)(void *), void *arg, struct process **out)
-{
-    const struct thread_spec spec = {
-        .name = "space", .entry = entry, .arg = arg, .stack_bytes = STACK_BYTES_DEFAULT, .priority_number = 65,
-    };
-    struct thread *thread = NULL;
-
-    if (!CHECK(process_create(&process_kernel, "space", out) == 0))
-        return NULL;
-    if (space != NULL) {
-        space_put((*out)->space);
-        (*out)->space = space;
-    }
-    if (!CHECK(thread_create(*out, &spec, &thread) == 0))
-        return NULL;
-    CHECK(thread_schedule((*out)->pid, thread->tid, thread) == 0);
-    return thread;
-}
-
-static void finish_process(struct thread *thread, struct process *process)
-{
-    int status = -1;
-
-    CHECK(process_wait(&process_kernel, process->pid, 0, &status) == process->pid);
-    CHECK(status == WAIT_STATUS_EXITED(0));
-    if (thread != NULL)
-        thread_put(thread);
-    process_put(process);
-}
-
-static void run_in(struct space *space, int (*entry)(void *), void *arg)
-{
-    struct process *process = NULL;
-    struct thread *thread = start_in(space, entry, arg, &process);
-
-    if (process != NULL)
-        finish_process(thread, process);
 }
 
 static int use_fresh_memory(void *arg)
@@ -89,7 +28,7 @@ static int use_fresh_memory(void *arg)
     (void)arg;
     space->uses_huge = false; /* pages are counted */
     CHECK(!store_word(USER_VA, 1));
-    CHECK(map(space, USER_VA, 600, RW, SPACE_PRIVATE) == 0);
+    CHECK(map_at(space, USER_VA, 600, RW, SPACE_PRIVATE) == 0);
     for (size_t i = 0; i < 600; i += 7) {
         CHECK(word_at(USER_VA + i * PAGE_BYTES) == 0);
         CHECK(store_word(USER_VA + i * PAGE_BYTES + PAGE_BYTES - 8, i));
@@ -100,7 +39,7 @@ static int use_fresh_memory(void *arg)
     CHECK(stats.zeroed == 86 && stats.regions == 1 && stats.resident_pages == 86);
     CHECK(space_unmap(space, USER_VA + 7 * PAGE_BYTES, 590 * PAGE_BYTES) == 0);
     CHECK(!load_word(USER_VA + 7 * PAGE_BYTES, &(uint64_t){ 0 }) && word_at(USER_VA + PAGE_BYTES - 8) == 0);
-    CHECK(map(space, USER_VA, 600, RW, SPACE_PRIVATE) == 0 && word_at(USER_VA + 14 * PAGE_BYTES) == 0);
+    CHECK(map_at(space, USER_VA, 600, RW, SPACE_PRIVATE) == 0 && word_at(USER_VA + 14 * PAGE_BYTES) == 0);
     return 0;
 }
 
@@ -114,7 +53,7 @@ static int protect_memory(void *arg)
     struct space *space = space_current();
 
     (void)arg;
-    CHECK(map(space, USER_VA, 8, RW, SPACE_PRIVATE) == 0);
+    CHECK(map_at(space, USER_VA, 8, RW, SPACE_PRIVATE) == 0);
     CHECK(store_word(USER_VA, 1) && store_word(USER_VA + PAGE_BYTES, 2));
     CHECK(space_protect(space, USER_VA, 2 * PAGE_BYTES, VM_READ) == 0);
     CHECK(!store_word(USER_VA, 3) && word_at(USER_VA) == 1);
@@ -147,7 +86,7 @@ static int fork_memory(void *arg)
     struct space *child = NULL;
 
     (void)arg;
-    CHECK(map(space, USER_VA, 800, RW, SPACE_PRIVATE) == 0);
+    CHECK(map_at(space, USER_VA, 800, RW, SPACE_PRIVATE) == 0);
     for (size_t i = 0; i < 40; i++)
         CHECK(store_word(USER_VA + i * 20 * PAGE_BYTES, i + 1));
     for (uintptr_t turn = 0; turn < 3; turn++) {
@@ -179,7 +118,7 @@ static int make_shared_memory(void *arg)
     struct space *child = NULL;
 
     (void)arg;
-    CHECK(map(space, USER_VA, 4, RW, SPACE_SHARED) == 0);
+    CHECK(map_at(space, USER_VA, 4, RW, SPACE_SHARED) == 0);
     CHECK(store_word(USER_VA, 10));
     CHECK(space_fork(space, &child) == 0);
     CHECK(store_word(USER_VA, 11));
@@ -199,10 +138,10 @@ static int grow(void *arg)
     vaddr_t end = 0;
 
     (void)arg;
-    CHECK(map(space, USER_VA, 1, RW, SPACE_PRIVATE) == 0);
+    CHECK(map_at(space, USER_VA, 1, RW, SPACE_PRIVATE) == 0);
     vaddr_t stack = USER_VA + VM_STACK_GUARD_BYTES + 64 * PAGE_BYTES;
 
-    CHECK(map(space, stack, 1, RW, SPACE_PRIVATE | SPACE_GROWS_DOWN) == 0);
+    CHECK(map_at(space, stack, 1, RW, SPACE_PRIVATE | SPACE_GROWS_DOWN) == 0);
     for (size_t i = 1; i < 60; i++)
         CHECK(store_word(stack - i * PAGE_BYTES, i));
     CHECK(word_at(stack - 59 * PAGE_BYTES) == 59 && !store_word(USER_VA + PAGE_BYTES, 1));
@@ -253,7 +192,7 @@ static void memory_in_use_is_taken_away(void)
     for (unsigned round = 0; round < 20; round++) {
         uint64_t before = load_relaxed(&busy.stores);
 
-        CHECK(map(space, USER_VA, 4, RW, SPACE_PRIVATE) == 0);
+        CHECK(map_at(space, USER_VA, 4, RW, SPACE_PRIVATE) == 0);
         WAIT_FOR(load_relaxed(&busy.stores) > before + 10);
         if (round % 2 == 0) {
             CHECK(space_protect(space, USER_VA, 4 * PAGE_BYTES, VM_READ) == 0);
@@ -276,7 +215,7 @@ static int use_blocks(void *arg)
 
     (void)arg;
     space->uses_huge = hal_pt_leaf_level_max() > 0;
-    CHECK(map(space, 2 * SPAN_BYTES, 1024, RW, SPACE_PRIVATE) == 0);
+    CHECK(map_at(space, 2 * SPAN_BYTES, 1024, RW, SPACE_PRIVATE) == 0);
     CHECK(word_at(2 * SPAN_BYTES) == 0 && store_word(3 * SPAN_BYTES - 8, 5));
     CHECK(store_word(3 * SPAN_BYTES + 8, 6));
     space_stats_get(space, &stats); /* 2 MiB may not be had in one piece: then it is pages */
@@ -306,7 +245,7 @@ static int map_many(void *arg)
 
     (void)arg;
     for (size_t i = 0; i < MANY; i++)
-        if (!CHECK(map(space, USER_VA + 2 * i * PAGE_BYTES, 1, i % 2 == 0 ? RW : VM_READ, SPACE_PRIVATE) == 0))
+        if (!CHECK(map_at(space, USER_VA + 2 * i * PAGE_BYTES, 1, i % 2 == 0 ? RW : VM_READ, SPACE_PRIVATE) == 0))
             return 1;
     for (size_t i = 0; i < MANY; i += 100)
         CHECK(store_word(USER_VA + 2 * i * PAGE_BYTES, i) && !store_word(USER_VA + (2 * i + 1) * PAGE_BYTES, i));
