@@ -136,10 +136,13 @@ tid_t task_try_create(const struct task_spec *spec, struct task **out)
 tid_t task_create(const struct task_spec *spec, struct task **out)
 {
     tid_t tid = task_try_create(spec, out);
+    bool is_short_of_memory = tid == -ENOMEM;
 
-    if (tid == -ENOMEM || tid == -EAGAIN) {
+    if (is_short_of_memory || tid == -EAGAIN) {
         reaper_wait_pass();
-        slab_reclaim_all(); /* what the dead were made of may lie in the magazines of the CPU that buried them */
+        /* What the dead were made of may lie in the magazines of the CPU that buried them. */
+        if (is_short_of_memory)
+            slab_reclaim_all();
         tid = task_try_create(spec, out);
     }
     return tid;
