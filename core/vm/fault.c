@@ -230,7 +230,7 @@ static enum verdict look(struct fault *fault)
         fault->span = pt_slot(fault->space->tlb.root, fault->va, 1);
     if (fault->span == NULL)
         return LACKS_TABLES;
-    entry = pt_slot_get(fault->span);
+    entry = pt_link_get(fault->span);
     if (!pt_is_table(entry, 1))
         return look_at_span(fault, fault->span, entry);
     slot = slot_of_table(entry, fault->va);

@@ -114,6 +114,13 @@ static inline uint64_t pt_slot_get(const uint64_t *slot)
     return load_relaxed((const _Atomic(uint64_t) *)slot);
 }
 
+/* Level 1, for whoever goes on through the table that it may link: the zeros in that were stored by a CPU that held no
+ * lock. Acquire. */
+static inline uint64_t pt_link_get(const uint64_t *slot)
+{
+    return load_acquire((const _Atomic(uint64_t) *)slot); /* PAIRS(pt_link) */
+}
+
 /* Level 0: fill an empty slot with a leaf or a parked entry. Release. */
 void pt_slot_install(uint64_t *slot, uint64_t value);
 
