@@ -118,16 +118,10 @@ static int share_region(struct fork *fork, const struct region *region)
 
 static int copy_region(struct fork *fork, const struct region *region)
 {
-    const struct region_spec spec = {
-        .start = region->start,
-        .end = region->end,
-        .rights = region->rights,
-        .flags = region->flags,
-        .object = region->object,
-        .offset = region->offset,
-        .space = fork->child,
-    };
+    struct region_spec spec = region_spec_of(region);
     struct region *copy = NULL;
+
+    spec.space = fork->child;
     int result = region_create(&spec, &copy);
 
     if (result != 0)

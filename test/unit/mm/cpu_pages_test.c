@@ -235,19 +235,7 @@ static void go_online(void)
     struct task_base *tasks = current_base();
 
     memset(&team, 0, sizeof(team));
-    for (cpu_id_t id = 0; id < MM_TEST_CPUS; id++) {
-        struct cpu *cpu = &cpus[id];
-
-        cpu->idle_task = (struct task *)&tasks[id]; /* nobody switches away from an idle task */
-        cpu->timers = &team.timers[id];
-        timer_queue_init(cpu->timers, cpu);
-        store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER);
-        cpu->armed_deadline_ticks = TIME_NEVER;
-        store_relaxed(&cpu->state, CPU_ONLINE);
-        cpu_table[id] = cpu;
-        cpumask_add(&cpu_online_mask, id);
-    }
-    store_relaxed(&cpu_online_count, MM_TEST_CPUS);
+    mm_test_all_online(cpus, tasks, team.timers);
 }
 
 /* Answering until all have come here for the n-th time. */

@@ -445,19 +445,7 @@ static void go_online(void)
     slab_cache_init(&shared[0], "small", 48, 8);
     slab_cache_init(&shared[1], "medium", 1500, 8);
     slab_cache_init(&shared[2], "large", 9000, 8);
-    for (cpu_id_t id = 0; id < MM_TEST_CPUS; id++) {
-        struct cpu *cpu = &first[id];
-
-        cpu->idle_task = (struct task *)&tasks[id]; /* nobody switches away from an idle task */
-        cpu->timers = &team.timers[id];
-        timer_queue_init(cpu->timers, cpu);
-        store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER);
-        cpu->armed_deadline_ticks = TIME_NEVER;
-        store_relaxed(&cpu->state, CPU_ONLINE);
-        cpu_table[id] = cpu;
-        cpumask_add(&cpu_online_mask, id);
-    }
-    store_relaxed(&cpu_online_count, MM_TEST_CPUS);
+    mm_test_all_online(first, tasks, team.timers);
 }
 
 /* When all have come here CPU 0 takes all magazines away, while the others still answer. */

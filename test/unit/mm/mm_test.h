@@ -22,6 +22,7 @@
 #include <mm/phys.h>
 #include <mm/slab.h>
 #include <smp/cpu.h>
+#include <time/timer.h>
 
 #include "mm_priv.h"
 
@@ -197,6 +198,24 @@ static inline void mm_test_run_team_on(const struct host_config *like, void (*pr
             fail_msg("seed %llu", (unsigned long long)seed);
         }
     }
+}
+
+/* For a team whose CPUs answer each other: they are in the table and online, and take their interrupts. */
+static inline void mm_test_all_online(struct cpu *cpus, struct task_base *tasks, struct timer_queue *timers)
+{
+    for (cpu_id_t id = 0; id < MM_TEST_CPUS; id++) {
+        struct cpu *cpu = &cpus[id];
+
+        cpu->idle_task = (struct task *)&tasks[id]; /* nobody switches away from an idle task */
+        cpu->timers = &timers[id];
+        timer_queue_init(cpu->timers, cpu);
+        store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER);
+        cpu->armed_deadline_ticks = TIME_NEVER;
+        store_relaxed(&cpu->state, CPU_ONLINE);
+        cpu_table[id] = cpu;
+        cpumask_add(&cpu_online_mask, id);
+    }
+    store_relaxed(&cpu_online_count, MM_TEST_CPUS);
 }
 
 static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(void),
