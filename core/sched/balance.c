@@ -90,7 +90,7 @@ static uint32_t load_for(const struct runq *rq, const struct task *task)
     uint32_t load = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
 
     /* A real-time task cares whom it displaces: where something as urgent runs, it would wait. */
-    if (task->class->id == CLASS_RT && running <= task->rt_level)
+    if (task->class->id == CLASS_RT && running <= task->rank)
         load += TID_MAX;
     return load;
 }
@@ -297,5 +297,5 @@ static bool push_one(struct runq *rq) NO_LOCK_ANALYSIS
 void balance_push_misplaced(struct runq *rq)
 {
     while (push_one(rq))
-        policy_notify_moved();
+        affinity_notify_moved();
 }

@@ -9,7 +9,7 @@ static void idle_enqueue(struct runq *rq, struct task *task, enum enqueue_kind k
         list_push_front(&rq->idle_tasks, &task->queue_link);
         return;
     }
-    task->slice_left_ticks = sched_tunables.rr_slice_ticks;
+    task->slice_left_ticks = task->slice_ticks;
     list_push_back(&rq->idle_tasks, &task->queue_link);
 }
 

@@ -16,7 +16,7 @@ void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind
     } else {
         list_push_back(level, &task->queue_link);
         if (task->slice_left_ticks == 0 || kind == ENQUEUE_YIELDED)
-            task->slice_left_ticks = sched_tunables.rr_slice_ticks;
+            task->slice_left_ticks = task->slice_ticks;
     }
     rq->rt.bitmap[task->rt_level / 64] |= UINT64_C(1) << (task->rt_level % 64);
     rq->rt.first = MIN(rq->rt.first, task->rt_level);

@@ -1,174 +1,205 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Priority, policy and affinity of a task in any state, effective before the call returns. Everything is done under the
- * run-queue lock that the task names; a task that runs where it no longer may is asked to leave and waited for.
+ * Policy, priority, nice and slice of a task in any state, effective before the call returns. Everything is done under
+ * the run-queue lock that the task names.
  */
 #include "sched_priv.h"
 
 #include <k/errno.h>
+#include <time/clock.h>
 
 /* Weight of nice -20..19: 1024 * 1.25^-nice, so one step is a tenth of the CPU between two tasks (as Linux's). */
-static const uint32_t fair_weight[40] = {
+static const uint32_t fair_weight[NICE_MAX - NICE_MIN + 1] = {
     88818, 71054, 56843, 45475, 36380, 29104, 23283, 18626, 14901, 11921,
     9537, 7629, 6104, 4883, 3906, 3125, 2500, 2000, 1600, 1280,
     1024, 819, 655, 524, 419, 336, 268, 215, 172, 137,
     110, 88, 70, 56, 45, 36, 29, 23, 18, 15,
 };
 
-static struct waitq moved = WAITQ_INIT(moved);
-
-void policy_notify_moved(void)
+void sched_params_of_priority(int priority, struct sched_params *out)
 {
-    (void)waitq_wake_all(&moved);
-}
-
-void policy_apply_priority(struct task *task, int priority)
-{
-    task->priority = (uint8_t)priority;
-    task->slice_left_ticks = 0;
+    *out = (struct sched_params){ 0 };
     if (priority <= PRIORITY_REALTIME_LOW) {
-        task->class = &class_rt;
-        task->policy = SCHED_POLICY_RR;
-        task->rt_level = (uint8_t)priority_rt_level(priority);
-        task->rank = task->rt_level;
+        out->policy = SCHED_POLICY_RR;
+        out->rt_level = (uint8_t)priority_rt_level(priority);
     } else if (priority < PRIORITY_IDLE) {
-        task->class = &class_fair;
-        task->policy = SCHED_POLICY_FAIR;
-        task->rank = RANK_FAIR;
-        task->fair_weight = fair_weight[priority_nice(priority) + 20];
-        task->fair_inverse_weight = (uint32_t)((UINT64_C(1) << 32) / task->fair_weight);
+        out->policy = SCHED_POLICY_FAIR;
+        out->nice = (int8_t)priority_nice(priority);
     } else {
-        task->class = &class_idle;
-        task->policy = SCHED_POLICY_IDLE;
-        task->rank = RANK_IDLE_CLASS;
+        out->policy = SCHED_POLICY_IDLE;
     }
 }
 
+int sched_params_priority(const struct sched_params *params)
+{
+    switch (params->policy) {
+    case SCHED_POLICY_FIFO:
+    case SCHED_POLICY_RR:
+        return priority_of_rt_level(params->rt_level);
+    case SCHED_POLICY_FAIR:
+        return priority_of_nice(params->nice);
+    case SCHED_POLICY_IDLE:
+        break;
+    }
+    return PRIORITY_IDLE;
+}
+
+static bool slice_is_valid(uint64_t ns)
+{
+    return ns == 0 || (ns >= SCHED_SLICE_NS_MIN && ns <= SCHED_SLICE_NS_MAX);
+}
+
+static bool params_are_valid(const struct sched_params *params)
+{
+    switch (params->policy) {
+    case SCHED_POLICY_FIFO:
+        return params->rt_level < RT_LEVELS && params->nice == 0 && params->slice_ns == 0;
+    case SCHED_POLICY_RR:
+        return params->rt_level < RT_LEVELS && params->nice == 0 && slice_is_valid(params->slice_ns);
+    case SCHED_POLICY_FAIR:
+        return params->rt_level == 0 && params->nice >= NICE_MIN && params->nice <= NICE_MAX &&
+               slice_is_valid(params->slice_ns);
+    case SCHED_POLICY_IDLE:
+        return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0;
+    }
+    return false;
+}
+
+void policy_apply(struct task *task, const struct sched_params *params, int priority)
+{
+    task->params = *params;
+    task->priority = (uint8_t)priority;
+    task->policy = params->policy;
+    task->slice_left_ticks = 0;
+    switch (params->policy) {
+    case SCHED_POLICY_FIFO:
+    case SCHED_POLICY_RR:
+        task->class = &class_rt;
+        task->rt_level = params->rt_level;
+        task->rank = (uint8_t)(RANK_RT + params->rt_level);
+        task->slice_ticks = sched_tunables.rr_slice_ticks;
+        break;
+    case SCHED_POLICY_FAIR:
+        task->class = &class_fair;
+        task->rank = RANK_FAIR;
+        task->fair_weight = fair_weight[params->nice - NICE_MIN];
+        task->fair_inverse_weight = (uint32_t)((UINT64_C(1) << 32) / task->fair_weight);
+        task->slice_ticks = sched_tunables.fair_slice_ticks;
+        break;
+    case SCHED_POLICY_IDLE:
+        task->class = &class_idle;
+        task->rank = RANK_IDLE_CLASS;
+        task->slice_ticks = sched_tunables.rr_slice_ticks;
+        break;
+    }
+    if (params->slice_ns != 0)
+        task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
+}
+
+/* What a task is to become. Two priorities can mean the same parameters; the one asked for is what is shown. */
+struct change {
+    struct sched_params params;
+    int priority;
+};
+
 /* The class's own numbers start afresh where the task is now. */
-static void apply_on(struct runq *rq, struct task *task, int priority, enum sched_policy policy)
+static void apply_on(struct runq *rq, struct task *task, const struct change *change)
 {
     bool was_fair = task->class == &class_fair;
 
-    policy_apply_priority(task, priority);
-    if (task->class == &class_rt)
-        task->policy = policy;
+    policy_apply(task, &change->params, change->priority);
     if (!was_fair)
         task->fair_vruntime = rq->fair.vruntime_min;
 }
 
-static void apply_locked(struct runq *rq, struct task *task, int priority, enum sched_policy policy)
-    REQUIRES(rq->lock)
+static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
 {
     if (task->state == TASK_READY && !task->is_misplaced) {
         runq_dequeue(rq, task);
-        apply_on(rq, task, priority, policy);
+        apply_on(rq, task, change);
         runq_enqueue(rq, task, ENQUEUE_MOVED);
         runq_notice(rq, task);
         return;
     }
     if (task->state != TASK_RUNNING) {
-        apply_on(rq, task, priority, policy);
+        apply_on(rq, task, change);
         return;
     }
     runq_account(rq, hal_clock_ticks());
-    apply_on(rq, task, priority, policy);
+    apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
     resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }
 
-static int change(struct task *task, int priority, bool has_policy, enum sched_policy policy) NO_LOCK_ANALYSIS
+/* Fill in what the task is to become, from what it is: 0, or why it may not. Under the run-queue lock. */
+typedef int change_fn(struct change *change, const void *argument);
+
+static int apply_change(struct task *task, change_fn *make, const void *argument) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     struct runq *rq = runq_lock_of(task);
-    int result = task->state == TASK_DEAD ? -ESRCH : 0;
+    struct change change = { .params = task->params, .priority = task->priority };
+    int result = task->state == TASK_DEAD ? -ESRCH : make(&change, argument);
 
-    if (result == 0 && has_policy) {
-        priority = task->priority;
-        if (task->class != &class_rt)
-            result = -EINVAL;
-    } else if (result == 0) {
-        policy = task->class == &class_rt ? task->policy : SCHED_POLICY_RR;
-    }
     if (result == 0)
-        apply_locked(rq, task, priority, policy);
+        apply_locked(rq, task, &change);
     spin_unlock_irqoff(&rq->lock);
     sched_irq_restore(state);
     return result;
 }
 
+static int take_params(struct change *change, const void *argument)
+{
+    change->params = *(const struct sched_params *)argument;
+    change->priority = sched_params_priority(&change->params);
+    return 0;
+}
+
+int task_set_params(struct task *task, const struct sched_params *params)
+{
+    return params_are_valid(params) ? apply_change(task, take_params, params) : -EINVAL;
+}
+
+void task_get_params(struct task *task, struct sched_params *out) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = hal_irq_save();
+    struct runq *rq = runq_lock_of(task);
+
+    *out = task->params;
+    spin_unlock_irqoff(&rq->lock);
+    hal_irq_restore(state);
+}
+
+/* Within the real-time class the policy stays. */
+static int take_priority(struct change *change, const void *argument)
+{
+    bool was_fifo = change->params.policy == SCHED_POLICY_FIFO;
+
+    change->priority = *(const int *)argument;
+    sched_params_of_priority(change->priority, &change->params);
+    if (was_fifo && change->params.policy == SCHED_POLICY_RR)
+        change->params.policy = SCHED_POLICY_FIFO;
+    return 0;
+}
+
 int task_set_priority(struct task *task, int priority)
 {
-    return priority_is_valid(priority) ? change(task, priority, false, SCHED_POLICY_RR) : -EINVAL;
+    return priority_is_valid(priority) ? apply_change(task, take_priority, &priority) : -EINVAL;
+}
+
+static int take_policy(struct change *change, const void *argument)
+{
+    if (change->params.policy != SCHED_POLICY_FIFO && change->params.policy != SCHED_POLICY_RR)
+        return -EINVAL;
+    change->params.policy = *(const enum sched_policy *)argument;
+    if (change->params.policy == SCHED_POLICY_FIFO)
+        change->params.slice_ns = 0;
+    return 0;
 }
 
 int task_set_policy(struct task *task, enum sched_policy policy)
 {
     if (policy != SCHED_POLICY_FIFO && policy != SCHED_POLICY_RR)
         return -EINVAL;
-    return change(task, 0, true, policy);
-}
-
-static void set_mask(struct runq *rq, struct task *task, const struct cpumask *mask)
-{
-    task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
-    task->affinity = *mask;
-    task->is_pinned = cpumask_is_single(mask);
-}
-
-/* Under the lock: does the task run where it may not? Then somebody waits for it to leave. */
-static bool must_leave(struct runq *rq, struct task *task)
-{
-    if (task->state != TASK_RUNNING || !task->is_leaving)
-        return false;
-    task->is_move_awaited = true;
-    resched_cpu(rq);
-    return true;
-}
-
-static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
-{
-    struct runq *rq = runq_lock_of(task);
-    bool settled = !must_leave(rq, task) && !task->is_misplaced; /* misplaced: on its way, and told of again */
-
-    spin_unlock_irqoff(&rq->lock);
-    return settled;
-}
-
-int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANALYSIS
-{
-    bool misplaced = false;
-    bool leaving;
-
-    ASSERT(context_can_sleep());
-    if (!cpumask_intersects(mask, &cpu_online_mask))
-        return -EINVAL;
-    uintptr_t state = hal_irq_save();
-    struct runq *rq = runq_lock_of(task);
-
-    if (task->state == TASK_DEAD) {
-        spin_unlock_irqoff(&rq->lock);
-        hal_irq_restore(state);
-        return -ESRCH;
-    }
-    if (task->state == TASK_READY && !task->is_misplaced) {
-        runq_dequeue(rq, task);
-        set_mask(rq, task, mask);
-        if (cpumask_contains(mask, rq->cpu.id)) {
-            runq_enqueue(rq, task, ENQUEUE_MOVED);
-            runq_notice(rq, task);
-        } else {
-            runq_misplace(rq, task);
-            misplaced = true;
-        }
-    } else {
-        set_mask(rq, task, mask);
-    }
-    leaving = must_leave(rq, task) || task->is_misplaced;
-    spin_unlock_irqoff(&rq->lock);
-    if (misplaced)
-        balance_push_misplaced(rq);
-    sched_irq_restore(state); /* if it was this task that must leave, it has left now */
-    if (leaving && task != current_task())
-        return waitq_wait_until(&moved, is_settled(task), TIME_NEVER, WAIT_UNINTERRUPTED);
-    return 0;
+    return apply_change(task, take_policy, &policy);
 }

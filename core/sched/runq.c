@@ -80,6 +80,14 @@ void runq_misplace(struct runq *rq, struct task *task)
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
 }
 
+struct task *runq_pick_by_table(struct runq *rq)
+{
+    /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
+    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
+
+    return sched_classes[first_class[rq->ready_classes]]->pick(rq);
+}
+
 void runq_account(struct runq *rq, uint64_t now_ticks)
 {
     struct task *task = rq->running;

@@ -136,7 +136,9 @@ static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task 
     return task == rq->cpu.idle_task;
 }
 
-/* One number orders tasks of all classes, lower runs first: a real-time task's is its level. */
+/* One number orders tasks of all classes, lower runs first. Real-time tasks have one for each level. Tasks of one class
+ * and rank are ordered by the class's `preempts`. */
+#define RANK_RT 2u /* + level; those below are for classes that come before it */
 #define RANK_FAIR 128u
 #define RANK_IDLE_CLASS 192u
 #define RANK_NOTHING 255u
@@ -174,19 +176,20 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
     }
 }
 
+struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* some class has a task */
+
 /* Take the task to run next out of its queue; NULL: nothing queued. */
 static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
 {
     if (rq->ready_classes == 0)
         return NULL;
-    /* The lowest bit set of three: a table, because not every CPU counts zeros in one instruction. */
-    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
+    uint32_t up_to_rt = rq->ready_classes & ((2u << CLASS_RT) - 1);
     struct task *task;
 
-    if (rq->ready_classes & (1u << CLASS_RT))
+    if (LIKELY(up_to_rt == 1u << CLASS_RT))
         task = class_rt_pick(rq);
     else
-        task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
+        task = runq_pick_by_table(rq);
 
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
     runq_uncount(rq, task);
@@ -262,9 +265,11 @@ static inline bool task_is_misplaced_on(const struct task *task, const struct ru
 /* wake.c: task_wake() for callers that have interrupts disabled and call sched_irq_restore() later. */
 bool task_wake_irqoff(struct task *task);
 
-/* policy.c */
-void policy_apply_priority(struct task *task, int priority);
-void policy_notify_moved(void);
+/* policy.c: what the queues go by, from parameters that are valid. The task is in no queue. `priority` is for show. */
+void policy_apply(struct task *task, const struct sched_params *params, int priority);
+
+/* affinity.c */
+void affinity_notify_moved(void);
 
 /* A READY task in no queue changes its CPU; both locks held. */
 static inline void task_change_cpu(struct task *task, struct runq *from, struct runq *to)

@@ -66,7 +66,7 @@ static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
     if (rest & AFTER_MISPLACED)
         balance_push_misplaced(rq);
     if (rest & AFTER_MOVED)
-        policy_notify_moved();
+        affinity_notify_moved();
 }
 
 void task_first_run(void *arg)
@@ -164,7 +164,7 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest & AFTER_MOVED))
-            policy_notify_moved();
+            affinity_notify_moved();
         return;
     }
     rq->stats.switches++;

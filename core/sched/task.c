@@ -29,7 +29,10 @@ void task_init(struct task *task, const struct task_params *params)
     list_init(&task->movable_link);
     store_relaxed(&task->refs, 1);
     waitq_init(&task->exit_waiters);
-    policy_apply_priority(task, params->priority);
+    struct sched_params scheduling;
+
+    sched_params_of_priority(params->priority, &scheduling);
+    policy_apply(task, &scheduling, params->priority);
     if (params->affinity != NULL)
         task->affinity = *params->affinity;
     else

@@ -41,6 +41,21 @@ static inline int priority_nice(int priority)
     return (priority - PRIORITY_USER_NORMAL) / 2;
 }
 
+/* The way back: the number that a level or a nice value is nearest to. */
+static inline int priority_of_rt_level(unsigned level)
+{
+    int priority = (int)(level * PRIORITY_REALTIME_LOW + 97) / 98;
+
+    return priority < PRIORITY_REALTIME_LOW ? priority : PRIORITY_REALTIME_LOW;
+}
+
+static inline int priority_of_nice(int nice)
+{
+    int priority = PRIORITY_USER_NORMAL + 2 * nice;
+
+    return priority > PRIORITY_REALTIME_LOW ? priority : PRIORITY_REALTIME_LOW + 1;
+}
+
 /* A thread's priority number (any int; below 0 counts as 0) onto the nine named priorities. */
 static inline int priority_from_thread_number(int number)
 {

@@ -25,6 +25,7 @@
 #include <k/limits.h>
 #include <k/list.h>
 #include <lib/rbtree.h>
+#include <sched/params.h>
 #include <sched/priority.h>
 #include <sched/waitq.h>
 #include <smp/cpu.h>
@@ -35,8 +36,6 @@ static inline bool task_state_is_blocked(enum task_state state)
 {
     return state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED;
 }
-
-enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE };
 
 struct sched_class;
 struct tlb_space;
@@ -57,9 +56,11 @@ struct task {
     enum task_state state;
     bool wake_pending;   /* a wake that found it running or ready: its next block returns at once */
     bool is_killable;    /* blocked in a wait that a kill ends */
+    struct sched_params params; /* its own: what was asked for */
+    /* What the queues go by; policy_apply() makes it from the above. */
     uint8_t priority;    /* 0..99 */
     uint8_t rt_level;    /* 0..99, real-time only */
-    uint8_t rank;        /* order over all classes, lower runs first: policy_apply_priority() */
+    uint8_t rank;        /* order over all classes, lower runs first */
     enum sched_policy policy;
     const struct sched_class *class;
     struct list_node queue_link;    /* real-time and idle queues */
@@ -72,7 +73,8 @@ struct task {
     uint64_t fair_vruntime;         /* weighted ticks / 1024 */
     uint32_t fair_weight;
     uint32_t fair_inverse_weight;   /* 2^32 / weight */
-    uint64_t slice_left_ticks;      /* round robin and fair */
+    uint64_t slice_ticks;           /* round robin and fair: its own, or the system's */
+    uint64_t slice_left_ticks;      /* round robin and idle class */
     uint64_t since_ticks;           /* when the present state began */
     bool is_pinned;                 /* affinity has one CPU */
     struct cpumask affinity;

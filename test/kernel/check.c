@@ -139,3 +139,12 @@ uint64_t random_next(uint64_t *state)
     *state ^= *state >> 27;
     return *state * UINT64_C(2685821657736338717);
 }
+
+void random_online_mask(uint64_t *state, struct cpumask *out)
+{
+    cpumask_clear(out);
+    cpumask_add(out, online_cpu((unsigned)random_next(state)));
+    for (unsigned i = 0; i < online_count(); i++)
+        if (random_next(state) % 3 == 0)
+            cpumask_add(out, online_cpu(i));
+}

@@ -45,6 +45,9 @@ unsigned online_count(void);
 /* Small seeded generator (xorshift64*), one state per user. */
 uint64_t random_next(uint64_t *state);
 
+/* A set with at least one online CPU. */
+void random_online_mask(uint64_t *state, struct cpumask *out);
+
 /* Wait until `condition`, yielding to others; fails the check after a long time (a hang detector, not a measure). */
 #define WAIT_FOR(condition)                                                          \
     do {                                                                             \

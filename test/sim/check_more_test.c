@@ -170,7 +170,7 @@ static void story_urgent(bool is_wrong)
     struct runq *rq = &sched_test.rq[1];
 
     sched_test_run(rq, a);
-    policy_apply_priority(b, is_wrong ? PRIORITY_REALTIME_LOW : PRIORITY_USER_HIGH);
+    sched_test_apply(b, is_wrong ? PRIORITY_REALTIME_LOW : PRIORITY_USER_HIGH);
     b->state = TASK_READY;
     store_relaxed(&b->base.cpu, &rq->cpu);
     runq_enqueue(rq, b, ENQUEUE_WOKEN);

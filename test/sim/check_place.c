@@ -104,7 +104,7 @@ static void place_step(void)
 static unsigned queued_rank(const struct runq *rq)
 {
     if ((rq->ready_classes & 1u << CLASS_RT) != 0)
-        return rq->rt.first;
+        return RANK_RT + rq->rt.first;
     if ((rq->ready_classes & 1u << CLASS_FAIR) != 0)
         return RANK_FAIR;
     return (rq->ready_classes & 1u << CLASS_IDLE) != 0 ? RANK_IDLE_CLASS : RANK_NOTHING;

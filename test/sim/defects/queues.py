@@ -39,11 +39,11 @@ QUEUES = (
         ("counts", "order", "census"),
         edit("core/sched/policy.c", """
         runq_dequeue(rq, task);
-        apply_on(rq, task, priority, policy);
+        apply_on(rq, task, change);
         runq_enqueue(rq, task, ENQUEUE_MOVED);
         runq_notice(rq, task);
 """, """
-        apply_on(rq, task, priority, policy);
+        apply_on(rq, task, change);
         runq_notice(rq, task);
 """),
         scenarios=("priority-change", "priority-order"), hazard=18),
@@ -96,7 +96,7 @@ QUEUES = (
         "affinity-not-enforced",
         "A task whose affinity excludes the CPU that it runs on is not asked to leave.",
         ("affinity", "story"),
-        edit("core/sched/policy.c", "task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);",
+        edit("core/sched/affinity.c", "task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);",
              "task->state == TASK_RUNNING && task->is_pinned && !cpumask_contains(mask, rq->cpu.id);"),
         scenarios=("affinity-steal", "affinity-affinity", "affinity-self"), hazard=9),
     Defect(
@@ -105,7 +105,7 @@ QUEUES = (
         ("liveness", "wake-once"),
         edit("core/sched/switch.c", """
     if (rest & AFTER_MOVED)
-        policy_notify_moved();
+        affinity_notify_moved();
 }
 """, """
 }

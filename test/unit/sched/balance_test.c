@@ -23,7 +23,7 @@ static unsigned load_of(const struct task *task, unsigned cpu)
     unsigned rank = load_relaxed(&sched_test.rq[cpu].running_rank);
     unsigned load = load_relaxed(&sched_test.rq[cpu].queued) + (rank != RANK_NOTHING);
 
-    return task->class == &class_rt && rank <= task->rt_level ? load + 1000000 : load;
+    return task->class == &class_rt && rank <= task->rank ? load + 1000000 : load;
 }
 
 static void a_new_task_goes_to_the_least_loaded_allowed_cpu(void **state)

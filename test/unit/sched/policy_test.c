@@ -97,6 +97,88 @@ static void every_priority_has_its_class_policy_and_weight(void **state)
     }
 }
 
+/* Parameters. */
+
+static void levels_and_nice_values_lead_back_to_their_priority(void **state)
+{
+    struct sched_params params;
+
+    (void)state;
+    for (int priority = 0; priority <= PRIORITY_IDLE; priority++) {
+        sched_params_of_priority(priority, &params);
+        int back = sched_params_priority(&params);
+
+        /* Two numbers have each nice value, three have 0. */
+        assert_true(back == priority ||
+                    (params.policy == SCHED_POLICY_FAIR && priority_nice(back) == priority_nice(priority)));
+    }
+    assert_int_equal(priority_of_rt_level(RT_LEVELS - 1), PRIORITY_REALTIME_LOW);
+    assert_int_equal(priority_of_nice(NICE_MIN), PRIORITY_REALTIME_LOW + 1);
+}
+
+static void parameters_of_every_policy_take_effect(void **state)
+{
+    struct task *task = sched_test_ready(0, PRIORITY_DEFAULT, &sched_test.rq[0]);
+    struct sched_params is;
+
+    (void)state;
+    runq_enqueue(&sched_test.rq[0], task, ENQUEUE_WOKEN);
+    for (int level = 0; level < RT_LEVELS; level++) {
+        struct sched_params wanted = { .policy = level % 2 == 0 ? SCHED_POLICY_FIFO : SCHED_POLICY_RR,
+                                       .rt_level = (uint8_t)level };
+
+        assert_int_equal(task_set_params(task, &wanted), 0);
+        assert_true(task->class == &class_rt && task->policy == wanted.policy && task->rt_level == level);
+        assert_int_equal(task->rank, RANK_RT + level);
+        assert_int_equal(sched_test.rq[0].rt.first, level);
+        task_get_params(task, &is);
+        assert_memory_equal(&is, &wanted, sizeof is);
+    }
+    for (int nice = NICE_MIN; nice <= NICE_MAX; nice++) {
+        struct sched_params wanted = { .policy = SCHED_POLICY_FAIR, .nice = (int8_t)nice, .slice_ns = 3 * NS_PER_MS };
+
+        assert_int_equal(task_set_params(task, &wanted), 0);
+        assert_true(task->class == &class_fair && task->rank == RANK_FAIR);
+        assert_int_equal(task->slice_ticks, clock_ns_to_ticks(3 * NS_PER_MS));
+    }
+    assert_int_equal(task_set_params(task, &(struct sched_params){ .policy = SCHED_POLICY_IDLE }), 0);
+    assert_ptr_equal(task->class, &class_idle);
+    runq_check(&sched_test.rq[0]);
+    runq_dequeue(&sched_test.rq[0], task);
+}
+
+static void parameters_out_of_range_change_nothing(void **state)
+{
+    static const struct sched_params bad[] = {
+        { .policy = SCHED_POLICY_FIFO, .rt_level = RT_LEVELS },
+        { .policy = SCHED_POLICY_FIFO, .nice = 1 },
+        { .policy = SCHED_POLICY_FIFO, .slice_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_RR, .rt_level = 255 },
+        { .policy = SCHED_POLICY_RR, .slice_ns = SCHED_SLICE_NS_MIN - 1 },
+        { .policy = SCHED_POLICY_RR, .slice_ns = SCHED_SLICE_NS_MAX + 1 },
+        { .policy = SCHED_POLICY_FAIR, .nice = NICE_MIN - 1 },
+        { .policy = SCHED_POLICY_FAIR, .nice = NICE_MAX + 1 },
+        { .policy = SCHED_POLICY_FAIR, .rt_level = 1 },
+        { .policy = SCHED_POLICY_FAIR, .slice_ns = 1 },
+        { .policy = SCHED_POLICY_IDLE, .nice = 1 },
+        { .policy = SCHED_POLICY_IDLE, .slice_ns = NS_PER_MS },
+        { .policy = (enum sched_policy)17 },
+    };
+    struct task *task = sched_test_ready(0, 10, &sched_test.rq[0]);
+    struct sched_params before;
+    struct sched_params after;
+
+    (void)state;
+    task_get_params(task, &before);
+    for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
+        assert_int_equal(task_set_params(task, &bad[i]), -EINVAL);
+        task_get_params(task, &after);
+        assert_memory_equal(&after, &before, sizeof after);
+    }
+    task->state = TASK_DEAD;
+    assert_int_equal(task_set_params(task, &before), -ESRCH);
+}
+
 /* Changes of a task that does not run. */
 
 static void a_queued_task_changes_class_in_place(void **state)
@@ -205,15 +287,6 @@ static int live(void *arg)
     return 0;
 }
 
-static void random_mask(uint64_t *random, struct cpumask *mask)
-{
-    cpumask_clear(mask);
-    cpumask_add(mask, online_cpu((unsigned)random_next(random)));
-    for (unsigned i = 0; i < online_count(); i++)
-        if (random_next(random) % 3 == 0)
-            cpumask_add(mask, online_cpu(i));
-}
-
 static void changes_while_running(void)
 {
     uint64_t random = booted_seed() * 77 + 5;
@@ -229,7 +302,7 @@ static void changes_while_running(void)
         struct cpumask mask;
         int priority = 1 + (int)(random_next(&random) % 99);
 
-        random_mask(&random, &mask);
+        random_online_mask(&random, &mask);
         CHECK(task_set_affinity(one, &mask) == 0);
         task_get_snapshot(one, &snapshot);
         CHECK(snapshot.state != TASK_RUNNING || cpumask_contains(&mask, snapshot.cpu));
@@ -248,61 +321,8 @@ static void changes_while_running(void)
     CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
 }
 
-static int move_about(void *arg)
-{
-    uint64_t random = booted_seed() * 3 + (uintptr_t)arg;
-
-    for (unsigned i = 0; i < 15; i++) {
-        struct cpumask mask;
-
-        random_mask(&random, &mask);
-        CHECK(task_set_affinity(current_task(), &mask) == 0);
-        for (unsigned j = 0; j < 3; j++) {
-            preempt_disable();
-            CHECK(cpumask_contains(&mask, this_cpu_id()));
-            preempt_enable();
-            task_yield();
-        }
-    }
-    return 0;
-}
-
-static void own_mask(void)
-{
-    struct task *task[4];
-
-    for (uintptr_t i = 0; i < 4; i++)
-        task[i] = spawn("moving", move_about, (void *)i, i == 0 ? 10 : 60, NULL);
-    for (unsigned i = 0; i < 4; i++)
-        CHECK(finish(task[i]) == 0);
-}
-
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-static void refusals(void)
-{
-    struct task *task = spawn("short", nothing, NULL, 60, NULL);
-    struct task_snapshot snapshot = { 0 };
-    struct cpumask offline;
-
-    cpumask_set_single(&offline, CPU_MAX - 1);
-    CHECK(task_set_affinity(current_task(), &offline) == -EINVAL);
-    cpumask_clear(&offline);
-    CHECK(task_set_affinity(current_task(), &offline) == -EINVAL);
-    WAIT_FOR((task_get_snapshot(task, &snapshot), snapshot.state == TASK_DEAD));
-    cpumask_set_all(&offline);
-    CHECK(task_set_affinity(task, &offline) == -ESRCH);
-    (void)finish(task);
-}
-
 const struct kernel_test booted_tests[] = {
     { "changes", changes_while_running },
-    { "own-mask", own_mask },
-    { "refusals", refusals },
     { NULL, NULL },
 };
 
@@ -312,27 +332,16 @@ static void changes_hold_when_they_return_whatever_the_task_does(void **state)
     booted_run("changes", 150);
 }
 
-static void a_task_that_changes_its_own_mask_goes_on_inside_it(void **state)
-{
-    (void)state;
-    booted_run("own-mask", 150);
-}
-
-static void masks_without_an_online_cpu_and_dead_tasks_are_refused(void **state)
-{
-    (void)state;
-    booted_run("refusals", 24);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_hold_when_they_return_whatever_the_task_does),
-        cmocka_unit_test(a_task_that_changes_its_own_mask_goes_on_inside_it),
-        cmocka_unit_test(masks_without_an_online_cpu_and_dead_tasks_are_refused),
         cmocka_unit_test(the_named_priorities_are_the_documented_numbers),
         cmocka_unit_test(thread_numbers_map_onto_the_nine_names),
         cmocka_unit_test(the_scale_is_monotonic_in_levels_and_nice),
+        sched_unit_test(levels_and_nice_values_lead_back_to_their_priority),
+        sched_unit_test(parameters_of_every_policy_take_effect),
+        sched_unit_test(parameters_out_of_range_change_nothing),
         sched_unit_test(every_priority_has_its_class_policy_and_weight),
         sched_smp_test(a_queued_task_changes_class_in_place),
         sched_unit_test(a_priority_change_keeps_the_policy_of_a_real_time_task),

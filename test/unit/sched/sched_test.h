@@ -61,6 +61,15 @@ static inline struct task *sched_test_new(unsigned i, int priority)
     return &sched_test.task[i];
 }
 
+/* A task in no queue becomes one of that priority. */
+static inline void sched_test_apply(struct task *task, int priority)
+{
+    struct sched_params params;
+
+    sched_params_of_priority(priority, &params);
+    policy_apply(task, &params, priority);
+}
+
 /* A READY task that names `rq` and is in no queue. */
 static inline struct task *sched_test_ready(unsigned i, int priority, struct runq *rq)
 {

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a task is scheduled, in the terms of its policy. sched/priority.h maps the one scale of the kernel onto this, and
+ * docs/PRIORITIES.md Linux's policies.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <k/compiler.h>
+
+struct task;
+
+enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE };
+
+#define NICE_MIN (-20)
+#define NICE_MAX 19
+
+/* A fair task's slice: what it asks for, in virtual time of its queue. */
+#define SCHED_SLICE_NS_MIN (UINT64_C(100) * 1000)
+#define SCHED_SLICE_NS_MAX (UINT64_C(100) * 1000 * 1000)
+
+struct sched_params {
+    enum sched_policy policy;
+    uint8_t rt_level;  /* FIFO, RR: 0..99, 0 most urgent; else 0 */
+    int8_t nice;       /* FAIR: NICE_MIN..NICE_MAX; else 0 */
+    uint64_t slice_ns; /* FAIR, RR: SCHED_SLICE_NS_MIN..MAX, or 0: the system's; else 0 */
+};
+
+/* What a priority of the scale (sched/priority.h) means; real-time ones are round robin. `priority` is valid. */
+void sched_params_of_priority(int priority, struct sched_params *out);
+
+/* The nearest number of the scale, for people to read. */
+int sched_params_priority(const struct sched_params *params);
+
+/* Change how `task`, in any state, is scheduled: effective before the call returns. -EINVAL: a field is out of its
+ * range, or not 0 where the policy has no use for it; nothing changed. -ESRCH: dead. Context: task. */
+int task_set_params(struct task *task, const struct sched_params *params) MUST_USE;
+void task_get_params(struct task *task, struct sched_params *out); /* Context: any, no run-queue lock held. */
