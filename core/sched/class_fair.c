@@ -112,6 +112,11 @@ static void fair_rebase(struct task *task, struct runq *from, struct runq *to)
     task->fair_vruntime += to->fair.vruntime_min - from->fair.vruntime_min;
 }
 
+static void fair_join(struct runq *rq, struct task *task)
+{
+    task->fair_vruntime = rq->fair.vruntime_min;
+}
+
 const struct sched_class class_fair = {
     .name = "fair",
     .id = CLASS_FAIR,
@@ -122,4 +127,5 @@ const struct sched_class class_fair = {
     .preempts = fair_preempts,
     .slice = fair_slice,
     .rebase = fair_rebase,
+    .join = fair_join,
 };

@@ -105,11 +105,15 @@ struct change {
 /* The class's own numbers start afresh where the task is now. */
 static void apply_on(struct runq *rq, struct task *task, const struct change *change)
 {
-    bool was_fair = task->class == &class_fair;
+    const struct sched_class *before = task->class;
 
     policy_apply(task, &change->params, change->priority);
-    if (!was_fair)
-        task->fair_vruntime = rq->fair.vruntime_min;
+    if (task->class == before)
+        return;
+    if (before->leave != NULL)
+        before->leave(rq, task);
+    if (task->class->join != NULL)
+        task->class->join(rq, task);
 }
 
 static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)

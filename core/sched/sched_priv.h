@@ -45,8 +45,14 @@ struct sched_class {
     /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody
      * waits for that. */
     uint64_t (*slice)(struct runq *rq, struct task *task);
-    /* `task`, in no queue, changes its run queue; NULL if it carries nothing relative to one. */
+    /* These are NULL where a class has nothing to do. `task` is in no queue.
+     * It changes its run queue: what it carries relative to one. */
     void (*rebase)(struct task *task, struct runq *from, struct runq *to);
+    /* It ran, has been accounted, and blocks or exits. Not called for FIFO tasks. */
+    void (*block)(struct runq *rq, struct task *task);
+    /* It becomes one of this class, or stops being one, running, queued or blocked here; its parameters are set. */
+    void (*join)(struct runq *rq, struct task *task);
+    void (*leave)(struct runq *rq, struct task *task);
 };
 
 extern const struct sched_class *const sched_classes[CLASS_COUNT];

@@ -137,6 +137,9 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
     runq_account(rq, now);
     if ((reason == SWITCH_PREEMPTED || reason == SWITCH_YIELDED) && LIKELY(!is_idle_task(rq, prev)))
         requeue_previous(rq, prev, reason);
+    if ((reason == SWITCH_BLOCKED || reason == SWITCH_EXITED) && prev->policy != SCHED_POLICY_FIFO &&
+        prev->class->block != NULL)
+        prev->class->block(rq, prev);
     if (UNLIKELY(prev->is_move_awaited)) {
         prev->is_move_awaited = false;
         rq->after_switch |= AFTER_MOVED;

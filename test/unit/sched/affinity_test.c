@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/sched/affinity.c: a mask holds when the call returns, whatever the task does. Changes from outside, together with
- * those of priority, are in policy_test.c.
+ * core/sched/affinity.c: a mask holds when the call returns, whatever the task does. Changes from outside, together
+ * with those of priority, are in policy_test.c.
  */
 #include "booted.h"
 #include "unit.h"
