@@ -247,7 +247,7 @@ static enum verdict look(struct fault *fault)
 static int get_page(struct fault *fault)
 {
     if (fault->page == 0)
-        fault->page = phys_alloc_user(0);
+        fault->page = phys_alloc_user(0, MM_ANON);
     return fault->page != 0 ? 0 : -ENOMEM;
 }
 
@@ -289,7 +289,7 @@ static int get_tables(struct fault *fault)
 
 static int get_block(struct fault *fault)
 {
-    fault->block = phys_alloc_user(BLOCK_ORDER);
+    fault->block = phys_alloc_user(BLOCK_ORDER, MM_ANON);
     if (fault->block == 0)
         fault->refuses_block = true;
     else

@@ -80,6 +80,42 @@ PAGES = (
              "    return load_relaxed(&block_find(pa, &first, &order)->refs);"),
         scenarios=("pages-shared",), build="thread"),
     Defect(
+        "split-forgets-kind",
+        "The pages of a block that is split are not known as a user's any more: nobody counts them out.",
+        ("story", "conserved"),
+        edit("core/mm/page_refs.c", """
+        page[i].flags = page->flags; /* each counts by itself from now on, as what the block was */
+""", """
+        page[i].flags &= (uint8_t)~PAGE_KIND_MASK;
+"""),
+        scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "user-page-not-counted",
+        "A page of user memory that does not come out of a CPU's cache is not counted.",
+        ("story", "conserved"),
+        edit("core/mm/cpu_pages.c", """
+        page_set_kind(page, kind);
+        mm_stat_add(kind, (int64_t)1 << order);
+""", """
+        page_set_kind(page, kind);
+"""),
+        scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "user-page-counted-late",
+        "A page that is given back into a CPU's cache is counted out where it is spilled, not where its last reference "
+        "goes.",
+        ("story", "conserved"),
+        edit("core/mm/cpu_pages.c", """
+    if (page_kind(page) != 0) {
+        count_here(mine, page_kind(page), -1);
+        page_set_kind(page, 0);
+    }
+    page_set_tag(page, TAG_CACHED);
+""", """
+    page_set_tag(page, TAG_CACHED);
+"""),
+        scenarios=("memory-unmap", "memory-fork")),
+    Defect(
         "reserve-for-users",
         "A page in a CPU's cache is given to a user when only the reserve is left.",
         ("story", "liveness", "sanity"),
