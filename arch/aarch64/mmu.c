@@ -57,7 +57,7 @@ static uint64_t map_step(paddr_t pa, uint64_t bytes, unsigned prot)
         uint64_t *entry = &table[va / LEVEL_BYTES(level) % TABLE_ENTRIES];
         uint64_t rest = LEVEL_BYTES(level) - pa % LEVEL_BYTES(level);
 
-        if (!hal_pte_is_valid(*entry)) {
+        if ((*entry & HAL_PTE_VALID) == 0) {
             if (level <= hal_pt_leaf_level_max() && rest == LEVEL_BYTES(level) && bytes >= rest) {
                 *entry = hal_pte_leaf(pa, prot, level);
                 return rest;

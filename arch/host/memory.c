@@ -145,7 +145,7 @@ static bool leaf_take(uint64_t pte, unsigned level, vaddr_t va, struct host_walk
 {
     uint64_t span = UINT64_C(1) << (PAGE_SHIFT + level * HAL_PT_INDEX_BITS);
 
-    if (!hal_pte_is_valid(pte) || !hal_pte_is_leaf(pte, level))
+    if ((pte & HAL_PTE_VALID) == 0 || !hal_pte_is_leaf(pte, level))
         return false;
     out->pa = hal_pte_paddr(pte) + ROUND_DOWN(va & (span - 1), PAGE_BYTES);
     out->prot = hal_pte_prot(pte);
@@ -168,7 +168,7 @@ bool host_memory_walk(paddr_t root, vaddr_t va, struct host_walk *out)
             return false;
         uint64_t pte = pte_read(table, va, level);
 
-        if (!hal_pte_is_valid(pte) || hal_pte_is_leaf(pte, level))
+        if ((pte & HAL_PTE_VALID) == 0 || hal_pte_is_leaf(pte, level))
             return leaf_take(pte, level, va, out);
         table = hal_pte_paddr(pte);
     }

@@ -36,12 +36,13 @@
 static inline unsigned hal_pt_levels(void);
 static inline unsigned hal_pt_leaf_level_max(void);
 
-/* An entry that maps `pa` at `level`; one that points to the next table; what an entry says. Pure functions.
- * An entry whose bit 0 is 0 is invalid on every machine, and its other bits are core's. hal_pte_prot() returns exactly
- * the bits that hal_pte_leaf() was given. */
+/* Bit 0 says on every machine whether an entry is valid; if it is not, the other bits are core's. */
+#define HAL_PTE_VALID UINT64_C(0x1)
+
+/* An entry that maps `pa` at `level`; one that points to the next table; what a valid entry says. Pure functions.
+ * hal_pte_prot() returns exactly the bits that hal_pte_leaf() was given. */
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level);
 static inline uint64_t hal_pte_table(paddr_t table);
-static inline bool hal_pte_is_valid(uint64_t pte);
 static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level);
 static inline paddr_t hal_pte_paddr(uint64_t pte);
 static inline unsigned hal_pte_prot(uint64_t pte);
