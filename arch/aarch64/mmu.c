@@ -171,3 +171,32 @@ void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va,
     DSB(ish);
     ISB();
 }
+
+/* CTR_EL0 (ARM D17.2.34). Lines are given as the logarithm of words; the smallest of all levels that matter. */
+#define CTR_I_LINE(ctr) ((uintptr_t)4 << ((ctr) & 0xf))
+#define CTR_D_LINE(ctr) ((uintptr_t)4 << ((ctr) >> 16 & 0xf))
+#define CTR_I_IS_PHYSICAL(ctr) (((ctr) >> 14 & 0x3) == 3) /* else one page has lines for each virtual address */
+#define CTR_NEEDS_NO_CLEAN (UINT64_C(1) << 28)            /* IDC */
+#define CTR_NEEDS_NO_INVALIDATE (UINT64_C(1) << 29)       /* DIC */
+
+/* ARM B2.7.4.2: data to the point of unification, then the instruction caches of the inner-shareable domain, which are
+ * those of all CPUs. */
+void hal_icache_sync(paddr_t pa, size_t bytes)
+{
+    uint64_t ctr = SYSREG_READ(ctr_el0);
+    uintptr_t start = phys_to_direct(pa);
+
+    if ((ctr & CTR_NEEDS_NO_CLEAN) == 0)
+        for (uintptr_t at = start; at < start + bytes; at += CTR_D_LINE(ctr))
+            __asm__ volatile("dc cvau, %0" ::"r"(at) : "memory");
+    DSB(ish);
+    if ((ctr & CTR_NEEDS_NO_INVALIDATE) == 0) {
+        if (CTR_I_IS_PHYSICAL(ctr))
+            for (uintptr_t at = start; at < start + bytes; at += CTR_I_LINE(ctr))
+                __asm__ volatile("ic ivau, %0" ::"r"(at) : "memory");
+        else
+            __asm__ volatile("ic ialluis" ::: "memory");
+        DSB(ish);
+    }
+    ISB();
+}

@@ -79,6 +79,7 @@ void host_memory_create(void)
     host_pt_levels = HOST_PT_LEVELS;
     memory.kernel_root = 0;
     host_tlb_create(RAM_BASE, memory.span_bytes);
+    host_icache_create(RAM_BASE, memory.span_bytes);
 }
 
 void host_memory_destroy(void)
@@ -86,6 +87,7 @@ void host_memory_destroy(void)
     if (memory.file < 0)
         return;
     host_tlb_destroy();
+    host_icache_destroy();
     /* The next machine's RAM is in the same place. */
     host_memory_open_all();
     os_unclaim((uintptr_t)host_memory_at(RAM_BASE), memory.span_bytes);

@@ -76,4 +76,14 @@ void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages);
  */
 void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages);
 
+/*
+ * Instructions are fetched from [pa, pa + bytes), whole pages of RAM, as they were stored before, by whatever CPU and
+ * mapping this CPU knows of; on all CPUs that are up, and on others once they come up. Called before the pages become
+ * executable, or after code in them was replaced: a CPU that may have fetched the old code takes a trap or an interrupt
+ * before it executes there. Empty where fetches are coherent. What is executed later is not followed: who stores
+ * again calls again. Done when it returns; other CPUs need not have interrupts enabled. Order: release, for their
+ * fetches. Context: any, after hal_cpu_init().
+ */
+void hal_icache_sync(paddr_t pa, size_t bytes);
+
 #include <hal_machine.h>

@@ -155,7 +155,8 @@ static int change_place(void)
     case 1:
         return story.is_advised ? space_advise(story.space, va, pages * PAGE_BYTES, SPACE_DONTNEED) : 0;
     case 2:
-        return space_protect(story.space, va, pages * PAGE_BYTES, sim_chance(2) ? VM_READ : 0);
+        return space_protect(story.space, va, pages * PAGE_BYTES,
+                             sim_chance(2) ? VM_READ | (sim_chance(2) ? VM_EXEC : 0) : 0);
     case 3:
         return space_protect(story.space, va, pages * PAGE_BYTES, RW);
     case 4:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Seeded defects: page caches, references to pages, the reserve."""
+"""Seeded defects: page caches, references to pages, counts of them, the reserve, pages with code."""
 
 from .kinds import Defect, edit
 
@@ -115,6 +115,26 @@ PAGES = (
     page_set_tag(page, TAG_CACHED);
 """),
         scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "code-page-not-synced",
+        "A fresh page that may be executed is still what instruction caches know of it from before.",
+        ("sanity",),
+        edit("core/vm/fault.c", """
+    memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
+    sync_code(fault, fault->page, PAGE_BYTES);
+""", """
+    memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
+"""),
+        scenarios=("memory-unmap",)),
+    Defect(
+        "code-right-not-synced",
+        "A page that was data and may now be executed is not made known to the instruction caches.",
+        ("sanity",),
+        edit("core/vm/fault.c", """
+    if ((prot & PROT_EXEC) != 0 && (pt_is_parked(entry) || (hal_pte_prot(entry) & PROT_EXEC) == 0))
+        hal_icache_sync(slot_paddr(entry), level == 0 ? PAGE_BYTES : SPAN_BYTES);
+""", ""),
+        scenarios=("memory-unmap",)),
     Defect(
         "reserve-for-users",
         "A page in a CPU's cache is given to a user when only the reserve is left.",
