@@ -194,6 +194,9 @@ static NOINLINE enum verdict change_rights(struct fault *fault, uint64_t *slot, 
             return split(fault, slot);
         }
     }
+    /* Whatever was stored while it was data. */
+    if ((prot & PROT_EXEC) != 0 && (pt_is_parked(entry) || (hal_pte_prot(entry) & PROT_EXEC) == 0))
+        hal_icache_sync(slot_paddr(entry), level == 0 ? PAGE_BYTES : SPAN_BYTES);
     pt_slot_change(slot, hal_pte_leaf(slot_paddr(entry), prot, level));
     slot_flush_here(fault->space, fault->va);
     if (!is_shared && (prot & PROT_WRITE) != 0)
@@ -258,10 +261,17 @@ static enum verdict look(struct fault *fault)
 
 /* ---- Without locks ---- */
 
+/* What the page holds now is what will be fetched from it, before anybody can. Not under the lock: it is work. */
+static void sync_code(const struct fault *fault, paddr_t pa, size_t bytes)
+{
+    if ((fault->region->rights & VM_EXEC) != 0)
+        hal_icache_sync(pa, bytes);
+}
+
 static int get_page(struct fault *fault)
 {
     if (fault->page == 0)
-        fault->page = phys_alloc_user(0);
+        fault->page = phys_alloc_user(0, MM_ANON);
     return fault->page != 0 ? 0 : -ENOMEM;
 }
 
@@ -270,18 +280,22 @@ static int get_zeros(struct fault *fault)
     int result = get_page(fault);
 
     drop(&fault->source);
-    if (result == 0)
-        memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
-    return result;
+    if (result != 0)
+        return result;
+    memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
+    sync_code(fault, fault->page, PAGE_BYTES);
+    return 0;
 }
 
 static int get_copy(struct fault *fault)
 {
     int result = get_page(fault);
 
-    if (result == 0)
-        memcpy(phys_to_virt(fault->page), phys_to_virt(fault->source), PAGE_BYTES);
-    return result;
+    if (result != 0)
+        return result;
+    memcpy(phys_to_virt(fault->page), phys_to_virt(fault->source), PAGE_BYTES);
+    sync_code(fault, fault->page, PAGE_BYTES);
+    return 0;
 }
 
 static int get_object_page(struct fault *fault)
@@ -290,7 +304,11 @@ static int get_object_page(struct fault *fault)
 
     drop(&fault->object_page);
     fault->cuts = vm_object_cuts(object);
-    return vm_object_page(object, region_page_index(fault->region, fault->va), &fault->object_page);
+    int result = vm_object_page(object, region_page_index(fault->region, fault->va), &fault->object_page);
+
+    if (result == 0)
+        sync_code(fault, fault->object_page, PAGE_BYTES);
+    return result;
 }
 
 static int get_tables(struct fault *fault)
@@ -303,11 +321,12 @@ static int get_tables(struct fault *fault)
 
 static int get_block(struct fault *fault)
 {
-    fault->block = phys_alloc_user(BLOCK_ORDER);
+    fault->block = phys_alloc_user(BLOCK_ORDER, MM_ANON);
+    fault->refuses_block = fault->block == 0;
     if (fault->block == 0)
-        fault->refuses_block = true;
-    else
-        memset(phys_to_virt(fault->block), 0, SPAN_BYTES);
+        return 0;
+    memset(phys_to_virt(fault->block), 0, SPAN_BYTES);
+    sync_code(fault, fault->block, SPAN_BYTES);
     return 0;
 }
 

@@ -40,3 +40,6 @@ void bench_object_page(void);
 void bench_space_fault(void);
 void bench_space_map(void);
 void bench_space_fork(void);
+
+/* bench_shoot.c, for the same table. */
+void bench_shootdown(void);

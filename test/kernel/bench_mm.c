@@ -244,6 +244,7 @@ static const struct bench benches[] = {
     { "fault_zero", bench_space_fault, false },
     { "map_unmap", bench_space_map, false },
     { "fork_empty", bench_space_fork, false },
+    { "shootdown_page", bench_shootdown, true },
 };
 
 /* bench-mm:WORD runs those whose name contains WORD. First, what the booted kernel itself takes. */

@@ -180,27 +180,27 @@ static void user_memory_leaves_the_reserve(void **state)
 
     (void)state;
     assert_true(reserve >= 64 && reserve <= 4096 && reserve * 65 >= stats().total_pages);
-    while ((page = phys_alloc_user(0)) != 0)
+    while ((page = phys_alloc_user(0, MM_ANON)) != 0)
         held[count++] = page;
     assert_true(stats().free_pages == reserve);
     for (unsigned order = 0; order <= PHYS_ORDER_MAX; order++)
-        assert_true(phys_alloc_user(order) == 0);
+        assert_true(phys_alloc_user(order, MM_ANON) == 0);
     /* The kernel goes on, to the last page; and what it gives back is no user's. */
     while ((page = phys_alloc(0)) != 0)
         held[count + kernel++] = page;
     assert_int_equal(kernel, reserve);
     for (unsigned i = 0; i < kernel; i++) {
         phys_free(held[count + i], 0);
-        assert_true(phys_alloc_user(0) == 0);
+        assert_true(phys_alloc_user(0, MM_ANON) == 0);
     }
     phys_free(held[--count], 0);
-    assert_true((held[count] = phys_alloc_user(0)) != 0);
-    assert_true(phys_alloc_user(0) == 0);
+    assert_true((held[count] = phys_alloc_user(0, MM_ANON)) != 0);
+    assert_true(phys_alloc_user(0, MM_ANON) == 0);
     let_go(count + 1);
     /* Larger blocks respect it to the page, too. */
     count = 0;
     for (unsigned order = PHYS_ORDER_MAX + 1; order-- > 0;)
-        for (; (page = phys_alloc_user(order)) != 0; count++)
+        for (; (page = phys_alloc_user(order, MM_ANON)) != 0; count++)
             held[count] = page | order;
     assert_true(stats().free_pages == reserve);
     while (count-- > 0)
