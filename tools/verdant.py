@@ -13,7 +13,6 @@ import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
 PRESETS = {"style": ("host",), "unit": ("host", "host-asan"), "sim": tuple(sim.PRESETS.values())}
-BENCH_CPUS = (1, 4)
 WRONG_WORDS = 2
 
 
@@ -203,9 +202,9 @@ def run_bench(options):
     progress = report.Progress()
     prepare_firmware(options.isas, progress)
     results, problems = {}, []
-    for cpus in BENCH_CPUS:
+    for cpus, program in showcase.BENCHES[options.what]:
         for arch in options.isas:
-            values, why = showcase.bench(options.what, arch, cpus, progress)
+            values, why = showcase.bench(options.what, arch, cpus, program, progress)
             results[arch, cpus] = values
             problems += why
     progress.clear()

@@ -57,7 +57,7 @@ static uint64_t map_step(paddr_t pa, uint64_t bytes, unsigned prot)
         uint64_t *entry = &table[va / LEVEL_BYTES(level) % TABLE_ENTRIES];
         uint64_t rest = LEVEL_BYTES(level) - pa % LEVEL_BYTES(level);
 
-        if (!hal_pte_is_valid(*entry)) {
+        if ((*entry & HAL_PTE_VALID) == 0) {
             if (level <= hal_pt_leaf_level_max() && rest == LEVEL_BYTES(level) && bytes >= rest) {
                 *entry = hal_pte_leaf(pa, prot, level);
                 return rest;
@@ -169,5 +169,34 @@ void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va,
         for (size_t i = 0; i < pages; i++)
             TLBI_ON(vae1is, tag | ((va / PAGE_BYTES + i) & TLBI_VA_MASK));
     DSB(ish);
+    ISB();
+}
+
+/* CTR_EL0 (ARM D17.2.34). Lines are given as the logarithm of words; the smallest of all levels that matter. */
+#define CTR_I_LINE(ctr) ((uintptr_t)4 << ((ctr) & 0xf))
+#define CTR_D_LINE(ctr) ((uintptr_t)4 << ((ctr) >> 16 & 0xf))
+#define CTR_I_IS_PHYSICAL(ctr) (((ctr) >> 14 & 0x3) == 3) /* else one page has lines for each virtual address */
+#define CTR_NEEDS_NO_CLEAN (UINT64_C(1) << 28)            /* IDC */
+#define CTR_NEEDS_NO_INVALIDATE (UINT64_C(1) << 29)       /* DIC */
+
+/* ARM B2.7.4.2: data to the point of unification, then the instruction caches of the inner-shareable domain, which are
+ * those of all CPUs. */
+void hal_icache_sync(paddr_t pa, size_t bytes)
+{
+    uint64_t ctr = SYSREG_READ(ctr_el0);
+    uintptr_t start = phys_to_direct(pa);
+
+    if ((ctr & CTR_NEEDS_NO_CLEAN) == 0)
+        for (uintptr_t at = start; at < start + bytes; at += CTR_D_LINE(ctr))
+            __asm__ volatile("dc cvau, %0" ::"r"(at) : "memory");
+    DSB(ish);
+    if ((ctr & CTR_NEEDS_NO_INVALIDATE) == 0) {
+        if (CTR_I_IS_PHYSICAL(ctr))
+            for (uintptr_t at = start; at < start + bytes; at += CTR_I_LINE(ctr))
+                __asm__ volatile("ic ivau, %0" ::"r"(at) : "memory");
+        else
+            __asm__ volatile("ic ialluis" ::: "memory");
+        DSB(ish);
+    }
     ISB();
 }

@@ -237,6 +237,11 @@ bool host_memory_walk(paddr_t root, vaddr_t va, struct host_walk *out);
 bool host_memory_walk_table(paddr_t table, vaddr_t va, struct host_walk *out);
 
 /* tlb.c */
+void host_icache_create(paddr_t base, uint64_t span_bytes); /* of RAM */
+void host_icache_destroy(void);
+void host_icache_gone(paddr_t block, size_t bytes); /* the core gives it back */
+/* The CPU comes to know that page of a program, with these rights. */
+void host_icache_require(const struct host_cpu *cpu, vaddr_t va, paddr_t pa, unsigned prot);
 void host_tlb_create(paddr_t base, uint64_t span_bytes); /* of RAM */
 void host_tlb_destroy(void);
 void host_tlb_start(const struct host_cpu *cpu);    /* it begins, with its root and on its stack */

@@ -79,6 +79,7 @@ void host_memory_create(void)
     host_pt_levels = HOST_PT_LEVELS;
     memory.kernel_root = 0;
     host_tlb_create(RAM_BASE, memory.span_bytes);
+    host_icache_create(RAM_BASE, memory.span_bytes);
 }
 
 void host_memory_destroy(void)
@@ -86,6 +87,7 @@ void host_memory_destroy(void)
     if (memory.file < 0)
         return;
     host_tlb_destroy();
+    host_icache_destroy();
     /* The next machine's RAM is in the same place. */
     host_memory_open_all();
     os_unclaim((uintptr_t)host_memory_at(RAM_BASE), memory.span_bytes);
@@ -145,7 +147,7 @@ static bool leaf_take(uint64_t pte, unsigned level, vaddr_t va, struct host_walk
 {
     uint64_t span = UINT64_C(1) << (PAGE_SHIFT + level * HAL_PT_INDEX_BITS);
 
-    if (!hal_pte_is_valid(pte) || !hal_pte_is_leaf(pte, level))
+    if ((pte & HAL_PTE_VALID) == 0 || !hal_pte_is_leaf(pte, level))
         return false;
     out->pa = hal_pte_paddr(pte) + ROUND_DOWN(va & (span - 1), PAGE_BYTES);
     out->prot = hal_pte_prot(pte);
@@ -168,7 +170,7 @@ bool host_memory_walk(paddr_t root, vaddr_t va, struct host_walk *out)
             return false;
         uint64_t pte = pte_read(table, va, level);
 
-        if (!hal_pte_is_valid(pte) || hal_pte_is_leaf(pte, level))
+        if ((pte & HAL_PTE_VALID) == 0 || hal_pte_is_leaf(pte, level))
             return leaf_take(pte, level, va, out);
         table = hal_pte_paddr(pte);
     }

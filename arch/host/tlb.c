@@ -244,8 +244,11 @@ static void look_ahead(const struct host_cpu *cpu, vaddr_t va)
 
     if (cpu->root == 0 || (bank == BANK_USER && va >= HOST_ADDRESS_BASE))
         return;
-    if (find(cpu, bank, va >> PAGE_SHIFT) == NULL && walk(cpu, va, &found))
-        put(cpu, bank, va >> PAGE_SHIFT, found.pa, found.prot);
+    if (find(cpu, bank, va >> PAGE_SHIFT) != NULL || !walk(cpu, va, &found))
+        return;
+    if (bank == BANK_USER)
+        host_icache_require(cpu, va, found.pa, found.prot);
+    put(cpu, bank, va >> PAGE_SHIFT, found.pa, found.prot);
 }
 
 /* A CPU at work met a kmap page that it did not know: so may another. */
@@ -469,6 +472,7 @@ void host_tlb_require_gone(paddr_t block, size_t bytes)
 {
     if (tlbs.holders == NULL)
         return;
+    host_icache_gone(block, bytes);
     for (paddr_t pa = ROUND_DOWN(block, PAGE_BYTES); pa < block + bytes; pa += PAGE_BYTES) {
         uint64_t frame = (pa - tlbs.base) >> PAGE_SHIFT;
 
@@ -511,6 +515,7 @@ void *host_tlb_user(vaddr_t va, unsigned want, bool *out_is_present)
     *out_is_present = true;
     if ((found.prot & want) != want)
         return NULL;
+    host_icache_require(self, va, found.pa, found.prot);
     put(self, BANK_USER, number, found.pa, found.prot);
     if (tlb_of(self)->is_at_work && chance(self, number) % AHEAD_ONE_IN == 0)
         look_ahead(self, va + PAGE_BYTES);

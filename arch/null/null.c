@@ -170,6 +170,14 @@ void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va,
     null_stop();
 }
 
+/* What was stored is what all CPUs fetch; empty where fetches are coherent. */
+void hal_icache_sync(paddr_t pa, size_t bytes)
+{
+    (void)pa;
+    (void)bytes;
+    null_stop();
+}
+
 /* ---- hal/user.h: in assembly ---- */
 
 /* Opens user memory, copies, closes it. A fault in it that trap_fault() does not repair ends the copy. */

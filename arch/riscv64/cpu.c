@@ -38,6 +38,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     machine_cpu_set(area_cpu(area != NULL ? area : boot_area));
     csr_write(sscratch, 0);
     csr_write(stvec, trap_vector);
+    __asm__ volatile("fence.i" : : : "memory"); /* hal_icache_sync() did not reach it before */
 
     /* The firmware may hand over with the FPU on. SUM and MXR would weaken page protection. */
     csr_clear(sstatus, SSTATUS_SIE | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);

@@ -7,6 +7,7 @@
 #include <hal/mmu.h>
 
 #include "machine_priv.h"
+#include "sbi.h"
 
 #define SATP_ASID_SHIFT 44
 #define SATP_ASID_MASK UINT64_C(0xffff)
@@ -76,4 +77,15 @@ void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
         flush_everything();
     else
         flush_asid(asid);
+}
+
+/* FENCE.I is about this hart alone (Unprivileged Architecture, chapter 5). The firmware has the others execute it, with
+ * their interrupts disabled, too (SBI, chapter 8), so a task may then move to any hart. Those that are not up execute
+ * one in hal_cpu_init(). Seldom enough not to mind how long the firmware waits. */
+void hal_icache_sync(paddr_t pa, size_t bytes)
+{
+    (void)pa;
+    (void)bytes;
+    __asm__ volatile("fence rw, rw\n\tfence.i" ::: "memory");
+    sbi_fence_instructions();
 }

@@ -5,6 +5,7 @@
  */
 #include "sbi.h"
 
+#include <k/assert.h>
 #include <k/compiler.h>
 #include <lib/fmt.h>
 
@@ -43,9 +44,22 @@ void sbi_init(void)
         .has_time = base_get(SBI_BASE_PROBE, SBI_EXT_TIME) != 0,
         .has_ipi = base_get(SBI_BASE_PROBE, SBI_EXT_IPI) != 0,
         .has_hsm = base_get(SBI_BASE_PROBE, SBI_EXT_HSM) != 0,
+        .has_rfence = base_get(SBI_BASE_PROBE, SBI_EXT_RFENCE) != 0,
         .has_srst = base_get(SBI_BASE_PROBE, SBI_EXT_SRST) != 0,
         .has_dbcn = base_get(SBI_BASE_PROBE, SBI_EXT_DBCN) != 0,
     };
+}
+
+void sbi_fence_instructions(void)
+{
+    struct sbi_result result;
+
+    /* A base of all ones, or no mask at all: every hart (sections 3.1 and 5.6). */
+    if (sbi_facts.has_rfence)
+        result = sbi_call(SBI_EXT_RFENCE, SBI_RFENCE_FENCE_I, 0, ~0ul, 0);
+    else
+        result = sbi_call(SBI_EXT_LEGACY_REMOTE_FENCE_I, 0, 0, 0, 0);
+    ASSERT(result.error == 0);
 }
 
 void sbi_describe(char *to, size_t room)

@@ -11,11 +11,13 @@
 
 #define SBI_EXT_LEGACY_PUTCHAR 0x01
 #define SBI_EXT_LEGACY_GETCHAR 0x02
+#define SBI_EXT_LEGACY_REMOTE_FENCE_I 0x05
 #define SBI_EXT_LEGACY_SHUTDOWN 0x08
 #define SBI_EXT_BASE 0x10
 #define SBI_EXT_TIME 0x54494d45
 #define SBI_EXT_IPI 0x735049
 #define SBI_EXT_HSM 0x48534d
+#define SBI_EXT_RFENCE 0x52464e43
 #define SBI_EXT_SRST 0x53525354
 #define SBI_EXT_DBCN 0x4442434e
 
@@ -26,6 +28,7 @@
 #define SBI_BASE_PROBE 3
 #define SBI_TIME_SET 0
 #define SBI_IPI_SEND 0
+#define SBI_RFENCE_FENCE_I 0
 #define SBI_HSM_START 0
 #define SBI_SRST_RESET 0
 #define SBI_DBCN_READ 1
@@ -45,13 +48,16 @@ struct sbi_result {
 struct sbi_facts {
     unsigned spec_major, spec_minor;
     unsigned long impl_id, impl_version;
-    bool has_time, has_ipi, has_hsm, has_srst, has_dbcn;
+    bool has_time, has_ipi, has_hsm, has_rfence, has_srst, has_dbcn;
 };
 extern struct sbi_facts sbi_facts;
 
 /* One call into M-mode. All registers but a0 and a1 are preserved (chapter 3). Context: any. Order: none of its own. */
 struct sbi_result sbi_call(unsigned long extension, unsigned long function, unsigned long a0, unsigned long a1,
                            unsigned long a2);
+
+/* All harts that are up execute FENCE.I before it returns. Context: any. */
+void sbi_fence_instructions(void);
 
 void sbi_init(void);
 

@@ -85,3 +85,11 @@ void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
     else
         flush_pages(va, pages);
 }
+
+/* Fetches are coherent with stores through any address, and a CPU that fetched before is serialised by the trap or the
+ * interrupt that the contract asks for (Intel SDM vol. 3, 9.1.3 and 12.6). */
+void hal_icache_sync(paddr_t pa, size_t bytes)
+{
+    (void)pa;
+    (void)bytes;
+}

@@ -65,9 +65,26 @@ static ALWAYS_INLINE void page_take(struct page *page, unsigned order)
     store_relaxed(&page->refs, 1);
 }
 
-/* A page of this CPU's cache, or 0. Without `from_all_spans` only of the main one, which is found without a call. The
- * descriptor is looked up and not kept in the page: its word would be a user's if the page were in two lists. */
-static ALWAYS_INLINE paddr_t cache_take(bool from_all_spans, struct page **out_page)
+/* mm_stat_add() for who has interrupts disabled and a part of its own. */
+static ALWAYS_INLINE void count_here(struct mm_cpu *mine, unsigned kind, int64_t pages)
+{
+    store_relaxed(&mine->pages[kind], load_relaxed(&mine->pages[kind]) + pages);
+}
+
+static ALWAYS_INLINE unsigned page_kind(const struct page *page)
+{
+    return page->flags >> PAGE_KIND_SHIFT;
+}
+
+static ALWAYS_INLINE void page_set_kind(struct page *page, unsigned kind)
+{
+    page->flags = (uint8_t)((page->flags & ~PAGE_KIND_MASK) | kind << PAGE_KIND_SHIFT);
+}
+
+/* A page of this CPU's cache, counted as `kind` if that is not 0; or 0. Without `from_all_spans` only of the main one,
+ * which is found without a call. The descriptor is looked up and not kept in the page: its word would be a user's if
+ * the page were in two lists. */
+static ALWAYS_INLINE paddr_t cache_take(bool from_all_spans, unsigned kind, struct page **out_page)
 {
     uintptr_t state = hal_irq_save();
     struct mm_cpu *mine = this_cpu()->mm;
@@ -84,6 +101,10 @@ static ALWAYS_INLINE paddr_t cache_take(bool from_all_spans, struct page **out_p
     mine->head = node->next;
     store_relaxed(&mine->count, load_relaxed(&mine->count) - 1);
     page_take(page, 0);
+    if (kind != 0) {
+        page_set_kind(page, kind);
+        count_here(mine, kind, 1);
+    }
     hal_irq_restore(state);
     *out_page = page;
     return paddr_of(node);
@@ -105,6 +126,10 @@ static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
 
     struct cached_page *node = direct_map(pa);
 
+    if (page_kind(page) != 0) {
+        count_here(mine, page_kind(page), -1);
+        page_set_kind(page, 0);
+    }
     page_set_tag(page, TAG_CACHED);
     node->next = mine->head;
     mine->head = node;
@@ -115,39 +140,50 @@ static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
 
 /* ---- Many pages at once ---- */
 
+/* A block of pages tagged CACHED, each by itself, before a chain. */
+static struct cached_page *chain_block_locked(struct cached_page *first, paddr_t block, unsigned order)
+    REQUIRES(buddy.lock)
+{
+    struct page *page = page_find(block);
+
+    for (size_t i = 0; i < (size_t)1 << order; i++) {
+        struct cached_page *node = direct_map(block + i * PAGE_BYTES);
+
+        page_set_tag(&page[i], TAG_CACHED);
+        node->next = first;
+        first = node;
+    }
+    return first;
+}
+
 /* Half a cache full for this CPU, beside the page that it came for; less when memory runs low, lest caches that fill
- * and are drained take turns. */
+ * and are drained take turns. The pages are those that would be got one after the other: the smallest free block goes
+ * whole before the next one is begun. */
 static void refill_locked(uint64_t leave) REQUIRES(buddy.lock)
 {
     struct mm_cpu *mine = this_cpu()->mm;
-    struct cached_page *first = NULL;
-    struct cached_page *last = NULL;
+    uint64_t free_pages = load_relaxed(&buddy.free_pages);
+    struct cached_page *chain = NULL;
     uint64_t want;
     uint32_t count = 0;
 
-    if (mine == NULL || load_relaxed(&mine->count) > 0)
+    if (mine == NULL || load_relaxed(&mine->count) > 0 || free_pages <= leave)
         return;
-    want = MIN((uint64_t)mine->limit / 2, load_relaxed(&buddy.free_pages) / LOW_PART);
-    while (count < want) {
-        paddr_t pa = buddy_take_locked(0, leave, TAG_CACHED);
-        struct cached_page *node = direct_map(pa);
+    want = MIN(MIN((uint64_t)mine->limit / 2, free_pages / LOW_PART), free_pages - leave);
+    while (count < want && buddy.orders != 0) {
+        unsigned order = (unsigned)__builtin_ctz(buddy.orders);
 
-        if (pa == 0)
-            break;
-        node->next = first;
-        first = node;
-        if (last == NULL)
-            last = node;
-        count++;
+        while ((uint64_t)1 << order > want - count)
+            order--;
+        chain = chain_block_locked(chain, buddy_take_locked(order, leave, TAG_CACHED), order);
+        count += 1u << order;
     }
-    if (count == 0)
-        return;
 
     uintptr_t state = hal_irq_save();
 
-    last->next = mine->head;
-    mine->head = first;
-    store_relaxed(&mine->count, load_relaxed(&mine->count) + count);
+    /* Nobody else puts pages there: it is empty still. */
+    mine->head = chain;
+    store_relaxed(&mine->count, count);
     hal_irq_restore(state);
 }
 
@@ -187,6 +223,10 @@ static NOINLINE void release_slow(struct page *page, paddr_t block, unsigned ord
 {
     struct mm_cpu *mine;
 
+    if (page_kind(page) != 0) {
+        mm_stat_add(page_kind(page), -((int64_t)1 << order));
+        page_set_kind(page, 0);
+    }
     spin_lock(&buddy.lock);
     buddy_give_locked(page, block, order, TAG_ALLOCATED | order);
     mine = this_cpu()->mm;
@@ -294,7 +334,7 @@ static paddr_t take_block(unsigned order, uint64_t leave)
 
 /* What the fast path does not serve: an armed failure; a page of the cache that is not of the main span; free lists;
  * and what other caches have. */
-static NOINLINE paddr_t alloc_any(unsigned order, uint64_t leave, bool may_disturb)
+static NOINLINE paddr_t alloc_any(unsigned order, unsigned kind, uint64_t leave, bool may_disturb)
 {
     struct page *page;
     paddr_t block;
@@ -302,7 +342,7 @@ static NOINLINE paddr_t alloc_any(unsigned order, uint64_t leave, bool may_distu
     ASSERT(order <= PHYS_ORDER_MAX);
     if (mm_fail_check())
         return 0;
-    block = order == 0 && load_relaxed(&buddy.free_pages) > leave ? cache_take(true, &page) : 0;
+    block = order == 0 && load_relaxed(&buddy.free_pages) > leave ? cache_take(true, kind, &page) : 0;
     if (block != 0) {
         announce(page, block, 0);
         return block;
@@ -316,18 +356,22 @@ static NOINLINE paddr_t alloc_any(unsigned order, uint64_t leave, bool may_distu
     }
     page = page_find(block);
     page_take(page, order);
+    if (kind != 0) {
+        page_set_kind(page, kind);
+        mm_stat_add(kind, (int64_t)1 << order);
+    }
     announce(page, block, order);
     return block;
 }
 
-static ALWAYS_INLINE paddr_t alloc_fast(unsigned order)
+static ALWAYS_INLINE paddr_t alloc_fast(unsigned order, unsigned kind)
 {
     struct page *page;
     paddr_t pa;
 
     if (UNLIKELY(order != 0) || UNLIKELY(load_relaxed(&mm_fail_task) != NULL))
         return 0;
-    pa = cache_take(false, &page);
+    pa = cache_take(false, kind, &page);
     if (LIKELY(pa != 0))
         announce(page, pa, 0);
     return pa;
@@ -338,21 +382,22 @@ paddr_t phys_alloc(unsigned order)
     paddr_t page;
 
     mm_assert_task_context();
-    page = alloc_fast(order);
-    return LIKELY(page != 0) ? page : alloc_any(order, 0, true);
+    page = alloc_fast(order, 0);
+    return LIKELY(page != 0) ? page : alloc_any(order, 0, 0, true);
 }
 
 /* As long as the free lists alone hold more than the reserve, a page of the cache is no part of it. Below that the
  * caches are drained: a page counts for the reserve only where everybody can reach it. */
-paddr_t phys_alloc_user(unsigned order)
+paddr_t phys_alloc_user(unsigned order, enum mm_kind kind)
 {
     uint64_t leave = buddy.reserve_pages;
     paddr_t page = 0;
 
+    DEBUG_ASSERT(kind == MM_ANON || kind == MM_OBJECT);
     mm_assert_task_context();
     if (LIKELY(load_relaxed(&buddy.free_pages) > leave))
-        page = alloc_fast(order);
-    return LIKELY(page != 0) ? page : alloc_any(order, leave, order == 0);
+        page = alloc_fast(order, kind);
+    return LIKELY(page != 0) ? page : alloc_any(order, kind, leave, order == 0);
 }
 
 paddr_t phys_alloc_zeroed(unsigned order)

@@ -83,10 +83,13 @@ static ALWAYS_INLINE void *direct_map(paddr_t pa)
 #define TAG_ALLOCATED 0x20u /* | order */
 
 #define PAGE_IS_POISONED 0x1u /* debug builds: a free page that holds poison */
+#define PAGE_KIND_SHIFT 4     /* user memory: its enum mm_kind, in the block's first page; 0: others count */
+#define PAGE_KIND_MASK 0xf0u
+_Static_assert(MM_ANON > 0 && MM_OBJECT > 0 && MM_OTHER <= PAGE_KIND_MASK >> PAGE_KIND_SHIFT, "kinds of user memory");
 
 struct page {
     _Atomic(uint8_t) tag;
-    uint8_t flags;          /* owned by whoever holds the page; PAGE_IS_POISONED */
+    uint8_t flags;          /* owned by whoever allocates or frees the page; PAGE_IS_POISONED, PAGE_KIND_MASK */
     uint16_t used;          /* phys_table_used(); owned by whoever holds the page */
     _Atomic(uint32_t) refs; /* PAIRS(page_ref): of the block that begins here; 0 while it is free */
 };
@@ -194,7 +197,7 @@ struct mm_cpu {
     /* Owned by this CPU, interrupts disabled. Others read count. */
     struct cached_page *head;
     _Atomic(uint32_t) count; /* also under buddy.lock where pages come from the free lists or go there */
-    _Atomic(int64_t) pages[MM_OTHER]; /* mm_stat_add() */
+    _Atomic(int64_t) pages[MM_OTHER]; /* mm_stat_add(), and user memory */
 
     /* Owned by who holds drain_lock; filled by this CPU in a cross-CPU call from there. */
     struct cached_page *drained;

@@ -82,6 +82,7 @@ void phys_split(paddr_t block, unsigned order)
     ASSERT(page != NULL && order <= PHYS_ORDER_MAX && page_tag(page) == (TAG_ALLOCATED | order));
     ASSERT(load_relaxed(&page->refs) == 1);
     for (size_t i = 0; i < (size_t)1 << order; i++) {
+        page[i].flags = page->flags; /* each counts by itself from now on, as what the block was */
         page[i].used = 0;
         store_relaxed(&page[i].refs, 1);
         page_set_tag(&page[i], TAG_ALLOCATED);

@@ -171,7 +171,7 @@ void pt_unmap(paddr_t root, vaddr_t va, size_t bytes)
         uint64_t *entry = pt_find_entry(root, va + done, 0, &level);
 
         ASSERT(level == 0);
-        ASSERT(hal_pte_is_valid(*entry));
+        ASSERT((*entry & HAL_PTE_VALID) != 0);
         pt_entry_write(entry, 0);
     }
 }

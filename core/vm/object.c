@@ -14,7 +14,6 @@
 #include <lib/string.h>
 #include <mm/phys.h>
 #include <mm/slab.h>
-#include <mm/stats.h>
 #include <vm/region.h>
 
 #define NODE_SHIFT 6
@@ -220,7 +219,6 @@ static void drop_pages(struct vm_object *object, uint64_t first)
         for (unsigned i = 0; i < count; i++)
             phys_put(pages[i]);
         free_nodes(&dead);
-        mm_stat_add(MM_OBJECT, -(int64_t)count);
     } while (count == BATCH_PAGES);
 }
 
@@ -324,7 +322,7 @@ struct supplies {
 static int gather(struct supplies *supplies)
 {
     if (supplies->page == 0) {
-        supplies->page = phys_alloc_user(0);
+        supplies->page = phys_alloc_user(0, MM_OBJECT);
         if (supplies->page == 0)
             return -ENOMEM;
         memset(phys_to_virt(supplies->page), 0, PAGE_BYTES);
@@ -388,9 +386,7 @@ static NOINLINE int page_slow(struct vm_object *object, uint64_t index, paddr_t 
         if (error != 0)
             break;
     }
-    if (supplies.is_used)
-        mm_stat_add(MM_OBJECT, 1);
-    else if (supplies.page != 0)
+    if (!supplies.is_used && supplies.page != 0)
         phys_put(supplies.page);
     free_nodes(&supplies.spares);
     return error;

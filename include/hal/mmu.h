@@ -36,12 +36,13 @@
 static inline unsigned hal_pt_levels(void);
 static inline unsigned hal_pt_leaf_level_max(void);
 
-/* An entry that maps `pa` at `level`; one that points to the next table; what an entry says. Pure functions.
- * An entry whose bit 0 is 0 is invalid on every machine, and its other bits are core's. hal_pte_prot() returns exactly
- * the bits that hal_pte_leaf() was given. */
+/* Bit 0 says on every machine whether an entry is valid; if it is not, the other bits are core's. */
+#define HAL_PTE_VALID UINT64_C(0x1)
+
+/* An entry that maps `pa` at `level`; one that points to the next table; what a valid entry says. Pure functions.
+ * hal_pte_prot() returns exactly the bits that hal_pte_leaf() was given. */
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level);
 static inline uint64_t hal_pte_table(paddr_t table);
-static inline bool hal_pte_is_valid(uint64_t pte);
 static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level);
 static inline paddr_t hal_pte_paddr(uint64_t pte);
 static inline unsigned hal_pte_prot(uint64_t pte);
@@ -74,5 +75,15 @@ void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages);
  * are seen by their later walks. Context: any, after hal_cpu_init() of those CPUs; only where HAL_TLB_REMOTE is not 0.
  */
 void hal_tlb_flush_remote(const struct cpumask *cpus, unsigned asid, vaddr_t va, size_t pages);
+
+/*
+ * Instructions are fetched from [pa, pa + bytes), whole pages of RAM, as they were stored before, by whatever CPU and
+ * mapping this CPU knows of; on all CPUs that are up, and on others once they come up. Called before the pages become
+ * executable, or after code in them was replaced: a CPU that may have fetched the old code takes a trap or an interrupt
+ * before it executes there. Empty where fetches are coherent. What is executed later is not followed: who stores
+ * again calls again. Done when it returns; other CPUs need not have interrupts enabled. Order: release, for their
+ * fetches. Context: any, after hal_cpu_init().
+ */
+void hal_icache_sync(paddr_t pa, size_t bytes);
 
 #include <hal_machine.h>

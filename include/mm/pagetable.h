@@ -59,12 +59,12 @@ int pt_walk(paddr_t root, vaddr_t va, size_t bytes,
 /* What a slot's value is; empty is 0. */
 static inline bool pt_is_leaf(uint64_t entry, unsigned level)
 {
-    return hal_pte_is_valid(entry) && hal_pte_is_leaf(entry, level);
+    return (entry & HAL_PTE_VALID) != 0 && hal_pte_is_leaf(entry, level);
 }
 
 static inline bool pt_is_table(uint64_t entry, unsigned level)
 {
-    return level > 0 && hal_pte_is_valid(entry) && !hal_pte_is_leaf(entry, level);
+    return level > 0 && (entry & HAL_PTE_VALID) != 0 && !hal_pte_is_leaf(entry, level);
 }
 
 /*
@@ -84,7 +84,7 @@ static inline uint64_t pt_park(paddr_t pa, unsigned tag)
 
 static inline bool pt_is_parked(uint64_t entry)
 {
-    return !hal_pte_is_valid(entry) && (entry & PT_PARKED) != 0;
+    return (entry & HAL_PTE_VALID) == 0 && (entry & PT_PARKED) != 0;
 }
 
 static inline paddr_t pt_parked_paddr(uint64_t entry)

@@ -10,6 +10,7 @@
 
 #include <k/compiler.h>
 #include <k/types.h>
+#include <mm/stats.h>
 
 struct boot_info;
 
@@ -32,8 +33,9 @@ paddr_t phys_alloc(unsigned order) MUST_USE;
 paddr_t phys_alloc_zeroed(unsigned order) MUST_USE;
 
 /* The same for user memory: 0 if only the reserve is left, on which exits, reaping and page-table work go on. An order
- * above 0 is an attempt that has something to fall back on: no other CPU is disturbed for it. */
-paddr_t phys_alloc_user(unsigned order) MUST_USE;
+ * above 0 is an attempt that has something to fall back on: no other CPU is disturbed for it. The pages count as
+ * `kind`, MM_ANON or MM_OBJECT, until the last reference is dropped, whoever drops it. A split changes nothing. */
+paddr_t phys_alloc_user(unsigned order, enum mm_kind kind) MUST_USE;
 
 /* Give a block back, with the order it was allocated with. The caller's must be its one reference, and it must know
  * that: the block was never shared, or phys_refs() said 1. Context: task. */

@@ -9,8 +9,8 @@ enum mm_kind {
     MM_TABLES,  /* page tables; not the kernel's own first ones, which are boot memory */
     MM_SLABS,   /* slabs of object caches */
     MM_KMALLOC, /* memory without a type */
-    MM_ANON,    /* user memory that belongs to no object */
-    MM_OBJECT,  /* user memory of memory objects */
+    MM_ANON,    /* user memory that belongs to no object, copies of objects' pages included; see phys_alloc_user() */
+    MM_OBJECT,  /* user memory of memory objects; see there, too */
     MM_OTHER,   /* never given to mm_stat_add(): what is allocated and of none of the kinds above */
     MM_KIND_COUNT,
 };
@@ -24,7 +24,8 @@ struct mm_stats {
     uint64_t reserved; /* RAM never handed out: firmware, image, boot allocations */
 };
 
-/* So many pages more (less: negative) are in use as `kind`. A few instructions, no lock. Context: task. */
+/* So many pages more (less: negative) are in use as `kind`. A few instructions, no lock. Not for user memory, which the
+ * page allocator counts by itself. Context: task. */
 void mm_stat_add(enum mm_kind kind, int64_t pages);
 
 /* Exact while nobody allocates or frees; otherwise each number was right at some moment. Context: task. */

@@ -89,7 +89,8 @@ int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa) MU
  * are not made. Context: task, no spinlock from LOCK_OBJECT on held. Excludes no other reader or writer. */
 size_t vm_object_read(struct vm_object *object, uint64_t offset, void *to, size_t bytes);
 
-/* The same into the object, which does not grow. Negative only if nothing was written: -ENOMEM. */
+/* The same into the object, which does not grow. Negative only if nothing was written: -ENOMEM. Where a page is mapped
+ * as code already, CPUs may go on executing what was there. */
 int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *from, size_t bytes) MUST_USE;
 
 /* Another size. What lies beyond the end is unmapped from all spaces, then forgotten; what is new reads as zeros.

@@ -188,6 +188,8 @@ extern const unsigned kit_user_prot;
 /* What a load from the user half gives under the active tables; false: a fault. */
 bool kit_user_load(vaddr_t va, uint64_t *out);
 bool kit_is_code(uintptr_t address);
+/* Can RAM that the kit maps be executed? The simulated machine's CPUs execute the host's code. */
+extern const bool kit_executes_ram;
 
 /* test/kernel/torture_ISA.S */
 void crash_use_fpu(void);

@@ -22,6 +22,7 @@ const struct kit_level kit_levels[] = {
     { "poke", level_poke },
     { "remote", level_remote },
     { "migrate", level_migrate },
+    { "code", level_code },
     { "user", level_user },
     { "park", level_park },
     { NULL, NULL },

@@ -34,5 +34,8 @@ const char *level_poke(void);
 const char *level_migrate(void);
 const char *level_park(void);
 
+/* levels_code.c */
+const char *level_code(void);
+
 /* levels_user.c */
 const char *level_user(void);

@@ -5,6 +5,7 @@
 #include <host/machine.h>
 
 const bool kit_image_is_in_ram = false;
+const bool kit_executes_ram = false;
 const unsigned kit_user_prot = PROT_USER;
 
 bool kit_user_load(vaddr_t va, uint64_t *out)

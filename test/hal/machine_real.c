@@ -5,6 +5,7 @@
 #include <k/image.h>
 
 const bool kit_image_is_in_ram = true;
+const bool kit_executes_ram = true;
 
 /* A kernel page in the user half: what user pages grant comes with the user level. */
 const unsigned kit_user_prot = PROT_READ_ONLY;

@@ -129,7 +129,7 @@ uint64_t *kit_pte(paddr_t root, vaddr_t va)
 
         if (level == 0)
             return pte;
-        CHECK(hal_pte_is_valid(*pte) && !hal_pte_is_leaf(*pte, level), "no table of level %u at %#llx", level - 1,
+        CHECK((*pte & HAL_PTE_VALID) != 0 && !hal_pte_is_leaf(*pte, level), "no table of level %u at %#llx", level - 1,
               (unsigned long long)va);
         table = hal_pte_paddr(*pte);
     }

@@ -4,6 +4,7 @@
 
 #include <k/atomic.h>
 #include <mm/kstack.h>
+#include <mm/stats.h>
 #include <proc/id.h>
 #include <proc/process.h>
 #include <time/clock.h>
@@ -28,9 +29,11 @@ void check_counts_get(struct check_counts *out)
 {
     struct phys_stats pages;
     struct proc_stats tasks;
+    struct mm_stats memory;
 
     proc_reclaim_all();
     phys_stats_get(&pages);
+    mm_stats_get(&memory);
     proc_stats_get(&tasks);
     *out = (struct check_counts){
         .free_pages = pages.free_pages,
@@ -38,6 +41,7 @@ void check_counts_get(struct check_counts *out)
         .ids = id_used_count(),
         .stacks = kstack_used_count(),
         .processes = process_count(),
+        .user_pages = memory.pages[MM_ANON] + memory.pages[MM_OBJECT],
     };
 }
 
@@ -67,7 +71,8 @@ unsigned check_counts_compare(const struct check_counts *before, const struct ch
 {
     return differ("free pages", before->free_pages, after->free_pages) + differ("tasks", before->tasks, after->tasks) +
            differ("ids", before->ids, after->ids) + differ("stacks", before->stacks, after->stacks) +
-           differ("processes", before->processes, after->processes);
+           differ("processes", before->processes, after->processes) +
+           differ("user pages", before->user_pages, after->user_pages);
 }
 
 bool check_census(void)

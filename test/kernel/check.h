@@ -19,6 +19,7 @@ struct check_counts {
     unsigned ids;
     unsigned stacks;
     unsigned processes;
+    uint64_t user_pages; /* anonymous, and of objects */
 };
 void check_counts_get(struct check_counts *out); /* reclaims what can be reclaimed first */
 /* Number of counts that differ, each logged. */

@@ -8,6 +8,7 @@
 #include <k/atomic.h>
 #include <k/errno.h>
 #include <lib/string.h>
+#include <mm/phys.h>
 #include <mm/user.h>
 #include <proc/id.h>
 #include <proc/process.h>
@@ -18,6 +19,8 @@
 #include "userspace.h"
 
 #define BUFFER_BYTES (3 * PAGE_BYTES)
+#define BUFFER_ORDER 2u /* of pages: the tests have their buffers while they run, not in the image */
+_Static_assert(BUFFER_BYTES <= PAGE_BYTES << BUFFER_ORDER, "");
 
 static struct hand_space space;
 static _Atomic(unsigned) calls; /* of the handler in use */
@@ -84,11 +87,9 @@ static int bring_in(vaddr_t va, unsigned access)
 #define OWN_PAGES (HAND_PAGES / 4)
 
 /* Each thread has pages of its own, none of which is there, and a string and a word in the last one. */
-static int use_missing_pages(void *arg)
+static int use_pages(uint8_t *buffer, unsigned number)
 {
-    static uint8_t buffers[4][BUFFER_BYTES];
-    vaddr_t own = hand_va((unsigned)(uintptr_t)arg * OWN_PAGES);
-    uint8_t *buffer = buffers[(uintptr_t)arg];
+    vaddr_t own = hand_va(number * OWN_PAGES);
     vaddr_t last = own + (OWN_PAGES - 1) * PAGE_BYTES;
     uint32_t word = 0;
 
@@ -106,6 +107,18 @@ static int use_missing_pages(void *arg)
     CHECK(user_copy_string((char *)buffer, last - 5, 100) == 22);
     CHECK(strcmp((char *)buffer, "a string over a border") == 0);
     return 0;
+}
+
+static int use_missing_pages(void *arg)
+{
+    paddr_t buffer = phys_alloc(BUFFER_ORDER);
+
+    if (!CHECK(buffer != 0))
+        return 1;
+    int result = use_pages(phys_to_virt(buffer), (unsigned)(uintptr_t)arg);
+
+    phys_free(buffer, BUFFER_ORDER);
+    return result;
 }
 
 static void missing_pages_are_brought_in(void)
@@ -271,13 +284,15 @@ static _Atomic(bool) is_over;
 
 static int copy_while_moved(unsigned who, unsigned number)
 {
-    static uint8_t buffers[2][2][MOVED_BYTES];
+    paddr_t buffer = phys_alloc(BUFFER_ORDER);
     unsigned rounds = 0;
+    bool ok = CHECK(buffer != 0);
 
-    while (rounds++ < MOVED_ROUNDS || !load_relaxed(&is_over))
-        if (!copy_and_compare(buffers[who][number], hand_va(2 * number) + rounds % 16, MOVED_BYTES, 2 * rounds + who))
-            return 1;
-    return 0;
+    while (ok && (rounds++ < MOVED_ROUNDS || !load_relaxed(&is_over)))
+        ok = copy_and_compare(phys_to_virt(buffer), hand_va(2 * number) + rounds % 16, MOVED_BYTES, 2 * rounds + who);
+    if (buffer != 0)
+        phys_free(buffer, BUFFER_ORDER);
+    return ok ? 0 : 1;
 }
 
 static int copy_in_space(void *arg)

@@ -6,8 +6,11 @@
  */
 #include "scenario.h"
 
+#include "pagesum.h"
+
 #include <lib/string.h>
 #include <mm/fail.h>
+#include <mm/stats.h>
 #include <mm/user.h>
 #include <vm/object.h>
 #include <vm/space.h>
@@ -20,7 +23,8 @@
 static struct {
     struct sim_line line;
     struct process *process;
-    struct space *space; /* the process's */
+    struct space *space; /* the process's, one reference */
+    struct mm_stats before;
     struct thread *thread[PROGRAMS_MAX];
     unsigned programs;
     bool is_advised;  /* pages are forgotten, too */
@@ -64,8 +68,10 @@ static void story_begin(void)
 {
     sim_line_init(&story.line);
     store_relaxed(&story.is_over, false);
+    mm_stats_get(&story.before);
     story.process = process_of(NULL);
     story.space = story.process->space;
+    space_get(story.space);
     story.space->uses_huge = sim_chance(4);
 }
 
@@ -86,13 +92,23 @@ static void finish_process(struct process *process)
     process_put(process);
 }
 
-static void story_end(void)
+/* Everybody has come to rest: what is counted as user memory is what the story's spaces have, of which `child` may be
+ * one; and then nothing. */
+static void story_end(struct space *child)
 {
+    struct space *const spaces[] = { story.space, child };
+
     store_relaxed(&story.is_over, true);
     for (unsigned i = 0; i < story.programs; i++)
         if (story.thread[i] != NULL)
             thread_put(story.thread[i]);
     finish_process(story.process);
+    proc_reclaim_all(); /* spaces of processes that ended before */
+    CHECK(page_sum_agrees(spaces, ARRAY_COUNT(spaces), &story.before));
+    space_put(story.space);
+    if (child != NULL)
+        space_put(child);
+    CHECK(page_sum_agrees(NULL, 0, &story.before));
 }
 
 static int map(struct space *space, vaddr_t va, size_t pages, unsigned rights, unsigned flags)
@@ -139,7 +155,8 @@ static int change_place(void)
     case 1:
         return story.is_advised ? space_advise(story.space, va, pages * PAGE_BYTES, SPACE_DONTNEED) : 0;
     case 2:
-        return space_protect(story.space, va, pages * PAGE_BYTES, sim_chance(2) ? VM_READ : 0);
+        return space_protect(story.space, va, pages * PAGE_BYTES,
+                             sim_chance(2) ? VM_READ | (sim_chance(2) ? VM_EXEC : 0) : 0);
     case 3:
         return space_protect(story.space, va, pages * PAGE_BYTES, RW);
     case 4:
@@ -226,9 +243,7 @@ static void change_places(bool is_advised, bool is_replaced)
         if (is_advised)
             other_child(&child);
     }
-    story_end();
-    if (child != NULL)
-        space_put(child);
+    story_end(child);
 }
 
 static void space_unmap_story(void)
@@ -274,7 +289,7 @@ static void space_memory_story(void)
         CHECK(result == 0 || result == -ENOMEM || result == -EFAULT || result == -EACCES);
         sim_delay();
     }
-    story_end();
+    story_end(NULL);
 }
 
 /*
@@ -400,7 +415,7 @@ static void with_one_changer(int (*changer)(void *), int (*program)(void *))
         thread_put(thread);
     while (!load_relaxed(&story.is_over))
         sim_pause();
-    story_end();
+    story_end(NULL);
 }
 
 static void space_protect_story(void)
@@ -510,9 +525,7 @@ static void space_fork_story(void)
         if (!fork_once())
             break;
     }
-    story_end();
-    if (child != NULL)
-        space_put(child);
+    story_end(child);
 }
 
 extern const struct sim_scenario sim_scenarios_memory[];

@@ -72,7 +72,7 @@ static void give_back(paddr_t hoarded)
 
 static paddr_t page_take(bool is_user)
 {
-    paddr_t page = is_user ? phys_alloc_user(0) : phys_alloc(0);
+    paddr_t page = is_user ? phys_alloc_user(0, sim_chance(2) ? MM_ANON : MM_OBJECT) : phys_alloc(0);
 
     if (page != 0)
         contents_of(page)->mark = page;
@@ -267,7 +267,7 @@ static void pages_reserve(void)
     sim_line_open(&market.line, count);
     while (load_relaxed(&market.trading) != 1)
         sim_pause();
-    CHECK(free_pages() >= stats.reserve_pages - 20 && phys_alloc_user(0) == 0);
+    CHECK(free_pages() >= stats.reserve_pages - 20 && phys_alloc_user(0, MM_ANON) == 0);
     for (unsigned round = sim_rounds(); round > 0; round--)
         CHECK(finish(spawn("needy", do_nothing, NULL, PRIORITY_DEFAULT, NULL)) == 0);
     (void)fetch_sub_acq_rel(&market.trading, 1);

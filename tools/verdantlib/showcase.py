@@ -8,7 +8,11 @@ from . import build, machine as machines, report, runner
 BUDGET_SECONDS = 600
 SILENCE_SECONDS = 120
 BENCH_BUDGET_SECONDS = 1800
-BENCHES = {"sched": "bench", "mm": "bench-mm"}  # the word of the command: the program in the kernel
+# The word of the command: on how many CPUs to boot, and what to run there.
+BENCHES = {
+    "sched": ((1, "bench"), (4, "bench")),
+    "mm": ((1, "bench-mm"), (4, "bench-mm"), (2, "bench-mm:shootdown"), (8, "bench-mm:shootdown")),
+}
 COLUMNS = ("ISA", "firmware", "CPUs online", "memory", "boot time", "created", "reclaimed", "switches", "migrations",
            "leaks", "verdict")
 KEYS = ("isa firmware cpus cpus_listed memory_mib boot_us created reclaimed switches migrations leaks verdict").split()
@@ -69,10 +73,10 @@ def grouped(text):
     return f"{int(text):,}" if text.isdigit() else text
 
 
-def bench(what, arch, cpus, progress):
+def bench(what, arch, cpus, program, progress):
     """Run the benchmarks where one instruction is one virtual nanosecond: ({(name, unit): value}, lines on failure)."""
     image, elf = build.image(build.build(f"{arch}-release", progress), arch)
-    machine = machines.Machine(arch, image, elf, cpus=cpus, append=f"init={BENCHES[what]}", icount=True)
+    machine = machines.Machine(arch, image, elf, cpus=cpus, append=f"init={program}", icount=True)
     progress.step(f"{arch}: measuring on {cpus} CPU{'s' if cpus > 1 else ''}")
     outcome = runner.run(machine, f"bench-{what}-{arch}-{cpus}", BENCH_BUDGET_SECONDS)
     found = [re.search(r"\bbench: (\S+) (\S+) (\S+)\s*$", line) for line in outcome.lines]

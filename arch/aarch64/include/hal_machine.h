@@ -155,11 +155,6 @@ static inline uint64_t hal_pte_table(paddr_t table)
     return table | PTE_VALID | PTE_TABLE_OR_PAGE;
 }
 
-static inline bool hal_pte_is_valid(uint64_t pte)
-{
-    return (pte & PTE_VALID) != 0;
-}
-
 static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
 {
     uint64_t kind = PTE_VALID | (level == 0 ? PTE_TABLE_OR_PAGE : 0);

@@ -135,11 +135,6 @@ static inline uint64_t hal_pte_table(paddr_t table)
     return table | NULL_PTE_VALID;
 }
 
-static inline bool hal_pte_is_valid(uint64_t pte)
-{
-    return (pte & NULL_PTE_VALID) != 0;
-}
-
 static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
 {
     (void)level;

@@ -169,15 +169,10 @@ static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
     return pte;
 }
 
-static inline bool hal_pte_is_valid(uint64_t pte)
-{
-    return (pte & PTE_VALID) != 0;
-}
-
 static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
 {
     (void)level;
-    return hal_pte_is_valid(pte) && (pte & (PTE_READ | PTE_WRITE | PTE_EXEC)) != 0;
+    return (pte & HAL_PTE_VALID) != 0 && (pte & (PTE_READ | PTE_WRITE | PTE_EXEC)) != 0;
 }
 
 static inline paddr_t hal_pte_paddr(uint64_t pte)

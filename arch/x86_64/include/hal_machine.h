@@ -175,14 +175,9 @@ static inline uint64_t hal_pte_table(paddr_t table)
     return table | X86_PTE_PRESENT | X86_PTE_WRITE | X86_PTE_USER;
 }
 
-static inline bool hal_pte_is_valid(uint64_t pte)
-{
-    return (pte & X86_PTE_PRESENT) != 0;
-}
-
 static inline bool hal_pte_is_leaf(uint64_t pte, unsigned level)
 {
-    return hal_pte_is_valid(pte) && (level == 0 || (pte & X86_PTE_LARGE) != 0);
+    return (pte & HAL_PTE_VALID) != 0 && (level == 0 || (pte & X86_PTE_LARGE) != 0);
 }
 
 static inline paddr_t hal_pte_paddr(uint64_t pte)

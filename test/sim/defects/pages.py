@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Seeded defects: page caches, references to pages, the reserve."""
+"""Seeded defects: page caches, references to pages, counts of them, the reserve, pages with code."""
 
 from .kinds import Defect, edit
 
@@ -50,6 +50,12 @@ PAGES = (
 """),
         scenarios=SCENARIOS),
     Defect(
+        "refill-counts-blocks",
+        "A refill counts the blocks that it takes, and not the pages in them.",
+        ("conserved", "sanity", "story"),
+        edit("core/mm/cpu_pages.c", "        count += 1u << order;\n", "        count++;\n"),
+        scenarios=SCENARIOS),
+    Defect(
         "cached-page-not-tagged",
         "A page in a cache still counts as allocated: who frees it again is not found.",
         ("sanity",),
@@ -79,6 +85,62 @@ PAGES = (
         edit("core/mm/page_refs.c", "    return load_acquire(&block_find(pa, &first, &order)->refs);",
              "    return load_relaxed(&block_find(pa, &first, &order)->refs);"),
         scenarios=("pages-shared",), build="thread"),
+    Defect(
+        "split-forgets-kind",
+        "The pages of a block that is split are not known as a user's any more: nobody counts them out.",
+        ("story", "conserved"),
+        edit("core/mm/page_refs.c", """
+        page[i].flags = page->flags; /* each counts by itself from now on, as what the block was */
+""", """
+        page[i].flags &= (uint8_t)~PAGE_KIND_MASK;
+"""),
+        scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "user-page-not-counted",
+        "A page of user memory that does not come out of a CPU's cache is not counted.",
+        ("story", "conserved"),
+        edit("core/mm/cpu_pages.c", """
+        page_set_kind(page, kind);
+        mm_stat_add(kind, (int64_t)1 << order);
+""", """
+        page_set_kind(page, kind);
+"""),
+        scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "user-page-counted-late",
+        "A page that is given back into a CPU's cache is counted out where it is spilled, not where its last reference "
+        "goes.",
+        ("story", "conserved"),
+        edit("core/mm/cpu_pages.c", """
+    if (page_kind(page) != 0) {
+        count_here(mine, page_kind(page), -1);
+        page_set_kind(page, 0);
+    }
+    page_set_tag(page, TAG_CACHED);
+""", """
+    page_set_tag(page, TAG_CACHED);
+"""),
+        scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "code-page-not-synced",
+        "A fresh page that may be executed is still what instruction caches know of it from before.",
+        ("sanity",),
+        edit("core/vm/fault.c", """
+    memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
+    sync_code(fault, fault->page, PAGE_BYTES);
+""", """
+    memset(phys_to_virt(fault->page), 0, PAGE_BYTES);
+"""),
+        scenarios=("memory-unmap",)),
+    Defect(
+        "code-right-not-synced",
+        "A page that was data and may now be executed is not made known to the instruction caches.",
+        ("sanity",),
+        edit("core/vm/fault.c", """
+    if ((prot & PROT_EXEC) != 0 && (pt_is_parked(entry) || (hal_pte_prot(entry) & PROT_EXEC) == 0))
+        hal_icache_sync(slot_paddr(entry), level == 0 ? PAGE_BYTES : SPAN_BYTES);
+""", ""),
+        scenarios=("memory-unmap",)),
     Defect(
         "reserve-for-users",
         "A page in a CPU's cache is given to a user when only the reserve is left.",

@@ -91,7 +91,7 @@ uint64_t *pte_at(paddr_t root, vaddr_t va, unsigned want)
     for (unsigned level = hal_pt_levels() - 1; level > want; level--) {
         uint64_t *pte = &table_at(table)[va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & 511];
 
-        if (!hal_pte_is_valid(*pte))
+        if ((*pte & HAL_PTE_VALID) == 0)
             *pte = hal_pte_table(page_take());
         table = hal_pte_paddr(*pte);
     }

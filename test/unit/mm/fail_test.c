@@ -88,7 +88,7 @@ static void each_attempt_is_counted_once_wherever_the_page_comes_from(void **sta
 static int take_two_kinds(void)
 {
     struct kstack stack;
-    paddr_t user = phys_alloc_user(0);
+    paddr_t user = phys_alloc_user(0, MM_ANON);
     int error = user == 0 ? -ENOMEM : kstack_alloc(PAGE_BYTES, &stack);
 
     if (user != 0)

@@ -19,10 +19,12 @@ static struct {
     struct {
         uint8_t state;
         uint8_t order;
+        uint8_t kind; /* of user memory, else MM_OTHER */
         uint32_t refs;
         uint64_t mark;
     } page[MODEL_PAGES_MAX];
     uint64_t free_pages;
+    uint64_t kind_pages[MM_KIND_COUNT]; /* of the blocks below */
     uint32_t heads[MODEL_PAGES_MAX]; /* of the blocks, in no order */
     uint32_t head_count;
 } model;
@@ -71,8 +73,10 @@ static uint64_t *mark_at(size_t index)
     return (uint64_t *)phys_to_virt(model_at(index)) + 77;
 }
 
-static void model_new_head(size_t index, unsigned order, uint64_t mark)
+static void model_new_head(size_t index, unsigned order, unsigned kind, uint64_t mark)
 {
+    model.page[index].kind = (uint8_t)kind;
+    model.kind_pages[kind] += (uint64_t)1 << order;
     model.page[index].state = MODEL_HEAD;
     model.page[index].order = (uint8_t)order;
     model.page[index].refs = 1;
@@ -84,10 +88,12 @@ static void model_new_head(size_t index, unsigned order, uint64_t mark)
 static void model_alloc(struct unit_random *random)
 {
     unsigned order = (unsigned)unit_random_below(random, 1 + unit_random_below(random, PHYS_ORDER_MAX + 1));
-    bool is_user = unit_random_below(random, 2) == 0;
+    static const uint8_t kinds[] = { MM_ANON, MM_OBJECT, MM_OTHER, MM_OTHER };
+    unsigned kind = kinds[unit_random_below(random, ARRAY_COUNT(kinds))];
+    bool is_user = kind != MM_OTHER;
     uint64_t leave = is_user ? buddy.reserve_pages : 0;
     uint64_t need = (uint64_t)1 << order;
-    paddr_t block = is_user ? phys_alloc_user(order) : phys_alloc(order);
+    paddr_t block = is_user ? phys_alloc_user(order, kind) : phys_alloc(order);
     size_t first = (block - model.base) / PAGE_BYTES;
 
     if (block == 0) {
@@ -100,7 +106,7 @@ static void model_alloc(struct unit_random *random)
         assert_int_equal(model.page[i].state, MODEL_FREE);
         model.page[i].state = MODEL_INNER;
     }
-    model_new_head(first, order, unit_random_next(random));
+    model_new_head(first, order, kind, unit_random_next(random));
     model.free_pages -= need;
 }
 
@@ -112,6 +118,7 @@ static void model_forget(unsigned slot)
     for (size_t i = first; i < first + ((size_t)1 << model.page[first].order); i++)
         model.page[i].state = MODEL_FREE;
     model.free_pages += (uint64_t)1 << model.page[first].order;
+    model.kind_pages[model.page[first].kind] -= (uint64_t)1 << model.page[first].order;
     model.heads[slot] = model.heads[--model.head_count];
 }
 
@@ -133,13 +140,15 @@ static void model_split(unsigned slot, struct unit_random *random)
 {
     size_t first = model.heads[slot];
     size_t count = (size_t)1 << model.page[first].order;
+    unsigned kind = model.page[first].kind;
 
     if (model.page[first].refs != 1)
         return;
+    model.kind_pages[kind] -= count; /* and each of its pages counts again */
     phys_split(model_at(first), model.page[first].order);
     model.heads[slot] = model.heads[--model.head_count];
     for (size_t i = first; i < first + count; i++)
-        model_new_head(i, 0, unit_random_next(random));
+        model_new_head(i, 0, kind, unit_random_next(random));
 }
 
 static void model_look(unsigned slot, struct unit_random *random)
@@ -187,22 +196,34 @@ static unsigned count_largest(void)
     return count;
 }
 
+static void model_compare(const struct mm_stats *before)
+{
+    struct mm_stats now;
+
+    mm_stats_get(&now);
+    assert_true(now.free == model.free_pages);
+    for (unsigned kind = 0; kind < MM_KIND_COUNT; kind++)
+        assert_true(now.pages[kind] == before->pages[kind] + model.kind_pages[kind]);
+}
+
 static void a_million_random_steps_agree_with_a_naive_model(void **state)
 {
     struct unit_random random = {11};
     unsigned largest = count_largest();
+    struct mm_stats before;
 
     (void)state;
     model_start();
+    mm_stats_get(&before);
     for (unsigned step = 0; step < MODEL_STEPS; step++) {
         /* Towards full for a while, then towards empty. */
         model_step(&random, step / 20000 % 2 == 0);
         if (step % 16 == 0)
-            assert_true(mm_test_free_pages() == model.free_pages);
+            model_compare(&before);
     }
     while (model.head_count > 0)
         model_drop(model.head_count - 1, &random);
-    assert_true(mm_test_free_pages() == model.free_pages);
+    model_compare(&before);
     assert_int_equal(count_largest(), largest);
 }
 

@@ -71,7 +71,7 @@ static inline _Atomic(uint64_t) *entry_of(paddr_t root, vaddr_t va, unsigned wan
 
         if (level == want)
             return (_Atomic(uint64_t) *)pte;
-        if (!hal_pte_is_valid(*pte))
+        if ((*pte & HAL_PTE_VALID) == 0)
             *pte = hal_pte_table(page_take());
         table = hal_pte_paddr(*pte);
     }

@@ -6,6 +6,9 @@
  */
 #include "space_test.h"
 
+#include <mm/stats.h>
+#include <pagesum.h>
+
 #include <stdlib.h>
 
 #define PAGES_MAX 2112
@@ -51,6 +54,7 @@ static struct {
     struct object_model object[OBJECTS];
     uint64_t next;
     unsigned long long failures, failed_copies;
+    uint64_t anonymous_max;
 } model;
 
 /* The arena begins below borders of all levels. */
@@ -505,6 +509,25 @@ static void compare_regions(void)
     CHECK_MODEL(stats.resident_pages <= mapped);
 }
 
+/* What is counted as user memory is there, and what is there is counted. */
+static void compare_pages(void)
+{
+    struct space *spaces[SPACES];
+    struct mm_stats stats;
+    struct page_sum sum;
+
+    for (unsigned s = 0; s < SPACES; s++)
+        spaces[s] = model.space[s].real;
+    CHECK_MODEL(page_sum_get(spaces, SPACES, &sum));
+    for (int i = 0; i < OBJECTS; i++)
+        if (model.object[i].is_used && model.object[i].real != NULL && !object_is_named(i))
+            sum.objects += vm_object_page_count(model.object[i].real);
+    mm_stats_get(&stats);
+    CHECK_MODEL(stats.pages[MM_ANON] == sum.anonymous);
+    CHECK_MODEL(stats.pages[MM_OBJECT] == sum.objects);
+    model.anonymous_max = MAX(model.anonymous_max, sum.anonymous);
+}
+
 static const struct {
     unsigned weight;
     void (*step)(void);
@@ -545,6 +568,8 @@ static void run_model(uint64_t seed, unsigned long long count)
         some_step();
         if (model.step % 512 == 0)
             compare_regions();
+        if (model.step % 64 == 0)
+            compare_pages();
     }
     space_test_enter_space(NULL);
     for (unsigned s = 0; s < SPACES; s++) {
@@ -555,6 +580,8 @@ static void run_model(uint64_t seed, unsigned long long count)
     for (int i = 0; i < OBJECTS; i++)
         if (model.object[i].is_used)
             object_end(i);
+    compare_pages();
+    CHECK_MODEL(model.anonymous_max > model.pages / 2);
 }
 
 static unsigned long long steps_wanted(void)

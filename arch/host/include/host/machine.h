@@ -193,8 +193,9 @@ bool host_user_store(vaddr_t va, uint64_t value);
  * walks: its own have 4, and must not be changed until 4 is set again. A new machine begins with 4. */
 void host_pt_levels_set(unsigned levels);
 
-/* The core is about to reuse these pages: no TLB may hold a translation to them, or the run ends with a report.
- * For a listener of TRACE_PAGES_FREE. */
+/* The core is about to reuse these pages: no TLB may hold a translation to them, or the run ends with a report. And
+ * before a CPU comes to know one of them as a program's code, hal_icache_sync() must have been called for it again. For
+ * a listener of TRACE_PAGES_FREE. */
 void host_tlb_require_gone(paddr_t block, size_t bytes);
 
 /* AddressSanitizer builds: nobody may touch [at, at + bytes) until it is opened again. Elsewhere: nothing. */

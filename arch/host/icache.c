@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Instruction caches: which pages may be fetched from. Owns a flag for each page of RAM: hal_icache_sync() was called
+ * for it since the core gave it back last. A CPU that comes to know a page as a program's code without that ends the
+ * run. It does not see what is stored after the call. No lock: one CPU is stepped at a time.
+ */
+#include "host_priv.h"
+
+#include <hal/mmu.h>
+
+#include "os.h"
+
+static struct {
+    bool *is_synced; /* by page from base */
+    paddr_t base;
+    uint64_t bytes;
+} icache;
+
+void host_icache_create(paddr_t base, uint64_t span_bytes)
+{
+    icache.base = base;
+    icache.bytes = span_bytes;
+    icache.is_synced = os_alloc(span_bytes >> PAGE_SHIFT, false);
+    if (icache.is_synced == NULL)
+        os_die("instruction caches");
+}
+
+void host_icache_destroy(void)
+{
+    os_release(icache.is_synced, icache.bytes >> PAGE_SHIFT);
+    icache.is_synced = NULL;
+}
+
+static void set(paddr_t pa, size_t bytes, bool is_synced)
+{
+    for (paddr_t at = ROUND_DOWN(pa, PAGE_BYTES); at < pa + bytes; at += PAGE_BYTES)
+        if (at - icache.base < icache.bytes)
+            icache.is_synced[(at - icache.base) >> PAGE_SHIFT] = is_synced;
+}
+
+void host_icache_gone(paddr_t block, size_t bytes)
+{
+    set(block, bytes, false);
+}
+
+void host_icache_require(const struct host_cpu *cpu, vaddr_t va, paddr_t pa, unsigned prot)
+{
+    uint64_t page = (pa - icache.base) >> PAGE_SHIFT;
+
+    if ((prot & PROT_EXEC) != 0 && pa - icache.base < icache.bytes && !icache.is_synced[page])
+        host_fail("stale instructions: CPU %u may execute page %#llx at %#llx, and there was no hal_icache_sync() for "
+                  "what it holds", cpu->id, (unsigned long long)pa, (unsigned long long)va);
+}
+
+void hal_icache_sync(paddr_t pa, size_t bytes)
+{
+    host_step(HOST_POINT_TLB);
+    HOST_REQUIRE(IS_ALIGNED(pa, PAGE_BYTES) && IS_ALIGNED(bytes, PAGE_BYTES) && bytes != 0 &&
+                     host_memory_is_ram(pa) && host_memory_is_ram(pa + bytes - 1),
+                 "hal_icache_sync(%#llx, %#zx): no pages of RAM", (unsigned long long)pa, bytes);
+    set(pa, bytes, true);
+}
