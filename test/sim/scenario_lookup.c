@@ -205,8 +205,8 @@ static void lookup_reuse(void)
 }
 
 /*
- * A reader is stopped wherever it stands, for so long that whoever it was about to take is dead and freed, and its number
- * another one's. Readers and those who stop them share a CPU that nobody else needs.
+ * A reader is stopped wherever it stands, for so long that whoever it was about to take is dead and freed, and its
+ * number another one's. Readers and those who stop them share a CPU that nobody else needs.
  */
 #define STOP_BIRTHS (2 * FREE_NUMBERS)
 #define STOP_LOOKS 600

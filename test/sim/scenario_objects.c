@@ -194,8 +194,8 @@ static void object_belt(void)
 }
 
 /*
- * Nothing but objects of a cache that is emptied as one of the first, so that little time passes from the moment at which
- * a CPU is told until its magazine is taken: it may be in the middle of a use then.
+ * Nothing but objects of a cache that is emptied as one of the first, so that little time passes from the moment at
+ * which a CPU is told until its magazine is taken: it may be in the middle of a use then.
  */
 #define WORDS 8
 
