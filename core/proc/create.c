@@ -135,6 +135,7 @@ tid_t task_try_create(const struct task_spec *spec, struct task **out)
 
 tid_t task_create(const struct task_spec *spec, struct task **out)
 {
+    reaper_keep_pace();
     tid_t tid = task_try_create(spec, out);
     bool is_short_of_memory = tid == -ENOMEM;
 

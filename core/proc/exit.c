@@ -11,9 +11,11 @@
 
 #include "proc_priv.h"
 
-/* Off the process's address space: the reaper may free it while this task is still on its way out. */
+/* Off the process's address space, which may go at once: what a program used must not wait for the reaper. */
 static void leave_space(struct task *self)
 {
+    struct task_object *object = object_of(self);
+    struct space *space = object->space;
     uintptr_t state = hal_irq_save();
 
     if (self->space != NULL) {
@@ -21,6 +23,9 @@ static void leave_space(struct task *self)
         tlb_switch(NULL);
     }
     hal_irq_restore(state);
+    object->space = NULL;
+    if (space != NULL)
+        space_put(space);
 }
 
 void task_exit(int code)

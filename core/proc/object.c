@@ -65,11 +65,11 @@ void object_count_buried(void)
     (void)fetch_add_acq_rel(&object.buried, 1); /* PAIRS(object_buried) */
 }
 
-bool object_none_exiting(void)
+uint64_t object_dying_count(void)
 {
-    uint64_t buried = load_acquire(&object.buried); /* PAIRS(object_buried): read first, so that equal means none */
+    uint64_t buried = load_acquire(&object.buried); /* PAIRS(object_buried): read first, so that 0 means none */
 
-    return load_relaxed(&object.exiting) == buried;
+    return load_relaxed(&object.exiting) - buried;
 }
 
 /* After the grace period: nobody can reach it. Stack, space and extended state went when it left its CPU. */

@@ -51,11 +51,13 @@ void fpu_area_free(void *area);
 void object_count_created(void);
 void object_count_exiting(void);
 void object_count_buried(void);
-bool object_none_exiting(void); /* every task that began its exit has left its CPU and was buried */
+uint64_t object_dying_count(void); /* tasks that began their exit and are not buried; 0: all have left their CPUs */
 
 /* reaper.c */
 void reaper_init(void);
 void reaper_notify(void);
+/* Who makes tasks waits here while too many dead ones are not buried. Context: task, may sleep. */
+void reaper_keep_pace(void);
 
 /* thread.c, process.c */
 void process_init(void);

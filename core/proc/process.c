@@ -102,7 +102,6 @@ static void process_free(struct quiesce_head *head)
 {
     struct process *process = container_of(head, struct process, reclaim);
 
-    space_put(process->space);
     id_release(process->pid);
     slab_free(&processes, process);
 }
@@ -114,6 +113,10 @@ void process_put(struct process *process)
     ASSERT(before != 0);
     if (before == 1) {
         ASSERT(process->state == PROCESS_REAPED && list_is_empty(&process->children) && process->threads_alive == 0);
+        /* Its memory does not wait for a grace period: whoever still finds the process gets no reference, and looks at
+         * nothing else. */
+        space_put(process->space);
+        process->space = NULL;
         quiesce_call(&process->reclaim, process_free);
     }
 }

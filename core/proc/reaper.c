@@ -2,7 +2,8 @@
 /*
  * The reaper: one task, two queues. It takes dead tasks that no CPU stands on any more, gives their stacks, spaces and
  * extended state back and drops their existence; and it is the collector of grace periods. It never holds a lock while
- * it frees, and is woken when its backlog has grown or has waited for a while.
+ * it frees, and is woken when its backlog has grown or has waited for a while. The dead need no grace period, so they
+ * are buried also while one is waited for: a CPU that stands still in a read section must not make memory run out.
  */
 #include <k/errno.h>
 #include <mm/slab.h>
@@ -17,6 +18,10 @@
 #define BACKLOG_MAX 16
 #define BACKLOG_NS (1 * NS_PER_MS)
 
+/* Stacks are given back by cross-CPU calls, which take long where CPUs are slow to answer, and tasks are made and end
+ * on all CPUs meanwhile. With so many dead, which is more than begins a pass, nobody makes more. */
+#define DYING_MAX 128
+
 #define EXIT_PATIENCE_NS (100 * NS_PER_US) /* how often proc_reclaim_all() looks again */
 
 /* A CPU that runs one task without ever switching holds a grace period up; after this time it is poked. */
@@ -25,6 +30,7 @@
 static struct {
     struct waitq wake;        /* the reaper waits here */
     struct waitq passes;      /* those who wait for a pass wait here */
+    struct waitq pace;        /* those who must not make more tasks yet wait here */
     uint64_t started_count;   /* guarded by passes.lock */
     uint64_t finished_count;  /* guarded by passes.lock */
     _Atomic(bool) has_work;   /* PAIRS(reaper_work) */
@@ -32,7 +38,12 @@ static struct {
     _Atomic(bool) is_timed;   /* PAIRS(reaper_timer): the timer is armed */
     _Atomic(uint64_t) patience_ns;
     struct timer timer;
-} reaper = { .wake = WAITQ_INIT(reaper.wake), .passes = WAITQ_INIT(reaper.passes), .patience_ns = BACKLOG_NS };
+} reaper = {
+    .wake = WAITQ_INIT(reaper.wake),
+    .passes = WAITQ_INIT(reaper.passes),
+    .pace = WAITQ_INIT(reaper.pace),
+    .patience_ns = BACKLOG_NS,
+};
 
 void reaper_set_patience(uint64_t ns)
 {
@@ -77,14 +88,11 @@ static void bury(struct task *task)
 {
     struct task_object *dead = object_of(task);
 
-    ASSERT(task->state == TASK_DEAD && dead->thread == NULL);
+    ASSERT(task->state == TASK_DEAD && dead->thread == NULL && dead->space == NULL);
     kstack_free(&dead->stack);
     dead->stack = (struct kstack){ 0 };
     fpu_area_free(dead->fpu_area);
     dead->fpu_area = NULL;
-    if (dead->space != NULL)
-        space_put(dead->space);
-    dead->space = NULL;
     object_count_buried();
     task_put(task); /* its existence; whoever still holds a reference frees it later */
 }
@@ -96,21 +104,42 @@ static void bury_all(void)
     sched_take_dead(&dead);
     for (struct list_node *node = list_pop_front(&dead); node != NULL; node = list_pop_front(&dead))
         bury(list_entry(node, struct task, queue_link));
+    (void)waitq_wake_all(&reaper.pace);
+}
+
+/* What is queued from now on brings new work. */
+static void take_notice(void)
+{
+    (void)xchg_acq_rel(&reaper.has_work, false); /* PAIRS(reaper_work) */
+    store_relaxed(&reaper.backlog, 0);
 }
 
 static void collect(void)
 {
+    bool was_noticed = false;
+
     if (!quiesce_start())
         return;
-    for (;;) {
-        int result = waitq_wait_until(&reaper.wake, quiesce_is_over(), clock_ns() + GRACE_PATIENCE_NS,
-                                      WAIT_UNINTERRUPTED);
+    uint64_t poke_ns = clock_ns() + GRACE_PATIENCE_NS;
 
-        if (result == 0)
+    for (;;) {
+        (void)waitq_wait_until(&reaper.wake, quiesce_is_over() || load_relaxed(&reaper.has_work), poke_ns,
+                               WAIT_UNINTERRUPTED);
+        if (quiesce_is_over())
             break;
-        quiesce_poke_laggards();
+        if (load_relaxed(&reaper.has_work)) {
+            take_notice();
+            bury_all();
+            was_noticed = true;
+        }
+        if (clock_ns() >= poke_ns) {
+            quiesce_poke_laggards();
+            poke_ns = clock_ns() + GRACE_PATIENCE_NS;
+        }
     }
     (void)quiesce_finish();
+    if (was_noticed) /* it may have been about something that needs a grace period, or about a pass of its own */
+        (void)xchg_acq_rel(&reaper.has_work, true); /* PAIRS(reaper_work) */
 }
 
 static int reaper_main(void *arg)
@@ -118,8 +147,7 @@ static int reaper_main(void *arg)
     (void)arg;
     for (;;) {
         (void)waitq_wait_until(&reaper.wake, load_relaxed(&reaper.has_work), TIME_NEVER, WAIT_UNINTERRUPTED);
-        (void)xchg_acq_rel(&reaper.has_work, false); /* PAIRS(reaper_work) */
-        store_relaxed(&reaper.backlog, 0);
+        take_notice();
 
         uintptr_t state = spin_lock_irqsave(&reaper.passes.lock);
 
@@ -167,10 +195,18 @@ void reaper_wait_pass(void)
     (void)waitq_wait_until(&reaper.passes, reaper.finished_count >= target, TIME_NEVER, WAIT_UNINTERRUPTED);
 }
 
+void reaper_keep_pace(void)
+{
+    if (LIKELY(object_dying_count() <= DYING_MAX))
+        return;
+    reaper_notify();
+    (void)waitq_wait_until(&reaper.pace, object_dying_count() <= DYING_MAX, TIME_NEVER, WAIT_UNINTERRUPTED);
+}
+
 void proc_reclaim_all(void)
 {
     /* A task whose joiner goes on already may still be on its way off its CPU. */
-    for (reaper_wait_pass(); !object_none_exiting(); reaper_wait_pass())
+    for (reaper_wait_pass(); object_dying_count() != 0; reaper_wait_pass())
         (void)task_sleep_for(EXIT_PATIENCE_NS); /* it may be less urgent than we are: let it have the CPU */
     /* A pass frees tasks, the next one the id leaves that they emptied. */
     for (unsigned i = 0; i < 3; i++) {

@@ -160,6 +160,7 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
 
     if (result != 0)
         return result;
+    reaper_keep_pace();
     result = object_create(&spec, &object);
     if (result != 0)
         return result;

@@ -21,6 +21,19 @@ void spin_wait(struct spinlock *lock)
     trace(TRACE_SPIN_EXIT, lock, lock->rank);
 }
 
+bool spin_lock_bounded(struct spinlock *lock, unsigned looks)
+{
+    while (looks-- > 0) {
+        uint32_t nobody = 0;
+
+        /* PAIRS(spinlock) */
+        if (load_relaxed(&lock->word) == 0 && cas_acquire(&lock->word, &nobody, SPIN_TOKEN_DYING))
+            return true;
+        hal_cpu_relax();
+    }
+    return false;
+}
+
 void spin_debug_acquire(struct spinlock *lock, bool tried)
 {
     struct task_base *self = current_base();

@@ -2,22 +2,32 @@
 /*
  * The kernel log: a ring of text and the console behind it. One lock, LOCK_LOG, legal under every other lock; a line is
  * formatted on the caller's stack before the lock is taken, so that it is held for the copy and the output only.
+ *
+ * In a panic the lock is still taken, so that a line that another CPU is in the middle of ends first. But its holder
+ * may be gone, or may be who panics: it is waited for within a bound, once, and then lines come out without it.
  */
 #include <trace/log.h>
 
 #include <stdarg.h>
 
 #include <hal/debug.h>
+#include <hal/irq.h>
 #include <k/limits.h>
 #include <lib/fmt.h>
 #include <smp/spinlock.h>
 
 #define LOG_LINE_BYTES 256
 
+/* Looks at the lock, not time, as the clock may be what is broken. Far more than a line takes on a slow console. */
+#define LOG_PANIC_SPINS 10000000u
+
 static struct {
     struct spinlock lock;
     enum log_level console_level;
-    bool in_panic;
+    _Atomic(bool) in_panic;
+    _Atomic(bool) is_abandoned; /* in a panic: who holds the lock did not let go of it */
+
+    /* Guarded by lock. */
     size_t written; /* bytes ever written to the ring */
     char ring[LOG_RING_BYTES];
 } logger = { .lock = SPINLOCK_INIT(LOCK_LOG), .console_level = LOG_INFO };
@@ -29,7 +39,7 @@ void log_set_console_level(enum log_level level)
 
 void log_enter_panic(void)
 {
-    logger.in_panic = true;
+    store_relaxed(&logger.in_panic, true);
 }
 
 static void log_emit(enum log_level level, const char *text)
@@ -43,6 +53,17 @@ static void log_emit(enum log_level level, const char *text)
             hal_console_put('\r');
         hal_console_put(*p);
     }
+}
+
+static void log_emit_in_panic(enum log_level level, const char *text) NO_LOCK_ANALYSIS
+{
+    bool is_locked = !load_relaxed(&logger.is_abandoned) && spin_lock_bounded(&logger.lock, LOG_PANIC_SPINS);
+
+    if (!is_locked)
+        store_relaxed(&logger.is_abandoned, true);
+    log_emit(level, text);
+    if (is_locked)
+        spin_unlock_untracked(&logger.lock);
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -60,12 +81,14 @@ void log_line(enum log_level level, const char *format, ...)
     line[used] = '\n';
     line[used + 1] = '\0';
 
-    if (logger.in_panic) {
-        log_emit(level, line);
-        return;
-    }
-    uintptr_t state = spin_lock_irqsave(&logger.lock);
+    uintptr_t state = hal_irq_save();
 
-    log_emit(level, line);
-    spin_unlock_irqrestore(&logger.lock, state);
+    if (load_relaxed(&logger.in_panic)) {
+        log_emit_in_panic(level, line);
+    } else {
+        spin_lock_irqoff(&logger.lock);
+        log_emit(level, line);
+        spin_unlock_irqoff(&logger.lock);
+    }
+    hal_irq_restore(state);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one way to die: the first CPU to panic reports, asks the others to report and park, and leaves the machine with a
- * failing code. Takes no lock and waits for nobody beyond a bound, because whatever it would wait for may be broken.
+ * failing code. Waits for no lock and for nobody beyond a bound, because whatever it would wait for may be broken.
  */
 #include <trace/panic.h>
 

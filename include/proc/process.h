@@ -33,7 +33,7 @@ struct process {
     /* Immutable. */
     pid_t pid; /* 0: the kernel's own process */
     char name[TASK_NAME_BYTES];
-    struct space *space; /* one reference; NULL for the kernel's own */
+    struct space *space; /* one reference, given back with the last one to this; NULL for the kernel's own */
 
     /* Atomic. */
     _Atomic(uint32_t) refs; /* PAIRS(process_ref) */
@@ -89,6 +89,8 @@ extern struct process process_kernel;
  * process_lookup() at once. -EINVAL (name), -EAGAIN, -ENOMEM. Context: task. */
 int process_create(struct process *parent, const char *name, struct process **out) MUST_USE;
 void process_get(struct process *process);
+/* The last one gives the process's reference to its space back at once, and the object after a grace period.
+ * Context: task, may sleep. */
 void process_put(struct process *process);
 
 /* A thread of an ALIVE process (not the kernel's), with one reference for the caller. The first one's

@@ -18,9 +18,11 @@
 #include <smp/preempt.h>
 
 struct CAPABILITY("spinlock") spinlock {
-    _Atomic(uint32_t) word; /* PAIRS(spinlock): 0 free, else spin_token() of the holder */
+    _Atomic(uint32_t) word; /* PAIRS(spinlock): 0 free, else spin_token() of the holder, or SPIN_TOKEN_DYING */
     uint32_t rank;          /* enum lock_rank */
 };
+
+#define SPIN_TOKEN_DYING UINT32_MAX /* taken by spin_lock_bounded(): no CPU's token */
 
 #define SPINLOCK_INIT(lock_rank) { .word = 0, .rank = (lock_rank) }
 
@@ -85,7 +87,8 @@ static ALWAYS_INLINE void spin_unlock_irqoff(struct spinlock *lock) RELEASES(loc
     store_release(&lock->word, 0);
 }
 
-/* Without the debug record, for the one place that takes every run-queue lock at once, in CPU order. */
+/* Without the debug record, for the one place that takes every run-queue lock at once, in CPU order; and for the end of
+ * spin_lock_bounded(). */
 static inline void spin_lock_untracked(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     if (!spin_attempt(lock))
@@ -96,6 +99,11 @@ static inline void spin_unlock_untracked(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     store_release(&lock->word, 0); /* PAIRS(spinlock) */
 }
+
+/* For a kernel that is dying: looks at the lock so many times at most, and says whether it has got it. Asks nothing of
+ * this CPU or its task, which may be what is broken, and keeps no debug record. Interrupts are disabled by the caller;
+ * spin_unlock_untracked() ends it. */
+bool spin_lock_bounded(struct spinlock *lock, unsigned looks);
 
 static ALWAYS_INLINE void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
 {

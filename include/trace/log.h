@@ -9,5 +9,6 @@
 /* Lines above this level are kept in the ring but not printed. Context: boot. */
 void log_set_console_level(enum log_level level);
 
-/* From now on the log takes no lock and waits for nobody: the machine is dying. Context: any. */
+/* The machine is dying: from now on the log waits for whoever is printing within a bound only, and asks nothing of this
+ * CPU and its task. Lines stay whole unless that one never ends its own. Context: any. */
 void log_enter_panic(void);

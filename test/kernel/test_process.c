@@ -136,7 +136,7 @@ static void siblings_survive_a_thread(void)
     CHECK(first->tid != second->tid);
     CHECK(thread_schedule(process->pid, second->tid, second) == 0);
     CHECK(thread_schedule(process->pid, first->tid, first) == 0);
-    WAIT_FOR(first->state == THREAD_DEAD);
+    WAIT_FOR(thread_schedule(process->pid, first->tid, first) == -ESRCH); /* it is dead, no more running */
     struct task *found = task_lookup(second->tid);
 
     CHECK(found != NULL && process->state == PROCESS_ALIVE);

@@ -232,12 +232,13 @@ static void registers_survive_yielding(void)
     store_relaxed(&torture.go, true);
     for (unsigned i = 0; i < torture.victims; i++) {
         struct victim *victim = &torture.victim[i];
+        struct task_snapshot snapshot;
 
         if (victim->task == NULL)
             continue;
         CHECK(task_join(victim->task, NULL, TIME_NEVER) == 0);
-        dispatched[i / (torture.victims / cpu_count())] +=
-            victim->task->stats.voluntary + victim->task->stats.involuntary;
+        task_get_snapshot(victim->task, &snapshot); /* it may still be on its way off the CPU */
+        dispatched[i / (torture.victims / cpu_count())] += snapshot.stats.voluntary + snapshot.stats.involuntary;
     }
     for (unsigned n = 0; n < cpu_count(); n++)
         CHECK(dispatched[n] >= bursts * BURST_ROUNDS);

@@ -3,6 +3,7 @@
 #include "scenario.h"
 
 #include <boot/program.h>
+#include <hal/cpu.h>
 #include <k/limits.h>
 #include <proc/id.h>
 #include <smp/preempt.h>
@@ -13,6 +14,7 @@ static struct {
     struct sim_line line;      /* creators begin when everybody has a number: they may take all that are left */
     _Atomic(tid_t) tid[SLOTS]; /* of tasks that live, or did */
     _Atomic(unsigned) creators;
+    _Atomic(unsigned) births;
     _Atomic(unsigned) found, missed;
 } numbers;
 
@@ -22,6 +24,7 @@ static void numbers_begin(unsigned creators)
         store_relaxed(&numbers.tid[i], 0);
     sim_line_init(&numbers.line);
     store_relaxed(&numbers.creators, creators);
+    store_relaxed(&numbers.births, 0);
     store_relaxed(&numbers.found, 0);
     store_relaxed(&numbers.missed, 0);
 }
@@ -54,6 +57,7 @@ static int create_and_publish(void *arg)
         if (!CHECK(tid > 0))
             break;
         store_relaxed(&numbers.tid[sim_random_below(SLOTS)], tid);
+        (void)fetch_add_relaxed(&numbers.births, 1);
         if (is_joined)
             CHECK(finish(task) == 1);
         left--;
@@ -200,6 +204,44 @@ static void lookup_reuse(void)
     release_all();
 }
 
+/*
+ * A reader is stopped wherever it stands, for so long that whoever it was about to take is dead and freed, and its
+ * number another one's. Readers and those who stop them share a CPU that nobody else needs.
+ */
+#define STOP_BIRTHS (2 * FREE_NUMBERS)
+#define STOP_LOOKS 600
+
+static int stop_reader(void *arg)
+{
+    (void)arg;
+    while (load_relaxed(&numbers.creators) > 0) {
+        unsigned births = load_relaxed(&numbers.births);
+
+        for (unsigned looks = 0; looks < STOP_LOOKS && load_relaxed(&numbers.births) - births < STOP_BIRTHS; looks++)
+            hal_cpu_relax();
+        sim_nap(NS_PER_US);
+    }
+    return 0;
+}
+
+static void lookup_stopped(void)
+{
+    uint64_t tasks = count_tasks();
+    struct task *creator, *reader, *stopper;
+
+    reserve_all_but_a_few();
+    numbers_begin(1);
+    creator = sim_spawn_nth("creator", create_and_publish, (void *)(uintptr_t)(16 * sim_rounds()), 0);
+    sim_line_open(&numbers.line, 1);
+    reader = sim_spawn_nth("reader", look_up, NULL, 1);
+    stopper = spawn_on("stopper", stop_reader, NULL, PRIORITY_REALTIME_NORMAL, online_cpu(1));
+    CHECK(finish(creator) == 0);
+    CHECK(finish(reader) == 0);
+    CHECK(finish(stopper) == 0);
+    wait_for_tasks(tasks);
+    release_all();
+}
+
 static struct {
     _Atomic(pid_t) pid;
     _Atomic(bool) stop;
@@ -252,6 +294,8 @@ const struct sim_scenario sim_scenarios_lookup[] = {
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = lookup_reap },
     { .name = "lookup-reuse", .aim = "a number gets a new owner while somebody asks for the old one",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = lookup_reuse },
+    { .name = "lookup-stopped", .aim = "a look-up stands still half way, until its task is freed and its number reused",
+      .cpus = 3, .cpus_min = 2, .rounds = 4, .run = lookup_stopped },
     { .name = "lookup-process", .aim = "a process is found by its number while it is waited for and freed",
       .cpus = 4, .cpus_min = 1, .rounds = 6, .run = lookup_process },
     { .name = NULL },

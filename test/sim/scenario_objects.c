@@ -5,6 +5,7 @@
  */
 #include "scenario.h"
 
+#include <hal/cpu.h>
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <mm/slab.h>
@@ -192,11 +193,70 @@ static void object_belt(void)
     CHECK(slab_used(&parcels) == 0);
 }
 
+/*
+ * Nothing but objects of a cache that is emptied as one of the first, so that little time passes from the moment at
+ * which a CPU is told until its magazine is taken: it may be in the middle of a use then.
+ */
+#define WORDS 8
+
+static int hoarder(void *arg)
+{
+    uint64_t *own[OWN_MAX] = { NULL };
+    uint64_t mark = (uint64_t)(uintptr_t)arg << 32;
+
+    sim_line_wait(&market.line);
+    for (unsigned round = 24 * sim_rounds(); round > 0; round--) {
+        unsigned i = (unsigned)sim_random_below(OWN_MAX);
+
+        if (own[i] == NULL) {
+            own[i] = kmalloc(WORDS * sizeof(uint64_t));
+            if (!CHECK(own[i] != NULL))
+                break;
+            own[i][1] = own[i][WORDS - 1] = mark | i;
+        } else {
+            CHECK(own[i][1] == (mark | i) && own[i][WORDS - 1] == (mark | i));
+            kfree(own[i]);
+            own[i] = NULL;
+        }
+    }
+    for (unsigned i = 0; i < OWN_MAX; i++)
+        kfree(own[i]);
+    (void)fetch_sub_relaxed(&market.traders, 1);
+    return 0;
+}
+
+static int taker(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&market.line);
+    while (load_relaxed(&market.traders) != 0) {
+        slab_reclaim_all();
+        hal_cpu_relax();
+    }
+    return 0;
+}
+
+static void object_hoard(void)
+{
+    struct task *task[TRADERS_MAX + 1];
+    unsigned count = MIN(online_count(), (unsigned)TRADERS_MAX);
+
+    market_init();
+    store_relaxed(&market.traders, count - 1);
+    for (unsigned i = 1; i < count; i++)
+        task[i] = sim_spawn_nth("hoarder", hoarder, (void *)(uintptr_t)i, i);
+    task[0] = sim_spawn_nth("taker", taker, NULL, 0);
+    sim_line_open(&market.line, count);
+    CHECK(sim_finish_all(task, count) == 0);
+}
+
 extern const struct sim_scenario sim_scenarios_objects[];
 const struct sim_scenario sim_scenarios_objects[] = {
     { .name = "object-market", .aim = "objects are freed on other CPUs while all magazines are taken away",
       .cpus = 4, .cpus_min = 2, .rounds = 8, .run = object_market },
     { .name = "object-belt", .aim = "one CPU only allocates, another only frees, a third reclaims",
       .cpus = 3, .cpus_min = 2, .rounds = 8, .run = object_belt },
+    { .name = "object-hoard", .aim = "a magazine is taken away in the middle of its CPU's use of it",
+      .cpus = 3, .cpus_min = 2, .rounds = 8, .run = object_hoard },
     { .name = NULL },
 };

@@ -39,7 +39,7 @@ LIFETIME = (
     Defect(
         "lookup-without-section",
         "A look-up takes its reference outside of a read section.",
-        ("grace", "memory"),
+        ("grace", "memory", "story", "sanity"),
         edit("core/proc/id.c", """
     preempt_disable(); /* the read section: neither leaf nor task is freed inside it */
 """, "") + edit("core/proc/id.c", """
@@ -50,7 +50,7 @@ LIFETIME = (
     if (task != NULL && !task_try_get(task))
         task = NULL;
 """),
-        scenarios=("lookup-reap", "lookup-reuse")),
+        scenarios=("lookup-stopped",)),
     Defect(
         "lookup-without-try",
         "A look-up takes a reference to a process that has none left.",

@@ -23,7 +23,10 @@ MEMORY = (
         "A last-level table is freed, and only its pages are flushed: not the table, where no page was left in it.",
         ("tlb", "memory"),
         edit("core/vm/slots.c",
-             "    tlb_batch_add(&gather->batch, ROUND_DOWN(end - 1, SPAN_BYTES), SPAN_PAGES);\n", ""),
+             "    tlb_batch_add(&gather->batch, ROUND_DOWN(end - 1, SPAN_BYTES), SPAN_PAGES);\n", "") +
+        edit("core/vm/slots.c",
+             "    if (gather->batch.count == 0 && !gather->batch.is_all && gather->page_count == 0)\n"
+             "        return; /* nothing was there; a table brings its range along */\n", ""),
         scenarios=("memory-unmap", "memory-advise", "memory-resize")),
     Defect(
         "memory-stale-region",

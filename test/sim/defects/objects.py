@@ -36,7 +36,7 @@ OBJECTS = (
         while (load_acquire(&magazine->cpu->in_magazine))
             hal_cpu_relax();
 """, ""),
-        scenarios=("object-market", "small-magazine")),
+        scenarios=("object-hoard",), strategies=("pct",), seeds=1000),
     Defect(
         "reclaim-before-revoke",
         "A magazine that is to be taken away stays where its CPU finds it until the CPU has been waited for.",

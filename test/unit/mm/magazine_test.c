@@ -4,6 +4,7 @@
  * the object lies; forced failures; and CPUs that allocate, free what others allocated, and reclaim, all at once.
  */
 #include "mm_test.h"
+#include "steps.h"
 
 #include <time/timer.h>
 
@@ -395,13 +396,14 @@ static void model_compare(const struct model *model, struct slab_cache *cache)
     assert_true(now.slabs * cache->per_slab >= now.used + now.cached);
 }
 
-static void a_counting_model_agrees_for_two_million_steps(void **state)
+static void a_counting_model_agrees(void **state)
 {
     struct unit_random random = {11};
     unsigned cpu = 0;
+    unsigned long long steps = unit_steps(2000000, 2000000);
 
     (void)state;
-    for (unsigned step = 0; step < 2000000; step++) {
+    for (unsigned long long step = 0; step < steps; step++) {
         unsigned which = (unsigned)unit_random_below(&random, ARRAY_COUNT(modelled));
         struct model *model = &models[which];
         unsigned grow = step / 5000 % 3 == 0 ? 60 : step / 5000 % 3 == 1 ? 50 : 40;
@@ -547,7 +549,7 @@ int main(void)
         magazine_test(a_second_free_is_found_wherever_the_object_lies),
         magazine_test(two_frees_at_once_are_found_before_the_object_has_two_owners),
         magazine_test(a_lock_of_the_wrong_rank_is_found_though_none_is_taken),
-        magazine_test(a_counting_model_agrees_for_two_million_steps),
+        magazine_test(a_counting_model_agrees),
     };
 
     /* The teams first: ThreadSanitizer is blind in a child of a process that has had more than one stack. */

@@ -3,6 +3,7 @@
  * core/mm/pagetable_slots.c against one plain record per page, with every table allocation made to fail in turn.
  */
 #include "mm_test.h"
+#include "steps.h"
 
 #include <k/errno.h>
 
@@ -10,7 +11,6 @@
 #define PLACES 4u
 #define SPANS (SPANS_PER_PLACE * PLACES)
 #define SPAN_PAGES PT_ENTRIES
-#define STEPS 2000000u
 
 enum kind { EMPTY, LEAF, PARKED };
 
@@ -419,10 +419,11 @@ static void random_step(struct unit_random *random)
 static void random_slots_equal_a_record_per_page(void **state)
 {
     struct unit_random random = {77};
+    unsigned long long steps = unit_steps(2000000, 2000000);
 
     (void)state;
     memset(done, 0, sizeof(done));
-    for (unsigned step = 0; step < STEPS; step++) {
+    for (unsigned long long step = 0; step < steps; step++) {
         random_step(&random);
         if (step % 50000 == 0)
             assert_walk();

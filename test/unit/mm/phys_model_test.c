@@ -4,11 +4,11 @@
  * with much memory in many parts, up to a tebibyte.
  */
 #include "mm_test.h"
+#include "steps.h"
 
 #include <sys/mman.h>
 
 #define MODEL_PAGES_MAX 16384
-#define MODEL_STEPS 1000000
 
 /* Of a page: nobody's RAM, free, the first of a block (with its order and references), or inside one. */
 enum model_state { MODEL_NO_RAM, MODEL_FREE, MODEL_HEAD, MODEL_INNER };
@@ -206,16 +206,17 @@ static void model_compare(const struct mm_stats *before)
         assert_true(now.pages[kind] == before->pages[kind] + model.kind_pages[kind]);
 }
 
-static void a_million_random_steps_agree_with_a_naive_model(void **state)
+static void random_steps_agree_with_a_naive_model(void **state)
 {
     struct unit_random random = {11};
     unsigned largest = count_largest();
+    unsigned long long steps = unit_steps(2000000, 1000000);
     struct mm_stats before;
 
     (void)state;
     model_start();
     mm_stats_get(&before);
-    for (unsigned step = 0; step < MODEL_STEPS; step++) {
+    for (unsigned long long step = 0; step < steps; step++) {
         /* Towards full for a while, then towards empty. */
         model_step(&random, step / 20000 % 2 == 0);
         if (step % 16 == 0)
@@ -366,7 +367,7 @@ static void one_span_may_be_a_tebibyte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        mm_test(a_million_random_steps_agree_with_a_naive_model),
+        mm_test(random_steps_agree_with_a_naive_model),
         mm_test(a_tebibyte_of_banks_is_allocated_and_counted),
         mm_test(one_span_may_be_a_tebibyte),
     };

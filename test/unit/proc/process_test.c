@@ -5,9 +5,11 @@
 
 #include <k/errno.h>
 #include <mm/fail.h>
+#include <mm/stats.h>
 #include <proc/id.h>
 #include <proc/process.h>
 #include <proc/task.h>
+#include <smp/preempt.h>
 #include <time/clock.h>
 
 static struct thread_spec spec_of(int (*entry)(void *), void *arg)
@@ -216,9 +218,61 @@ static void failures(void)
     CHECK(failed >= 2 && failed < 50);
 }
 
+static _Atomic(bool) is_inside, may_leave;
+
+static int stay_in_section(void *arg)
+{
+    (void)arg;
+    preempt_disable();
+    store_relaxed(&is_inside, true);
+    while (!load_relaxed(&may_leave))
+        hal_cpu_relax();
+    preempt_enable();
+    return 0;
+}
+
+static uint64_t tables(void)
+{
+    struct mm_stats stats;
+
+    mm_stats_get(&stats);
+    return stats.pages[MM_TABLES];
+}
+
+/* Processes wait for a grace period, which a read section holds up, and their tasks for the reaper; spaces do not. */
+static void long_section(void)
+{
+    const unsigned children = 12;
+    uint64_t before = 0;
+
+    if (online_count() < 2)
+        return;
+    struct task *reader = spawn_on("reader", stay_in_section, NULL, 0, online_cpu(1));
+
+    WAIT_FOR(load_relaxed(&is_inside));
+    reaper_set_patience(TIME_NEVER);
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < children; i++) {
+            pid_t pid = start_process(leave, NULL);
+
+            CHECK(process_wait(process_current(), pid, 0, NULL) == pid);
+        }
+        if (round == 0)
+            before = tables();
+        CHECK(tables() <= before + 2); /* the kernel's, for stacks */
+    }
+    CHECK(process_count() >= 4 * children);
+    reaper_set_patience(NS_PER_MS);
+    store_relaxed(&may_leave, true);
+    CHECK(finish(reader) == 0);
+    reaper_wait_pass();
+    WAIT_FOR(process_count() == 0);
+}
+
 const struct kernel_test booted_tests[] = {
     { "trees", trees },       { "rivals", rivals },     { "kills", kills },
-    { "refusals", refusals }, { "failures", failures }, { NULL, NULL },
+    { "refusals", refusals }, { "failures", failures }, { "long-section", long_section },
+    { NULL, NULL },
 };
 
 static void random_trees_leave_nothing_behind(void **state)
@@ -251,6 +305,12 @@ static void a_failure_at_any_allocation_leaves_nothing(void **state)
     booted_run("failures", 16);
 }
 
+static void a_read_section_that_lasts_holds_no_space_back(void **state)
+{
+    (void)state;
+    booted_run("long-section", 24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_killed_parent_stops_waiting_and_leaves_orphans),
         cmocka_unit_test(bad_arguments_are_refused_and_an_empty_process_is_taken_back),
         cmocka_unit_test(a_failure_at_any_allocation_leaves_nothing),
+        cmocka_unit_test(a_read_section_that_lasts_holds_no_space_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <mm/kstack.h>
 #include <proc/id.h>
 #include <proc/task.h>
+#include <smp/preempt.h>
 #include <time/clock.h>
 
 #define TASKS 12
@@ -136,6 +137,65 @@ static void busy_cpu(void)
     CHECK(finish(busy) == 0);
 }
 
+static _Atomic(bool) is_inside;
+
+static int stay_in_section(void *arg)
+{
+    (void)arg;
+    preempt_disable();
+    store_relaxed(&is_inside, true);
+    while (!load_relaxed(&stop))
+        hal_cpu_relax();
+    preempt_enable();
+    return 0;
+}
+
+/* A read section that does not end holds objects and numbers back, and nothing else: stacks go on coming back. */
+static void long_section(void)
+{
+    unsigned stacks = kstack_used_count();
+    uint64_t before = alive();
+
+    if (online_count() < 2)
+        return;
+    store_relaxed(&stop, false);
+    struct task *reader = spawn_on("reader", stay_in_section, NULL, 0, online_cpu(1));
+
+    WAIT_FOR(load_relaxed(&is_inside));
+    for (unsigned round = 0; round < 6; round++) {
+        struct task *task[TASKS];
+
+        make_dead(task);
+        for (unsigned i = 0; i < TASKS; i++)
+            task_put(task[i]);
+        CHECK(task_sleep_for(3 * NS_PER_MS) == 0);
+        CHECK(kstack_used_count() == stacks + 1);
+    }
+    CHECK(alive() > before + 5 * TASKS);
+    store_relaxed(&stop, true);
+    CHECK(finish(reader) == 0);
+    reaper_wait_pass();
+    reaper_wait_pass();
+    CHECK(alive() == before && kstack_used_count() == stacks);
+}
+
+/* More urgent than the reaper, on its only CPU: it runs when we let it. So the dead become many, but not ever more. */
+static void urgent_lives(void)
+{
+    const unsigned many = 400;
+    unsigned stacks = kstack_used_count();
+    unsigned most = 0;
+
+    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_NORMAL) == 0);
+    for (unsigned i = 0; i < many; i++) {
+        CHECK(finish(spawn("mortal", nothing, NULL, PRIORITY_REALTIME_NORMAL, NULL)) == 0);
+        most = MAX(most, kstack_used_count() - stacks);
+    }
+    CHECK(most > 16 && most < many / 2);
+    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+    reaper_wait_pass();
+}
+
 static int wait_for_passes(void *arg)
 {
     for (uintptr_t i = 0; i < 3 + (uintptr_t)arg; i++) {
@@ -162,6 +222,8 @@ const struct kernel_test booted_tests[] = {
     { "patience", patience },
     { "busy-cpu", busy_cpu },
     { "many-waiters", many_waiters },
+    { "long-section", long_section },
+    { "urgent-lives", urgent_lives },
     { NULL, NULL },
 };
 
@@ -195,6 +257,18 @@ static void everybody_who_waits_for_a_pass_gets_one(void **state)
     booted_run("many-waiters", 80);
 }
 
+static void a_read_section_that_lasts_holds_no_stacks_back(void **state)
+{
+    (void)state;
+    booted_run("long-section", 24);
+}
+
+static void a_reaper_that_is_not_let_run_is_waited_for(void **state)
+{
+    (void)state;
+    booted_run_on(1, "urgent-lives", "", 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +277,8 @@ int main(void)
         cmocka_unit_test(a_patient_reaper_waits_for_a_call_or_for_many),
         cmocka_unit_test(a_cpu_that_never_switches_does_not_stop_the_reaper),
         cmocka_unit_test(everybody_who_waits_for_a_pass_gets_one),
+        cmocka_unit_test(a_read_section_that_lasts_holds_no_stacks_back),
+        cmocka_unit_test(a_reaper_that_is_not_let_run_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

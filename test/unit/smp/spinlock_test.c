@@ -274,9 +274,35 @@ static void every_rank_may_follow_a_lower_one(void **state)
         }
 }
 
+static void wait_within_bounds(void *arg)
+{
+    static struct spinlock held = SPINLOCK_INIT(LOCK_WAITQ);
+
+    (void)arg;
+    spin_lock_irqoff(&held); /* of rank LOCK_WAITQ: no order is asked for, and a holder is no mistake */
+    ASSERT(!spin_lock_bounded(&held, 1000));
+    ASSERT(spin_is_held_here(&held));
+    spin_unlock_irqoff(&held);
+
+    ASSERT(!spin_lock_bounded(&held, 0));
+    ASSERT(spin_lock_bounded(&held, 1) && load_relaxed(&held.word) == SPIN_TOKEN_DYING);
+    ASSERT(!spin_lock_bounded(&held, 1000));
+    spin_unlock_untracked(&held);
+    ASSERT(current_base()->lock_depth == 0);
+    spin_lock_irqoff(&held);
+    spin_unlock_irqoff(&held);
+}
+
+static void a_bounded_wait_gives_up_and_takes_what_is_free(void **state)
+{
+    (void)state;
+    assert_true(host_unit_returns_forked(wait_within_bounds, NULL, &smp_test_result));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        smp_unit_test(a_bounded_wait_gives_up_and_takes_what_is_free),
         cmocka_unit_test(one_cpu_at_a_time_is_inside),
         cmocka_unit_test(stores_under_the_lock_reach_the_next_holder),
         smp_unit_test(the_interrupt_state_comes_back),

@@ -182,9 +182,64 @@ static void a_panic_prints_without_the_lock(void **state)
     assert_true(smp_test_result.steps < 100000);
 }
 
+/* A panic begins while others print, some of them in the middle of a line. What they go on to print does not mix with
+ * it. That nothing in the log races is for ThreadSanitizer to say. */
+#define PANIC_LINES 300 /* more than the ring holds */
+
+static void print_into_a_panic(cpu_id_t cpu, void *arg)
+{
+    (void)arg;
+    if (cpu == 0) {
+        log_info("quiet");
+        log_enter_panic();
+        for (unsigned i = 0; i < PANIC_LINES; i++)
+            log_error("line %03u of a report, long enough that the ring wraps around", i);
+        return;
+    }
+    for (unsigned i = 0; i < LINES; i++)
+        log_info("cpu %u goes on", cpu);
+}
+
+static void a_panic_does_not_mix_with_the_lines_of_others(void **state)
+{
+    (void)state;
+    log_set_console_level(LOG_INFO);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct task *tasks[SMP_TEST_CPUS];
+        const struct host_team team = { .tasks = tasks, .body = print_into_a_panic };
+        const unsigned cpus = 2 + (unsigned)(seed % 3);
+        struct host_config config = { .cpus = cpus, .seed = seed, .max_steps = 3000000, .memory_bytes = 4 << 20 };
+        unsigned next = 0, others = 0;
+
+        smp_test_cpus(cpus);
+        for (unsigned i = 0; i < cpus; i++)
+            tasks[i] = (struct task *)&smp_test.self[i];
+        if (host_team_run_forked(&config, &team, &smp_test_result) != 0) {
+            host_result_print(&config, &smp_test_result);
+            fail_msg("%u CPUs, seed %llu", cpus, (unsigned long long)seed);
+        }
+        for (const char *at = smp_test_result.console; *at != '\0'; at = strchr(at, '\n') + 1) {
+            char wanted[96];
+            int bytes = snprintf(wanted, sizeof wanted,
+                                 "error: line %03u of a report, long enough that the ring wraps around\r\n", next);
+
+            if (strncmp(at, wanted, (size_t)bytes) == 0)
+                next++;
+            else if (strncmp(at, "cpu ", 4) == 0 && strncmp(at + 5, " goes on\r\n", 10) == 0)
+                others++;
+            else
+                assert_int_equal(strncmp(at, "quiet\r\n", 7), 0);
+        }
+        assert_int_equal(next, PANIC_LINES);
+        assert_int_equal(others, (cpus - 1) * LINES);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First: ThreadSanitizer is blind in a child of a process that has had more than one stack. */
+        cmocka_unit_test(a_panic_does_not_mix_with_the_lines_of_others),
         smp_unit_test(levels_are_marked_and_lines_end_with_carriage_return),
         smp_unit_test(lines_above_the_console_level_are_not_printed),
         smp_unit_test(long_lines_are_cut_and_still_lines),

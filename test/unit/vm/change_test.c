@@ -4,6 +4,7 @@
  * prepare made to fail; the limit; and what a reader that holds on to a region sees.
  */
 #include "region_model.h"
+#include "steps.h"
 
 #define OBJECTS 2
 
@@ -178,13 +179,14 @@ static void check_world(void)
     check_held();
 }
 
-#define SEEDS 40
-#define STEPS 25000
+#define STEPS 25000 /* with each seed */
 
 static void random_changes_agree_with_an_array_of_cells(void **state)
 {
     (void)state;
-    for (unsigned seed = 1; seed <= SEEDS && !vm_test_is_late(__func__, seed - 1, SEEDS); seed++) {
+    const unsigned seeds = (unsigned)(unit_steps(1000000, 1000000) / STEPS);
+
+    for (unsigned seed = 1; seed <= seeds && !vm_test_is_late(__func__, seed - 1, seeds); seed++) {
         begin_world(seed);
         for (unsigned i = 0; i < STEPS; i++) {
             struct region_change room, change;

@@ -5,11 +5,10 @@
  * tests store, at its ends; all else in it must stay zero.
  */
 #include "space_test.h"
+#include "steps.h"
 
 #include <mm/stats.h>
 #include <pagesum.h>
-
-#include <stdlib.h>
 
 #define PAGES_MAX 2112
 #define SPACES 4
@@ -584,11 +583,10 @@ static void run_model(uint64_t seed, unsigned long long count)
     CHECK_MODEL(model.anonymous_max > model.pages / 2);
 }
 
+/* Of each of the runs below; all together do 3.75 times as many. */
 static unsigned long long steps_wanted(void)
 {
-    const char *words = getenv("VERDANT_MODEL_STEPS");
-
-    return words != NULL ? strtoull(words, NULL, 10) : 120000;
+    return unit_steps(400000, 120000);
 }
 
 static void a_space_does_what_the_model_does(void **state)

@@ -4,6 +4,7 @@
  * summary compared; the shapes of gaps; how many nodes a search looks at; and several CPUs on references.
  */
 #include "region_model.h"
+#include "steps.h"
 
 #include "region_counted.h"
 
@@ -60,8 +61,7 @@ static void insert_or_remove(struct region_tree *tree, struct model *model, stru
     model_map(model, &spec);
 }
 
-#define SEEDS 16
-#define STEPS 25000
+#define STEPS 25000 /* with each seed */
 
 static void random_regions(uint64_t seed)
 {
@@ -86,7 +86,9 @@ static void random_regions(uint64_t seed)
 static void random_regions_agree_with_an_array_of_cells(void **state)
 {
     (void)state;
-    for (unsigned seed = 0; seed < SEEDS && !vm_test_is_late(__func__, seed, SEEDS); seed++)
+    const unsigned seeds = (unsigned)(unit_steps(1600000, 400000) / STEPS);
+
+    for (unsigned seed = 0; seed < seeds && !vm_test_is_late(__func__, seed, seeds); seed++)
         random_regions(seed);
 }
 
