@@ -106,6 +106,15 @@ void bringup_build_topology(const struct boot_info *boot, unsigned count)
     topology_init(cpu_alloc(topology_bytes(count), 0), boot, count);
     topology_describe(words, sizeof words);
     log_info("smp: %s", words);
+    for (unsigned node = 0; topology_nodes() > 1 && node < topology_nodes(); node++) {
+        char distances[256] = "";
+        size_t used = 0;
+        unsigned cpus = cpumask_count(topology_node_cpus(node));
+
+        for (unsigned to = 0; to < topology_nodes() && used < sizeof distances; to++)
+            used += (size_t)fmt_print(distances + used, sizeof distances - used, " %u", topology_distance(node, to));
+        log_info("smp: node %u: %u CPU%s, distances%s", node, cpus, cpus == 1 ? "" : "s", distances);
+    }
 }
 
 static _Atomic(bool) bringup_done; /* PAIRS(bringup_done) */

@@ -12,8 +12,8 @@
  * would have to be kept up at every switch, and what it is for, not to be fooled by a moment, the second look does too.
  *
  * There is no coming and going: a trade needs ROTATE_SLICES on both CPUs since the last one, a move makes the
- * difference smaller by a quarter at least, and differences below an eighth are left alone. CPUs that share a cache are looked at
- * each time, those of the node every second time, all others every fourth.
+ * difference smaller by a quarter at least, and differences below an eighth are left alone. CPUs that share a cache are
+ * looked at each time, those of the node every second time, all others every fourth.
  */
 #include <smp/topology.h>
 
