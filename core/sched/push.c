@@ -5,9 +5,9 @@
  *
  * The second is the promise of real-time order over all CPUs: in the steady state no real-time task that may move waits
  * for longer than SCHED_PUSH_NS and one look while a CPU that it may use runs something less urgent. A CPU that
- * switches with such a task waiting looks for a place for it after the switch. If there is none, it says so in a set of
- * CPUs, where those that run out of real-time work look, and looks again itself after SCHED_PUSH_NS, by its slice timer.
- * That is all: CPUs that go from one real-time task to another look at nothing, and pay nothing.
+ * switches with such a task waiting looks for a place for it after the switch. If there is none, it says so in a set
+ * of CPUs, where those that run out of real-time work look, and looks again itself after SCHED_PUSH_NS, by its
+ * slice timer. That is all: CPUs that go from one real-time task to another look at nothing, and pay nothing.
  *
  * A fair task that has waited behind real-time ones for as long moves, too. Each look holds two run-queue locks at
  * most, and looks at a bounded number of tasks and CPUs under them.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where CPUs are, as device trees say it: /cpus/cpu-map (Documentation/devicetree/bindings/cpu/cpu-topology.txt of
- * Linux), numa-node-id, and the distance map of the same project's numa.txt. Nothing is allocated; every walk is bounded
- * by the tree.
+ * Linux), numa-node-id, and the distance map of the same project's numa.txt. Nothing is allocated; every walk is
+ * bounded by the tree.
  */
 #pragma once
 

@@ -116,7 +116,8 @@ TESTS = (
     selftest("topology-4-nodes", append="init=selftest:sched", smp="sockets=4,cores=1,threads=1",
              numa=("0", "1", "2", "3"),
              lines=(r"^smp: 4 nodes", r"^smp: node 0: 1 CPU, distances 10 20 30 40$",
-                    r"^smp: node 2: 1 CPU, distances 30 20 10 20$")),
+                    r"^smp: node 2: 1 CPU, distances 30 20 10 20$"),
+             only=("x86_64", "aarch64")),  # this QEMU's virt of RISC-V crashes with sockets of one hart
 
     # Another way in.
     selftest("selftest-uboot", firmware="uboot", append="init=selftest loglevel=3",

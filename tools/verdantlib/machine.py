@@ -105,7 +105,8 @@ def command(machine, serial):
     """QEMU's argument list. `serial` is the value of -serial."""
     isa = machine.isa
     args = [isa.qemu, "-machine", board(machine), "-cpu", machine.cpu or isa.cpu, "-accel", accelerator(machine),
-            "-smp", ",".join(filter(None, (str(machine.cpus), machine.smp))), "-m", machine.memory, "-nodefaults", "-display", "none", "-serial", serial,
+            "-smp", ",".join(filter(None, (str(machine.cpus), machine.smp))), "-m", machine.memory,
+            "-nodefaults", "-display", "none", "-serial", serial,
             "-no-reboot", *isa.way_out]
     if machine.arch == "x86_64":
         args += ["-vga", "none", "-nic", "none"]  # no option ROMs: they cost SeaBIOS a quarter of a second
