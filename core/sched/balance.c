@@ -22,6 +22,7 @@
 #define LOOK_SLICES 2u    /* between two looks */
 #define ROTATE_SLICES 8u  /* between two trades of places */
 #define TASK_SCAN_MAX 12u /* waiting tasks looked at */
+#define ACTIVE_MISSES_MAX 8u /* doublings of the time until a core is asked again for what it did not give */
 #define MOVES_MAX 4u      /* tasks moved in one look */
 
 void balance_after_pick(struct runq *rq, const struct task *next, uint64_t now)
@@ -49,8 +50,32 @@ static const struct cpumask *choose_group(struct runq *rq)
     return &cpu_online_mask;
 }
 
-/* The CPU with the least weight of those looked at; not one where something more urgent than fair tasks runs. */
-static struct runq *find_lightest(struct runq *rq) REQUIRES(rq->lock)
+static uint64_t stay(const struct task *task, uint64_t now)
+{
+    return elapsed_ticks(task->arrived_ticks, now);
+}
+
+/* For whom to look: a CPU that is light because nobody from here may use it is no help. The one that has been here for
+ * longest, and every other time the next in the queue, since their affinities may differ. */
+static const struct task *find_lead(struct runq *rq, uint64_t now) REQUIRES(rq->lock)
+{
+    const struct task *lead = NULL;
+    unsigned scanned = 0;
+
+    list_for_each(node, &rq->movable) {
+        const struct task *task = list_entry(node, struct task, movable_link);
+
+        if (task->rank == RANK_FAIR && (lead == NULL || stay(task, now) > stay(lead, now)))
+            lead = task;
+        if (++scanned >= TASK_SCAN_MAX || (lead != NULL && rq->balance_looks / 4 % 2 != 0))
+            break;
+    }
+    return lead;
+}
+
+/* Of the CPUs looked at that `lead` may use, the one with the least weight; not one where something more urgent than
+ * fair tasks runs. */
+static struct runq *find_lightest(struct runq *rq, const struct task *lead) REQUIRES(rq->lock)
 {
     const struct cpumask *group = choose_group(rq);
     struct runq *best = NULL;
@@ -58,23 +83,19 @@ static struct runq *find_lightest(struct runq *rq) REQUIRES(rq->lock)
 
     for (unsigned scanned = 0; scanned < PLACE_SCAN_MAX; scanned++) {
         id = cpumask_next_ring(group, id + 1);
-        if (id == CPU_NONE || (scanned > 0 && id == rq->balance_from))
+        if (id == CPU_NONE)
             break;
         struct runq *other = runq_by_id(id);
 
-        if (other != rq && cpumask_contains(&cpu_online_mask, id) && load_relaxed(&other->running_rank) >= RANK_FAIR &&
+        if (other != rq && cpumask_contains(&cpu_online_mask, id) && cpumask_contains(&lead->affinity, id) &&
+            load_relaxed(&other->running_rank) >= RANK_FAIR &&
             (best == NULL || runq_fair_weight(other) < runq_fair_weight(best)))
             best = other;
         if (id == rq->balance_from)
-            break;
+            break; /* once around, it was the last one */
     }
     rq->balance_from = id == CPU_NONE ? rq->cpu.id : id;
     return best;
-}
-
-static uint64_t stay(const struct task *task, uint64_t now)
-{
-    return elapsed_ticks(task->arrived_ticks, now);
 }
 
 /* By how much would the difference of the weights shrink if a task of weight w went over? Negative: it would grow. */
@@ -135,7 +156,8 @@ static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
     spin_lock_irqoff(&rq->lock);
     uint64_t now = hal_clock_ticks();
     uint64_t mine = runq_fair_weight(rq);
-    struct runq *target = find_lightest(rq);
+    const struct task *lead = find_lead(rq, now);
+    struct runq *target = lead != NULL ? find_lightest(rq, lead) : NULL;
     uint64_t theirs = target != NULL ? runq_fair_weight(target) : mine;
     struct task *task = NULL;
 
@@ -183,6 +205,7 @@ static void send_running(void *arg) NO_LOCK_ANALYSIS
         if (may_still_move(task, rq, thief) && load_relaxed(&thief->running_rank) == RANK_NOTHING) {
             if (runq_lock_second(rq, thief) || may_still_move(task, rq, thief)) {
                 rq->stats.active_moves++;
+                store_relaxed(&thief->active_misses, 0);
                 runq_move(rq, thief, task);
                 runq_notice(thief, task);
             }
@@ -208,9 +231,9 @@ void balance_idle_core(struct runq *rq)
     uint64_t now = hal_clock_ticks();
     cpu_id_t id = rq->balance_from;
 
-    if (!place_is_core_idle(rq->cpu.id) || (int64_t)(now - rq->balance_next_ticks) < 0)
+    if (!place_is_core_idle(rq->cpu.id) || (int64_t)(now - rq->active_next_ticks) < 0)
         return;
-    rq->balance_next_ticks = now + slices(LOOK_SLICES);
+    rq->active_next_ticks = now + slices(LOOK_SLICES << load_relaxed(&rq->active_misses));
     for (unsigned scanned = 0; scanned < PLACE_SCAN_MAX; scanned++) {
         id = cpumask_next_ring(topology_node_cpus(rq->cpu.node), id + 1);
         struct runq *other = runq_by_id(id);
@@ -220,6 +243,8 @@ void balance_idle_core(struct runq *rq)
             load_relaxed(&other->running_rank) == RANK_FAIR && is_crowded(core)) {
             rq->active.fn = send_running;
             rq->active.arg = rq;
+            /* Whether the task may come here is known over there only; where it may not, we ask ever more seldom. */
+            store_relaxed(&rq->active_misses, MIN(load_relaxed(&rq->active_misses) + 1, ACTIVE_MISSES_MAX));
             if (!list_is_linked(&rq->active.link))
                 (void)stop_request(other, &rq->active);
             break;

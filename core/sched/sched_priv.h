@@ -135,6 +135,7 @@ struct runq {
     bool is_urgent_listed;       /* push.c */
     uint64_t push_next_ticks;    /* no place was found: do not look again before */
     uint64_t balance_next_ticks; /* the same for fair tasks */
+    uint64_t active_next_ticks;  /* the same of an idle CPU for crowded cores */
     unsigned balance_looks, imbalance_looks;
     cpu_id_t place_from, push_from, balance_from; /* where the next look begins, where it cannot see all CPUs */
 
@@ -146,6 +147,7 @@ struct runq {
     _Atomic(uint64_t) fair_queued_weight;  /* of the queued fair tasks */
     _Atomic(uint64_t) fair_running_weight; /* of the fair task that was picked last */
     _Atomic(uint64_t) idle_since_ticks;    /* when it ran out of work, if it idles */
+    _Atomic(uint32_t) active_misses;       /* in a row: balance_idle_core() */
     _Atomic(uint64_t) rotate_next_ticks;   /* fair tasks trade no places with it before */
 
     /* Guarded by lock. The last one, because of its size: a load reaches 2 KiB from its base on some machines. */

@@ -50,6 +50,14 @@ void push_arm""") + edit("core/sched/runq.c", """
              "    if (trader != NULL || (int64_t)(now - rq->rotate_next_ticks) < 0 ||"),
         scenarios=("fair-shares",)),
     Defect(
+        "lightest-of-all",
+        "Fair tasks look for the lightest CPU, whether or not they may use it.",
+        ("story",),
+        edit("core/sched/balance.c",
+             "        if (other != rq && cpumask_contains(&cpu_online_mask, id) && cpumask_contains(&lead->affinity, id) &&",
+             "        if (other != rq && cpumask_contains(&cpu_online_mask, id) && lead != NULL &&"),
+        scenarios=("fair-shares",)),
+    Defect(
         "idle-sees-its-cache-only",
         "An idle CPU looks for work only among those that share its core or cache.",
         ("conservation", "story"),
