@@ -54,8 +54,8 @@ void push_arm""") + edit("core/sched/runq.c", """
         "Fair tasks look for the lightest CPU, whether or not they may use it.",
         ("story",),
         edit("core/sched/balance.c",
-             "        if (other != rq && cpumask_contains(&cpu_online_mask, id) && cpumask_contains(&lead->affinity, id) &&",
-             "        if (other != rq && cpumask_contains(&cpu_online_mask, id) && lead != NULL &&"),
+             "cpumask_contains(&cpu_online_mask, id) && cpumask_contains(&lead->affinity, id) &&",
+             "cpumask_contains(&cpu_online_mask, id) && lead != NULL &&"),
         scenarios=("fair-shares",)),
     Defect(
         "idle-sees-its-cache-only",
