@@ -171,10 +171,13 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
 /* A task that may move waits, perhaps behind one that runs for as long as it likes: its CPU looks after it. */
 static void watch_waiting(struct runq *rq) REQUIRES(rq->lock)
 {
-    if (load_relaxed(&rq->running_rank) >= RANK_FAIR || load_relaxed(&rq->cpu.slice_deadline_ticks) != TIME_NEVER)
+    uint64_t now = hal_clock_ticks();
+
+    if (load_relaxed(&rq->running_rank) >= RANK_FAIR ||
+        load_relaxed(&rq->cpu.slice_deadline_ticks) <= now + sched_tunables.push_ticks)
         return;
     if (&rq->cpu == this_cpu())
-        push_arm(rq, hal_clock_ticks());
+        push_arm(rq, now);
     else
         resched_cpu(rq); /* only a CPU itself can program its timer */
 }

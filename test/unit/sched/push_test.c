@@ -141,6 +141,43 @@ static void lowered_to_real_time(void)
         lowered(true);
 }
 
+/* The same where those who run are round robin and take turns: the end of their slice is far. */
+static void lowered_round_robin(void)
+{
+    struct task *fair[8];
+    struct task *taker[8];
+    unsigned count = fill(fair);
+    struct cpumask mask;
+
+    if (count < 3) {
+        finish_fair(fair, count);
+        return;
+    }
+    for (unsigned i = 1; i < 3; i++) {
+        taker[2 * i] = hog_on(2, 5, online_cpu(i));
+        taker[2 * i + 1] = spawn_on("peer", hog, (void *)2, 5, online_cpu(i));
+    }
+    CHECK(task_sleep_for(NS_PER_MS / 2) == 0);
+    cpumask_set_single(&mask, online_cpu(1));
+    cpumask_add(&mask, online_cpu(2));
+    struct task *urgent = spawn("urgent", hog, (void *)3, 10, &mask);
+
+    /* It waits on one of the two; the other goes on with what is less urgent, but not fair. */
+    cpu_id_t other = cpu_of(urgent) == online_cpu(1) ? online_cpu(2) : online_cpu(1);
+    unsigned first = other == online_cpu(1) ? 2 : 4;
+
+    CHECK(task_set_priority(taker[first], 15) == 0);
+    CHECK(task_set_priority(taker[first + 1], 15) == 0);
+    CHECK(task_sleep_for(LONG_ENOUGH) == 0);
+    CHECK(is_running(urgent) && cpu_of(urgent) == other);
+    store_relaxed(&stop[2], true);
+    store_relaxed(&stop[3], true);
+    for (unsigned i = 2; i < 6; i++)
+        CHECK(finish(taker[i]) == 0);
+    CHECK(finish(urgent) == 0);
+    finish_fair(fair, count);
+}
+
 /* A fair task waits behind a real-time one that goes on and on: it leaves, though nobody idles. */
 static void fair_behind(void)
 {
@@ -173,6 +210,7 @@ const struct kernel_test booted_tests[] = {
     { "displaced", displaced },
     { "lowered-to-fair", lowered_to_fair },
     { "lowered-to-rt", lowered_to_real_time },
+    { "lowered-round-robin", lowered_round_robin },
     { "fair-behind", fair_behind },
     { NULL, NULL },
 };
@@ -195,6 +233,12 @@ static void a_cpu_that_goes_on_to_less_urgent_work_gets_the_waiting_task(void **
     booted_run("lowered-to-rt", 32);
 }
 
+static void slices_that_are_long_do_not_delay_a_waiting_task(void **state)
+{
+    (void)state;
+    booted_run("lowered-round-robin", 24);
+}
+
 static void a_fair_task_does_not_starve_behind_a_real_time_one(void **state)
 {
     (void)state;
@@ -209,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_displaced_real_time_task_displaces_the_least_urgent),
         cmocka_unit_test(a_cpu_that_goes_on_to_fair_work_takes_a_waiting_real_time_task),
         cmocka_unit_test(a_cpu_that_goes_on_to_less_urgent_work_gets_the_waiting_task),
+        cmocka_unit_test(slices_that_are_long_do_not_delay_a_waiting_task),
         cmocka_unit_test(a_fair_task_does_not_starve_behind_a_real_time_one),
     };
 
