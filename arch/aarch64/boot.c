@@ -108,6 +108,7 @@ void boot_main(paddr_t dtb, paddr_t image, unsigned entry_level)
     if (boot_fdt_read(&fdt, dtb, &boot_info, &problem) != 0 ||
         boot_fdt_read_cpus(&fdt, SYSREG_READ(mpidr_el1) & MPIDR_AFFINITY_MASK, NULL, &boot_info, &problem) != 0)
         panic("device tree: %s", problem);
+    boot_fdt_read_places(&fdt, &boot_info);
     if (boot_add_reserved(&boot_info, image, (uint64_t)(__image_end - __image_start)) != 0)
         panic("device tree: no room to list the image as reserved");
     map_memory();

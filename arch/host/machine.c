@@ -62,6 +62,26 @@ static void config_fill(const struct host_config *config)
         own->wall_seconds = 120;
 }
 
+/* Numbers in the order of the CPUs; nodes in a row, each as far from the next as Linux's default for a remote one. */
+static void describe_places(struct boot_info *boot)
+{
+    unsigned threads = MAX(host.config.threads, 1u);
+    unsigned cores = threads * MAX(host.config.cores, 1u);
+    unsigned caches = cores * host.config.caches;
+
+    boot->has_places = host.config.threads != 0 || host.config.cores != 0;
+    for (cpu_id_t id = 0; id < host.config.cpus; id++)
+        boot->cpu_place[id] = (struct boot_cpu_place){
+            .core = id / threads,
+            .cache = host.config.cores != 0 ? id / cores : 0,
+            .node = caches != 0 ? MIN(id / caches, NODES_MAX - 1u) : 0,
+        };
+    boot->node_count = caches != 0 ? boot->cpu_place[host.config.cpus - 1].node + 1 : 0;
+    for (unsigned from = 0; from < boot->node_count; from++)
+        for (unsigned to = 0; to < boot->node_count; to++)
+            boot->node_distance[from][to] = (uint8_t)(10 + 10 * MIN(from > to ? from - to : to - from, 20u));
+}
+
 static void boot_info_fill(void)
 {
     struct boot_info *boot = &host.boot;
@@ -73,6 +93,7 @@ static void boot_info_fill(void)
     /* Hardware ids that cannot be mistaken for CPU numbers. */
     for (cpu_id_t id = 0; id < host.config.cpus; id++)
         boot->cpu_hw_id[id] = 0x100 + 2 * (uint64_t)id;
+    describe_places(boot);
     boot->clock_hz = host.config.clock_hz;
     boot->asid_count = host.config.asids;
     if (host.config.cmdline != NULL) {

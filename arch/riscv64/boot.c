@@ -149,6 +149,7 @@ void boot_hart_main(uint64_t hart, paddr_t dtb)
         err = boot_fdt_read_cpus(&fdt, hart, hart_is_usable, boot, &problem);
     if (err != 0)
         boot_die("damaged device tree: %s (error %d)", problem, -err);
+    boot_fdt_read_places(&fdt, boot);
 
     boot->image_paddr = machine_facts.image_paddr;
     boot->asid_count = mmu_asid_count();

@@ -9,6 +9,7 @@
 
 #include <k/errno.h>
 #include <lib/string.h>
+#include <parse/fdt_cpus.h>
 #include <shared/slide.h>
 
 #define FDT_ROOT 0u
@@ -262,6 +263,61 @@ int boot_fdt_read_cpus(const struct fdt *fdt, uint64_t boot_hw_id, bool (*is_usa
     }
     *out_problem = "the CPU that booted is not an enabled one of /cpus";
     return found_boot_cpu ? 0 : -ENODEV;
+}
+
+/* The number of the CPU with this hardware id, or CPU_NONE: one that is not used. */
+static cpu_id_t cpu_by_hw_id(const struct boot_info *boot, uint64_t hw_id)
+{
+    for (cpu_id_t id = 0; id < boot->cpu_count; id++)
+        if (boot->cpu_hw_id[id] == hw_id)
+            return id;
+    return CPU_NONE;
+}
+
+static void read_distances(const struct fdt *fdt, struct boot_info *boot)
+{
+    uint32_t entry[3];
+
+    for (unsigned i = 0; i < NODES_MAX * NODES_MAX && fdt_get_distance(fdt, i, entry) == 0; i++)
+        if (entry[0] < NODES_MAX && entry[1] < NODES_MAX && entry[2] <= UINT8_MAX) {
+            boot->node_distance[entry[0]][entry[1]] = (uint8_t)entry[2];
+            if (boot->node_distance[entry[1]][entry[0]] == 0) /* given for one way only: it is both */
+                boot->node_distance[entry[1]][entry[0]] = (uint8_t)entry[2];
+        }
+}
+
+void boot_fdt_read_places(const struct fdt *fdt, struct boot_info *boot)
+{
+    static struct fdt_cpu_map map;
+    fdt_node_t cpus = fdt_find_path(fdt, "/cpus");
+    unsigned placed = 0;
+
+    if (fdt_read_cpu_map(fdt, &map) != 0)
+        map.count = 0;
+    for (fdt_node_t node = fdt_first_child(fdt, cpus); node != FDT_NODE_NONE; node = fdt_next_sibling(fdt, node)) {
+        const char *type = fdt_get_string(fdt, node, "device_type");
+        uint64_t hw_id;
+        uint32_t numa;
+
+        if (type == NULL || strcmp(type, "cpu") != 0 || fdt_get_number(fdt, node, "reg", &hw_id) != 0)
+            continue;
+        cpu_id_t id = cpu_by_hw_id(boot, hw_id);
+        int leaf = fdt_find_in_cpu_map(fdt, &map, node);
+
+        if (id == CPU_NONE)
+            continue;
+        if (leaf >= 0) {
+            boot->cpu_place[id].core = map.leaf[leaf].core;
+            boot->cpu_place[id].cache = map.leaf[leaf].cluster;
+            placed++;
+        }
+        if (fdt_get_cell(fdt, node, "numa-node-id", 0, &numa) == 0 && numa < NODES_MAX) {
+            boot->cpu_place[id].node = numa;
+            boot->node_count = MAX(boot->node_count, numa + 1);
+        }
+    }
+    boot->has_places = placed == boot->cpu_count; /* a map that leaves CPUs out is none */
+    read_distances(fdt, boot);
 }
 
 fdt_node_t boot_fdt_find_stdout(const struct fdt *fdt)

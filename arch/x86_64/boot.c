@@ -237,6 +237,15 @@ static void take_madt(const struct acpi *acpi)
     }
 }
 
+static void take_places(const struct acpi *acpi)
+{
+    struct acpi_table srat, slit;
+    bool has_srat = find_table(acpi, "SRAT", &srat);
+    bool has_slit = find_table(acpi, "SLIT", &slit);
+
+    places_take(&boot, has_srat ? &srat : NULL, has_slit ? &slit : NULL);
+}
+
 static paddr_t take_hpet(const struct acpi *acpi)
 {
     struct acpi_table table;
@@ -352,6 +361,7 @@ void boot_main(uint64_t start_info_address)
         boot_warn("no usable ACPI tables");
     place_trampoline(); /* from here on the firmware's low memory, and with it start_info, is no longer read */
     take_madt(&acpi);
+    take_places(&acpi);
     apic_init(madt.local_apic);
     boot.asid_count = cpu_features.has_asids ? 1u << 12 : 1;
     boot.clock_hz = timer_calibrate(take_hpet(&acpi), take_pm_timer(&acpi));

@@ -49,6 +49,11 @@ uint32_t cpu_apic_id(void);
 /* A complaint about the firmware, for the same time. */
 void boot_warn(const char *text) COLD;
 
+/* places.c: cores, caches and nodes of boot->cpu_hw_id[]; NULL: ACPI has no such table. */
+struct acpi_table;
+struct boot_info;
+void places_take(struct boot_info *boot, const struct acpi_table *srat_table, const struct acpi_table *slit);
+
 /* ---- one CPU ------------------------------------------------------------------------------------------------ */
 
 /* SDM vol. 3, figure 8-11. */

@@ -11,6 +11,12 @@
  * The CPU is ABSENT. Panics if there is no memory for it. */
 struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void *arg));
 
+/* The stopper of an online CPU, started. Context: the boot CPU's idle task. */
+void bringup_prepare_stopper(struct cpu *cpu);
+
+/* Which CPUs are near which; all of them have been prepared. */
+void bringup_build_topology(const struct boot_info *boot, unsigned count);
+
 /* The entry of every CPU but the boot CPU. */
 void bringup_secondary_main(void *arg);
 

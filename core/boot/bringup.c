@@ -15,6 +15,8 @@
 #include <mm/kstack.h>
 #include <mm/phys.h>
 #include <sched/sched.h>
+#include <sched/stop.h>
+#include <smp/topology.h>
 #include <time/clock.h>
 #include <time/timer.h>
 
@@ -69,6 +71,50 @@ struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void 
     /* The first context of a CPU is not a scheduled task's: it enters `entry` itself. */
     hal_context_init(&idle->base.context, stack.base + stack.bytes, stack.bytes, entry, cpu);
     return cpu;
+}
+
+void bringup_prepare_stopper(struct cpu *cpu)
+{
+    struct task *stopper = cpu_alloc(sizeof *stopper, cpu->id);
+    char name[TASK_NAME_BYTES];
+    struct cpumask mask;
+    struct kstack stack;
+
+    if (kstack_alloc(STACK_BYTES_DEFAULT, &stack) != 0)
+        panic("out of memory at boot: no stack for the stopper of CPU %u", cpu->id);
+    (void)fmt_print(name, sizeof name, "stop/%u", cpu->id);
+    cpumask_set_single(&mask, cpu->id);
+    const struct task_params params = {
+        .name = name,
+        .entry = stop_main,
+        .stack_base = stack.base,
+        .stack_bytes = stack.bytes,
+        .priority = PRIORITY_REALTIME_HIGH,
+        .affinity = &mask,
+    };
+
+    task_init(stopper, &params);
+    stop_set_task(cpu->id, stopper);
+    if (task_start(stopper) != 0)
+        panic("CPU %u is online and takes no stopper", cpu->id);
+}
+
+void bringup_build_topology(const struct boot_info *boot, unsigned count)
+{
+    char words[64];
+
+    topology_init(cpu_alloc(topology_bytes(count), 0), boot, count);
+    topology_describe(words, sizeof words);
+    log_info("smp: %s", words);
+    for (unsigned node = 0; topology_nodes() > 1 && node < topology_nodes(); node++) {
+        char distances[256] = "";
+        size_t used = 0;
+        unsigned cpus = cpumask_count(topology_node_cpus(node));
+
+        for (unsigned to = 0; to < topology_nodes() && used < sizeof distances; to++)
+            used += (size_t)fmt_print(distances + used, sizeof distances - used, " %u", topology_distance(node, to));
+        log_info("smp: node %u: %u CPU%s, distances%s", node, cpus, cpus == 1 ? "" : "s", distances);
+    }
 }
 
 static _Atomic(bool) bringup_done; /* PAIRS(bringup_done) */

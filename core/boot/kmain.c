@@ -94,6 +94,8 @@ static void boot_main(void *arg)
 
     log_info("cpu: %u of %u online", boot_report.cpus_online, boot_report.info->cpu_listed);
     log_debug("mm: %u kernel mappings, none writable and executable, none in the user half", leaves);
+    for_each_online_cpu(id)
+        bringup_prepare_stopper(cpu_table[id]);
     proc_init();
     kspace_seal();
     start_init();
@@ -168,6 +170,7 @@ void kmain(struct boot_info *boot)
     struct cpu *cpu = bringup_prepare_cpu(0, boot->cpu_hw_id[0], boot_main);
 
     boot_report.cpus_online = prepare_cpus(boot);
+    bringup_build_topology(boot, boot_report.cpus_online);
     hal_context_switch(&early_task, cpu->idle_task);
     panic("the boot stack was returned to");
 }

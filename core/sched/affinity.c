@@ -18,6 +18,7 @@ static void set_mask(struct runq *rq, struct task *task, const struct cpumask *m
 {
     task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
     task->affinity = *mask;
+    task->allowed_since_ticks = hal_clock_ticks();
     task->is_pinned = cpumask_is_single(mask);
 }
 
@@ -72,7 +73,7 @@ int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANA
     leaving = must_leave(rq, task) || task->is_misplaced;
     spin_unlock_irqoff(&rq->lock);
     if (misplaced)
-        balance_push_misplaced(rq);
+        push_misplaced(rq);
     sched_irq_restore(state); /* if it was this task that must leave, it has left now */
     if (leaving && task != current_task())
         return waitq_wait_until(&moved, is_settled(task), TIME_NEVER, WAIT_UNINTERRUPTED);

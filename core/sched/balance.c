@@ -1,301 +1,254 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which CPU: placement of new and woken tasks, stealing by idle CPUs, and moving tasks off CPUs they may no longer use.
- * Owns the set of idle CPUs, which is a hint read without a lock; correctness is in the order of its uses:
+ * Shares of fair tasks over CPUs. A CPU on which fair tasks wait for each other looks from time to time for a CPU that
+ * carries less weight, and gives tasks to it. Nobody else does: a CPU with one task takes no interrupt for it, and one
+ * with none steals (steal.c).
  *
- *   idle CPU                        CPU that queues a movable task
- *   mark idle                       movable_count++ (under its lock)
- *   fence          PAIRS(idle_offer)   fence
- *   look at movable_count           look at the idle set, poke one
+ * Two kinds of move. One makes the weights more equal; it waits until two looks in a row have found it, since queues
+ * that fill and drain are no imbalance. The other only trades places: where three equal tasks share two CPUs, no move
+ * makes anything more equal, but whoever shares a CPU all the time gets half of one and the third a whole. So every
+ * ROTATE_SLICES the task that has been longest on the fuller CPU moves, which makes the other the fuller one. Each is
+ * then alone for a third of the time, and all get two thirds. Weights are those of the moment: an average over time
+ * would have to be kept up at every switch, and what it is for, not to be fooled by a moment, the second look does too.
  *
- * so at least one of them sees the other, and no CPU sleeps while a task that it may run waits.
+ * There is no coming and going: a trade needs ROTATE_SLICES on both CPUs since the last one, a move makes the
+ * difference smaller by a quarter at least, and differences below an eighth are left alone. CPUs that share a cache are
+ * looked at each time, those of the node every second time, all others every fourth.
  */
+#include <smp/topology.h>
+
 #include "sched_priv.h"
 
-#define STEAL_SCAN_MAX 64 /* tasks looked at for a better one, once one that may move here was found */
-#define OFFER_SCAN_MAX 16 /* waiting tasks for which an idle CPU is looked for at a time */
-#define WAKE_SCAN_MAX 16  /* CPUs compared for a woken task when none is idle */
+#define LOOK_SLICES 2u    /* between two looks */
+#define ROTATE_SLICES 8u  /* between two trades of places */
+#define TASK_SCAN_MAX 12u /* waiting tasks looked at */
+#define ACTIVE_MISSES_MAX 8u /* doublings of the time until a core is asked again for what it did not give */
+#define MOVES_MAX 4u      /* tasks moved in one look */
 
-static struct {
-    CACHE_ALIGNED _Atomic(uint64_t) mask[CPUMASK_WORDS];
-    CACHE_ALIGNED _Atomic(uint32_t) count;
-} idle_cpus;
-
-void balance_mark_idle(struct cpu *cpu, bool is_idle)
+void balance_after_pick(struct runq *rq, const struct task *next, uint64_t now)
 {
-    uint64_t bit = UINT64_C(1) << (cpu->id % 64);
-
-    if (is_idle) {
-        (void)fetch_or_relaxed(&idle_cpus.mask[cpu->id / 64], bit);
-        (void)fetch_add_relaxed(&idle_cpus.count, 1);
-        fence_seq_cst(); /* PAIRS(idle_offer) */
-    } else {
-        (void)fetch_sub_relaxed(&idle_cpus.count, 1);
-        (void)fetch_and_relaxed(&idle_cpus.mask[cpu->id / 64], ~bit);
-    }
+    steal_offer(rq); /* what is queued here and does not run now may run elsewhere */
+    if (next->rank == RANK_FAIR && (int64_t)(now - rq->balance_next_ticks) >= 0)
+        rq->after_switch |= AFTER_BALANCE;
+    push_after_pick(rq, next, now);
 }
 
-/* Idle, and nobody has given it work that it has not looked at yet. */
-static bool is_free(cpu_id_t id)
+static uint64_t slices(unsigned count)
 {
-    struct runq *rq = runq_by_id(id);
-
-    return load_relaxed(&rq->queued) == 0 && !load_relaxed(&rq->cpu.need_resched);
+    return count * sched_tunables.fair_slice_ticks;
 }
 
-/* A free CPU of `affinity`, the first at or after `from` in ring order, or CPU_NONE. */
-static cpu_id_t find_idle(const struct cpumask *affinity, cpu_id_t from)
+/* Whom to look at this time: near CPUs more often than far ones. */
+static const struct cpumask *choose_group(struct runq *rq)
 {
-    cpu_id_t first = CPU_NONE;
+    static const uint8_t first_level[4] = { TOPOLOGY_LEVELS, TOPOLOGY_CACHE, TOPOLOGY_NODE, TOPOLOGY_CACHE };
+    enum topology_level level = (enum topology_level)first_level[rq->balance_looks++ % 4];
 
-    if (load_relaxed(&idle_cpus.count) == 0)
-        return CPU_NONE;
-    for (cpu_id_t word = 0; word < CPUMASK_WORDS; word++) {
-        uint64_t bits = load_relaxed(&idle_cpus.mask[word]) & affinity->word[word] & cpu_online_mask.word[word];
-
-        for (; bits != 0; bits &= bits - 1) {
-            cpu_id_t id = word * 64 + (cpu_id_t)__builtin_ctzll(bits);
-
-            if ((id < from && first != CPU_NONE) || !is_free(id))
-                continue;
-            if (id >= from)
-                return id;
-            first = id;
-        }
-    }
-    return first;
+    for (; level < TOPOLOGY_LEVELS; level++)
+        if (topology_near(&rq->cpu, level) != NULL)
+            return topology_near(&rq->cpu, level);
+    return &cpu_online_mask;
 }
 
-/* The next CPU at or after `from` that is online and allowed, wrapping once at CPU_MAX; CPU_NONE if there is none. */
-static cpu_id_t next_allowed(const struct cpumask *affinity, cpu_id_t from)
+static uint64_t stay(const struct task *task, uint64_t now)
 {
-    for (unsigned round = 0; round < 2; round++) {
-        for (cpu_id_t word = from / 64; word < CPUMASK_WORDS; word++) {
-            uint64_t bits = affinity->word[word] & cpu_online_mask.word[word];
-
-            if (word == from / 64)
-                bits &= ~UINT64_C(0) << (from % 64);
-            if (bits != 0)
-                return word * 64 + (cpu_id_t)__builtin_ctzll(bits);
-        }
-        from = 0;
-    }
-    return CPU_NONE;
+    return elapsed_ticks(task->arrived_ticks, now);
 }
 
-/* How long would the task wait here? Lower is better. */
-static uint32_t load_for(const struct runq *rq, const struct task *task)
+/* For whom to look: a CPU that is light because nobody from here may use it is no help. The one that has been here for
+ * longest, and every other time the next in the queue, since their affinities may differ. */
+static const struct task *find_lead(struct runq *rq, uint64_t now) REQUIRES(rq->lock)
 {
-    uint32_t running = load_relaxed(&rq->running_rank);
-    uint32_t load = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
-
-    /* A real-time task cares whom it displaces: where something as urgent runs, it would wait. */
-    if (task->class->id == CLASS_RT && running <= task->rank)
-        load += TID_MAX;
-    return load;
-}
-
-/* The least loaded of up to `scan` allowed CPUs, starting at `from`. */
-static struct runq *least_loaded(const struct task *task, cpu_id_t from, unsigned scan)
-{
-    cpu_id_t first = next_allowed(&task->affinity, from);
-    struct runq *best = NULL;
-    uint32_t best_load = UINT32_MAX;
-
-    if (first == CPU_NONE)
-        return NULL;
-    cpu_id_t id = first;
-
-    do {
-        struct runq *rq = runq_by_id(id);
-        uint32_t load = load_for(rq, task);
-
-        if (load < best_load) {
-            best = rq;
-            best_load = load;
-        }
-        id = next_allowed(&task->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
-    } while (id != first && --scan != 0);
-    return best;
-}
-
-struct runq *balance_choose_start(struct task *task)
-{
-    struct cpu *here = this_cpu();
-
-    if (load_relaxed(&cpu_online_count) == 1)
-        return cpumask_contains(&task->affinity, here->id) ? runq_of(here) : NULL;
-    return least_loaded(task, here->id, CPU_MAX);
-}
-
-struct runq *balance_search_wake(struct task *task, struct runq *last)
-{
-    bool allowed = cpumask_contains(&task->affinity, last->cpu.id);
-
-    if (allowed && load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0)
-        return last;
-    cpu_id_t idle = find_idle(&task->affinity, last->cpu.id);
-
-    if (idle != CPU_NONE)
-        return runq_by_id(idle);
-    struct runq *best = least_loaded(task, last->cpu.id, allowed ? WAKE_SCAN_MAX : CPU_MAX);
-
-    ASSERT(best != NULL); /* affinity always has an online CPU: checked when it is set */
-    return best;
-}
-
-/* Where to begin: the CPU with the most movable tasks. CPU_NONE if nobody has any. */
-static cpu_id_t busiest(cpu_id_t self)
-{
-    cpu_id_t best = CPU_NONE;
-    uint32_t most = 0;
-
-    for_each_online_cpu(id) {
-        uint32_t count = load_relaxed(&runq_by_id(id)->movable_count);
-
-        if (id != self && count > most) {
-            best = id;
-            most = count;
-        }
-    }
-    return best;
-}
-
-void balance_offer(struct runq *rq)
-{
+    const struct task *lead = NULL;
     unsigned scanned = 0;
 
-    fence_seq_cst(); /* PAIRS(idle_offer) */
-    /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. The newest first: the older
-     * ones have been offered before, and a CPU that became idle since has looked at all of them. */
-    list_for_each_reverse(node, &rq->movable) {
+    list_for_each(node, &rq->movable) {
         const struct task *task = list_entry(node, struct task, movable_link);
 
-        if (load_relaxed(&idle_cpus.count) == 0 || ++scanned > OFFER_SCAN_MAX)
-            return;
-        cpu_id_t idle = find_idle(&task->affinity, rq->cpu.id + 1);
-
-        if (idle == CPU_NONE || idle == rq->cpu.id)
-            continue;
-        store_relaxed(&runq_by_id(idle)->is_offered, true);
-        resched_cpu(runq_by_id(idle));
-    }
-}
-
-void balance_pass_on(struct runq *rq) NO_LOCK_ANALYSIS
-{
-    if (!load_relaxed(&rq->is_offered))
-        return;
-    store_relaxed(&rq->is_offered, false);
-    cpu_id_t id = busiest(rq->cpu.id);
-
-    if (id == CPU_NONE)
-        return;
-    struct runq *victim = runq_by_id(id);
-
-    if (spin_try_lock_irqoff(&victim->lock)) {
-        balance_offer(victim);
-        spin_unlock_irqoff(&victim->lock);
-        return;
-    }
-    /* Whoever holds it may be past its own look for idle CPUs: let some free CPU look; a look in vain is harmless. */
-    cpu_id_t idle = find_idle(&cpu_online_mask, rq->cpu.id + 1);
-
-    if (idle != CPU_NONE && idle != rq->cpu.id)
-        resched_cpu(runq_by_id(idle));
-}
-
-/* The most urgent queued task of `victim` that may run on `thief`, or NULL. */
-static struct task *find_stealable(struct runq *victim, cpu_id_t thief)
-{
-    struct task *best = NULL;
-    unsigned scanned = 0;
-
-    list_for_each(node, &victim->movable) {
-        struct task *task = list_entry(node, struct task, movable_link);
-
-        if (cpumask_contains(&task->affinity, thief) && (best == NULL || task->rank < best->rank))
-            best = task;
-        if (++scanned >= STEAL_SCAN_MAX && best != NULL)
+        if (task->rank == RANK_FAIR && (lead == NULL || stay(task, now) > stay(lead, now)))
+            lead = task;
+        if (++scanned >= TASK_SCAN_MAX || (lead != NULL && rq->balance_looks / 4 % 2 != 0))
             break;
     }
+    return lead;
+}
+
+/* Of the CPUs looked at that `lead` may use, the one with the least weight; not one where something more urgent than
+ * fair tasks runs. */
+static struct runq *find_lightest(struct runq *rq, const struct task *lead) REQUIRES(rq->lock)
+{
+    const struct cpumask *group = choose_group(rq);
+    struct runq *best = NULL;
+    cpu_id_t id = rq->balance_from;
+
+    for (unsigned scanned = 0; scanned < PLACE_SCAN_MAX; scanned++) {
+        id = cpumask_next_ring(group, id + 1);
+        if (id == CPU_NONE)
+            break;
+        struct runq *other = runq_by_id(id);
+
+        if (other != rq && cpumask_contains(&cpu_online_mask, id) && cpumask_contains(&lead->affinity, id) &&
+            load_relaxed(&other->running_rank) >= RANK_FAIR &&
+            (best == NULL || runq_fair_weight(other) < runq_fair_weight(best)))
+            best = other;
+        if (id == rq->balance_from)
+            break; /* once around, it was the last one */
+    }
+    rq->balance_from = id == CPU_NONE ? rq->cpu.id : id;
     return best;
 }
 
-static bool steal_from(struct runq *rq, struct runq *victim, bool *out_contended) NO_LOCK_ANALYSIS
+/* By how much would the difference of the weights shrink if a task of weight w went over? Negative: it would grow. */
+static int64_t gain(uint64_t difference, uint64_t weight)
 {
-    if (load_relaxed(&victim->movable_count) == 0)
-        return false;
-    /* Only ever a try: this CPU holds its own lock, and the victim's may rank before it. */
-    if (!spin_try_lock_irqoff(&victim->lock)) {
-        *out_contended = true;
-        return false;
-    }
-    struct task *task = find_stealable(victim, rq->cpu.id);
+    int64_t after = (int64_t)(difference - 2 * weight);
 
-    if (task != NULL) {
-        runq_dequeue(victim, task);
-        task_change_cpu(task, victim, rq);
-        task->stats.migrations++;
-        rq->stats.steals++;
-        rq->stats.migrations_in++;
-        runq_enqueue(rq, task, ENQUEUE_MOVED);
+    return (int64_t)difference - (after < 0 ? -after : after);
+}
+
+/* The waiting task whose move to `target` helps most, or, where none does, the one that has been here longest and may
+ * trade places. The queue is in no order that matters here. */
+static struct task *find_mover(struct runq *rq, const struct runq *target, uint64_t difference, uint64_t now)
+    REQUIRES(rq->lock)
+{
+    struct task *helper = NULL;
+    struct task *trader = NULL;
+    unsigned scanned = 0;
+
+    list_for_each(node, &rq->movable) {
+        struct task *task = list_entry(node, struct task, movable_link);
+
+        if (++scanned > TASK_SCAN_MAX)
+            break;
+        if (task->rank != RANK_FAIR || !cpumask_contains(&task->affinity, target->cpu.id))
+            continue;
+        if (gain(difference, task->fair_weight) * 4 >= (int64_t)difference &&
+            (helper == NULL || gain(difference, task->fair_weight) > gain(difference, helper->fair_weight)))
+            helper = task;
+        if (task->fair_weight * UINT64_C(2) <= 3 * difference &&
+            (trader == NULL || stay(task, now) > stay(trader, now)))
+            trader = task;
     }
-    spin_unlock_irqoff(&victim->lock);
+    if (helper != NULL) {
+        rq->imbalance_looks++;
+        return rq->imbalance_looks >= 2 ? helper : NULL;
+    }
+    rq->imbalance_looks = 0;
+    if (trader == NULL || (int64_t)(now - rq->rotate_next_ticks) < 0 ||
+        (int64_t)(now - load_relaxed(&target->rotate_next_ticks)) < 0)
+        return NULL;
+    if (!rq->running->is_pinned && stay(rq->running, now) > stay(trader, now)) {
+        rq->balance_next_ticks = now; /* it is the turn of the one that runs: look again at the next switch */
+        return NULL;
+    }
+    store_relaxed(&rq->rotate_next_ticks, now + slices(ROTATE_SLICES));
+    return trader;
+}
+
+static bool may_still_move(struct task *task, struct runq *rq, const struct runq *target)
+{
+    return load_relaxed(&task->base.cpu) == &rq->cpu && task->state == TASK_READY && !task->is_misplaced &&
+           task->rank == RANK_FAIR && cpumask_contains(&task->affinity, target->cpu.id);
+}
+
+static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
+{
+    spin_lock_irqoff(&rq->lock);
+    uint64_t now = hal_clock_ticks();
+    uint64_t mine = runq_fair_weight(rq);
+    const struct task *lead = find_lead(rq, now);
+    struct runq *target = lead != NULL ? find_lightest(rq, lead) : NULL;
+    uint64_t theirs = target != NULL ? runq_fair_weight(target) : mine;
+    struct task *task = NULL;
+
+    rq->balance_next_ticks = now + slices(LOOK_SLICES);
+    if (mine > theirs && (mine - theirs) * 8 > mine)
+        task = find_mover(rq, target, mine - theirs, now);
+    else if (round == 0)
+        rq->imbalance_looks = 0;
+    if (task == NULL) {
+        spin_unlock_irqoff(&rq->lock);
+        return false;
+    }
+    if (!runq_lock_second(rq, target) && !may_still_move(task, rq, target))
+        task = NULL;
+    if (task != NULL) {
+        rq->stats.balance_moves++;
+        store_relaxed(&target->rotate_next_ticks, now + slices(ROTATE_SLICES));
+        target->balance_next_ticks = now + slices(LOOK_SLICES);
+        runq_move(rq, target, task);
+        runq_notice(target, task);
+    }
+    spin_unlock_irqoff(&target->lock);
+    spin_unlock_irqoff(&rq->lock);
     return task != NULL;
 }
 
-bool balance_steal(struct runq *rq, bool *out_contended)
+void balance_fair(struct runq *rq)
 {
-    cpu_id_t first = busiest(rq->cpu.id);
-    cpu_id_t id = first;
-
-    if (first == CPU_NONE)
-        return false;
-    do {
-        if (id != rq->cpu.id && steal_from(rq, runq_by_id(id), out_contended))
-            return true;
-        id = cpumask_next(&cpu_online_mask, id + 1);
-        if (id == CPU_NONE)
-            id = cpumask_next(&cpu_online_mask, 0);
-    } while (id != first);
-    return false;
+    for (unsigned round = 0; round < MOVES_MAX && balance_one(rq, round); round++)
+        continue;
 }
 
-/* The first misplaced task moves to an allowed CPU. True if there was one. */
-static bool push_one(struct runq *rq) NO_LOCK_ANALYSIS
-{
-    spin_lock_irqoff(&rq->lock);
-    if (list_is_empty(&rq->misplaced)) {
-        spin_unlock_irqoff(&rq->lock);
-        return false;
-    }
-    struct task *task = list_first(&rq->misplaced, struct task, queue_link);
-    struct runq *target = balance_choose_start(task);
+/* ---- A thread beside a busy one, and a whole core idle ---- */
 
-    ASSERT(target != NULL);
-    if (target != rq && !runq_lock_second(rq, target) &&
-        (!task_is_misplaced_on(task, rq) || !cpumask_contains(&task->affinity, target->cpu.id))) {
-        spin_unlock_irqoff(&target->lock); /* somebody else changed it meanwhile: look again */
-        spin_unlock_irqoff(&rq->lock);
-        return true;
+/* On the stopper of the busy CPU: what it ran is queued now, at the end of the list. */
+static void send_running(void *arg) NO_LOCK_ANALYSIS
+{
+    struct runq *rq = this_runq();
+    struct runq *thief = arg;
+    uintptr_t state = spin_lock_irqsave(&rq->lock);
+
+    if (!list_is_empty(&rq->movable)) {
+        struct task *task = list_entry(rq->movable.prev, struct task, movable_link);
+
+        if (may_still_move(task, rq, thief) && load_relaxed(&thief->running_rank) == RANK_NOTHING) {
+            if (runq_lock_second(rq, thief) || may_still_move(task, rq, thief)) {
+                rq->stats.active_moves++;
+                store_relaxed(&thief->active_misses, 0);
+                runq_move(rq, thief, task);
+                runq_notice(thief, task);
+            }
+            spin_unlock_irqoff(&thief->lock);
+        }
     }
-    runq_dequeue(rq, task);
-    if (target != rq) {
-        task_change_cpu(task, rq, target);
-        task->stats.migrations++;
-        target->stats.migrations_in++;
-    }
-    runq_enqueue(target, task, ENQUEUE_MOVED);
-    runq_notice(target, task);
-    spin_unlock_irqoff(&target->lock);
-    if (target != rq)
-        spin_unlock_irqoff(&rq->lock);
-    return true;
+    spin_unlock_irqoff(&rq->lock);
+    sched_irq_restore(state);
 }
 
-void balance_push_misplaced(struct runq *rq)
+/* Do two threads of the core run something? */
+static bool is_crowded(const struct cpumask *core)
 {
-    while (push_one(rq))
-        affinity_notify_moved();
+    unsigned busy = 0;
+
+    for (cpu_id_t id = cpumask_next(core, 0); id != CPU_NONE; id = cpumask_next(core, id + 1))
+        busy += cpumask_contains(&cpu_online_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
+    return busy >= 2;
+}
+
+void balance_idle_core(struct runq *rq)
+{
+    uint64_t now = hal_clock_ticks();
+    cpu_id_t id = rq->balance_from;
+
+    if (!place_is_core_idle(rq->cpu.id) || (int64_t)(now - rq->active_next_ticks) < 0)
+        return;
+    rq->active_next_ticks = now + slices(LOOK_SLICES << load_relaxed(&rq->active_misses));
+    for (unsigned scanned = 0; scanned < PLACE_SCAN_MAX; scanned++) {
+        id = cpumask_next_ring(topology_node_cpus(rq->cpu.node), id + 1);
+        struct runq *other = runq_by_id(id);
+        const struct cpumask *core = topology_near(&other->cpu, TOPOLOGY_CORE);
+
+        if (core != NULL && cpumask_contains(&cpu_online_mask, id) &&
+            load_relaxed(&other->running_rank) == RANK_FAIR && is_crowded(core)) {
+            rq->active.fn = send_running;
+            rq->active.arg = rq;
+            /* Whether the task may come here is known over there only; where it may not, we ask ever more seldom. */
+            store_relaxed(&rq->active_misses, MIN(load_relaxed(&rq->active_misses) + 1, ACTIVE_MISSES_MAX));
+            if (!list_is_linked(&rq->active.link))
+                (void)stop_request(other, &rq->active);
+            break;
+        }
+    }
+    rq->balance_from = id;
 }

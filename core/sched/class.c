@@ -5,6 +5,7 @@
 #include <time/clock.h>
 
 const struct sched_class *const sched_classes[CLASS_COUNT] = {
+    [CLASS_STOP] = &class_stop,
     [CLASS_RT] = &class_rt,
     [CLASS_FAIR] = &class_fair,
     [CLASS_IDLE] = &class_idle,
@@ -19,6 +20,8 @@ void sched_init(void)
 {
     sched_tunables.rr_slice_ticks = clock_ns_to_ticks(RR_SLICE_NS);
     sched_tunables.fair_slice_ticks = clock_ns_to_ticks(FAIR_SLICE_NS);
+    sched_tunables.push_ticks = clock_ns_to_ticks(SCHED_PUSH_NS);
+    monitor_init();
     for (unsigned i = 0; i < CLASS_COUNT; i++)
         ASSERT(sched_classes[i]->id == i);
 }

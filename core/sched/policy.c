@@ -132,6 +132,7 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
+    store_relaxed(&rq->fair_running_weight, task->fair_weight);
     resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }
 
@@ -143,7 +144,7 @@ static int apply_change(struct task *task, change_fn *make, const void *argument
     uintptr_t state = hal_irq_save();
     struct runq *rq = runq_lock_of(task);
     struct change change = { .params = task->params, .priority = task->priority };
-    int result = task->state == TASK_DEAD ? -ESRCH : make(&change, argument);
+    int result = task->state == TASK_DEAD ? -ESRCH : task->class == &class_stop ? -EINVAL : make(&change, argument);
 
     if (result == 0)
         apply_locked(rq, task, &change);

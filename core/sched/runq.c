@@ -22,6 +22,10 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     list_init(&rq->idle_tasks);
     list_init(&rq->movable);
     list_init(&rq->misplaced);
+    stop_init_cpu(rq);
+    list_init(&rq->active.link);
+    rq->place_from = rq->balance_from = id;
+    cpu_mask_words = MAX(cpu_mask_words, id / 64 + 1);
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
 
@@ -44,6 +48,20 @@ static bool is_movable(const struct task *task)
     return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
 }
 
+static void weigh(struct runq *rq, const struct task *task, bool is_queued) REQUIRES(rq->lock)
+{
+    uint64_t weight = load_relaxed(&rq->fair_queued_weight);
+
+    if (task->rank == RANK_FAIR)
+        store_relaxed(&rq->fair_queued_weight, is_queued ? weight + task->fair_weight : weight - task->fair_weight);
+}
+
+static void enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
+{
+    task->class->enqueue(rq, task, kind);
+    weigh(rq, task, true);
+}
+
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
@@ -51,7 +69,7 @@ void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
     if (task->class == &class_rt)
         class_rt_enqueue(rq, task, kind);
     else
-        task->class->enqueue(rq, task, kind);
+        enqueue_by_table(rq, task, kind);
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (is_movable(task)) {
         list_push_back(&rq->movable, &task->movable_link);
@@ -69,6 +87,7 @@ void runq_dequeue(struct runq *rq, struct task *task)
         return;
     }
     task->class->dequeue(rq, task);
+    weigh(rq, task, false);
     runq_uncount(rq, task);
 }
 
@@ -83,9 +102,27 @@ void runq_misplace(struct runq *rq, struct task *task)
 struct task *runq_pick_by_table(struct runq *rq)
 {
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
-    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
+    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0 };
+    struct task *task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
 
-    return sched_classes[first_class[rq->ready_classes]]->pick(rq);
+    if (UNLIKELY(push_is_wanted()))
+        rq->after_switch |= AFTER_PULL;
+    if (task->rank == RANK_FAIR) {
+        weigh(rq, task, false);
+        store_relaxed(&rq->fair_running_weight, task->fair_weight);
+    }
+    return task;
+}
+
+void runq_move(struct runq *from, struct runq *to, struct task *task)
+{
+    runq_dequeue(from, task);
+    if (to != from) {
+        task_change_cpu(task, from, to);
+        task->stats.migrations++;
+        to->stats.migrations_in++;
+    }
+    runq_enqueue(to, task, ENQUEUE_MOVED);
 }
 
 void runq_account(struct runq *rq, uint64_t now_ticks)
@@ -131,6 +168,20 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
         resched_cpu(rq); /* only a CPU itself can program its timer */
 }
 
+/* A task that may move waits, perhaps behind one that runs for as long as it likes: its CPU looks after it. */
+static void watch_waiting(struct runq *rq) REQUIRES(rq->lock)
+{
+    uint64_t now = hal_clock_ticks();
+
+    if (load_relaxed(&rq->running_rank) >= RANK_FAIR ||
+        load_relaxed(&rq->cpu.slice_deadline_ticks) <= now + sched_tunables.push_ticks)
+        return;
+    if (&rq->cpu == this_cpu())
+        push_arm(rq, now);
+    else
+        resched_cpu(rq); /* only a CPU itself can program its timer */
+}
+
 void runq_notice_slow(struct runq *rq, struct task *queued)
 {
     uint32_t movable = load_relaxed(&rq->movable_count);
@@ -138,8 +189,10 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
     notice_here(rq, queued);
     /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
      * itself takes the first one. */
-    if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING))
-        balance_offer(rq);
+    if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
+        steal_offer(rq);
+        watch_waiting(rq);
+    }
 }
 
 bool runq_lock_second(struct runq *held, struct runq *other)
@@ -180,6 +233,8 @@ void runq_check(struct runq *rq)
     ASSERT(in_tree >= 0);
     counted[CLASS_FAIR] = (uint32_t)in_tree;
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
+    counted[CLASS_STOP] = count_list(&rq->stop.queue);
+    ASSERT((counted[CLASS_FAIR] != 0) == (load_relaxed(&rq->fair_queued_weight) != 0));
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         ASSERT((counted[i] != 0) == (rq->ready_classes >> i & 1));
         all += counted[i];

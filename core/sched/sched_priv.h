@@ -24,7 +24,7 @@ enum enqueue_kind {
     ENQUEUE_MOVED,     /* it was queued: another CPU, class or priority */
 };
 
-enum class_id { CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
+enum class_id { CLASS_STOP, CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
 
 struct runq;
 
@@ -56,7 +56,7 @@ struct sched_class {
 };
 
 extern const struct sched_class *const sched_classes[CLASS_COUNT];
-extern const struct sched_class class_rt, class_fair, class_idle;
+extern const struct sched_class class_stop, class_rt, class_fair, class_idle;
 
 /* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
  * the table. */
@@ -67,6 +67,7 @@ struct task *class_rt_pick(struct runq *rq);
 struct sched_tunables {
     uint64_t rr_slice_ticks;
     uint64_t fair_slice_ticks;
+    uint64_t push_ticks; /* SCHED_PUSH_NS */
 };
 extern struct sched_tunables sched_tunables;
 
@@ -82,6 +83,22 @@ struct rt_queue {
     struct list_node level[RT_LEVELS];
 };
 
+/* Something for a stopper to do. Asked for again only after `fn` has been called. */
+struct event;
+struct stop_work {
+    struct list_node link; /* guarded by the stop queue's wake.lock */
+    void (*fn)(void *arg);
+    void *arg;
+    struct event *done;    /* NULL: nobody waits */
+};
+
+struct stop_queue {
+    struct task *task;      /* the stopper; immutable once it is set */
+    struct list_node queue; /* the stopper, when it is queued: under the run-queue lock */
+    struct waitq wake;      /* its lock guards works */
+    struct list_node works;
+};
+
 struct fair_queue {
     struct rb_tree tree;   /* by fair_vruntime */
     uint64_t vruntime_min; /* never goes back */
@@ -91,6 +108,9 @@ struct fair_queue {
 #define AFTER_DEAD 0x1u      /* the previous task is dead: list it */
 #define AFTER_MISPLACED 0x2u /* tasks in runq.misplaced must move to a CPU of their affinity */
 #define AFTER_MOVED 0x4u     /* somebody waits for the previous task to have left the CPU */
+#define AFTER_PUSH 0x8u      /* tasks wait behind a more urgent one: look for another CPU */
+#define AFTER_PULL 0x10u     /* real-time tasks wait elsewhere, and none runs here */
+#define AFTER_BALANCE 0x20u  /* fair tasks wait for each other, and it is time to look */
 
 struct runq {
     struct cpu cpu; /* first: a struct cpu is its run queue */
@@ -110,12 +130,25 @@ struct runq {
     uint64_t online_ticks;       /* when the CPU began to schedule */
     int64_t blocked;             /* tasks that name this CPU while blocked */
     struct sched_cpu_stats stats;
+    struct stop_queue stop;
+    struct stop_work active;     /* asks a busy CPU for the task that it runs: balance_idle_core() */
+    bool is_urgent_listed;       /* push.c */
+    uint64_t push_next_ticks;    /* no place was found: do not look again before */
+    uint64_t balance_next_ticks; /* the same for fair tasks */
+    uint64_t active_next_ticks;  /* the same of an idle CPU for crowded cores */
+    unsigned balance_looks, imbalance_looks;
+    cpu_id_t place_from, push_from, balance_from; /* where the next look begins, where it cannot see all CPUs */
 
     /* Atomic, written under lock, read by anybody as a hint. */
     _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
     _Atomic(uint32_t) movable_count;
     _Atomic(bool) is_offered;        /* poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
+    _Atomic(uint64_t) fair_queued_weight;  /* of the queued fair tasks */
+    _Atomic(uint64_t) fair_running_weight; /* of the fair task that was picked last */
+    _Atomic(uint64_t) idle_since_ticks;    /* when it ran out of work, if it idles */
+    _Atomic(uint32_t) active_misses;       /* in a row: balance_idle_core() */
+    _Atomic(uint64_t) rotate_next_ticks;   /* fair tasks trade no places with it before */
 
     /* Guarded by lock. The last one, because of its size: a load reaches 2 KiB from its base on some machines. */
     struct rt_queue rt;
@@ -144,6 +177,7 @@ static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task 
 
 /* One number orders tasks of all classes, lower runs first. Real-time tasks have one for each level. Tasks of one class
  * and rank are ordered by the class's `preempts`. */
+#define RANK_STOP 0u
 #define RANK_RT 2u /* + level; those below are for classes that come before it */
 #define RANK_FAIR 128u
 #define RANK_IDLE_CLASS 192u
@@ -241,27 +275,65 @@ void schedule(struct runq *rq, enum switch_reason reason) RELEASES(rq->lock) NO_
 /* Make `rq`'s CPU look at its queue again soon. Context: interrupts disabled. */
 void resched_cpu(struct runq *rq);
 
-/* balance.c */
-struct runq *balance_choose_start(struct task *task);              /* least loaded; NULL: no online CPU allowed */
-struct runq *balance_search_wake(struct task *task, struct runq *last);
+/* place.c */
+#define PLACE_SCAN_MAX 16 /* CPUs compared in one look: a run-queue lock is held meanwhile */
+void place_mark_idle(struct cpu *cpu, bool is_idle);
+bool place_has_idle(void);                   /* a hint */
+bool place_is_core_idle(cpu_id_t id);        /* no thread of its core runs anything: a hint */
+/* A free CPU of `affinity`, the nearest to `near`, whole cores before threads of busy ones; or CPU_NONE. */
+cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near);
+/* The least loaded of up to PLACE_SCAN_MAX allowed CPUs from `from` on; NULL: none is online. */
+struct runq *place_least_loaded(const struct task *task, cpu_id_t from);
+/* Does something run there that would not give way to the task? */
+bool place_would_wait(const struct runq *rq, const struct task *task);
+struct runq *place_choose_start(struct task *task); /* idle or least loaded; NULL: no online CPU allowed */
+struct runq *place_search_wake(struct task *task, struct runq *last);
 /* Does a blocked task that names `last` wake there, without a look at other CPUs? */
-static ALWAYS_INLINE bool balance_stays(const struct task *task, const struct runq *last)
+static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq *last)
 {
     return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && cpumask_contains(&task->affinity, last->cpu.id);
 }
 
 /* Where a blocked task that names `last` should run. */
-static inline struct runq *balance_choose_wake(struct task *task, struct runq *last)
+static inline struct runq *place_choose_wake(struct task *task, struct runq *last)
 {
-    return balance_stays(task, last) ? last : balance_search_wake(task, last);
+    return place_stays(task, last) ? last : place_search_wake(task, last);
 }
-bool balance_steal(struct runq *rq, bool *out_contended) REQUIRES(rq->lock); /* one task moved into rq */
+
+/* steal.c */
+/* One task moved into rq, from a near CPU, or from any: the second takes rq->lock itself. */
+bool steal_near(struct runq *rq, bool *out_contended) REQUIRES(rq->lock);
+bool steal_idle(struct runq *rq, bool *out_contended) EXCLUDES(rq->lock);
+/* The most urgent queued task of `victim`, which is locked, that may run on `thief`, or NULL. */
+struct task *steal_find(struct runq *victim, cpu_id_t thief);
 /* `rq` has movable tasks that it does not run: tell idle CPUs that may take them. */
-void balance_offer(struct runq *rq) REQUIRES(rq->lock);
+void steal_offer(struct runq *rq) REQUIRES(rq->lock);
 /* `rq`'s CPU leaves idle with work of its own: if it was poked to take other work, another CPU must hear of that. */
-void balance_pass_on(struct runq *rq) REQUIRES(rq->lock);
-void balance_mark_idle(struct cpu *cpu, bool is_idle);
-void balance_push_misplaced(struct runq *rq);
+void steal_pass_on(struct runq *rq);
+
+/* push.c. Those after a switch hold no lock, interrupts are disabled. */
+void push_misplaced(struct runq *rq);
+void push_waiting(struct runq *rq);
+void push_pull_urgent(struct runq *rq);
+bool push_is_wanted(void); /* a real-time task waits somewhere: a hint */
+void push_after_pick(struct runq *rq, const struct task *next, uint64_t now) REQUIRES(rq->lock);
+/* Somebody waits behind a task that has no slice: look again in a while. Own CPU. */
+void push_arm(struct runq *rq, uint64_t now) REQUIRES(rq->lock);
+
+/* balance.c */
+/* `next` runs, and tasks that may move wait. Own CPU. */
+void balance_after_pick(struct runq *rq, const struct task *next, uint64_t now) REQUIRES(rq->lock);
+void balance_fair(struct runq *rq);      /* after a switch: no lock, interrupts disabled */
+void balance_idle_core(struct runq *rq); /* idle, nothing to steal: a task on a crowded core may come here */
+
+/* class_stop.c. stop_request(): ask the stopper; false if it has been asked already. Context: any, no lock held. */
+void stop_init_cpu(struct runq *rq);
+bool stop_request(struct runq *rq, struct stop_work *work);
+
+/* monitor.c: both run-queue locks are held, or that of `rq`. */
+void monitor_init(void);
+void monitor_stolen(struct runq *rq, const struct runq *from, const struct task *task);
+void monitor_overlooked(struct runq *rq) REQUIRES(rq->lock); /* tasks wait, and a CPU may be idle */
 
 static inline bool task_is_misplaced_on(const struct task *task, const struct runq *rq)
 {
@@ -283,5 +355,17 @@ static inline void task_change_cpu(struct task *task, struct runq *from, struct 
     if (task->class->rebase != NULL)
         task->class->rebase(task, from, to);
     store_relaxed(&task->base.cpu, &to->cpu);
+    task->arrived_ticks = hal_clock_ticks();
     trace(TRACE_TASK_MIGRATE, task, to->cpu.id);
+}
+
+/* A queued task of `from` is queued on `to` from now on; both locks held. The caller notices it there. */
+void runq_move(struct runq *from, struct runq *to, struct task *task) NO_LOCK_ANALYSIS;
+
+/* Of the fair tasks that run or wait here. A hint without the lock. */
+static inline uint64_t runq_fair_weight(const struct runq *rq)
+{
+    uint64_t running = load_relaxed(&rq->running_rank) == RANK_FAIR ? load_relaxed(&rq->fair_running_weight) : 0;
+
+    return load_relaxed(&rq->fair_queued_weight) + running;
 }

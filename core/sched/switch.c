@@ -7,6 +7,7 @@
 
 #include <smp/quiesce.h>
 #include <smp/tlb.h>
+#include <smp/topology.h>
 
 void task_first_run(void *arg);
 
@@ -47,6 +48,17 @@ void sched_take_dead(struct list_node *out)
     }
 }
 
+/* After a switch, no lock held: tasks that wait may run elsewhere, or others here. */
+static void look_around(struct runq *rq, uint32_t rest)
+{
+    if (rest & AFTER_PUSH)
+        push_waiting(rq);
+    if (rest & AFTER_PULL)
+        push_pull_urgent(rq);
+    if (rest & AFTER_BALANCE)
+        balance_fair(rq);
+}
+
 /* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. */
 static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
 {
@@ -64,9 +76,10 @@ static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
     if (rest & AFTER_DEAD)
         bury(previous);
     if (rest & AFTER_MISPLACED)
-        balance_push_misplaced(rq);
+        push_misplaced(rq);
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
+    look_around(rq, rest);
 }
 
 void task_first_run(void *arg)
@@ -99,8 +112,10 @@ static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->l
 {
     bool contended = false;
 
-    if (load_relaxed(&cpu_online_count) > 1 && balance_steal(rq, &contended))
+    if (load_relaxed(&cpu_online_count) > 1 && steal_near(rq, &contended))
         return runq_pick(rq);
+    if (!is_idle_task(rq, rq->running))
+        store_relaxed(&rq->idle_since_ticks, hal_clock_ticks());
     return rq->cpu.idle_task;
 }
 
@@ -152,14 +167,14 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         next = pick_from_elsewhere(rq);
         now = hal_clock_ticks(); /* a stolen task may have become ready after the first look at the clock */
     } else if (UNLIKELY(is_idle_task(rq, prev))) {
-        balance_pass_on(rq);
+        steal_pass_on(rq);
     }
     dispatch(rq, next, now);
     runq_arm_slice(rq, next, now);
     if (KERNEL_DEBUG)
         runq_check(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
-        balance_offer(rq); /* what is queued here and does not run now may run elsewhere */
+        balance_after_pick(rq, next, now);
     if (next == prev) {
         uint32_t rest = rq->after_switch;
 
@@ -168,6 +183,7 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest & AFTER_MOVED))
             affinity_notify_moved();
+        look_around(rq, rest);
         return;
     }
     rq->stats.switches++;
@@ -281,11 +297,11 @@ void sched_idle_loop(void)
 
         (void)hal_irq_save();
         /* Publish "idle", then look: a CPU that queues a task first queues, then looks for idle CPUs. */
-        balance_mark_idle(&rq->cpu, true);
+        place_mark_idle(&rq->cpu, true);
         if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
-            spin_lock_irqoff(&rq->lock);
-            found = rq->ready_classes != 0 || balance_steal(rq, &contended);
-            spin_unlock_irqoff(&rq->lock);
+            found = steal_idle(rq, &contended);
+            if (!found && !contended && topology_has_threads())
+                balance_idle_core(rq);
         }
         if (!found && !contended && !load_relaxed(&rq->cpu.need_resched)) {
             quiesce_idle_enter(&rq->cpu);
@@ -295,7 +311,7 @@ void sched_idle_loop(void)
             trace(TRACE_IDLE_EXIT, NULL, 0);
             quiesce_idle_exit(&rq->cpu);
         }
-        balance_mark_idle(&rq->cpu, false);
+        place_mark_idle(&rq->cpu, false);
         if (contended)
             hal_cpu_relax();
         spin_lock_irqoff(&rq->lock);

@@ -86,7 +86,7 @@ int task_start(struct task *task) NO_LOCK_ANALYSIS
 
     do {
         struct runq *rq = runq_lock_of(task);
-        struct runq *target = balance_choose_start(task);
+        struct runq *target = place_choose_start(task);
 
         ASSERT(task->state == TASK_NEW);
         if (target == NULL) {
@@ -107,7 +107,7 @@ static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
         struct runq *rq = runq_lock_of(task);
 
         if (is_blocked(task)) {
-            if (make_ready(rq, balance_choose_wake(task, rq), task))
+            if (make_ready(rq, place_choose_wake(task, rq), task))
                 return true;
             continue;
         }
@@ -124,7 +124,7 @@ bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
 {
     struct runq *rq = runq_lock_of(task);
 
-    if (LIKELY(is_blocked(task)) && balance_stays(task, rq)) {
+    if (LIKELY(is_blocked(task)) && place_stays(task, rq)) {
         make_ready_here(rq, task);
         spin_unlock_irqoff(&rq->lock);
         return true;
@@ -161,7 +161,7 @@ static int kill(struct task *task) NO_LOCK_ANALYSIS
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
-        if (make_ready(rq, balance_choose_wake(task, rq), task))
+        if (make_ready(rq, place_choose_wake(task, rq), task))
             return 0;
     }
 }

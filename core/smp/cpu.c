@@ -7,6 +7,7 @@
 struct cpu *cpu_table[CPU_MAX];
 struct cpumask cpu_online_mask;
 _Atomic(unsigned) cpu_online_count;
+unsigned cpu_mask_words = 1;
 
 void cpu_request(struct cpu *cpu, uint32_t reason)
 {

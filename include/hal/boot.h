@@ -15,6 +15,13 @@ struct boot_range {
     uint64_t bytes;
 };
 
+/* Numbers that are equal for CPUs that share the thing, and for no others. */
+struct boot_cpu_place {
+    uint32_t core;  /* unique over the machine, as is `cache` */
+    uint32_t cache; /* the last level that several cores share */
+    uint32_t node;  /* below node_count */
+};
+
 struct boot_info {
     /* Names for the log: what booted us ("PVH, ACPI"; "OpenSBI 1.6, device tree") and the board. */
     char firmware[64];
@@ -38,6 +45,13 @@ struct boot_info {
     uint64_t cpu_hw_id[CPU_MAX];
     unsigned cpu_count;
     unsigned cpu_listed;
+
+    /* Where each CPU is; has_places false: nothing is known of cores and caches. node_count 0: nor of nodes.
+     * node_distance is 10 from a node to itself; 0: not given. */
+    bool has_places;
+    struct boot_cpu_place cpu_place[CPU_MAX];
+    uint8_t node_distance[NODES_MAX][NODES_MAX];
+    unsigned node_count;
 
     paddr_t image_paddr; /* where __image_start really is */
     struct boot_range initrd;

@@ -61,6 +61,14 @@ static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
     return CPU_NONE;
 }
 
+/* The next one in ring order: lowest CPU >= from, or the lowest of all; CPU_NONE if the mask is empty. */
+static inline cpu_id_t cpumask_next_ring(const struct cpumask *mask, cpu_id_t from)
+{
+    cpu_id_t id = cpumask_next(mask, from);
+
+    return id != CPU_NONE ? id : cpumask_next(mask, 0);
+}
+
 static inline bool cpumask_is_empty(const struct cpumask *mask)
 {
     return cpumask_next(mask, 0) == CPU_NONE;

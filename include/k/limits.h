@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #define CPU_MAX 1024             /* CPUs that the core is written for; per-CPU state is allocated, not compiled in */
+#define NODES_MAX 64             /* NUMA nodes: Linux's usual bound is of that size; the matrix is its square */
 #define ASIDS_MAX 4096           /* address-space ids in use; more would only make running out rarer */
 #define TID_MAX 131072           /* task and process ids share one space: 100,000 tasks plus room to cycle */
 #define TASK_NAME_BYTES 16       /* Linux's comm length, with its NUL */

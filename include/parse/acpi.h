@@ -58,6 +58,22 @@ int acpi_parse_madt(const struct acpi_table *table, struct acpi_madt *out) MUST_
 /* HPET: base address and minimum tick are in the table; the period is in the device. -EINVAL. */
 int acpi_parse_hpet(const struct acpi_table *table, paddr_t *out_base) MUST_USE;
 
+/* SRAT, one pass: the proximity domain of each enabled CPU and range of memory, in table order; CPUs and ranges beyond
+ * the bounds are left out. The domains' numbers are the firmware's, any 32 bits. -EINVAL: damaged, nothing is told. */
+#define ACPI_SRAT_CPUS_MAX 2048
+#define ACPI_SRAT_RANGES_MAX 128
+struct acpi_srat {
+    struct { uint32_t apic_id, domain; } cpu[ACPI_SRAT_CPUS_MAX];
+    unsigned cpu_count;
+    struct { paddr_t base; uint64_t bytes; uint32_t domain; } range[ACPI_SRAT_RANGES_MAX];
+    unsigned range_count;
+};
+int acpi_parse_srat(const struct acpi_table *table, struct acpi_srat *out) MUST_USE;
+
+/* SLIT: how far domain `to` is from `from`; 10 is a domain's distance to itself, 255 no way. -EINVAL: damaged; -ENOENT:
+ * the table does not know one of them. */
+int acpi_slit_distance(const struct acpi_table *table, uint32_t from, uint32_t to, uint8_t *out) MUST_USE;
+
 /* FADT: what power-off and reset need. */
 struct acpi_fadt {
     uint32_t pm_timer_port; /* 0: none */

@@ -9,6 +9,13 @@
 #include <k/cpumask.h>
 #include <sched/task.h>
 
+/* Work conservation, in time of the machine: a CPU that sleeps beside work that it may do has been poked, and is awake
+ * within this. On an emulator that shares real CPUs it is as late as those are. */
+#define SCHED_IDLE_BESIDE_WORK_NS (UINT64_C(1000) * 1000)
+
+/* Real-time order over all CPUs: a real-time task that may move, and waits, is looked after this often. */
+#define SCHED_PUSH_NS (UINT64_C(1000) * 1000)
+
 /* Boot: before any CPU's run queue exists. Converts slices to ticks. */
 void sched_init(void);
 
@@ -94,6 +101,14 @@ struct sched_cpu_stats {
     uint64_t migrations_in;
     uint64_t idle_ticks;
     uint64_t run_ticks;
+    uint64_t pushes;        /* tasks sent away from behind more urgent ones */
+    uint64_t pulls;         /* real-time tasks fetched when the last one here was through */
+    uint64_t balance_moves; /* fair tasks sent away to even shares out */
+    uint64_t active_moves;  /* running tasks sent to an idle core */
+    uint64_t idle_beside_work; /* times that SCHED_IDLE_BESIDE_WORK_NS was exceeded, seen by this CPU */
+    uint64_t idle_beside_work_ticks_max; /* the longest time, */
+    cpu_id_t idle_beside_work_on;        /* and the CPU and the task that waited */
+    tid_t idle_beside_work_tid;
     unsigned queued; /* READY tasks, the running one not counted */
 };
 void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out);

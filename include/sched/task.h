@@ -76,6 +76,8 @@ struct task {
     uint64_t slice_ticks;           /* round robin and fair: its own, or the system's */
     uint64_t slice_left_ticks;      /* round robin and idle class */
     uint64_t since_ticks;           /* when the present state began */
+    uint64_t arrived_ticks;         /* when it came to its CPU from another; 0: it started there */
+    uint64_t allowed_since_ticks;   /* when its affinity was set */
     bool is_pinned;                 /* affinity has one CPU */
     struct cpumask affinity;
     struct task_stats stats;

@@ -25,6 +25,9 @@ enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
 #define IPI_QUIESCE 0x4u
 #define IPI_STOP 0x8u
 
+/* What CPUs may share, from near to far: topology.h. */
+enum topology_level { TOPOLOGY_CORE, TOPOLOGY_CACHE, TOPOLOGY_NODE, TOPOLOGY_LEVELS };
+
 struct mm_cpu;
 struct slab_magazine;
 struct timer_queue;
@@ -41,6 +44,8 @@ struct cpu {
     struct mm_cpu *mm; /* NULL: none yet */
     struct task *idle_task;
     void *hal_area; /* HAL_CPU_AREA_BYTES for the machine */
+    const struct cpumask *near[TOPOLOGY_LEVELS]; /* topology.h; NULL: nothing to tell */
+    uint32_t node;                               /* NUMA node, below topology_nodes() */
 
     /* Owned by this CPU, interrupts off. */
     uint32_t irq_depth;             /* > 0 inside an interrupt handler */
@@ -79,6 +84,9 @@ extern struct cpu *cpu_table[CPU_MAX];
 /* CPUs with state ONLINE. Grows at bring-up only, before the first task other than the boot CPU's runs anywhere. */
 extern struct cpumask cpu_online_mask;
 extern _Atomic(unsigned) cpu_online_count; /* PAIRS(cpu_online) */
+
+/* Words of a cpumask that the machine's CPUs are in: the others need not be looked at. Written during boot only. */
+extern unsigned cpu_mask_words;
 
 /* In the order of their ids. Declares `id`. */
 #define for_each_online_cpu(id)                                                 \

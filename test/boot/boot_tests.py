@@ -41,6 +41,8 @@ class BootTest:
     firmware: str = "direct"
     cpu: str = ""
     board_options: str = ""
+    smp: str = ""                   # added to -smp
+    numa: tuple = ()                # the CPUs of each NUMA node
     dtb_patch: tuple = ()           # (old, new) bytes of one length, replaced in the machine's own device tree
     only: tuple = ("x86_64", "aarch64", "riscv64")
     firmware_may_fail: bool = False
@@ -102,6 +104,20 @@ TESTS = (
     port_check("cpu-qemu64", 2, cpu="qemu64", only=("x86_64",)),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",
              cpus=1, image="port-check"),
+
+    # Who is near whom, from the firmware: threads and caches; nodes and their distances.
+    selftest("topology-threads", append="init=selftest:sched", smp="sockets=2,cores=2,threads=2", cpus=8,
+             lines=(r"^smp: 1 node, 2 caches, 4 cores$",), only=("x86_64", "aarch64")),
+    selftest("topology-clusters", append="init=selftest:sched", smp="sockets=2,cores=4,threads=1", cpus=8,
+             lines=(r"^smp: 1 node, 2 caches, 8 cores$",), only=("x86_64", "aarch64")),
+    selftest("topology-nodes", append="init=selftest:sched", smp="sockets=2,cores=2,threads=1", numa=("0-1", "2-3"),
+             lines=(r"^smp: 2 nodes, [12] cache", r"^smp: node 0: 2 CPUs, distances 10 20$",
+                    r"^smp: node 1: 2 CPUs, distances 20 10$")),
+    selftest("topology-4-nodes", append="init=selftest:sched", smp="sockets=4,cores=1,threads=1",
+             numa=("0", "1", "2", "3"),
+             lines=(r"^smp: 4 nodes", r"^smp: node 0: 1 CPU, distances 10 20 30 40$",
+                    r"^smp: node 2: 1 CPU, distances 30 20 10 20$"),
+             only=("x86_64", "aarch64")),  # this QEMU's virt of RISC-V crashes with sockets of one hart
 
     # Another way in.
     selftest("selftest-uboot", firmware="uboot", append="init=selftest loglevel=3",

@@ -21,7 +21,7 @@ static size_t make(struct fuzz_random *random, uint8_t *to)
     size_t which = fuzz_random_below(random, 2);
 
     if (builds[which].used == 0)
-        acpi_build_machine(&builds[which], which == 0 ? 0 : 2);
+        acpi_build_numa_machine(&builds[which], which == 0 ? 0 : 2);
     base = &builds[which];
     memcpy(to, base->memory, base->used);
     return base->used;
@@ -74,6 +74,22 @@ static const void *map(void *arg, paddr_t pa, size_t bytes)
     return memory.data + (pa - ACPI_BUILD_BASE);
 }
 
+static void parse_numa(const struct acpi_table *table)
+{
+    static struct acpi_srat srat;
+    uint8_t distance;
+    int error = acpi_parse_srat(table, &srat);
+
+    FUZZ_CHECK(error == 0 || error == -EINVAL);
+    FUZZ_CHECK(srat.cpu_count <= ACPI_SRAT_CPUS_MAX && srat.range_count <= ACPI_SRAT_RANGES_MAX);
+    for (unsigned i = 0; i < srat.range_count; i++)
+        FUZZ_CHECK(srat.range[i].bytes != 0 && srat.range[i].base + srat.range[i].bytes >= srat.range[i].base);
+    for (uint32_t from = 0; from < 4; from++) {
+        error = acpi_slit_distance(table, from, 3 - from, &distance);
+        FUZZ_CHECK(error == 0 || error == -EINVAL || error == -ENOENT);
+    }
+}
+
 /* Parse a table as it is, and as a copy of its own beside an unreadable page. */
 static void parse_guarded(const struct acpi_table *table)
 {
@@ -96,6 +112,7 @@ static void parse_guarded(const struct acpi_table *table)
     }
     error = acpi_parse_hpet(&copy, &hpet);
     FUZZ_CHECK(error == -EINVAL || (error == 0 && hpet != 0));
+    parse_numa(&copy);
     error = acpi_parse_fadt(&copy, &fadt);
     FUZZ_CHECK(error == 0 || error == -EINVAL);
     if (error == 0)
@@ -104,7 +121,7 @@ static void parse_guarded(const struct acpi_table *table)
 
 static bool run(const uint8_t *data, size_t bytes)
 {
-    static const char *const signatures[] = {"APIC", "FACP", "HPET"};
+    static const char *const signatures[] = {"APIC", "FACP", "HPET", "SRAT", "SLIT"};
     const struct acpi_source source = {.map = map};
     bool all_found = true;
     struct acpi acpi;

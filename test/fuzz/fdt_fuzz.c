@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include <parse/fdt.h>
+#include <parse/fdt_cpus.h>
 
 #include <k/errno.h>
 
@@ -18,7 +18,7 @@ static size_t make(struct fuzz_random *random, uint8_t *to)
 {
     (void)random;
     if (build.bytes == 0)
-        fdt_build_machine(&build);
+        fdt_build_numa_machine(&build);
     memcpy(to, build.blob, build.bytes);
     return build.bytes;
 }
@@ -94,6 +94,19 @@ static void ask_node(const struct fdt *fdt, fdt_node_t node, int depth)
     }
 }
 
+static void ask_places(const struct fdt *fdt)
+{
+    static struct fdt_cpu_map map;
+    uint32_t entry[3];
+    int error = fdt_read_cpu_map(fdt, &map);
+
+    FUZZ_CHECK(map.count <= FDT_CPU_MAP_MAX && (error == 0) == (map.count != 0));
+    for (fdt_node_t node = 0; node != FDT_NODE_NONE; node = fdt_first_child(fdt, node))
+        FUZZ_CHECK(fdt_find_in_cpu_map(fdt, &map, node) < (int)map.count);
+    for (unsigned i = 0; fdt_get_distance(fdt, i, entry) == 0; i++)
+        FUZZ_CHECK(i <= fdt->bytes / 12);
+}
+
 static bool run(const uint8_t *data, size_t available)
 {
     struct fdt fdt;
@@ -109,6 +122,7 @@ static bool run(const uint8_t *data, size_t available)
         FUZZ_CHECK(depth >= 0 && ++count <= available / 12);
         ask_node(&fdt, node, depth);
     }
+    ask_places(&fdt);
     for (unsigned i = 0; i <= 8; i++)
         (void)fdt_find_phandle(&fdt, i);
     (void)fdt_find_path(&fdt, "/soc/bus/timer@8010");

@@ -96,21 +96,20 @@ static bool is_sleeper(cpu_id_t cpu)
            cpumask_contains(&cpu_online_mask, cpu);
 }
 
-/* A value that changes with the mask; 0 is none. */
-static uint64_t mask_mark(const struct cpumask *mask)
+/* A value that changes with the mask and the rank; 0 is none. */
+static uint64_t mask_mark(const struct cpumask *mask, unsigned rank)
 {
-    uint64_t mark = 0;
+    uint64_t mark = rank;
 
     for (unsigned i = 0; i <= (sim_cpus - 1) / 64; i++)
         mark = (mark ^ mask->word[i]) * UINT64_C(0x9e3779b97f4a7c15) + i + 1;
     return mark != 0 ? mark : 1;
 }
 
-/* Since when has the task been seen to wait, with the mask that it has? */
-static uint64_t waits_since(const struct task *task)
+uint64_t sim_waits_since_ns(const struct task *task)
 {
     struct sim_shadow *shadow = sim_shadow_of(task);
-    uint64_t mark = mask_mark(&task->affinity);
+    uint64_t mark = mask_mark(&task->affinity, task->rank);
 
     if (shadow == NULL)
         return sim_now.ns;
@@ -146,7 +145,7 @@ static void waiters_look(const struct list_node *head, bool is_movable, const st
     list_for_each(node, head) {
         const struct task *task = is_movable ? list_entry(node, struct task, movable_link)
                                              : list_entry(node, struct task, queue_link);
-        uint64_t since_ns = waits_since(task);
+        uint64_t since_ns = sim_waits_since_ns(task);
 
         /* The cheaper part of the bound first. */
         if (sim_now.ns - since_ns > sim_cpus * sim_ipi_delay_ns())

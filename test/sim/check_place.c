@@ -103,6 +103,8 @@ static void place_step(void)
 /* Rank of the most urgent task that is queued, without a walk. */
 static unsigned queued_rank(const struct runq *rq)
 {
+    if ((rq->ready_classes & 1u << CLASS_STOP) != 0)
+        return RANK_STOP;
     if ((rq->ready_classes & 1u << CLASS_RT) != 0)
         return RANK_RT + rq->rt.first;
     if ((rq->ready_classes & 1u << CLASS_FAIR) != 0)

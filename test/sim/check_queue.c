@@ -142,12 +142,14 @@ static void queue_look(cpu_id_t cpu)
     uint32_t idle = queue_list(&rq->idle_tasks, rq);
     uint32_t fair = queue_fair(rq);
     uint32_t rt = queue_rt(rq);
-    uint32_t count = idle + fair + rt + queue_list(&rq->misplaced, rq);
+    uint32_t stop = queue_list(&rq->stop.queue, rq);
+    uint32_t count = idle + fair + rt + stop + queue_list(&rq->misplaced, rq);
     uint32_t movable = queue_movable(rq);
 
     queue_class(rq, CLASS_IDLE, idle);
     queue_class(rq, CLASS_FAIR, fair);
     queue_class(rq, CLASS_RT, rt);
+    queue_class(rq, CLASS_STOP, stop);
     if (count != sim_peek(&rq->queued))
         sim_broken(PROMISE_COUNTS, "CPU %u has %u queued tasks, and counts %u", cpu, count, sim_peek(&rq->queued));
     if (movable != sim_peek(&rq->movable_count))

@@ -104,11 +104,17 @@ static void config_vary(struct host_config *config)
     /* Many address-space ids, none, too few for the core to use, and as many as it needs at least. */
     const unsigned asids[] = { 256, 1, 256, 2 * config->cpus + 1, 256, 2 * config->cpus };
 
+    static const uint8_t shape[][3] = { { 0, 0, 0 }, { 2, 0, 0 }, { 1, 2, 0 }, { 1, 1, 2 }, { 2, 1, 1 }, { 2, 2, 1 } };
+
     config->switch_one_in = switch_one_in[config->seed % ARRAY_COUNT(switch_one_in)];
     config->pct_depth = depth[config->seed % ARRAY_COUNT(depth)];
     config->pct_steps = steps[config->seed % ARRAY_COUNT(steps)];
     config->ipi_delay_ns_max = ipi_delay[config->seed % ARRAY_COUNT(ipi_delay)];
     config->asids = asids[config->seed / 2 % ARRAY_COUNT(asids)];
+    /* Flat, threads, caches, nodes, all of them. */
+    config->threads = shape[config->seed / 3 % ARRAY_COUNT(shape)][0];
+    config->cores = shape[config->seed / 3 % ARRAY_COUNT(shape)][1];
+    config->caches = shape[config->seed / 3 % ARRAY_COUNT(shape)][2];
     config->has_remote_flush = config->seed / 4 % 2 == 1;
 }
 

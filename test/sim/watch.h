@@ -89,5 +89,8 @@ extern struct sim_sums sim_sums;
 /* Walking lists costs: a checker says how many nodes it looked at, and looks become rarer. */
 void sim_cost(unsigned nodes);
 
+/* Since when has the task been seen to wait for a CPU, with the mask and the rank that it has? check_idle.c */
+uint64_t sim_waits_since_ns(const struct task *task);
+
 /* How long has a CPU been deaf to interrupts at most, in busy time, those included that still are? check_idle.c */
 uint64_t sim_deaf_ns_max(void);

@@ -51,6 +51,8 @@ const struct boot_program boot_programs[] = {
 
 static struct host_result result;
 
+struct booted_machine booted_machine;
+
 /* A quiet machine boots a kernel in well under this time; where it takes longer (a sanitizer, a busy machine) there are
  * fewer seeds, down to one for each number of CPUs, so that no test takes minutes. */
 #define BOOT_SHARE_MS 20
@@ -81,6 +83,10 @@ static int boot(unsigned cpus, const char *name, const char *more, uint64_t seed
         .seed = seed,
         .memory_bytes = 16 << 20,
         .cmdline = cmdline,
+        .step_ns = booted_machine.step_ns,
+        .threads = booted_machine.threads,
+        .cores = booted_machine.cores,
+        .caches = booted_machine.caches,
     };
 
     (void)snprintf(cmdline, sizeof cmdline, "init=test:%s seed=%llu loglevel=1 %s", name,

@@ -23,6 +23,13 @@ void booted_run(const char *name, unsigned seeds);
 /* The same on so many CPUs, with more words on the command line. */
 void booted_run_on(unsigned cpus, const char *name, const char *more, unsigned seeds);
 
+/* What is special about the machine of the runs that follow: 0 is the usual. */
+struct booted_machine {
+    unsigned step_ns;                /* a slower machine, for stories that take long in virtual time */
+    unsigned threads, cores, caches; /* of struct host_config */
+};
+extern struct booted_machine booted_machine;
+
 /* The run must end in a panic that says so in these words. */
 void booted_panics(unsigned cpus, const char *name, const char *words, unsigned seeds);
 

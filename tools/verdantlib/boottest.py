@@ -29,7 +29,8 @@ def load_table():
 def machine_of(test, arch, folder):
     image, elf = build.image(pathlib.Path(folder), arch, test.image)
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
-                            firmware=test.firmware, cpu=test.cpu, board_options=test.board_options)
+                            firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
+                            smp=test.smp, numa=test.numa)
 
 
 def carry_out(test, arch, folder):

@@ -55,6 +55,8 @@ class Machine:
     firmware: str = "direct"
     cpu: str = ""               # another CPU model, or "" for the ISA's
     board_options: str = ""     # added to -machine
+    smp: str = ""               # added to -smp: sockets, cores, threads
+    numa: tuple = ()            # for each node: its CPUs, as "0-1"; the memory is shared out equally
     icount: bool = False
     gdb: bool = False
     dtb: pathlib.Path | None = None     # a device tree instead of the one that QEMU makes
@@ -103,10 +105,12 @@ def command(machine, serial):
     """QEMU's argument list. `serial` is the value of -serial."""
     isa = machine.isa
     args = [isa.qemu, "-machine", board(machine), "-cpu", machine.cpu or isa.cpu, "-accel", accelerator(machine),
-            "-smp", str(machine.cpus), "-m", machine.memory, "-nodefaults", "-display", "none", "-serial", serial,
+            "-smp", ",".join(filter(None, (str(machine.cpus), machine.smp))), "-m", machine.memory,
+            "-nodefaults", "-display", "none", "-serial", serial,
             "-no-reboot", *isa.way_out]
     if machine.arch == "x86_64":
         args += ["-vga", "none", "-nic", "none"]  # no option ROMs: they cost SeaBIOS a quarter of a second
+    args += nodes(machine)
     args += way_in(machine)
     if machine.dtb:
         args += ["-dtb", str(machine.dtb)]
@@ -114,6 +118,21 @@ def command(machine, serial):
         args += ["-icount", "shift=0,sleep=off"]  # one instruction is one virtual nanosecond; idle time passes at once
     if machine.gdb:
         args += ["-gdb", f"tcp:{GDB_ADDRESS}", "-S"]
+    return args
+
+
+def nodes(machine):
+    """NUMA nodes in a row: each is as far from another as there are nodes between them, times ten, and twenty."""
+    args = []
+    if not machine.numa:
+        return args
+    mebibytes = int(re.fullmatch(r"([0-9]+)M", machine.memory).group(1)) // len(machine.numa)
+    for node, cpus in enumerate(machine.numa):
+        args += ["-object", f"memory-backend-ram,id=m{node},size={mebibytes}M",
+                 "-numa", f"node,nodeid={node},cpus={cpus},memdev=m{node}"]
+    for node in range(len(machine.numa)):
+        for other in range(node + 1, len(machine.numa)):
+            args += ["-numa", f"dist,src={node},dst={other},val={10 + 10 * (other - node)}"]
     return args
 
 

@@ -78,10 +78,10 @@ QUEUES = (
         "steal-without-affinity",
         "An idle CPU steals a task that may not run there.",
         ("affinity",),
-        edit("core/sched/balance.c", "        if (cpumask_contains(&task->affinity, thief) && (best == NULL",
+        edit("core/sched/steal.c", "        if (cpumask_contains(&task->affinity, thief) && (best == NULL",
              "        if ((best == NULL") +
-        edit("core/sched/balance.c", "static struct task *find_stealable(struct runq *victim, cpu_id_t thief)\n{\n",
-             "static struct task *find_stealable(struct runq *victim, cpu_id_t thief)\n{\n    (void)thief;\n"),
+        edit("core/sched/steal.c", "struct task *steal_find(struct runq *victim, cpu_id_t thief)\n{\n",
+             "struct task *steal_find(struct runq *victim, cpu_id_t thief)\n{\n    (void)thief;\n"),
         scenarios=("steal-storm", "affinity-steal"), hazard=9),
     Defect(
         "wake-without-affinity",
@@ -106,8 +106,10 @@ QUEUES = (
         edit("core/sched/switch.c", """
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
+    look_around(rq, rest);
 }
 """, """
+    look_around(rq, rest);
 }
 """),
         scenarios=("affinity-affinity", "affinity-exit", "affinity-steal"), hazard=9),
@@ -122,19 +124,19 @@ QUEUES = (
         "An idle CPU looks for work before it says that it is idle.",
         ("conservation",),
         edit("core/sched/switch.c", """
-        balance_mark_idle(&rq->cpu, true);
+        place_mark_idle(&rq->cpu, true);
         if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
-            spin_lock_irqoff(&rq->lock);
-            found = rq->ready_classes != 0 || balance_steal(rq, &contended);
-            spin_unlock_irqoff(&rq->lock);
+            found = steal_idle(rq, &contended);
+            if (!found && !contended && topology_has_threads())
+                balance_idle_core(rq);
         }
 """, """
         if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
-            spin_lock_irqoff(&rq->lock);
-            found = rq->ready_classes != 0 || balance_steal(rq, &contended);
-            spin_unlock_irqoff(&rq->lock);
+            found = steal_idle(rq, &contended);
+            if (!found && !contended && topology_has_threads())
+                balance_idle_core(rq);
         }
-        balance_mark_idle(&rq->cpu, true);
+        place_mark_idle(&rq->cpu, true);
 """),
         scenarios=("urgent-asleep", "urgent-displaces"), hazard=13),
     Defect(
@@ -143,7 +145,7 @@ QUEUES = (
         ("conservation",),
         edit("core/sched/switch.c", """
     } else if (UNLIKELY(is_idle_task(rq, prev))) {
-        balance_pass_on(rq);
+        steal_pass_on(rq);
     }
 """, """
     }
@@ -153,10 +155,8 @@ QUEUES = (
         "offer-forgotten",
         "A CPU that switches to a more urgent task does not offer the one that it leaves to idle CPUs.",
         ("conservation",),
-        edit("core/sched/switch.c", """
-    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
-        balance_offer(rq); /* what is queued here and does not run now may run elsewhere */
-""", ""),
+        edit("core/sched/balance.c",
+             "    steal_offer(rq); /* what is queued here and does not run now may run elsewhere */\n", ""),
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
         "fair-clock-not-rebased",

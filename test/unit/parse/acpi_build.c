@@ -168,6 +168,43 @@ static void build_hpet(struct acpi_build *build)
     acpi_build_finish(build, table);
 }
 
+/* Two nodes of one CPU each, the second with memory. */
+static void build_numa(struct acpi_build *build)
+{
+    uint32_t table = acpi_build_table(build, "SRAT", 3, true);
+
+    acpi_build_put(build, 1, 4);
+    acpi_build_put(build, 0, 8);
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        acpi_build_put(build, 0x1000 | (uint64_t)cpu << 16 | (uint64_t)cpu << 24, 4);
+        acpi_build_put(build, 1, 4);
+        acpi_build_put(build, 0, 8);
+    }
+    acpi_build_put(build, 0x2801, 2);
+    acpi_build_put(build, 1, 6);
+    acpi_build_put(build, 0x40000000, 8);
+    acpi_build_put(build, 0x20000000, 8);
+    acpi_build_put(build, 0, 4);
+    acpi_build_put(build, 1, 4);
+    acpi_build_put(build, 0, 8);
+    acpi_build_finish(build, table);
+
+    table = acpi_build_table(build, "SLIT", 1, true);
+    acpi_build_put(build, 2, 8);
+    acpi_build_put(build, 0x0a14140a, 4);
+    acpi_build_finish(build, table);
+}
+
+void acpi_build_numa_machine(struct acpi_build *build, uint8_t revision)
+{
+    acpi_build_begin(build);
+    build_fadt(build, revision);
+    build_madt(build);
+    build_hpet(build);
+    build_numa(build);
+    acpi_build_end(build, revision);
+}
+
 void acpi_build_machine(struct acpi_build *build, uint8_t revision)
 {
     acpi_build_begin(build);

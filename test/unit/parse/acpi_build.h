@@ -38,6 +38,9 @@ void acpi_build_sum_rsdp(struct acpi_build *build);
 /* FACP, APIC, HPET of a small PC with the given revision of the root pointer. */
 void acpi_build_machine(struct acpi_build *build, uint8_t revision);
 
+/* The same with SRAT and SLIT. */
+void acpi_build_numa_machine(struct acpi_build *build, uint8_t revision);
+
 /* The buffer as a source of tables. */
 struct acpi_source acpi_build_source(struct acpi_build *build);
 

@@ -2,6 +2,7 @@
 /* See fdt_build.h. Layout: Devicetree Specification 0.4, chapter 5. Aborts if a test outgrows the buffers. */
 #include "fdt_build.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,7 +128,18 @@ void fdt_build_end(struct fdt_build *build)
         store32(build->blob + 4 * i, header[i]);
 }
 
-static void build_cpus(struct fdt_build *build)
+static void build_map(struct fdt_build *build)
+{
+    fdt_build_node(build, "cpu-map");
+    for (uint32_t i = 0; i < 2; i++) {
+        fdt_build_node(build, i == 0 ? "core0" : "core1");
+        FDT_CELLS(build, "cpu", i + 1);
+        fdt_build_close(build);
+    }
+    fdt_build_close(build);
+}
+
+static void build_cpus(struct fdt_build *build, bool has_map)
 {
     fdt_build_node(build, "cpus");
     FDT_CELLS(build, "#address-cells", 1);
@@ -144,6 +156,8 @@ static void build_cpus(struct fdt_build *build)
         fdt_build_close(build);
         fdt_build_close(build);
     }
+    if (has_map)
+        build_map(build);
     fdt_build_close(build);
 }
 
@@ -170,7 +184,7 @@ static void build_soc(struct fdt_build *build)
     fdt_build_close(build);
 }
 
-void fdt_build_machine(struct fdt_build *build)
+static void begin_machine(struct fdt_build *build, bool has_map)
 {
     fdt_build_begin(build);
     fdt_build_reserve(build, 0x80000000, 0x40000);
@@ -188,8 +202,24 @@ void fdt_build_machine(struct fdt_build *build)
     fdt_build_string(build, "device_type", "memory");
     FDT_CELLS(build, "reg", 0, 0x80000000, 0, 0x20000000, 1, 0, 4, 0);
     fdt_build_close(build);
-    build_cpus(build);
+    build_cpus(build, has_map);
     build_soc(build);
+}
+
+void fdt_build_machine(struct fdt_build *build)
+{
+    begin_machine(build, false);
+    fdt_build_close(build);
+    fdt_build_end(build);
+}
+
+void fdt_build_numa_machine(struct fdt_build *build)
+{
+    begin_machine(build, true);
+    fdt_build_node(build, "distance-map");
+    fdt_build_string(build, "compatible", "numa-distance-map-v1");
+    FDT_CELLS(build, "distance-matrix", 0, 0, 10, 0, 1, 20, 1, 1, 10);
+    fdt_build_close(build);
     fdt_build_close(build);
     fdt_build_end(build);
 }

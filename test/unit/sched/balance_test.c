@@ -1,274 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * core/sched/balance.c: placement against a search of all CPUs, stealing, and no CPU that idles beside a waiting task.
- */
+/* core/sched/balance.c: shares of fair tasks over CPUs, by the time that they get, and how often they move for it. */
 #include "booted.h"
 
 #include "sched_test.h"
 
-static void load_cpu(unsigned cpu, unsigned queued, int running)
-{
-    store_relaxed(&sched_test.rq[cpu].queued, queued);
-    store_relaxed(&sched_test.rq[cpu].running_rank, running < 0 ? RANK_NOTHING : (unsigned)running);
-}
+#define STORY_NS (1200 * NS_PER_MS)
+#define TASKS_MAX 16
 
-static void unload(void)
-{
-    for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
-        load_cpu(i, 0, -1);
-}
-
-static unsigned load_of(const struct task *task, unsigned cpu)
-{
-    unsigned rank = load_relaxed(&sched_test.rq[cpu].running_rank);
-    unsigned load = load_relaxed(&sched_test.rq[cpu].queued) + (rank != RANK_NOTHING);
-
-    return task->class == &class_rt && rank <= task->rank ? load + 1000000 : load;
-}
-
-static void a_new_task_goes_to_the_least_loaded_allowed_cpu(void **state)
-{
-    struct unit_random random = { 8 };
-
-    (void)state;
-    for (unsigned step = 0; step < 5000; step++) {
-        struct task *task = sched_test_new(0, (int)unit_random_below(&random, 100));
-        unsigned best = UINT32_MAX;
-
-        cpumask_clear(&cpu_online_mask);
-        cpumask_clear(&task->affinity);
-        for (unsigned i = 0; i < SCHED_TEST_CPUS; i++) {
-            load_cpu(i, (unsigned)unit_random_below(&random, 4), (int)unit_random_below(&random, 200) - 60);
-            if (i == 0 || unit_random_below(&random, 4) != 0)
-                cpumask_add(&cpu_online_mask, i);
-            if (unit_random_below(&random, 2) == 0)
-                cpumask_add(&task->affinity, i);
-            if (cpumask_contains(&cpu_online_mask, i) && cpumask_contains(&task->affinity, i))
-                best = MIN(best, load_of(task, i));
-        }
-        struct runq *rq = balance_choose_start(task);
-
-        assert_int_equal(rq == NULL, best == UINT32_MAX);
-        if (rq != NULL) {
-            assert_true(cpumask_contains(&task->affinity, rq->cpu.id));
-            assert_true(cpumask_contains(&cpu_online_mask, rq->cpu.id));
-            assert_int_equal(load_of(task, rq->cpu.id), best);
-        }
-    }
-    unload();
-}
-
-static void a_woken_task_goes_where_it_may_run_at_once(void **state)
-{
-    struct unit_random random = { 2 };
-
-    (void)state;
-    for (unsigned step = 0; step < 5000; step++) {
-        struct task *task = sched_test_new(0, 60);
-        struct runq *last = &sched_test.rq[unit_random_below(&random, SCHED_TEST_CPUS)];
-        bool idle_allowed = false;
-        bool is_idle[SCHED_TEST_CPUS];
-
-        cpumask_clear(&task->affinity);
-        cpumask_add(&task->affinity, (cpu_id_t)unit_random_below(&random, SCHED_TEST_CPUS));
-        for (unsigned i = 0; i < SCHED_TEST_CPUS; i++) {
-            if (unit_random_below(&random, 2) == 0)
-                cpumask_add(&task->affinity, i);
-            is_idle[i] = unit_random_below(&random, 3) == 0;
-            load_cpu(i, is_idle[i] ? 0 : (unsigned)unit_random_below(&random, 3), is_idle[i] ? -1 : (int)RANK_FAIR);
-            if (is_idle[i])
-                balance_mark_idle(&sched_test.rq[i].cpu, true);
-            idle_allowed = idle_allowed || (is_idle[i] && cpumask_contains(&task->affinity, i));
-        }
-        task->is_pinned = cpumask_count(&task->affinity) == 1;
-        struct runq *rq = balance_choose_wake(task, last);
-
-        assert_true(cpumask_contains(&task->affinity, rq->cpu.id));
-        if (task->is_pinned || !cpumask_contains(&task->affinity, last->cpu.id) || !idle_allowed)
-            assert_true(!idle_allowed || task->is_pinned || is_idle[rq->cpu.id]);
-        else
-            /* Its own CPU first: its cache. */
-            assert_true(is_idle[rq->cpu.id] && (rq == last || !is_idle[last->cpu.id]));
-        for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
-            if (is_idle[i])
-                balance_mark_idle(&sched_test.rq[i].cpu, false);
-    }
-    unload();
-}
-
-static void on_one_cpu_there_is_no_choice(void **state)
-{
-    struct task *task = sched_test_new(0, 60);
-
-    (void)state;
-    assert_ptr_equal(balance_choose_start(task), &sched_test.rq[0]);
-    assert_ptr_equal(balance_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[0]);
-    cpumask_set_single(&task->affinity, 2);
-    assert_null(balance_choose_start(task));
-}
-
-/* Steal until nothing is left: the most urgent of the busiest first, never what may not run here. */
-static void a_thief_takes_the_most_urgent_task_that_it_may_run(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 0; seed < 200; seed++) {
-        struct unit_random random = { seed };
-        struct runq *thief = &sched_test.rq[seed % SCHED_TEST_CPUS];
-        unsigned stealable = 0;
-        unsigned stolen = 0;
-        bool contended = false;
-
-        for (unsigned i = 0; i < 20; i++) {
-            struct runq *rq = &sched_test.rq[unit_random_below(&random, SCHED_TEST_CPUS)];
-            struct task *task = sched_test_ready(i, (int)unit_random_below(&random, 100), rq);
-
-            cpumask_set_single(&task->affinity, rq->cpu.id);
-            for (unsigned cpu = 0; cpu < SCHED_TEST_CPUS; cpu++)
-                if (unit_random_below(&random, 3) == 0)
-                    cpumask_add(&task->affinity, cpu);
-            task->is_pinned = cpumask_count(&task->affinity) == 1;
-            runq_enqueue(rq, task, ENQUEUE_WOKEN);
-            stealable += rq != thief && cpumask_contains(&task->affinity, thief->cpu.id);
-        }
-        uint64_t steals = thief->stats.steals;
-
-        spin_lock_irqoff(&thief->lock);
-        while (balance_steal(thief, &contended)) {
-            stolen++;
-            for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
-                runq_check(&sched_test.rq[i]);
-        }
-        spin_unlock_irqoff(&thief->lock);
-        assert_false(contended);
-        assert_int_equal(stolen, stealable);
-        assert_int_equal(thief->stats.steals - steals, stealable);
-        for (unsigned i = 0; i < 20; i++) {
-            struct runq *rq = runq_of(load_relaxed(&sched_test.task[i].base.cpu));
-
-            assert_true(cpumask_contains(&sched_test.task[i].affinity, rq->cpu.id));
-            runq_dequeue(rq, &sched_test.task[i]);
-        }
-    }
-}
-
-static void the_best_of_one_victim_goes_first(void **state)
-{
-    static const int priorities[] = { 60, 99, 15, 3, 70, 20 };
-    static const int wanted[] = { 3, 15, 20 };
-    bool contended = false;
-
-    (void)state;
-    for (unsigned i = 0; i < ARRAY_COUNT(priorities); i++)
-        runq_enqueue(&sched_test.rq[1], sched_test_ready(i, priorities[i], &sched_test.rq[1]), ENQUEUE_WOKEN);
-    for (unsigned i = 0; i < ARRAY_COUNT(wanted); i++) {
-        spin_lock_irqoff(&sched_test.rq[0].lock);
-        assert_true(balance_steal(&sched_test.rq[0], &contended));
-        assert_int_equal(runq_pick(&sched_test.rq[0])->priority, wanted[i]);
-        spin_unlock_irqoff(&sched_test.rq[0].lock);
-    }
-    while (runq_pick(&sched_test.rq[1]) != NULL)
-        continue;
-}
-
-static void a_locked_victim_is_reported_not_waited_for(void **state)
-{
-    bool contended = false;
-
-    (void)state;
-    runq_enqueue(&sched_test.rq[1], sched_test_ready(0, 60, &sched_test.rq[1]), ENQUEUE_WOKEN);
-    store_relaxed(&sched_test.rq[1].lock.word, 2); /* CPU 1 holds it */
-    spin_lock_irqoff(&sched_test.rq[0].lock);
-    assert_false(balance_steal(&sched_test.rq[0], &contended));
-    spin_unlock_irqoff(&sched_test.rq[0].lock);
-    assert_true(contended);
-    store_relaxed(&sched_test.rq[1].lock.word, 0);
-    runq_dequeue(&sched_test.rq[1], &sched_test.task[0]);
-}
-
-/* Booted: the watch of booted.c is the test; here is the work. */
-
-static int work(void *arg)
-{
-    uint64_t random = booted_seed() * 17 + (uintptr_t)arg;
-
-    for (unsigned i = 0; i < 12; i++) {
-        for (uint64_t spins = random_next(&random) % 200; spins > 0; spins--)
-            hal_cpu_relax();
-        switch (random_next(&random) % 4) {
-        case 0:
-            task_yield();
-            break;
-        case 1:
-            (void)task_sleep_for(random_next(&random) % 20000);
-            break;
-        case 2: {
-            struct cpumask mask;
-
-            cpumask_set_single(&mask, online_cpu((unsigned)random_next(&random)));
-            if (random_next(&random) % 2 == 0)
-                cpumask_set_all(&mask);
-            CHECK(task_set_affinity(current_task(), &mask) == 0);
-            break;
-        }
-        default:
-            break;
-        }
-    }
-    return 0;
-}
-
-static void crowd(void)
-{
-    struct task *task[12];
-
-    for (uintptr_t i = 0; i < ARRAY_COUNT(task); i++)
-        task[i] = spawn("worker", work, (void *)i, i % 4 == 0 ? 10 : i % 4 == 1 ? PRIORITY_IDLE : 60, NULL);
-    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
-        CHECK(finish(task[i]) == 0);
-}
-
-/* A burst wakes everybody at once, on one CPU: the others must come and take. */
-static struct waitq gate = WAITQ_INIT(gate);
-static bool is_open;         /* guarded by gate.lock */
-static _Atomic(unsigned) inside;
-static _Atomic(unsigned) inside_max;
-
-static int pass_gate(void *arg)
-{
-    (void)arg;
-    CHECK(waitq_wait_until(&gate, is_open, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
-    unsigned now = fetch_add_relaxed(&inside, 1) + 1;
-    unsigned most = load_relaxed(&inside_max);
-
-    while (now > most && !cas_relaxed(&inside_max, &most, now))
-        continue;
-    uint64_t end = clock_ns() + 100 * NS_PER_US;
-
-    while (clock_ns() < end)
-        hal_cpu_relax();
-    (void)fetch_sub_relaxed(&inside, 1);
-    return 0;
-}
-
-static void burst(void)
-{
-    struct task *task[8];
-
-    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
-        task[i] = spawn("burst", pass_gate, NULL, 60, NULL);
-    CHECK(task_sleep_for(200 * NS_PER_US) == 0);
-    uintptr_t state = waitq_enter(&gate);
-
-    is_open = true;
-    (void)waitq_wake_locked(&gate, UINT32_MAX);
-    waitq_leave(&gate, true, state);
-    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
-        CHECK(finish(task[i]) == 0);
-    CHECK(load_relaxed(&inside_max) >= MIN(online_count(), (unsigned)ARRAY_COUNT(task)));
-}
-
-/* Hogs run, one per CPU but the last; then a pinned real-time task takes the CPU of one of them. That hog, which wants
- * nothing but to go on, must be taken by the CPU that sleeps; nothing else happens that could remind it. */
 static _Atomic(bool) stop;
 
 static int hog(void *arg)
@@ -279,73 +17,151 @@ static int hog(void *arg)
     return 0;
 }
 
-static bool is_running(struct task *task)
+struct crowd {
+    struct task *task[TASKS_MAX];
+    unsigned count;
+    uint64_t permille[TASKS_MAX]; /* of one CPU, of each task, in the story */
+    uint64_t moves;               /* of all, in the story */
+};
+
+/* What `count` tasks of these nice values get while nothing else wants to run. */
+static void measure(struct crowd *crowd, const int priority[], unsigned count)
 {
-    struct task_snapshot snapshot;
+    struct task_snapshot before[TASKS_MAX], after;
 
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_RUNNING;
-}
+    *crowd = (struct crowd){ .count = count };
+    /* They start as equals, evenly placed: what their weights ask for has to be found. */
+    for (unsigned i = 0; i < count; i++)
+        crowd->task[i] = spawn("hog", hog, NULL, PRIORITY_DEFAULT, NULL);
+    for (unsigned i = 0; i < count; i++)
+        CHECK(task_set_priority(crowd->task[i], priority[i]) == 0);
+    CHECK(task_sleep_for(50 * NS_PER_MS) == 0);
+    uint64_t start = hal_clock_ticks();
 
-static void displaced(void)
-{
-    struct task *task[8];
-    unsigned count = MIN(online_count(), (unsigned)ARRAY_COUNT(task)) - 1;
+    for (unsigned i = 0; i < count; i++)
+        task_get_snapshot(crowd->task[i], &before[i]);
+    CHECK(task_sleep_for(STORY_NS) == 0);
+    uint64_t ticks = hal_clock_ticks() - start;
 
-    if (count < 2)
-        return; /* one CPU is ours: the looks from time to time need it for a moment only */
-    for (unsigned i = 0; i < count - 1; i++) {
-        task[i] = spawn("hog", hog, NULL, 60, NULL);
-        WAIT_FOR(is_running(task[i]));
-    }
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task[0], &snapshot);
-    task[count - 1] = spawn_on("taker", hog, NULL, 0, snapshot.cpu);
-    for (unsigned look = 0; look < 5; look++) {
-        CHECK(task_sleep_for(NS_PER_MS) == 0);
-        for (unsigned i = 0; i < count; i++)
-            CHECK(is_running(task[i]));
+    for (unsigned i = 0; i < count; i++) {
+        task_get_snapshot(crowd->task[i], &after);
+        crowd->permille[i] = (after.stats.run_ticks - before[i].stats.run_ticks) * 1000 / ticks;
+        crowd->moves += after.stats.migrations - before[i].stats.migrations;
+        log_info("task %u: %llu permille, %llu moves", i, (unsigned long long)crowd->permille[i],
+                 (unsigned long long)(after.stats.migrations - before[i].stats.migrations));
     }
     store_relaxed(&stop, true);
     for (unsigned i = 0; i < count; i++)
-        CHECK(finish(task[i]) == 0);
+        CHECK(finish(crowd->task[i]) == 0);
+    store_relaxed(&stop, false);
+}
+
+static bool is_about(uint64_t permille, uint64_t wanted)
+{
+    return permille + 50 >= wanted && permille <= wanted + 50;
+}
+
+static void equal_shares(unsigned tasks)
+{
+    struct crowd crowd;
+    int priority[TASKS_MAX];
+
+    for (unsigned i = 0; i < tasks; i++)
+        priority[i] = 60;
+    measure(&crowd, priority, tasks);
+    for (unsigned i = 0; i < tasks; i++)
+        CHECK(is_about(crowd.permille[i], 1000 * MIN(online_count(), tasks) / tasks));
+    /* A trade needs eight slices, on each pair of CPUs; twice as many would be coming and going. */
+    CHECK(crowd.moves <= 2 * online_count() * (STORY_NS / (8 * 4 * NS_PER_MS)));
+    if (tasks % online_count() == 0)
+        CHECK(crowd.moves <= 2 * tasks); /* it came to rest */
+}
+
+static void three(void) { equal_shares(3); }
+static void four(void) { equal_shares(4); }
+static void five(void) { equal_shares(5); }
+static void seven(void) { equal_shares(7); }
+
+/* Two heavy tasks and four light ones, nice 6: weights 1024 and 268, so shares of 2 * 1024/3120 and 2 * 268/3120. */
+static void weights(void)
+{
+    static const int priority[] = { 60, 72, 60, 72, 72, 72 };
+    struct crowd crowd;
+
+    measure(&crowd, priority, ARRAY_COUNT(priority));
+    for (unsigned i = 0; i < ARRAY_COUNT(priority); i++)
+        CHECK(is_about(crowd.permille[i], priority[i] == 60 ? 655 : 172));
+}
+
+/* All start on one CPU, and may go only later: nobody idles, for each of the others has a task of its own. */
+static void crowded(void)
+{
+    struct crowd crowd;
+    struct task *own[8];
+    static const int priority[] = { 60, 60, 60, 60, 60 };
+
+    for (unsigned i = 0; i < online_count(); i++)
+        own[i] = spawn_on("own", hog, NULL, 60, online_cpu(i));
+    measure(&crowd, priority, ARRAY_COUNT(priority));
+    for (unsigned i = 0; i < online_count(); i++)
+        CHECK(finish(own[i]) == 0);
+    for (unsigned i = 0; i < crowd.count; i++)
+        CHECK(crowd.permille[i] > 250 && crowd.permille[i] < 500); /* 2 CPUs, 7 tasks, two of them pinned */
 }
 
 const struct kernel_test booted_tests[] = {
-    { "crowd", crowd }, { "burst", burst }, { "displaced", displaced }, { NULL, NULL },
+    { "three", three }, { "four", four }, { "five", five }, { "seven", seven },
+    { "weights", weights }, { "crowded", crowded }, { NULL, NULL },
 };
 
-static void no_cpu_idles_beside_a_waiting_task(void **state)
+static void run(unsigned cpus, const char *name, unsigned seeds)
 {
-    (void)state;
-    booted_run("crowd", 160);
+    booted_machine.step_ns = 1000;
+    booted_run_on(cpus, name, "", seeds);
+    booted_machine.step_ns = 0;
 }
 
-static void a_burst_of_wakes_fills_every_cpu(void **state)
+static void three_equal_tasks_on_two_cpus_get_two_thirds_each(void **state)
 {
     (void)state;
-    booted_run("burst", 80);
+    run(2, "three", 3);
 }
 
-static void a_displaced_task_is_taken_by_a_sleeping_cpu(void **state)
+static void tasks_that_fill_the_cpus_evenly_stay_where_they_are(void **state)
 {
     (void)state;
-    booted_run("displaced", 48);
+    run(2, "four", 3);
+    run(4, "four", 3);
+}
+
+static void odd_numbers_of_tasks_share_odd_numbers_of_cpus(void **state)
+{
+    (void)state;
+    run(3, "four", 2);
+    run(4, "five", 2);
+    run(4, "seven", 2);
+}
+
+static void weights_count_over_all_cpus(void **state)
+{
+    (void)state;
+    run(2, "weights", 3);
+}
+
+static void pinned_tasks_are_counted_and_left(void **state)
+{
+    (void)state;
+    run(2, "crowded", 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_cpu_idles_beside_a_waiting_task),
-        cmocka_unit_test(a_burst_of_wakes_fills_every_cpu),
-        cmocka_unit_test(a_displaced_task_is_taken_by_a_sleeping_cpu),
-        sched_smp_test(a_new_task_goes_to_the_least_loaded_allowed_cpu),
-        sched_smp_test(a_woken_task_goes_where_it_may_run_at_once),
-        sched_unit_test(on_one_cpu_there_is_no_choice),
-        sched_smp_test(a_thief_takes_the_most_urgent_task_that_it_may_run),
-        sched_smp_test(the_best_of_one_victim_goes_first),
-        sched_smp_test(a_locked_victim_is_reported_not_waited_for),
+        cmocka_unit_test(three_equal_tasks_on_two_cpus_get_two_thirds_each),
+        cmocka_unit_test(tasks_that_fill_the_cpus_evenly_stay_where_they_are),
+        cmocka_unit_test(odd_numbers_of_tasks_share_odd_numbers_of_cpus),
+        cmocka_unit_test(weights_count_over_all_cpus),
+        cmocka_unit_test(pinned_tasks_are_counted_and_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

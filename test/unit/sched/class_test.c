@@ -15,7 +15,8 @@ static void the_array_is_in_order_and_complete(void **state)
         assert_true(class->enqueue != NULL && class->dequeue != NULL && class->pick != NULL);
         assert_true(class->account != NULL && class->slice != NULL);
     }
-    assert_true(CLASS_RT < CLASS_FAIR && CLASS_FAIR < CLASS_IDLE);
+    assert_ptr_equal(sched_classes[CLASS_STOP], &class_stop);
+    assert_true(CLASS_STOP < CLASS_RT && CLASS_RT < CLASS_FAIR && CLASS_FAIR < CLASS_IDLE);
 }
 
 static void slices_are_the_same_times_on_every_clock(void **state)

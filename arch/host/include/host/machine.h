@@ -85,6 +85,9 @@ struct host_config {
     unsigned asids;        /* address-space ids, 1: no tags, at most 65,536; 0: 256 */
     bool has_remote_flush; /* hal_tlb_flush_remote() exists; else core interrupts the CPUs */
     unsigned wall_seconds; /* forked runs: killed after this much real time (a loop without a step); 0: 120 */
+    unsigned threads;      /* CPUs of a core, */
+    unsigned cores;        /* cores that share a cache, */
+    unsigned caches;       /* and caches of a node; each 0: the firmware says nothing of cores, caches, nodes */
     const char *cmdline;
     const char *console_input;
     const struct cpumask *silent_cpus; /* hal_cpu_start() says 0, but they never answer */

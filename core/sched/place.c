@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which CPU for a new or a woken task: an idle one, the nearest by topology; else the least loaded by the task's class.
+ * Owns the set of idle CPUs, which is a hint read without a lock; correctness is in the order of its uses:
+ *
+ *   idle CPU                        CPU that queues a movable task
+ *   mark idle                       movable_count++ (under its lock)
+ *   fence          PAIRS(idle_offer)   fence
+ *   look at movable_count           look at the idle set, poke one
+ *
+ * so at least one of them sees the other, and no CPU sleeps while a task that it may run waits.
+ */
+#include <smp/topology.h>
+
+#include "sched_priv.h"
+
+static struct {
+    CACHE_ALIGNED _Atomic(uint64_t) mask[CPUMASK_WORDS];
+    CACHE_ALIGNED _Atomic(uint32_t) count;
+} idle_cpus;
+
+void place_mark_idle(struct cpu *cpu, bool is_idle)
+{
+    uint64_t bit = UINT64_C(1) << (cpu->id % 64);
+
+    if (is_idle) {
+        (void)fetch_or_relaxed(&idle_cpus.mask[cpu->id / 64], bit);
+        (void)fetch_add_relaxed(&idle_cpus.count, 1);
+        fence_seq_cst(); /* PAIRS(idle_offer) */
+    } else {
+        (void)fetch_sub_relaxed(&idle_cpus.count, 1);
+        (void)fetch_and_relaxed(&idle_cpus.mask[cpu->id / 64], ~bit);
+    }
+}
+
+bool place_has_idle(void)
+{
+    return load_relaxed(&idle_cpus.count) != 0;
+}
+
+/* Idle, and nobody has given it work that it has not looked at yet. */
+static bool is_free(cpu_id_t id)
+{
+    struct runq *rq = runq_by_id(id);
+
+    return load_relaxed(&rq->queued) == 0 && !load_relaxed(&rq->cpu.need_resched);
+}
+
+/* Does no thread of the CPU's core run anything? */
+bool place_is_core_idle(cpu_id_t id)
+{
+    const struct cpumask *core = topology_near(cpu_table[id], TOPOLOGY_CORE);
+
+    if (core == NULL)
+        return true;
+    for (cpu_id_t other = cpumask_next(core, 0); other != CPU_NONE; other = cpumask_next(core, other + 1))
+        if (cpumask_contains(&cpu_online_mask, other) && !(load_relaxed(&idle_cpus.mask[other / 64]) >> other % 64 & 1))
+            return false;
+    return true;
+}
+
+/* A free CPU of `affinity` in `group`, the first at or after `from` in ring order, or CPU_NONE. */
+static cpu_id_t find_in(const struct cpumask *affinity, const struct cpumask *group, cpu_id_t from, bool whole_core)
+{
+    cpu_id_t first = CPU_NONE;
+
+    for (cpu_id_t word = 0; word < cpu_mask_words; word++) {
+        uint64_t bits = load_relaxed(&idle_cpus.mask[word]) & affinity->word[word] & group->word[word] &
+                        cpu_online_mask.word[word];
+
+        for (; bits != 0; bits &= bits - 1) {
+            cpu_id_t id = word * 64 + (cpu_id_t)__builtin_ctzll(bits);
+
+            if ((id < from && first != CPU_NONE) || !is_free(id) || (whole_core && !place_is_core_idle(id)))
+                continue;
+            if (id >= from)
+                return id;
+            first = id;
+        }
+    }
+    return first;
+}
+
+/* Inside one node, seen from `near` (in that node or not): those that share its cache before others. */
+static cpu_id_t find_in_node(const struct cpumask *affinity, const struct cpu *near, const struct cpumask *node,
+                             bool whole_core)
+{
+    const struct cpumask *cache = topology_near(near, TOPOLOGY_CACHE);
+
+    if (cache != NULL && cpumask_contains(node, near->id)) {
+        cpu_id_t id = find_in(affinity, cache, near->id, whole_core);
+
+        if (id != CPU_NONE)
+            return id;
+    }
+    return find_in(affinity, node, near->id, whole_core);
+}
+
+cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near)
+{
+    unsigned nodes = topology_nodes();
+
+    if (!place_has_idle())
+        return CPU_NONE;
+    for (unsigned i = 0; i < MAX(nodes, 1u); i++) {
+        const struct cpumask *node = nodes > 1 ? topology_node_cpus(topology_nearest(near->node, i)) : &cpu_online_mask;
+
+        /* A thread beside a busy one has half a core; it is taken before the task goes to another node. */
+        for (unsigned pass = topology_has_threads() ? 0 : 1; pass < 2; pass++) {
+            cpu_id_t id = find_in_node(affinity, near, node, pass == 0);
+
+            if (id != CPU_NONE)
+                return id;
+        }
+    }
+    return CPU_NONE;
+}
+
+/* The next CPU at or after `from` that is online and allowed, wrapping once at CPU_MAX; CPU_NONE if there is none. */
+static cpu_id_t next_allowed(const struct cpumask *affinity, cpu_id_t from)
+{
+    for (unsigned round = 0; round < 2; round++) {
+        for (cpu_id_t word = from / 64; word < cpu_mask_words; word++) {
+            uint64_t bits = affinity->word[word] & cpu_online_mask.word[word];
+
+            if (word == from / 64)
+                bits &= ~UINT64_C(0) << (from % 64);
+            if (bits != 0)
+                return word * 64 + (cpu_id_t)__builtin_ctzll(bits);
+        }
+        from = 0;
+    }
+    return CPU_NONE;
+}
+
+bool place_would_wait(const struct runq *rq, const struct task *task)
+{
+    uint32_t running = load_relaxed(&rq->running_rank);
+
+    return task->rank < RANK_FAIR ? running <= task->rank : running < RANK_FAIR;
+}
+
+/* How long would the task wait here? Lower is better. A real-time task cares whom it displaces: the least urgent, and
+ * where something as urgent runs, it would wait. A fair one cares for the weights that it would share the CPU with, and
+ * waits for as long as something more urgent runs. Others count heads. */
+static uint64_t load_for(const struct runq *rq, const struct task *task)
+{
+    uint32_t running = load_relaxed(&rq->running_rank);
+    uint64_t heads = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
+    uint64_t waits = place_would_wait(rq, task) ? UINT64_C(1) << 62 : 0;
+
+    if (task->rank < RANK_FAIR)
+        return waits | (uint64_t)(RANK_NOTHING - running) << 32 | heads;
+    if (task->rank > RANK_FAIR)
+        return heads;
+    return waits | runq_fair_weight(rq) << 8 | MIN(heads, UINT64_C(255));
+}
+
+struct runq *place_least_loaded(const struct task *task, cpu_id_t from)
+{
+    unsigned scan = PLACE_SCAN_MAX;
+    cpu_id_t first = next_allowed(&task->affinity, from < CPU_MAX ? from : from - CPU_MAX);
+    struct runq *best = NULL;
+    uint64_t best_load = UINT64_MAX;
+
+    if (first == CPU_NONE)
+        return NULL;
+    cpu_id_t id = first;
+
+    do {
+        struct runq *rq = runq_by_id(id);
+        uint64_t load = load_for(rq, task);
+
+        if (load < best_load) {
+            best = rq;
+            best_load = load;
+        }
+        id = next_allowed(&task->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
+    } while (id != first && --scan != 0);
+    return best;
+}
+
+struct runq *place_choose_start(struct task *task)
+{
+    struct cpu *here = this_cpu();
+
+    if (load_relaxed(&cpu_online_count) == 1)
+        return cpumask_contains(&task->affinity, here->id) ? runq_of(here) : NULL;
+    cpu_id_t idle = place_find_idle(&task->affinity, here);
+
+    if (idle != CPU_NONE)
+        return runq_by_id(idle);
+    /* Where there are more CPUs than are compared, the next one to start a task begins elsewhere. */
+    struct runq *mine = runq_of(here);
+
+    mine->place_from = mine->place_from + PLACE_SCAN_MAX < CPU_MAX ? mine->place_from + PLACE_SCAN_MAX : 0;
+    return place_least_loaded(task, load_relaxed(&cpu_online_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
+}
+
+struct runq *place_search_wake(struct task *task, struct runq *last)
+{
+    bool allowed = cpumask_contains(&task->affinity, last->cpu.id);
+
+    if (allowed && load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0)
+        return last;
+    cpu_id_t idle = place_find_idle(&task->affinity, &last->cpu);
+
+    if (idle != CPU_NONE)
+        return runq_by_id(idle);
+    struct runq *best = place_least_loaded(task, last->cpu.id);
+
+    ASSERT(best != NULL); /* affinity always has an online CPU: checked when it is set */
+    return best;
+}
