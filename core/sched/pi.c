@@ -123,10 +123,12 @@ struct mutex_waiter *pi_hand_over(struct mutex *mutex, struct task *owner) NO_LO
     return heir;
 }
 
-/* The record of `task`, with the locks of its mutex and of the task held; or NULL, and none. Interrupts disabled. */
+/* The record of `task`, with the locks of its mutex and of the task held; or NULL, and none. Interrupts disabled.
+ * Whoever holds the mutex's lock may be waiting for the task's, and must find it free: so each pause between two tries
+ * is longer than the one before, until it is longer than a look of that CPU at the lock takes. */
 static struct mutex_waiter *lock_wait_of(struct task *task) NO_LOCK_ANALYSIS
 {
-    for (;;) {
+    for (unsigned pause = 1;; pause *= 2) {
         spin_lock_irqoff(&task->pi.lock);
         struct mutex_waiter *waiter = task->pi.blocked_on;
 
@@ -135,7 +137,8 @@ static struct mutex_waiter *lock_wait_of(struct task *task) NO_LOCK_ANALYSIS
         spin_unlock_irqoff(&task->pi.lock);
         if (waiter == NULL)
             return NULL;
-        hal_cpu_relax();
+        for (unsigned i = 0; i < pause; i++)
+            hal_cpu_relax();
     }
 }
 

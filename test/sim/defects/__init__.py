@@ -15,6 +15,7 @@ from .memory import MEMORY
 from .objects import OBJECTS
 from .pages import PAGES
 from .spaces import SPACES
+from .sync import SYNC
 from .tables import TABLES
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + SYNC
