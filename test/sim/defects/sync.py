@@ -33,7 +33,9 @@ struct mutex_waiter *pi_hand""", """
     return false;
 }
 
-struct mutex_waiter *pi_hand"""),
+struct mutex_waiter *pi_hand""") +
+        edit("core/sched/pi.c", "bool pi_leave(struct mutex_waiter *waiter)\n{",
+             "bool pi_leave(struct mutex_waiter *waiter) NO_LOCK_ANALYSIS\n{"),
         scenarios=("inherit-chain", "inherit-web")),
     Defect(
         "boost-of-heir-forgotten",

@@ -254,6 +254,34 @@ static void equals_are_served_in_turn(void **state)
     unlock(&model.mutex[0]);
 }
 
+/* As the mutexes of a user's dead thread will: the hand-over does not need a living owner. */
+static void the_mutex_of_a_dead_owner_passes_to_its_heir(void **state)
+{
+    struct runq *rq = &sched_test.rq[0];
+
+    (void)state;
+    memset(&model, 0, sizeof model);
+    mutex_init(&model.mutex[0]);
+    mutex_init(&model.mutex[1]);
+    for (unsigned i = 0; i < 4; i++)
+        runq_enqueue(rq, sched_test_ready(i, i == 3 ? 50 : 12 - (int)i, rq), ENQUEUE_WOKEN);
+    lock(3, &model.mutex[0]);
+    lock(3, &model.mutex[1]);
+    for (unsigned i = 0; i < 3; i++)
+        lock(i, &model.mutex[i % 2]);
+    runq_dequeue(rq, &sched_test.task[3]);
+    sched_test.task[3].state = TASK_DEAD;
+    assert_int_equal(sched_test.task[3].rank, sched_test.task[2].rank);
+    unlock(&model.mutex[0]);
+    assert_int_equal(sched_test.task[3].rank, sched_test.task[1].rank); /* the other mutex's */
+    unlock(&model.mutex[1]);
+    assert_int_equal(sched_test.task[3].rank, RANK_FAIR);
+    assert_ptr_equal(mutex_owner(&model.mutex[0]), &sched_test.task[2]);
+    assert_ptr_equal(mutex_owner(&model.mutex[1]), &sched_test.task[1]);
+    unlock(&model.mutex[0]);
+    assert_ptr_equal(mutex_owner(&model.mutex[0]), &sched_test.task[0]);
+}
+
 /* ---- Booted ---- */
 
 #define HOGS 6
@@ -515,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_circle_of_kernel_mutexes_panics_with_their_names),
         sched_unit_test(every_task_is_as_urgent_as_the_closure_says),
         sched_unit_test(equals_are_served_in_turn),
+        sched_unit_test(the_mutex_of_a_dead_owner_passes_to_its_heir),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
