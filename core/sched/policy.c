@@ -85,7 +85,7 @@ static unsigned rank_of(const struct sched_params *params)
  * unless it is round robin itself; lent by a fair task, as a fair one of nice 0. A fair task lends another nothing.
  * A task of a class before real-time would lend its place there, and of deadlines `pi.inherited.deadline_ticks`: here.
  */
-static struct sched_params effective_params(const struct task *task)
+static NOINLINE struct sched_params effective_params(const struct task *task)
 {
     const struct sched_params *own = &task->params;
     unsigned rank = task->pi.inherited.rank;
@@ -106,22 +106,24 @@ static struct sched_params effective_params(const struct task *task)
 static void go_by(struct task *task, const struct sched_params *params)
 {
     task->policy = params->policy;
-    task->rank = (uint8_t)rank_of(params);
     switch (params->policy) {
     case SCHED_POLICY_FIFO:
     case SCHED_POLICY_RR:
         task->class = &class_rt;
         task->rt_level = params->rt_level;
+        task->rank = (uint8_t)(RANK_RT + params->rt_level);
         task->slice_ticks = sched_tunables.rr_slice_ticks;
         break;
     case SCHED_POLICY_FAIR:
         task->class = &class_fair;
+        task->rank = RANK_FAIR;
         task->fair_weight = fair_weight[params->nice - NICE_MIN];
         task->fair_inverse_weight = (uint32_t)((UINT64_C(1) << 32) / task->fair_weight);
         task->slice_ticks = sched_tunables.fair_slice_ticks;
         break;
     case SCHED_POLICY_IDLE:
         task->class = &class_idle;
+        task->rank = RANK_IDLE_CLASS;
         task->slice_ticks = sched_tunables.rr_slice_ticks;
         break;
     }
@@ -131,15 +133,19 @@ static void go_by(struct task *task, const struct sched_params *params)
 
 void policy_apply(struct task *task, const struct sched_params *params, int priority)
 {
-    bool has_same_slice = task->params.slice_ns == params->slice_ns && task->policy == SCHED_POLICY_RR;
+    bool keeps_slice = task->policy == SCHED_POLICY_RR && task->params.slice_ns == params->slice_ns;
 
     task->params = *params;
     task->priority = (uint8_t)priority;
-    const struct sched_params effective = effective_params(task);
+    if (LIKELY(task->pi.inherited.rank == SCHED_URGENCY_NONE.rank)) {
+        go_by(task, params);
+    } else {
+        const struct sched_params effective = effective_params(task);
 
-    if (!has_same_slice || effective.policy != SCHED_POLICY_RR)
+        go_by(task, &effective);
+    }
+    if (!keeps_slice || task->policy != SCHED_POLICY_RR)
         task->slice_left_ticks = 0; /* else it keeps its turn */
-    go_by(task, &effective);
 }
 
 bool policy_is_boosted(const struct task *task)
