@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sleeping lock. The owner word holds the task and, in bit 0, "there are waiters". Without waiters both operations
- * are one compare-and-swap; with them the inner lock serialises, and the unlocker hands the mutex to the oldest waiter,
- * which finds itself the owner when it wakes.
+ * are one compare-and-swap; with them the inner lock serialises, and the unlocker hands the mutex to the most urgent
+ * waiter, which finds itself the owner when it wakes. The bit is set exactly while the tree has waiters, but for the
+ * moment in which the inner lock is held.
+ *
+ * A waker settles a waiter's record under the inner lock. A waiter that timed out or was killed settles its own there,
+ * when it runs: until then it is a waiter like the others, and may be given the mutex.
  */
 #include <sched/mutex.h>
+
+#include <k/errno.h>
 
 #include "sched_priv.h"
 
@@ -13,38 +19,170 @@
 void mutex_init(struct mutex *mutex)
 {
     store_relaxed(&mutex->owner, 0);
-    waitq_init(&mutex->waiters);
+    spin_init(&mutex->lock, LOCK_MUTEX);
+    rb_init(&mutex->waiters);
 }
 
 bool mutex_is_held(const struct mutex *mutex)
 {
-    return (load_relaxed(&((struct mutex *)mutex)->owner) & ~MUTEX_WAITERS) == (uintptr_t)current_task();
+    return mutex_owner(mutex) == current_task();
 }
 
-static NOINLINE void lock_slow(struct mutex *mutex) NO_LOCK_ANALYSIS
+static void waiter_timeout(struct timer *timer)
 {
-    uintptr_t self = (uintptr_t)current_task();
-    uintptr_t state = spin_lock_irqsave(&mutex->waiters.lock);
+    struct mutex_waiter *waiter = container_of(timer, struct mutex_waiter, waiter.timer);
+    struct task *task = waiter->waiter.task;
 
-    if (mutex_is_held(mutex))
-        panic("mutex locked again by its owner, task %d '%s'", current_task()->tid, current_task()->name);
+    store_relaxed(&waiter->is_expired, true);
+    (void)task_wake_irqoff(task);
+}
+
+/* Leave the tree as one who does not get the mutex. False: it has been given to us. Interrupts are disabled. */
+static NOINLINE bool give_up(struct mutex_waiter *waiter, enum waiter_status status) NO_LOCK_ANALYSIS
+{
+    struct mutex *mutex = waiter->mutex;
+    struct task *self = waiter->waiter.task;
+    struct task *owner = NULL;
+
+    trace(TRACE_PI_CHANGE, self, 1);
+    spin_lock_irqoff(&mutex->lock);
+    bool is_queued = load_relaxed(&waiter->waiter.status) == WAITER_QUEUED;
+
+    if (is_queued) {
+        if (pi_leave(waiter)) {
+            owner = mutex_owner(mutex);
+            task_get(owner); /* it owns a mutex: it has not ended */
+        }
+        if (rb_is_empty(&mutex->waiters))
+            store_relaxed(&mutex->owner, load_relaxed(&mutex->owner) & ~MUTEX_WAITERS); /* the lock keeps it as it is */
+        trace(TRACE_WAIT_SETTLE, &waiter->waiter, status);
+        store_relaxed(&waiter->waiter.status, status);
+    }
+    spin_unlock_irqoff(&mutex->lock);
+    if (owner != NULL) {
+        sched_irq_restore(waiter->irq_state);
+        pi_walk(owner);
+        task_put(owner);
+        (void)hal_irq_save();
+    }
+    trace(TRACE_PI_CHANGE, self, 0);
+    return is_queued;
+}
+
+/* Sleep until the mutex is ours, or no more. Interrupts are disabled. */
+static enum waiter_status sleep_on(struct mutex_waiter *waiter, enum wait_mode mode)
+{
+    enum waiter_status status;
+
+    while ((status = load_acquire(&waiter->waiter.status)) <= WAITER_CLAIMED) { /* PAIRS(waiter) */
+        if (UNLIKELY(load_relaxed(&waiter->is_expired)) && give_up(waiter, WAITER_TIMED_OUT))
+            continue;
+        sched_block(TASK_BLOCKED, mode);
+        if (mode == WAIT_KILLABLE && UNLIKELY(task_is_killed()))
+            (void)give_up(waiter, WAITER_KILLED);
+    }
+    trace(TRACE_WAIT_END, &waiter->waiter, status);
+    return status;
+}
+
+static int result_of(enum waiter_status status)
+{
+    switch (status) {
+    case WAITER_TIMED_OUT:
+        return -ETIMEDOUT;
+    case WAITER_KILLED:
+        return -EINTR;
+    case WAITER_REFUSED:
+        return -EDEADLK;
+    default:
+        ASSERT(status == WAITER_WOKEN);
+        return 0;
+    }
+}
+
+/* In the tree, behind an owner who waits, too: let the chain know, and make sure that it is no circle. */
+static NOINLINE void settle_chain(struct mutex_waiter *waiter, struct task *owner, bool may_fail)
+{
+    struct task *self = waiter->waiter.task;
+
+    sched_irq_restore(waiter->irq_state);
+    pi_walk(owner);
+    task_put(owner);
+    bool is_circle = pi_waits_for_itself(self);
+
+    if (is_circle && !may_fail)
+        pi_panic_of_circle(self);
+    (void)hal_irq_save();
+    if (is_circle)
+        (void)give_up(waiter, WAITER_REFUSED);
+}
+
+/* In the tree, interrupts disabled, no lock held. */
+static int wait(struct mutex_waiter *waiter, uint64_t deadline_ns, enum wait_mode mode)
+{
+    if (deadline_ns != TIME_NEVER) {
+        timer_init(&waiter->waiter.timer, waiter_timeout);
+        timer_arm(&waiter->waiter.timer, deadline_ns);
+    }
+    enum waiter_status status = sleep_on(waiter, mode);
+
+    if (deadline_ns != TIME_NEVER)
+        (void)timer_cancel(&waiter->waiter.timer);
+    return result_of(status);
+}
+
+/* Under the inner lock: take the mutex if it is free, else have the bit set. */
+static bool take_or_announce(struct mutex *mutex, struct task *self)
+{
+    uintptr_t owner = load_relaxed(&mutex->owner);
+
     for (;;) {
-        uintptr_t owner = load_relaxed(&mutex->owner);
-
         if (owner == 0) {
-            if (cas_acquire(&mutex->owner, &owner, self)) { /* PAIRS(mutex) */
-                spin_unlock_irqoff(&mutex->waiters.lock);
-                break;
-            }
+            if (cas_acquire(&mutex->owner, &owner, (uintptr_t)self)) /* PAIRS(mutex) */
+                return true;
         } else if ((owner & MUTEX_WAITERS) || cas_relaxed(&mutex->owner, &owner, owner | MUTEX_WAITERS)) {
-            /* Handed over: the unlocker has stored us as owner, and its lock released the protected data to us. */
-            int result = waitq_wait_locked(&mutex->waiters, TIME_NEVER, WAIT_UNINTERRUPTED);
-
-            ASSERT(result == 0 && (load_acquire(&mutex->owner) & ~MUTEX_WAITERS) == self); /* PAIRS(mutex) */
-            break;
+            return false;
         }
     }
-    sched_irq_restore(state);
+}
+
+static NOINLINE int lock_slow(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mode,
+                              bool may_fail) NO_LOCK_ANALYSIS
+{
+    struct task *self = current_task();
+    struct mutex_waiter waiter;
+    struct task *blocked_owner = NULL;
+
+    if (mutex_is_held(mutex)) {
+        if (may_fail)
+            return -EDEADLK;
+        panic("mutex locked again by its owner, task %d '%s'", self->tid, self->name);
+    }
+    waiter.irq_state = spin_lock_irqsave(&mutex->lock);
+    if (take_or_announce(mutex, self)) {
+        spin_unlock_irqoff(&mutex->lock);
+        sched_irq_restore(waiter.irq_state);
+        return 0;
+    }
+    trace(TRACE_PI_CHANGE, self, 1);
+    waiter.waiter.task = self;
+    store_relaxed(&waiter.waiter.status, WAITER_QUEUED);
+    store_relaxed(&waiter.is_expired, false);
+    trace(TRACE_WAIT_BEGIN, &waiter.waiter, (uintptr_t)self);
+    if (pi_join(&waiter, mutex, self)) {
+        blocked_owner = mutex_owner(mutex);
+        task_get(blocked_owner); /* it owns a mutex: it has not ended */
+    }
+    spin_unlock_irqoff(&mutex->lock);
+    if (blocked_owner != NULL)
+        settle_chain(&waiter, blocked_owner, may_fail);
+    trace(TRACE_PI_CHANGE, self, 0);
+    int result = wait(&waiter, deadline_ns, mode);
+
+    /* Handed over: the unlocker has stored us as owner, and its lock released the protected data to us. */
+    ASSERT((result == 0) == ((load_acquire(&mutex->owner) & ~MUTEX_WAITERS) == (uintptr_t)self)); /* PAIRS(mutex) */
+    sched_irq_restore(waiter.irq_state);
+    return result;
 }
 
 void mutex_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
@@ -55,7 +193,21 @@ void mutex_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
     DEBUG_ASSERT(context_can_sleep());
     self->mutexes_held++;
     if (UNLIKELY(!cas_acquire(&mutex->owner, &expected, (uintptr_t)self))) /* PAIRS(mutex) */
-        lock_slow(mutex);
+        (void)lock_slow(mutex, TIME_NEVER, WAIT_UNINTERRUPTED, false);
+}
+
+int mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
+{
+    uintptr_t expected = 0;
+    struct task *self = current_task();
+    int result = 0;
+
+    DEBUG_ASSERT(context_can_sleep());
+    if (UNLIKELY(!cas_acquire(&mutex->owner, &expected, (uintptr_t)self))) /* PAIRS(mutex) */
+        result = lock_slow(mutex, deadline_ns, mode, true);
+    if (result == 0)
+        self->mutexes_held++;
+    return result;
 }
 
 bool mutex_try_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
@@ -70,21 +222,24 @@ bool mutex_try_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
 
 static NOINLINE void unlock_slow(struct mutex *mutex) NO_LOCK_ANALYSIS
 {
-    uintptr_t state = spin_lock_irqsave(&mutex->waiters.lock);
+    struct task *self = current_task();
+    uintptr_t state = hal_irq_save();
 
+    trace(TRACE_PI_CHANGE, self, 1);
+    spin_lock_irqoff(&mutex->lock);
     if (!mutex_is_held(mutex))
-        panic("mutex unlocked by task %d '%s', which does not hold it", current_task()->tid, current_task()->name);
-    struct task *heir = waitq_first_locked(&mutex->waiters);
+        panic("mutex unlocked by task %d '%s', which does not hold it", self->tid, self->name);
+    struct mutex_waiter *heir = NULL;
 
-    /* The bit is set only under the inner lock, by a task that then waits: so there is an heir. */
-    ASSERT(heir != NULL);
-    bool more = waitq_has_more_than_one_locked(&mutex->waiters);
-
-    store_release(&mutex->owner, (uintptr_t)heir | (more ? MUTEX_WAITERS : 0)); /* PAIRS(mutex) */
-    struct waiter *waiter = waitq_claim_locked(&mutex->waiters);
-
-    spin_unlock_irqoff(&mutex->waiters.lock);
-    waitq_finish(waiter); /* the new owner may free the mutex from here on */
+    /* The last waiter may have given up, and cleared the bit, since the fast path looked. */
+    if (rb_is_empty(&mutex->waiters))
+        store_release(&mutex->owner, 0); /* PAIRS(mutex) */
+    else
+        heir = pi_hand_over(mutex, self);
+    spin_unlock_irqoff(&mutex->lock);
+    trace(TRACE_PI_CHANGE, self, 0);
+    if (heir != NULL)
+        waitq_finish(&heir->waiter); /* the new owner may free the mutex from here on */
     sched_irq_restore(state);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Policy, priority, nice and slice of a task in any state, effective before the call returns. Everything is done under
- * the run-queue lock that the task names.
+ * Policy, priority, nice and slice of a task in any state, and what it inherits, effective before the call returns.
+ * What was asked for is task->params. What the queues go by is made from that and from the inherited urgency: the more
+ * urgent of the two. Everything is done with the task's pi.lock and under it the run-queue lock that the task names.
  */
 #include "sched_priv.h"
 
@@ -65,12 +66,46 @@ static bool params_are_valid(const struct sched_params *params)
     return false;
 }
 
-void policy_apply(struct task *task, const struct sched_params *params, int priority)
+static unsigned rank_of(const struct sched_params *params)
 {
-    task->params = *params;
-    task->priority = (uint8_t)priority;
+    switch (params->policy) {
+    case SCHED_POLICY_FIFO:
+    case SCHED_POLICY_RR:
+        return RANK_RT + params->rt_level;
+    case SCHED_POLICY_FAIR:
+        return RANK_FAIR;
+    case SCHED_POLICY_IDLE:
+        break;
+    }
+    return RANK_IDLE_CLASS;
+}
+
+/*
+ * What the task is scheduled by while it inherits: at the level of a real-time task as its peer, first in, first out
+ * unless it is round robin itself; lent by a fair task, as a fair one of nice 0. A fair task lends another nothing.
+ * A task of a class before real-time would lend its place there, and of deadlines `pi.inherited.deadline_ticks`: here.
+ */
+static NOINLINE struct sched_params effective_params(const struct task *task)
+{
+    const struct sched_params *own = &task->params;
+    unsigned rank = task->pi.inherited.rank;
+
+    if (LIKELY(rank >= rank_of(own)))
+        return *own;
+    ASSERT(rank >= RANK_RT);
+    if (rank >= RANK_FAIR)
+        return (struct sched_params){ .policy = SCHED_POLICY_FAIR };
+    if (own->policy == SCHED_POLICY_RR)
+        return (struct sched_params){ .policy = SCHED_POLICY_RR,
+                                      .rt_level = (uint8_t)(rank - RANK_RT),
+                                      .slice_ns = own->slice_ns };
+    return (struct sched_params){ .policy = SCHED_POLICY_FIFO, .rt_level = (uint8_t)(rank - RANK_RT) };
+}
+
+/* The task's own parameters or what it inherits has changed: what the queues go by. */
+static void go_by(struct task *task, const struct sched_params *params)
+{
     task->policy = params->policy;
-    task->slice_left_ticks = 0;
     switch (params->policy) {
     case SCHED_POLICY_FIFO:
     case SCHED_POLICY_RR:
@@ -96,6 +131,35 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
         task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
 }
 
+void policy_apply(struct task *task, const struct sched_params *params, int priority)
+{
+    bool keeps_slice = task->policy == SCHED_POLICY_RR && task->params.slice_ns == params->slice_ns;
+
+    task->params = *params;
+    task->priority = (uint8_t)priority;
+    if (LIKELY(task->pi.inherited.rank == SCHED_URGENCY_NONE.rank)) {
+        go_by(task, params);
+    } else {
+        const struct sched_params effective = effective_params(task);
+
+        go_by(task, &effective);
+    }
+    if (!keeps_slice || task->policy != SCHED_POLICY_RR)
+        task->slice_left_ticks = 0; /* else it keeps its turn */
+}
+
+bool policy_is_boosted(const struct task *task)
+{
+    return task->rank < rank_of(&task->params);
+}
+
+int policy_effective_priority(const struct task *task)
+{
+    if (task->rank < RANK_FAIR)
+        return priority_of_rt_level(task->rt_level);
+    return task->rank == RANK_FAIR ? PRIORITY_DEFAULT : PRIORITY_IDLE; /* fair by inheritance: nice 0 */
+}
+
 /* What a task is to become. Two priorities can mean the same parameters; the one asked for is what is shown. */
 struct change {
     struct sched_params params;
@@ -116,6 +180,13 @@ static void apply_on(struct runq *rq, struct task *task, const struct change *ch
         task->class->join(rq, task);
 }
 
+/* Does a change of the running task leave its CPU nothing to decide? It was as urgent as all who wait, is so now, and
+ * has no slice. */
+static bool is_lifted(const struct task *task, unsigned rank_before)
+{
+    return task->rank <= rank_before && task->policy == SCHED_POLICY_FIFO;
+}
+
 static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
 {
     if (task->state == TASK_READY && !task->is_misplaced) {
@@ -129,19 +200,43 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
         apply_on(rq, task, change);
         return;
     }
+    unsigned rank_before = task->rank;
+
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
     store_relaxed(&rq->fair_running_weight, task->fair_weight);
-    resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
+    if (!is_lifted(task, rank_before))
+        resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }
 
-/* Fill in what the task is to become, from what it is: 0, or why it may not. Under the run-queue lock. */
+bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_ANALYSIS
+{
+    const struct change same = { .params = task->params, .priority = task->priority };
+    struct sched_urgency before = task_urgency(task);
+    unsigned own = rank_of(&task->params);
+
+    if (urgency_is_equal(task->pi.inherited, inherited))
+        return false;
+    bool was_lifted = task->pi.inherited.rank < own;
+
+    task->pi.inherited = inherited;
+    if (!was_lifted && inherited.rank >= own)
+        return false; /* less than it has itself, before and now */
+    struct runq *rq = runq_lock_of(task);
+
+    apply_locked(rq, task, &same);
+    spin_unlock_irqoff(&rq->lock);
+    return !urgency_is_equal(task_urgency(task), before);
+}
+
+/* Fill in what the task is to become, from what it is: 0, or why it may not. Under both locks. */
 typedef int change_fn(struct change *change, const void *argument);
 
 static int apply_change(struct task *task, change_fn *make, const void *argument) NO_LOCK_ANALYSIS
 {
-    uintptr_t state = hal_irq_save();
+    trace(TRACE_PI_CHANGE, task, 1);
+    uintptr_t state = spin_lock_irqsave(&task->pi.lock);
     struct runq *rq = runq_lock_of(task);
     struct change change = { .params = task->params, .priority = task->priority };
     int result = task->state == TASK_DEAD ? -ESRCH : task->class == &class_stop ? -EINVAL : make(&change, argument);
@@ -149,7 +244,13 @@ static int apply_change(struct task *task, change_fn *make, const void *argument
     if (result == 0)
         apply_locked(rq, task, &change);
     spin_unlock_irqoff(&rq->lock);
+    bool is_waiter = task->pi.blocked_on != NULL;
+
+    spin_unlock_irqoff(&task->pi.lock);
     sched_irq_restore(state);
+    if (is_waiter)
+        pi_walk(task);
+    trace(TRACE_PI_CHANGE, task, 0);
     return result;
 }
 

@@ -22,6 +22,8 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
         runq_account(rq, hal_clock_ticks());
     out->state = task->state;
     out->priority = task->priority;
+    out->is_boosted = policy_is_boosted(task);
+    out->effective_priority = out->is_boosted ? policy_effective_priority(task) : task->priority;
     out->policy = task->policy;
     out->cpu = rq->cpu.id;
     out->stats = task->stats;

@@ -29,6 +29,8 @@ void task_init(struct task *task, const struct task_params *params)
     list_init(&task->movable_link);
     store_relaxed(&task->refs, 1);
     waitq_init(&task->exit_waiters);
+    spin_init(&task->pi.lock, LOCK_PI);
+    task->pi.inherited = SCHED_URGENCY_NONE;
     struct sched_params scheduling;
 
     sched_params_of_priority(params->priority, &scheduling);

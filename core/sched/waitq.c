@@ -12,17 +12,9 @@
 
 #include "sched_priv.h"
 
-struct waiter {
-    struct list_node link; /* guarded by queue->lock */
-    struct task *task;
-    struct waitq *queue;
-    _Atomic(enum waiter_status) status; /* PAIRS(waiter): written under queue->lock */
-    struct timer timer;
-};
-
 const char *waiter_status_name(uint64_t status)
 {
-    static const char *const names[] = { "queued", "claimed", "woken", "timed out", "killed" };
+    static const char *const names[] = { "queued", "claimed", "woken", "timed out", "killed", "refused" };
 
     return status < ARRAY_COUNT(names) ? names[status] : "?";
 }
@@ -71,12 +63,12 @@ static NOINLINE void settle_if_killed(struct waiter *waiter)
     spin_unlock_irqoff(&queue->lock);
 }
 
-static ALWAYS_INLINE void join(struct waitq *queue, struct waiter *waiter) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE void join(struct waitq *queue, struct list_node *list, struct waiter *waiter) NO_LOCK_ANALYSIS
 {
     waiter->task = current_task();
     waiter->queue = queue;
     store_relaxed(&waiter->status, WAITER_QUEUED);
-    list_push_back(&queue->waiters, &waiter->link);
+    list_push_back(list, &waiter->link);
     trace(TRACE_WAIT_BEGIN, waiter, (uintptr_t)waiter->task);
     spin_unlock_irqoff(&queue->lock);
 }
@@ -95,12 +87,12 @@ static ALWAYS_INLINE int sleep_on(struct waiter *waiter, enum wait_mode mode, en
     return LIKELY(status == WAITER_WOKEN) ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
 }
 
-static NOINLINE int wait_with_deadline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode,
-                                       enum task_state state)
+static NOINLINE int wait_with_deadline(struct waitq *queue, struct list_node *list, uint64_t deadline_ns,
+                                       enum wait_mode mode, enum task_state state)
 {
     struct waiter waiter;
 
-    join(queue, &waiter);
+    join(queue, list, &waiter);
     timer_init(&waiter.timer, waiter_timeout);
     timer_arm(&waiter.timer, deadline_ns);
     int result = sleep_on(&waiter, mode, state);
@@ -115,19 +107,38 @@ int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode 
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
     if (deadline_ns != TIME_NEVER)
-        return wait_with_deadline(queue, deadline_ns, mode, TASK_BLOCKED);
-    join(queue, &waiter);
+        return wait_with_deadline(queue, &queue->waiters, deadline_ns, mode, TASK_BLOCKED);
+    join(queue, &queue->waiters, &waiter);
     return sleep_on(&waiter, mode, TASK_BLOCKED);
 }
 
-struct task *waitq_first_locked(struct waitq *queue)
+int waitq_wait_on_locked(struct waitq *queue, struct list_node *list, uint64_t deadline_ns,
+                         enum wait_mode mode) NO_LOCK_ANALYSIS
 {
-    return list_is_empty(&queue->waiters) ? NULL : list_first(&queue->waiters, struct waiter, link)->task;
+    struct waiter waiter;
+
+    DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
+    if (deadline_ns != TIME_NEVER)
+        return wait_with_deadline(queue, list, deadline_ns, mode, TASK_BLOCKED);
+    join(queue, list, &waiter);
+    return sleep_on(&waiter, mode, TASK_BLOCKED);
 }
 
-bool waitq_has_more_than_one_locked(struct waitq *queue)
+void waiter_join(struct waiter *waiter, struct waitq *queue) NO_LOCK_ANALYSIS
 {
-    return !list_is_empty(&queue->waiters) && queue->waiters.next != queue->waiters.prev;
+    join(queue, &queue->waiters, waiter);
+}
+
+int waiter_sleep(struct waiter *waiter, uint64_t deadline_ns, enum wait_mode mode)
+{
+    if (deadline_ns == TIME_NEVER)
+        return sleep_on(waiter, mode, TASK_BLOCKED);
+    timer_init(&waiter->timer, waiter_timeout);
+    timer_arm(&waiter->timer, deadline_ns);
+    int result = sleep_on(waiter, mode, TASK_BLOCKED);
+
+    (void)timer_cancel(&waiter->timer);
+    return result;
 }
 
 struct waiter *waitq_claim_locked(struct waitq *queue)
@@ -148,6 +159,35 @@ void waitq_finish(struct waiter *waiter)
     trace(TRACE_WAIT_SETTLE, waiter, WAITER_WOKEN);
     store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(waiter) */
     (void)task_wake_irqoff(task);
+}
+
+void waitq_claim_first_locked(struct list_node *from, struct list_node *out)
+{
+    struct waiter *waiter = list_first(from, struct waiter, link);
+
+    list_remove(&waiter->link);
+    store_relaxed(&waiter->status, WAITER_CLAIMED);
+    list_push_back(out, &waiter->link);
+}
+
+unsigned waitq_claim_all_locked(struct list_node *from, struct list_node *out)
+{
+    unsigned claimed = 0;
+
+    list_for_each(node, from) {
+        store_relaxed(&list_entry(node, struct waiter, link)->status, WAITER_CLAIMED);
+        claimed++;
+    }
+    list_splice_back(out, from);
+    return claimed;
+}
+
+void waitq_finish_all(struct list_node *claimed)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(claimed)) != NULL)
+        waitq_finish(list_entry(node, struct waiter, link)); /* a claimed record is nobody's but ours until then */
 }
 
 unsigned waitq_wake_locked(struct waitq *queue, unsigned count)
@@ -176,7 +216,8 @@ int task_sleep_until(uint64_t deadline_ns) NO_LOCK_ANALYSIS
     /* A queue of its own that nobody wakes: what remains is the timeout and the kill. */
     struct waitq queue = WAITQ_INIT(queue);
     uintptr_t state = spin_lock_irqsave(&queue.lock);
-    int result = wait_with_deadline(&queue, MIN(deadline_ns, TIME_NEVER - 1), WAIT_KILLABLE, TASK_SLEEPING);
+    int result = wait_with_deadline(&queue, &queue.waiters, MIN(deadline_ns, TIME_NEVER - 1), WAIT_KILLABLE,
+                                    TASK_SLEEPING);
 
     sched_irq_restore(state);
     return result == -ETIMEDOUT ? 0 : result;

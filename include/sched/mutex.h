@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A sleeping lock. FIFO hand-over under contention: the unlocker gives it to the oldest waiter, so nobody starves.
- * Context of all: task, preemption enabled. A task that ends while it holds one panics.
+ * A sleeping lock with priority inheritance. Under contention the unlocker gives it to the most urgent waiter, the
+ * oldest among equals; fair tasks are equals. Meanwhile its owner is at least as urgent as every waiter, and so is
+ * whoever owns the mutex that the owner waits for (docs/SCHEDULER.md).
+ *
+ * Context of all: task, preemption enabled. A task that ends while it holds one panics. Order: what was done before an
+ * unlock is visible after the next lock. The last touch of a mutex by an unlocker comes before its heir returns: the
+ * heir may free it, if nobody else can come.
  */
 #pragma once
 
+#include <lib/rbtree.h>
 #include <sched/waitq.h>
 
 struct task;
 
 struct CAPABILITY("mutex") mutex {
     _Atomic(uintptr_t) owner; /* PAIRS(mutex): task, bit 0: there are waiters */
-    struct waitq waiters;     /* its lock guards the slow paths */
+    struct spinlock lock;     /* LOCK_MUTEX: guards the slow paths and the tree */
+    struct rb_tree waiters;   /* most urgent first */
 };
 
-#define MUTEX_INIT(name) { .owner = 0, .waiters = WAITQ_INIT((name).waiters) }
+#define MUTEX_INIT(name) { .owner = 0, .lock = SPINLOCK_INIT(LOCK_MUTEX), .waiters = { NULL, NULL } }
 
 void mutex_init(struct mutex *mutex);
+/* Waits for ever. A circle of owners and waiters that this lock would close is a panic that names all of them. */
 void mutex_lock(struct mutex *mutex) ACQUIRES(mutex);
 bool mutex_try_lock(struct mutex *mutex) TRY_ACQUIRES(true, mutex);
+/* 0: held. -ETIMEDOUT: deadline_ns passed. -EINTR: killed (WAIT_KILLABLE). -EDEADLK: the running task holds it, or the
+ * lock would close a circle. After an error nothing is held, and nobody is more urgent because of this wait. */
+int mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mode) TRY_ACQUIRES(0, mutex) MUST_USE;
 void mutex_unlock(struct mutex *mutex) RELEASES(mutex);
 bool mutex_is_held(const struct mutex *mutex); /* by the running task */

@@ -86,8 +86,10 @@ bool sched_is_well_placed(void);
 /* A copy of the numbers at one moment. */
 struct task_snapshot {
     enum task_state state;
-    int priority;
-    enum sched_policy policy;
+    int priority;           /* its own */
+    int effective_priority; /* the same, or more urgent while it is boosted: the nearest number of the scale */
+    bool is_boosted;        /* it inherits the urgency of somebody who waits for a mutex that it owns */
+    enum sched_policy policy; /* that it is scheduled by */
     cpu_id_t cpu;
     struct task_stats stats; /* of a running task: up to now */
     uint64_t run_count;      /* times dispatched */

@@ -26,6 +26,7 @@
 #include <k/list.h>
 #include <lib/rbtree.h>
 #include <sched/params.h>
+#include <sched/pi.h>
 #include <sched/priority.h>
 #include <sched/waitq.h>
 #include <smp/cpu.h>
@@ -56,9 +57,10 @@ struct task {
     enum task_state state;
     bool wake_pending;   /* a wake that found it running or ready: its next block returns at once */
     bool is_killable;    /* blocked in a wait that a kill ends */
+    /* Written with pi.lock held, too: either of the two guards a read of what follows, up to `class`. */
     struct sched_params params; /* its own: what was asked for */
-    /* What the queues go by; policy_apply() makes it from the above. */
-    uint8_t priority;    /* 0..99 */
+    uint8_t priority;    /* 0..99, its own */
+    /* What the queues go by; policy.c makes it from the above and from what the task inherits. */
     uint8_t rt_level;    /* 0..99, real-time only */
     uint8_t rank;        /* order over all classes, lower runs first */
     enum sched_policy policy;
@@ -81,6 +83,8 @@ struct task {
     bool is_pinned;                 /* affinity has one CPU */
     struct cpumask affinity;
     struct task_stats stats;
+
+    struct pi_task pi; /* guarded by pi.lock */
 
     /* Atomic. */
     _Atomic(uint32_t) refs;         /* PAIRS(task_ref) */

@@ -30,7 +30,14 @@ static ALWAYS_INLINE void sched_irq_restore(uintptr_t state)
 }
 
 /* Of a waiter's record; TRACE_WAIT_SETTLE and TRACE_WAIT_END say it. From WAITER_WOKEN on it is settled. */
-enum waiter_status { WAITER_QUEUED, WAITER_CLAIMED, WAITER_WOKEN, WAITER_TIMED_OUT, WAITER_KILLED };
+enum waiter_status {
+    WAITER_QUEUED,
+    WAITER_CLAIMED,
+    WAITER_WOKEN,
+    WAITER_TIMED_OUT,
+    WAITER_KILLED,
+    WAITER_REFUSED, /* of a mutex: it would have waited for itself */
+};
 const char *waiter_status_name(uint64_t status);
 
 struct waitq {
@@ -53,6 +60,10 @@ void waitq_init(struct waitq *queue);
  * Context: task, preemption enabled. */
 int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode) MUST_USE;
 
+/* The same on another list of waiters that queue->lock guards, for objects with two kinds of them. */
+int waitq_wait_on_locked(struct waitq *queue, struct list_node *list, uint64_t deadline_ns, enum wait_mode mode)
+    MUST_USE;
+
 /* Wake up to `count` waiters, oldest first; returns how many. Context: any. */
 unsigned waitq_wake(struct waitq *queue, unsigned count);
 unsigned waitq_wake_locked(struct waitq *queue, unsigned count) REQUIRES(queue->lock);
@@ -63,10 +74,11 @@ unsigned waitq_wake_locked(struct waitq *queue, unsigned count) REQUIRES(queue->
 struct waiter;
 struct waiter *waitq_claim_locked(struct waitq *queue) REQUIRES(queue->lock);
 void waitq_finish(struct waiter *waiter);
-
-/* For hand-over: the oldest waiter's task, or NULL; and is there another behind it? */
-struct task *waitq_first_locked(struct waitq *queue) REQUIRES(queue->lock);
-bool waitq_has_more_than_one_locked(struct waitq *queue) REQUIRES(queue->lock);
+/* The same for a list `from` that the lock of their queue guards: the first waiter, which there is, or all, into `out`;
+ * returns how many. */
+void waitq_claim_first_locked(struct list_node *from, struct list_node *out);
+unsigned waitq_claim_all_locked(struct list_node *from, struct list_node *out);
+void waitq_finish_all(struct list_node *claimed);
 
 static inline unsigned waitq_wake_one(struct waitq *queue)
 {

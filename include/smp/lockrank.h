@@ -17,7 +17,9 @@ enum lock_rank {
     LOCK_PHYS,      /* buddy allocator */
     LOCK_TID,       /* id allocation */
     LOCK_CALL,      /* cross-CPU call slot */
+    LOCK_DEADLOCK,  /* one check for a circle of mutexes at a time */
     LOCK_MUTEX,     /* a mutex's inner lock */
+    LOCK_PI,        /* what a task inherits and lends; a second mutex's inner lock under it by try only */
     LOCK_TIMER,     /* a CPU's timer queue */
     LOCK_WAITQ,     /* a wait queue */
     LOCK_QUIESCE,   /* grace-period bookkeeping */

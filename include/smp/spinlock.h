@@ -4,9 +4,9 @@
  * outnumber real ones that CPU is usually not running, and throughput falls a hundredfold. This file is the one place
  * to choose otherwise.
  *
- * spin_lock() disables preemption. Locks that interrupt handlers take (ranks from LOCK_TIMER on, except LOCK_MUTEX
- * below it) are always taken with interrupts disabled: spin_lock_irqsave(), or spin_lock_irqoff() by a caller that has
- * disabled them already.
+ * spin_lock() disables preemption. Locks of ranks from LOCK_MUTEX on, which interrupt handlers take or which are held
+ * around those, are always taken with interrupts disabled: spin_lock_irqsave(), or spin_lock_irqoff() by a caller that
+ * has disabled them already.
  */
 #pragma once
 

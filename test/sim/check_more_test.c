@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The checkers of grace periods, memory, affinity and order, and time. */
+/* The checkers of grace periods, memory, affinity and order, inheritance, and time. */
 #include "check_test.h"
 
 /* ---- Grace periods ---- */
@@ -192,6 +192,53 @@ static void the_most_urgent_runs(void **state)
     both(story_urgent_in_section, PROMISE_ORDER);
 }
 
+/* b, more urgent or less, waits for a mutex that a owns. */
+static void wait_for_a(struct mutex *mutex, struct mutex_waiter *waiter, int priority, unsigned rank_of_a)
+{
+    mutex_init(mutex);
+    store_relaxed(&mutex->owner, (uintptr_t)a | 1);
+    waiter->mutex = mutex;
+    sched_test_apply(b, priority);
+    on(1);
+    say(&checker_inherit, TRACE_PI_CHANGE, b, 1);
+    b->pi.blocked_on = waiter;
+    a->rank = (uint8_t)rank_of_a;
+    say(&checker_inherit, TRACE_PI_CHANGE, b, 0);
+}
+
+static void story_boost(bool is_wrong)
+{
+    static struct mutex mutex;
+    static struct mutex_waiter waiter;
+
+    wait_for_a(&mutex, &waiter, PRIORITY_REALTIME_HIGH, is_wrong ? RANK_FAIR : RANK_RT);
+}
+
+static void story_boost_of_less_urgent(bool is_wrong)
+{
+    static struct mutex mutex;
+    static struct mutex_waiter waiter;
+
+    wait_for_a(&mutex, &waiter, PRIORITY_IDLE, is_wrong ? RANK_IDLE_CLASS : RANK_FAIR);
+}
+
+static void story_boost_ends(bool is_wrong)
+{
+    story_boost(false);
+    say(&checker_inherit, TRACE_PI_CHANGE, b, 1);
+    b->pi.blocked_on = NULL;
+    a->rank = is_wrong ? RANK_RT : RANK_FAIR;
+    say(&checker_inherit, TRACE_PI_CHANGE, b, 0);
+}
+
+static void urgency_is_inherited(void **state)
+{
+    (void)state;
+    both(story_boost, PROMISE_INHERIT);
+    both(story_boost_of_less_urgent, PROMISE_INHERIT);
+    both(story_boost_ends, PROMISE_INHERIT);
+}
+
 /* ---- Timers ---- */
 
 static uint64_t ticks_in(uint64_t ns)
@@ -260,6 +307,7 @@ int main(void)
         story_test(memory_is_freed_once),
         story_test(a_task_runs_where_it_may),
         story_test(the_most_urgent_runs),
+        story_test(urgency_is_inherited),
         story_test(a_timer_fires_once_in_time),
     };
 

@@ -112,13 +112,13 @@ static void wait_settle(const void *waiter, uint64_t status)
     if (UNLIKELY(shadow->is_settled))
         sim_broken(PROMISE_WAKE_ONCE, "CPU %u settles the wait of '%s', which was settled already", sim_now.cpu,
                    shadow->task->name);
-    if (UNLIKELY(status < WAITER_WOKEN || status > WAITER_KILLED))
+    if (UNLIKELY(status < WAITER_WOKEN || status > WAITER_REFUSED))
         sim_broken(PROMISE_WAKE_ONCE, "the wait of '%s' is settled with status %llu", shadow->task->name,
                    (unsigned long long)status);
     shadow->is_settled = true;
     shadow->wait_status = (uint8_t)status;
-    if (status == WAITER_KILLED && shadow->task == sim_now.task)
-        return; /* by itself, awake */
+    if (status != WAITER_WOKEN && shadow->task == sim_now.task)
+        return; /* by itself, awake; or by an interrupt, and then it does not block before it has seen that */
     shadow->is_owed = true;
     owe(shadow);
 }

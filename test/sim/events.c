@@ -91,6 +91,7 @@ const char *sim_lock_name(unsigned rank)
         [LOCK_WAITQ] = "wait queue", [LOCK_QUIESCE] = "grace period",   [LOCK_RUNQ] = "run queue",
         [LOCK_LOG] = "log",          [LOCK_OBJECT] = "object",          [LOCK_SPACE] = "space",
         [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",             [LOCK_DRAIN] = "page caches",
+        [LOCK_PI] = "inheritance",   [LOCK_DEADLOCK] = "deadlock check",
     };
 
     return rank < LOCK_RANK_COUNT ? names[rank] : "?";
@@ -170,6 +171,8 @@ void sim_event_words(enum trace_event event, const void *object, uint64_t value,
                        number);
     else if (event == TRACE_TIMER_CANCEL)
         (void)snprintf(out, bytes, "cancels timer %p: %s", object, value != 0 ? "in time" : "it was not armed");
+    else if (event == TRACE_PI_CHANGE)
+        (void)snprintf(out, bytes, "%s who waits for whom, or how urgently", value != 0 ? "changes" : "has changed");
     else if (event == TRACE_PANIC)
         (void)snprintf(out, bytes, "panics");
     else

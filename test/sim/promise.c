@@ -23,6 +23,7 @@ static const struct {
     [PROMISE_CONSERVED] = { "conserved", "pages, tasks, ids, stacks and references come back" },
     [PROMISE_AFFINITY] = { "affinity", "a task runs where its affinity says" },
     [PROMISE_ORDER] = { "order", "a more urgent task does not wait for long where a less urgent one runs" },
+    [PROMISE_INHERIT] = { "inherit", "a task is as urgent as the most urgent who waits for it, and no more" },
     [PROMISE_TIME] = { "time", "timers fire once, not early, and not late beyond a bound" },
     [PROMISE_RACE] = { "race", "every access is ordered by C11 rules" },
     [PROMISE_LIVENESS] = { "liveness", "the run comes to its end" },

@@ -74,7 +74,7 @@ static void end_locked(void)
 {
     CHECK(sim_finish_all(locked.task, TASKS) == 0);
     CHECK(locked.guarded == TASKS * locked.rounds);
-    CHECK(load_relaxed(&locked.mutex.owner) == 0 && list_is_empty(&locked.mutex.waiters.waiters));
+    CHECK(load_relaxed(&locked.mutex.owner) == 0 && rb_is_empty(&locked.mutex.waiters));
 }
 
 /* The unlocker's look and the locker's announcement race (hazard 1); nobody gets in between an unlock and its heir. */

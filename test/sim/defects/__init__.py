@@ -15,7 +15,9 @@ from .memory import MEMORY
 from .objects import OBJECTS
 from .pages import PAGES
 from .spaces import SPACES
+from .sync import SYNC
 from .tables import TABLES
 from .balance import BALANCE
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
+DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
+           + SYNC)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* core/sched/mutex.c: exclusion, hand-over in order, no lost wake-up; and what it refuses. */
+/* core/sched/mutex.c: exclusion, hand-over in order, deadlines and kills, no lost wake-up; and what it refuses. */
 #include "booted.h"
 #include "unit.h"
 
+#include <k/errno.h>
 #include <sched/mutex.h>
 #include <time/clock.h>
 
@@ -52,7 +53,7 @@ static void crowd(void)
         task[i] = spawn("crowd", enter_often, (void *)i, priorities[i % ARRAY_COUNT(priorities)], NULL);
     for (unsigned i = 0; i < TASKS; i++)
         CHECK(finish(task[i]) == 0);
-    CHECK(entries == TASKS * ROUNDS && load_relaxed(&mutex.owner) == 0 && list_is_empty(&mutex.waiters.waiters));
+    CHECK(entries == TASKS * ROUNDS && load_relaxed(&mutex.owner) == 0 && rb_is_empty(&mutex.waiters));
 }
 
 static unsigned order[TASKS];
@@ -66,7 +67,7 @@ static int note_turn(void *arg)
     return 0;
 }
 
-/* Each is seen to wait before the next is made, so the queue's order is known; urgency does not change it. */
+/* Each is seen to wait before the next is made, so the order is known: by urgency, and by age among equals. */
 static void in_turn(void)
 {
     struct task *task[TASKS];
@@ -84,7 +85,7 @@ static void in_turn(void)
     for (unsigned i = 0; i < TASKS; i++)
         CHECK(finish(task[i]) == 0);
     for (unsigned i = 0; i < TASKS; i++)
-        CHECK(order[i] == i);
+        CHECK(order[i] == (i < TASKS / 2 ? 2 * i + 1 : 2 * (i - TASKS / 2)));
 }
 
 static int lock_and_answer(void *arg)
@@ -113,6 +114,74 @@ static void a_kill_waits(void)
     CHECK(finish(task) == 7);
 }
 
+static int lock_in_time(void *arg) NO_LOCK_ANALYSIS
+{
+    int result = mutex_lock_until(&mutex, *(uint64_t *)arg, WAIT_KILLABLE);
+
+    CHECK(mutex_is_held(&mutex) == (result == 0) && current_task()->mutexes_held == (result == 0));
+    if (result == 0)
+        mutex_unlock(&mutex);
+    return -result;
+}
+
+static void limits(void) NO_LOCK_ANALYSIS
+{
+    static uint64_t never = TIME_NEVER;
+    struct task_snapshot snapshot = { 0 };
+    uint64_t soon = clock_ns() + 20 * NS_PER_US;
+
+    CHECK(mutex_lock_until(&mutex, 0, WAIT_KILLABLE) == 0); /* free: the deadline does not matter */
+    CHECK(mutex_lock_until(&mutex, TIME_NEVER, WAIT_KILLABLE) == -EDEADLK);
+    struct task *late = spawn("late", lock_in_time, &soon, PRIORITY_DEFAULT, NULL);
+
+    CHECK(finish(late) == ETIMEDOUT);
+    CHECK(load_relaxed(&mutex.owner) == (uintptr_t)current_task()); /* without the mark of waiters */
+    struct task *killed = spawn("killed", lock_in_time, &never, PRIORITY_DEFAULT, NULL);
+    struct task *heir = spawn("heir", lock_in_time, &never, PRIORITY_USER_LOW, NULL);
+
+    WAIT_FOR((task_get_snapshot(killed, &snapshot), snapshot.state == TASK_BLOCKED));
+    CHECK(task_kill(killed) == 0);
+    CHECK(finish(killed) == EINTR);
+    mutex_unlock(&mutex);
+    CHECK(finish(heir) == 0);
+}
+
+#define LIMITED_ROUNDS 30
+
+static int lock_if_in_time(void *arg) NO_LOCK_ANALYSIS
+{
+    uint64_t random = booted_seed() * TASKS + (uintptr_t)arg + 1;
+    int got = 0;
+
+    for (unsigned i = 0; i < LIMITED_ROUNDS; i++) {
+        uint64_t deadline = clock_ns() + random_next(&random) % 4000;
+        int result = mutex_lock_until(&mutex, deadline, WAIT_UNINTERRUPTED);
+
+        CHECK(result == 0 || (result == -ETIMEDOUT && clock_ns() >= deadline));
+        if (result != 0)
+            continue;
+        CHECK(inside++ == 0);
+        (void)task_sleep_for(random_next(&random) % 2000);
+        inside--;
+        got++;
+        mutex_unlock(&mutex);
+    }
+    return got;
+}
+
+/* Hand-overs and deadlines meet: whoever says that it has the mutex has it, and it is free in the end. */
+static void impatient_crowd(void)
+{
+    struct task *task[TASKS];
+    int got = 0;
+
+    for (uintptr_t i = 0; i < TASKS; i++)
+        task[i] = spawn("impatient", lock_if_in_time, (void *)i, i % 2 == 0 ? 10 : 60, NULL);
+    for (unsigned i = 0; i < TASKS; i++)
+        got += finish(task[i]);
+    CHECK(got > 0 && load_relaxed(&mutex.owner) == 0 && rb_is_empty(&mutex.waiters));
+}
+
 static void lock_twice(void) NO_LOCK_ANALYSIS
 {
     mutex_lock(&mutex);
@@ -134,6 +203,8 @@ const struct kernel_test booted_tests[] = {
     { "crowd", crowd },
     { "in-turn", in_turn },
     { "kill", a_kill_waits },
+    { "limits", limits },
+    { "impatient", impatient_crowd },
     { "lock-twice", lock_twice },
     { "unlock-free", unlock_free },
     { "exit-holding", exit_holding },
@@ -146,10 +217,22 @@ static void one_task_at_a_time_is_inside(void **state)
     booted_run("crowd", 200);
 }
 
-static void the_mutex_goes_to_the_oldest_waiter(void **state)
+static void the_mutex_goes_to_the_most_urgent_waiter_the_oldest_of_equals(void **state)
 {
     (void)state;
     booted_run("in-turn", 100);
+}
+
+static void a_wait_ends_at_its_deadline_or_by_a_kill_and_leaves_nothing(void **state)
+{
+    (void)state;
+    booted_run("limits", 100);
+}
+
+static void a_hand_over_and_a_deadline_do_not_both_count(void **state)
+{
+    (void)state;
+    booted_run("impatient", 100);
 }
 
 static void a_kill_does_not_end_a_wait_for_a_mutex(void **state)
@@ -180,7 +263,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_task_at_a_time_is_inside),
-        cmocka_unit_test(the_mutex_goes_to_the_oldest_waiter),
+        cmocka_unit_test(the_mutex_goes_to_the_most_urgent_waiter_the_oldest_of_equals),
+        cmocka_unit_test(a_wait_ends_at_its_deadline_or_by_a_kill_and_leaves_nothing),
+        cmocka_unit_test(a_hand_over_and_a_deadline_do_not_both_count),
         cmocka_unit_test(a_kill_does_not_end_a_wait_for_a_mutex),
         cmocka_unit_test(locking_twice_panics),
         cmocka_unit_test(unlocking_a_free_mutex_panics),

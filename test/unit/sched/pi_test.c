@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/sched/pi.c: whatever waits for whatever, after every step each task is as urgent as the naive closure says.
+ * First as a data structure, with tasks that never run, against the model; then in the booted kernel.
+ */
+#include "booted.h"
+#include "sched_test.h"
+
+#include <k/errno.h>
+#include <sched/completion.h>
+
+#define MODEL_TASKS 14
+#define MODEL_MUTEXES 9
+#define MODEL_STEPS 20000
+
+static struct {
+    struct mutex mutex[MODEL_MUTEXES];
+    struct mutex_waiter waiter[MODEL_TASKS];
+    struct task *blocked_on[MODEL_TASKS]; /* NULL, or its own task: it waits */
+    unsigned circles, boosts, hand_overs, timeouts;
+} model;
+
+static unsigned own_rank(const struct task *task)
+{
+    switch (task->params.policy) {
+    case SCHED_POLICY_FAIR:
+        return RANK_FAIR;
+    case SCHED_POLICY_IDLE:
+        return RANK_IDLE_CLASS;
+    default:
+        return RANK_RT + task->params.rt_level;
+    }
+}
+
+static unsigned task_number(const struct task *task)
+{
+    return (unsigned)(task - sched_test.task);
+}
+
+static bool waits(unsigned i)
+{
+    return model.blocked_on[i] != NULL;
+}
+
+/* Who lends to whom, again and again, until nothing changes. */
+static void expect_closure(void)
+{
+    unsigned rank[MODEL_TASKS];
+    bool changed = true;
+
+    for (unsigned i = 0; i < MODEL_TASKS; i++)
+        rank[i] = own_rank(&sched_test.task[i]);
+    while (changed) {
+        changed = false;
+        for (unsigned i = 0; i < MODEL_TASKS; i++) {
+            if (!waits(i))
+                continue;
+            unsigned owner = task_number(mutex_owner(model.waiter[i].mutex));
+
+            if (rank[i] < rank[owner]) {
+                rank[owner] = rank[i];
+                changed = true;
+            }
+        }
+    }
+    for (unsigned i = 0; i < MODEL_TASKS; i++) {
+        const struct task *task = &sched_test.task[i];
+
+        assert_int_equal(task->rank, rank[i]);
+        assert_true(policy_is_boosted(task) == (rank[i] < own_rank(task)));
+        assert_ptr_equal(task->class, rank[i] < RANK_FAIR      ? &class_rt
+                                      : rank[i] == RANK_FAIR ? &class_fair
+                                                             : &class_idle);
+        if (rank[i] < RANK_FAIR)
+            assert_true(task->policy == (task->params.policy == SCHED_POLICY_RR ? SCHED_POLICY_RR : SCHED_POLICY_FIFO));
+        else if (rank[i] == own_rank(task))
+            assert_int_equal(task->policy, task->params.policy);
+        model.boosts += policy_is_boosted(task);
+    }
+}
+
+static void goes_to_sleep(struct task *task)
+{
+    struct runq *rq = &sched_test.rq[0];
+
+    runq_dequeue(rq, task);
+    task->state = TASK_BLOCKED;
+    rq->blocked++;
+    model.blocked_on[task_number(task)] = task;
+}
+
+static void is_ready_again(struct task *task)
+{
+    struct runq *rq = &sched_test.rq[0];
+
+    model.blocked_on[task_number(task)] = NULL;
+    rq->blocked--;
+    task->state = TASK_READY;
+    runq_enqueue(rq, task, ENQUEUE_WOKEN);
+}
+
+static void set_owner(struct mutex *mutex, const struct task *owner)
+{
+    store_relaxed(&mutex->owner, (uintptr_t)owner | !rb_is_empty(&mutex->waiters));
+}
+
+static void leave(unsigned i)
+{
+    struct mutex *mutex = model.waiter[i].mutex;
+    struct task *owner = mutex_owner(mutex);
+
+    spin_lock_irqoff(&mutex->lock);
+    bool is_chain = pi_leave(&model.waiter[i]);
+
+    set_owner(mutex, owner);
+    spin_unlock_irqoff(&mutex->lock);
+    if (is_chain)
+        pi_walk(owner);
+    is_ready_again(&sched_test.task[i]);
+}
+
+static void lock(unsigned i, struct mutex *mutex)
+{
+    struct task *task = &sched_test.task[i];
+    struct task *owner = mutex_owner(mutex);
+    struct mutex_waiter *waiter = &model.waiter[i];
+
+    if (owner == NULL)
+        set_owner(mutex, task);
+    if (owner == NULL || owner == task)
+        return;
+    waiter->waiter.task = task;
+    store_relaxed(&waiter->waiter.status, WAITER_QUEUED);
+    spin_lock_irqoff(&mutex->lock);
+    bool is_chain = pi_join(waiter, mutex, task);
+
+    set_owner(mutex, owner);
+    spin_unlock_irqoff(&mutex->lock);
+    goes_to_sleep(task);
+    if (is_chain)
+        pi_walk(owner);
+
+    /* Is it right about circles? */
+    const struct task *at = owner;
+
+    while (at != task && waits(task_number(at)))
+        at = mutex_owner(model.waiter[task_number(at)].mutex);
+    assert_true(pi_waits_for_itself(task) == (at == task));
+    if (at == task) {
+        assert_true(is_chain);
+        model.circles++;
+        leave(i);
+    }
+}
+
+static void unlock(struct mutex *mutex)
+{
+    struct task *owner = mutex_owner(mutex);
+
+    if (rb_is_empty(&mutex->waiters)) {
+        set_owner(mutex, NULL);
+        return;
+    }
+    struct sched_urgency most = { .rank = UINT8_MAX };
+
+    for (unsigned i = 0; i < MODEL_TASKS; i++)
+        if (waits(i) && model.waiter[i].mutex == mutex && urgency_is_before(task_urgency(&sched_test.task[i]), most))
+            most = task_urgency(&sched_test.task[i]);
+    spin_lock_irqoff(&mutex->lock);
+    struct mutex_waiter *heir = pi_hand_over(mutex, owner);
+
+    spin_unlock_irqoff(&mutex->lock);
+    assert_true(urgency_is_equal(heir->urgency, most));
+    assert_int_equal(load_relaxed(&heir->waiter.status), WAITER_CLAIMED);
+    is_ready_again(heir->waiter.task);
+    model.hand_overs++;
+}
+
+static void model_step(struct unit_random *random)
+{
+    unsigned i = (unsigned)unit_random_below(random, MODEL_TASKS);
+    struct task *task = &sched_test.task[i];
+    struct mutex *mutex = &model.mutex[unit_random_below(random, MODEL_MUTEXES)];
+
+    switch (unit_random_below(random, 8)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        if (!waits(i))
+            lock(i, mutex);
+        break;
+    case 4:
+    case 5:
+        if (mutex_owner(mutex) != NULL && !waits(task_number(mutex_owner(mutex))))
+            unlock(mutex);
+        break;
+    case 6:
+        assert_int_equal(task_set_priority(task, (int)unit_random_below(random, 100)), 0);
+        if (unit_random_below(random, 2) == 0)
+            (void)task_set_policy(task, SCHED_POLICY_FIFO);
+        break;
+    default:
+        if (waits(i) && unit_random_below(random, 3) == 0) {
+            leave(i);
+            model.timeouts++;
+        }
+        break;
+    }
+}
+
+static void every_task_is_as_urgent_as_the_closure_says(void **state)
+{
+    struct unit_random random = { 11 };
+
+    (void)state;
+    memset(&model, 0, sizeof model);
+    for (unsigned i = 0; i < MODEL_MUTEXES; i++)
+        mutex_init(&model.mutex[i]);
+    for (unsigned i = 0; i < MODEL_TASKS; i++)
+        runq_enqueue(&sched_test.rq[0],
+                     sched_test_ready(i, (int)unit_random_below(&random, 100), &sched_test.rq[0]), ENQUEUE_WOKEN);
+    for (unsigned step = 0; step < MODEL_STEPS; step++) {
+        model_step(&random);
+        expect_closure();
+        runq_check(&sched_test.rq[0]);
+    }
+    /* It was about something. */
+    assert_true(model.circles > 100 && model.boosts > 1000 && model.hand_overs > 100 && model.timeouts > 50);
+    for (unsigned i = 0; i < MODEL_TASKS; i++)
+        assert_int_equal(load_relaxed(&sched_test.task[i].refs), 1);
+}
+
+/* Equals stand in the order in which they came, and who has become an equal stands behind them. */
+static void equals_are_served_in_turn(void **state)
+{
+    static const unsigned expected[] = { 3, 1, 2, 4, 0 };
+
+    (void)state;
+    memset(&model, 0, sizeof model);
+    mutex_init(&model.mutex[0]);
+    for (unsigned i = 0; i < 6; i++)
+        runq_enqueue(&sched_test.rq[0], sched_test_ready(i, i == 3 ? 10 : 40 + (int)i, &sched_test.rq[0]),
+                     ENQUEUE_WOKEN);
+    lock(5, &model.mutex[0]);
+    for (unsigned i = 0; i < 5; i++)
+        lock(i, &model.mutex[0]);
+    assert_int_equal(task_set_priority(&sched_test.task[0], 99), 0);
+    assert_int_equal(task_set_priority(&sched_test.task[0], 21), 0); /* nice does not order them */
+    for (unsigned i = 0; i < 5; i++) {
+        unlock(&model.mutex[0]);
+        assert_ptr_equal(mutex_owner(&model.mutex[0]), &sched_test.task[expected[i]]);
+    }
+    unlock(&model.mutex[0]);
+}
+
+/* As the mutexes of a user's dead thread will: the hand-over does not need a living owner. */
+static void the_mutex_of_a_dead_owner_passes_to_its_heir(void **state)
+{
+    struct runq *rq = &sched_test.rq[0];
+
+    (void)state;
+    memset(&model, 0, sizeof model);
+    mutex_init(&model.mutex[0]);
+    mutex_init(&model.mutex[1]);
+    for (unsigned i = 0; i < 4; i++)
+        runq_enqueue(rq, sched_test_ready(i, i == 3 ? 50 : 12 - (int)i, rq), ENQUEUE_WOKEN);
+    lock(3, &model.mutex[0]);
+    lock(3, &model.mutex[1]);
+    for (unsigned i = 0; i < 3; i++)
+        lock(i, &model.mutex[i % 2]);
+    runq_dequeue(rq, &sched_test.task[3]);
+    sched_test.task[3].state = TASK_DEAD;
+    assert_int_equal(sched_test.task[3].rank, sched_test.task[2].rank);
+    unlock(&model.mutex[0]);
+    assert_int_equal(sched_test.task[3].rank, sched_test.task[1].rank); /* the other mutex's */
+    unlock(&model.mutex[1]);
+    assert_int_equal(sched_test.task[3].rank, RANK_FAIR);
+    assert_ptr_equal(mutex_owner(&model.mutex[0]), &sched_test.task[2]);
+    assert_ptr_equal(mutex_owner(&model.mutex[1]), &sched_test.task[1]);
+    unlock(&model.mutex[0]);
+    assert_ptr_equal(mutex_owner(&model.mutex[0]), &sched_test.task[0]);
+}
+
+/* ---- Booted ---- */
+
+#define HOGS 6
+#define CHAIN 12
+
+static struct mutex mutex[CHAIN] = {};
+static struct completion locked = COMPLETION_INIT(locked);
+static _Atomic(uint64_t) progress[HOGS];
+static _Atomic(bool) go, stop;
+static uint64_t progress_before, progress_after; /* of the task that waits, after it has ended */
+
+static uint64_t all_progress(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < HOGS; i++)
+        sum += load_relaxed(&progress[i]);
+    return sum;
+}
+
+static int hold_while_low(void *arg) NO_LOCK_ANALYSIS
+{
+    (void)arg;
+    mutex_lock(&mutex[0]);
+    completion_done(&locked);
+    while (!load_relaxed(&go))
+        hal_cpu_relax();
+    for (unsigned i = 0; i < 200; i++)
+        hal_cpu_relax();
+    mutex_unlock(&mutex[0]);
+    return 0;
+}
+
+static int hog(void *arg)
+{
+    while (!load_relaxed(&stop)) {
+        (void)fetch_add_relaxed(&progress[(uintptr_t)arg], 1);
+        hal_cpu_relax();
+    }
+    return 0;
+}
+
+static int want_while_high(void *arg) NO_LOCK_ANALYSIS
+{
+    (void)arg;
+    progress_before = all_progress();
+    store_relaxed(&go, true);
+    mutex_lock(&mutex[0]);
+    progress_after = all_progress();
+    mutex_unlock(&mutex[0]);
+    store_relaxed(&stop, true);
+    return 0;
+}
+
+/* The classic: low holds, high waits, and on their CPU there are others in between who never sleep. */
+static void inversion(void)
+{
+    struct task *hogs[HOGS];
+    cpu_id_t cpu = online_cpu(online_count() - 1);
+
+    mutex_init(&mutex[0]);
+    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
+    struct task *low = spawn_on("low", hold_while_low, NULL, booted_seed() % 2 == 0 ? 70 : PRIORITY_IDLE, cpu);
+
+    CHECK(completion_wait(&locked, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
+    for (uintptr_t i = 0; i < HOGS; i++)
+        hogs[i] = spawn_on("hog", hog, (void *)i, PRIORITY_REALTIME_LOW, cpu);
+    WAIT_FOR(all_progress() > 0);
+    struct task *high = spawn_on("high", want_while_high, NULL, PRIORITY_REALTIME_NORMAL, cpu);
+
+    CHECK(finish(high) == 0);
+    CHECK(progress_after == progress_before); /* not one of them ran while high waited for low */
+    CHECK(finish(low) == 0);
+    for (unsigned i = 0; i < HOGS; i++)
+        CHECK(finish(hogs[i]) == 0);
+    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+}
+
+static bool is_blocked(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    return snapshot.state == TASK_BLOCKED;
+}
+
+static int effective(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    CHECK(snapshot.is_boosted == (snapshot.effective_priority != snapshot.priority));
+    return snapshot.effective_priority;
+}
+
+static struct completion released = COMPLETION_INIT(released);
+
+static int link_of_chain(void *arg) NO_LOCK_ANALYSIS
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+
+    mutex_lock(&mutex[i]);
+    if (i == 0)
+        CHECK(completion_wait(&released, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
+    else
+        mutex_lock(&mutex[i - 1]);
+    if (i != 0)
+        mutex_unlock(&mutex[i - 1]);
+    mutex_unlock(&mutex[i]);
+    return 0;
+}
+
+static uint64_t pusher_deadline;
+
+static int push_chain(void *arg) NO_LOCK_ANALYSIS
+{
+    (void)arg;
+    int result = mutex_lock_until(&mutex[CHAIN - 1], pusher_deadline, WAIT_KILLABLE);
+
+    if (result == 0)
+        mutex_unlock(&mutex[CHAIN - 1]);
+    return -result;
+}
+
+static void chain_is(struct task *const *task, int priority)
+{
+    for (unsigned i = 0; i < CHAIN; i++)
+        CHECK(effective(task[i]) == priority);
+}
+
+/* A chain of twelve, pushed at its end: by a waiter that comes, changes its priority, is killed, or times out. */
+static void long_chain(void)
+{
+    struct task *task[CHAIN];
+
+    for (uintptr_t i = 0; i < CHAIN; i++) {
+        mutex_init(&mutex[i]);
+        task[i] = spawn("link", link_of_chain, (void *)i, PRIORITY_USER_NORMAL, NULL);
+        WAIT_FOR(is_blocked(task[i]));
+    }
+    chain_is(task, PRIORITY_USER_NORMAL);
+    pusher_deadline = TIME_NEVER;
+    struct task *pusher = spawn("pusher", push_chain, NULL, 10, NULL);
+
+    WAIT_FOR(is_blocked(pusher));
+    chain_is(task, 10);
+    CHECK(task_set_priority(pusher, 3) == 0);
+    chain_is(task, 3);
+    CHECK(task_set_priority(pusher, 15) == 0);
+    chain_is(task, 15);
+    CHECK(task_set_priority(task[CHAIN / 2], 5) == 0); /* from the middle on */
+    for (unsigned i = 0; i < CHAIN; i++)
+        CHECK(effective(task[i]) == (i <= CHAIN / 2 ? 5 : 15));
+    CHECK(task_set_priority(task[CHAIN / 2], PRIORITY_USER_NORMAL) == 0);
+    chain_is(task, 15);
+    CHECK(task_kill(pusher) == 0 && finish(pusher) == EINTR);
+    chain_is(task, PRIORITY_USER_NORMAL);
+    pusher_deadline = clock_ns() + 300 * NS_PER_US;
+    pusher = spawn("pusher", push_chain, NULL, 10, NULL);
+    CHECK(finish(pusher) == ETIMEDOUT);
+    chain_is(task, PRIORITY_USER_NORMAL);
+    pusher_deadline = TIME_NEVER;
+    pusher = spawn("pusher", push_chain, NULL, 10, NULL);
+    WAIT_FOR(is_blocked(pusher));
+    completion_done(&released);
+    CHECK(finish(pusher) == 0);
+    for (unsigned i = 0; i < CHAIN; i++)
+        CHECK(finish(task[i]) == 0);
+}
+
+static int lock_in_circle(void *arg) NO_LOCK_ANALYSIS
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+
+    mutex_lock(&mutex[i]);
+    (void)fetch_add_relaxed(&progress[0], 1);
+    WAIT_FOR(load_relaxed(&progress[0]) == 3);
+    int result = mutex_lock_until(&mutex[(i + 1) % 3], TIME_NEVER, WAIT_UNINTERRUPTED);
+
+    CHECK(result == 0 || result == -EDEADLK);
+    if (result == 0)
+        mutex_unlock(&mutex[(i + 1) % 3]);
+    mutex_unlock(&mutex[i]);
+    return result == 0 ? 0 : 1;
+}
+
+/* Three tasks close a circle at the same time: one of them at least hears of it, and then all go on. */
+static void circle_with_errors(void)
+{
+    struct task *task[3];
+    int refused = 0;
+
+    for (uintptr_t i = 0; i < 3; i++)
+        mutex_init(&mutex[i]);
+    for (uintptr_t i = 0; i < 3; i++)
+        task[i] = spawn("circle", lock_in_circle, (void *)i, 20 + 20 * (int)i, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        refused += finish(task[i]);
+    CHECK(refused >= 1);
+}
+
+static int lock_for_ever(void *arg) NO_LOCK_ANALYSIS
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+
+    mutex_lock(&mutex[i]);
+    (void)fetch_add_relaxed(&progress[0], 1);
+    WAIT_FOR(load_relaxed(&progress[0]) == 3);
+    mutex_lock(&mutex[(i + 1) % 3]);
+    return 0;
+}
+
+static void circle(void)
+{
+    for (uintptr_t i = 0; i < 3; i++)
+        mutex_init(&mutex[i]);
+    for (uintptr_t i = 0; i < 3; i++)
+        (void)spawn("circle", lock_for_ever, (void *)i, PRIORITY_DEFAULT, NULL);
+    (void)task_sleep_for(3600 * NS_PER_SEC);
+}
+
+const struct kernel_test booted_tests[] = {
+    { "inversion", inversion }, { "chain", long_chain }, { "circle-errors", circle_with_errors },
+    { "circle", circle },       { NULL, NULL },
+};
+
+static void the_classic_inversion_is_over_when_low_lets_go(void **state)
+{
+    (void)state;
+    booted_run("inversion", 60);
+}
+
+static void urgency_travels_along_a_chain_and_goes_with_its_cause(void **state)
+{
+    (void)state;
+    booted_run("chain", 60);
+}
+
+static void a_circle_is_an_error_where_errors_are_returned(void **state)
+{
+    (void)state;
+    booted_run("circle-errors", 150);
+}
+
+static void a_circle_of_kernel_mutexes_panics_with_their_names(void **state)
+{
+    (void)state;
+    booted_panics(3, "circle", "mutex deadlock: task", 10);
+    assert_true(strstr(booted_console(), "waits for mutex") != NULL);
+    assert_true(strstr(booted_console(), "owned by task") != NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_classic_inversion_is_over_when_low_lets_go),
+        cmocka_unit_test(urgency_travels_along_a_chain_and_goes_with_its_cause),
+        cmocka_unit_test(a_circle_is_an_error_where_errors_are_returned),
+        cmocka_unit_test(a_circle_of_kernel_mutexes_panics_with_their_names),
+        sched_unit_test(every_task_is_as_urgent_as_the_closure_says),
+        sched_unit_test(equals_are_served_in_turn),
+        sched_unit_test(the_mutex_of_a_dead_owner_passes_to_its_heir),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
