@@ -83,7 +83,7 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
         task->class = &class_fair;
         task->rank = RANK_FAIR;
         task->fair_weight = fair_weight[params->nice - NICE_MIN];
-        task->fair_inverse_weight = (uint32_t)((UINT64_C(1) << 32) / task->fair_weight);
+        task->fair_inverse_weight = (uint32_t)(((UINT64_C(1) << 32) + task->fair_weight - 1) / task->fair_weight);
         task->slice_ticks = sched_tunables.fair_slice_ticks;
         break;
     case SCHED_POLICY_IDLE:
@@ -94,6 +94,8 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
     }
     if (params->slice_ns != 0)
         task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
+    if (params->policy == SCHED_POLICY_FAIR)
+        task->fair_request = class_fair_virtual(task, task->slice_ticks);
 }
 
 /* What a task is to become. Two priorities can mean the same parameters; the one asked for is what is shown. */
@@ -106,10 +108,14 @@ struct change {
 static void apply_on(struct runq *rq, struct task *task, const struct change *change)
 {
     const struct sched_class *before = task->class;
+    uint32_t weight = task->fair_weight;
 
     policy_apply(task, &change->params, change->priority);
-    if (task->class == before)
+    if (task->class == before) {
+        if (task->state == TASK_RUNNING && before->reweigh != NULL)
+            before->reweigh(rq, task, weight);
         return;
+    }
     if (before->leave != NULL)
         before->leave(rq, task);
     if (task->class->join != NULL)

@@ -18,6 +18,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     for (unsigned i = 0; i < RT_LEVELS; i++)
         list_init(&rq->rt.level[i]);
     rq->rt.first = RT_LEVELS;
+    list_init(&rq->fair.lane);
     rb_init(&rq->fair.tree);
     list_init(&rq->idle_tasks);
     list_init(&rq->movable);
@@ -85,6 +86,8 @@ struct task *runq_pick_by_table(struct runq *rq)
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
     static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
 
+    if (LIKELY((rq->ready_classes & ((2u << CLASS_FAIR) - 1)) == 1u << CLASS_FAIR))
+        return class_fair_pick(rq);
     return sched_classes[first_class[rq->ready_classes]]->pick(rq);
 }
 
@@ -123,8 +126,9 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
         }
     }
     /* The running task may have had the CPU for itself and no timer; now somebody waits for the end of its slice. */
-    if (load_relaxed(&rq->cpu.slice_deadline_ticks) != TIME_NEVER)
+    if (load_relaxed(&rq->cpu.slice_deadline_ticks) != TIME_NEVER && !rq->is_slice_shorter)
         return;
+    rq->is_slice_shorter = false;
     if (&rq->cpu == this_cpu())
         runq_arm_slice(rq, running, hal_clock_ticks());
     else
@@ -169,7 +173,6 @@ void runq_check(struct runq *rq)
 {
     uint32_t counted[CLASS_COUNT] = { 0 };
     uint32_t all = count_list(&rq->misplaced);
-    int in_tree = rb_check(&rq->fair.tree);
 
     for (unsigned i = 0; i < RT_LEVELS; i++) {
         uint32_t here = count_list(&rq->rt.level[i]);
@@ -177,8 +180,7 @@ void runq_check(struct runq *rq)
         ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
         counted[CLASS_RT] += here;
     }
-    ASSERT(in_tree >= 0);
-    counted[CLASS_FAIR] = (uint32_t)in_tree;
+    counted[CLASS_FAIR] = class_fair_check(rq);
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         ASSERT((counted[i] != 0) == (rq->ready_classes >> i & 1));

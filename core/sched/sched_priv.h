@@ -40,7 +40,8 @@ struct sched_class {
     struct task *(*pick)(struct runq *rq);
     /* `task` has run for ran_ticks since it was last accounted. */
     void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
-    /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. */
+    /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. Not yet: false, and
+     * rq->is_slice_shorter. */
     bool (*preempts)(struct runq *rq, const struct task *woken, const struct task *running);
     /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody
      * waits for that. */
@@ -48,20 +49,30 @@ struct sched_class {
     /* These are NULL where a class has nothing to do. `task` is in no queue.
      * It changes its run queue: what it carries relative to one. */
     void (*rebase)(struct task *task, struct runq *from, struct runq *to);
-    /* It ran, has been accounted, and blocks or exits. Not called for FIFO tasks. */
+    /* It ran, has been accounted, and goes without being queued: it blocks, exits, or must leave the CPU. Not called
+     * for FIFO tasks. */
     void (*block)(struct runq *rq, struct task *task);
     /* It becomes one of this class, or stops being one, running, queued or blocked here; its parameters are set. */
     void (*join)(struct runq *rq, struct task *task);
     void (*leave)(struct runq *rq, struct task *task);
+    /* It runs, and its weight or slice has changed within the class; `weight` is what it was. A queued task is taken
+     * out and put back instead. */
+    void (*reweigh)(struct runq *rq, struct task *task, uint32_t weight);
 };
 
 extern const struct sched_class *const sched_classes[CLASS_COUNT];
 extern const struct sched_class class_rt, class_fair, class_idle;
 
 /* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
- * the table. */
+ * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
 void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_rt_pick(struct runq *rq);
+struct task *class_fair_pick(struct runq *rq);
+
+uint32_t class_fair_check(const struct runq *rq); /* debug: order, summaries, sums; the number of queued tasks */
+
+/* So many ticks on the CPU on the task's virtual clock. */
+uint64_t class_fair_virtual(const struct task *task, uint64_t ticks);
 
 /* Slices in ticks, from nanoseconds, once. */
 struct sched_tunables {
@@ -82,9 +93,18 @@ struct rt_queue {
     struct list_node level[RT_LEVELS];
 };
 
+/* class_fair.c has the meaning and the units. The running task competes, if it is fair, and is in no tree. */
 struct fair_queue {
-    struct rb_tree tree;   /* by fair_vruntime */
-    uint64_t vruntime_min; /* never goes back */
+    struct list_node lane;   /* queued tasks, by fair_deadline and by fair_vruntime */
+    struct rb_tree tree;     /* the others, by fair_deadline; fair_least is the least fair_vruntime of a subtree */
+    uint64_t weights;        /* sum over those who compete */
+    uint64_t vtime;          /* their mean fair_vruntime, by weight, rounded down; may step back as they come and go */
+    uint64_t excess;         /* sum of weight * (fair_vruntime - vtime), in [0, weights) */
+    uint64_t newcomer_vtime; /* how far vtime had got when somebody left with a debt */
+    uint64_t began;          /* the running task's fair_vruntime when it was picked */
+    uint64_t deferred_until; /* ... and where a woken one may preempt it, if is_deferred */
+    bool is_deferred;
+    uint32_t period;         /* how often the last one blocked */
 };
 
 /* What remains to be done after a switch, by the next task: bits of runq.after_switch. */
@@ -102,6 +122,7 @@ struct runq {
     struct task *switched_from; /* set before a switch, read by finish_switch */
     uint32_t after_switch;
     uint32_t ready_classes;     /* bit per class that has queued tasks */
+    bool is_slice_shorter;      /* preempts() said "not yet": what slice() says of the running task has changed */
     struct fair_queue fair;
     struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
     struct list_node movable;    /* queued tasks whose affinity has other CPUs, oldest first */

@@ -166,8 +166,9 @@ static void the_best_of_one_victim_goes_first(void **state)
         assert_int_equal(runq_pick(&sched_test.rq[0])->priority, wanted[i]);
         spin_unlock_irqoff(&sched_test.rq[0].lock);
     }
-    while (runq_pick(&sched_test.rq[1]) != NULL)
-        continue;
+    for (struct task *task; (task = runq_pick(&sched_test.rq[1])) != NULL;)
+        if (task->class->block != NULL)
+            task->class->block(&sched_test.rq[1], task);
 }
 
 static void a_locked_victim_is_reported_not_waited_for(void **state)
