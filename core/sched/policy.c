@@ -118,7 +118,7 @@ static void go_by(struct task *task, const struct sched_params *params)
         task->class = &class_fair;
         task->rank = RANK_FAIR;
         task->fair_weight = fair_weight[params->nice - NICE_MIN];
-        task->fair_inverse_weight = (uint32_t)((UINT64_C(1) << 32) / task->fair_weight);
+        task->fair_inverse_weight = (uint32_t)(((UINT64_C(1) << 32) + task->fair_weight - 1) / task->fair_weight);
         task->slice_ticks = sched_tunables.fair_slice_ticks;
         break;
     case SCHED_POLICY_IDLE:
@@ -129,6 +129,8 @@ static void go_by(struct task *task, const struct sched_params *params)
     }
     if (params->slice_ns != 0)
         task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
+    if (params->policy == SCHED_POLICY_FAIR)
+        task->fair_request = class_fair_virtual(task, task->slice_ticks);
 }
 
 void policy_apply(struct task *task, const struct sched_params *params, int priority)
@@ -170,10 +172,14 @@ struct change {
 static void apply_on(struct runq *rq, struct task *task, const struct change *change)
 {
     const struct sched_class *before = task->class;
+    uint32_t weight = task->fair_weight;
 
     policy_apply(task, &change->params, change->priority);
-    if (task->class == before)
+    if (task->class == before) {
+        if (task->state == TASK_RUNNING && before->reweigh != NULL)
+            before->reweigh(rq, task, weight);
         return;
+    }
     if (before->leave != NULL)
         before->leave(rq, task);
     if (task->class->join != NULL)
@@ -205,7 +211,6 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
-    store_relaxed(&rq->fair_running_weight, task->fair_weight);
     if (!is_lifted(task, rank_before))
         resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }

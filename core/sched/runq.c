@@ -18,6 +18,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     for (unsigned i = 0; i < RT_LEVELS; i++)
         list_init(&rq->rt.level[i]);
     rq->rt.first = RT_LEVELS;
+    list_init(&rq->fair.lane);
     rb_init(&rq->fair.tree);
     list_init(&rq->idle_tasks);
     list_init(&rq->movable);
@@ -48,20 +49,6 @@ static bool is_movable(const struct task *task)
     return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
 }
 
-static void weigh(struct runq *rq, const struct task *task, bool is_queued) REQUIRES(rq->lock)
-{
-    uint64_t weight = load_relaxed(&rq->fair_queued_weight);
-
-    if (task->rank == RANK_FAIR)
-        store_relaxed(&rq->fair_queued_weight, is_queued ? weight + task->fair_weight : weight - task->fair_weight);
-}
-
-static void enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
-{
-    task->class->enqueue(rq, task, kind);
-    weigh(rq, task, true);
-}
-
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
@@ -69,7 +56,7 @@ void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
     if (task->class == &class_rt)
         class_rt_enqueue(rq, task, kind);
     else
-        enqueue_by_table(rq, task, kind);
+        task->class->enqueue(rq, task, kind);
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (is_movable(task)) {
         list_push_back(&rq->movable, &task->movable_link);
@@ -87,7 +74,6 @@ void runq_dequeue(struct runq *rq, struct task *task)
         return;
     }
     task->class->dequeue(rq, task);
-    weigh(rq, task, false);
     runq_uncount(rq, task);
 }
 
@@ -103,14 +89,15 @@ struct task *runq_pick_by_table(struct runq *rq)
 {
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
     static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0 };
-    struct task *task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
+    struct task *task;
+
+    if (LIKELY((rq->ready_classes & ((2u << CLASS_FAIR) - 1)) == 1u << CLASS_FAIR))
+        task = class_fair_pick(rq);
+    else
+        task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
 
     if (UNLIKELY(push_is_wanted()))
         rq->after_switch |= AFTER_PULL;
-    if (task->rank == RANK_FAIR) {
-        weigh(rq, task, false);
-        store_relaxed(&rq->fair_running_weight, task->fair_weight);
-    }
     return task;
 }
 
@@ -160,8 +147,9 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
         }
     }
     /* The running task may have had the CPU for itself and no timer; now somebody waits for the end of its slice. */
-    if (load_relaxed(&rq->cpu.slice_deadline_ticks) != TIME_NEVER)
+    if (load_relaxed(&rq->cpu.slice_deadline_ticks) != TIME_NEVER && !rq->is_slice_shorter)
         return;
+    rq->is_slice_shorter = false;
     if (&rq->cpu == this_cpu())
         runq_arm_slice(rq, running, hal_clock_ticks());
     else
@@ -222,7 +210,6 @@ void runq_check(struct runq *rq)
 {
     uint32_t counted[CLASS_COUNT] = { 0 };
     uint32_t all = count_list(&rq->misplaced);
-    int in_tree = rb_check(&rq->fair.tree);
 
     for (unsigned i = 0; i < RT_LEVELS; i++) {
         uint32_t here = count_list(&rq->rt.level[i]);
@@ -230,11 +217,9 @@ void runq_check(struct runq *rq)
         ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
         counted[CLASS_RT] += here;
     }
-    ASSERT(in_tree >= 0);
-    counted[CLASS_FAIR] = (uint32_t)in_tree;
+    counted[CLASS_FAIR] = class_fair_check(rq);
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
     counted[CLASS_STOP] = count_list(&rq->stop.queue);
-    ASSERT((counted[CLASS_FAIR] != 0) == (load_relaxed(&rq->fair_queued_weight) != 0));
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         ASSERT((counted[i] != 0) == (rq->ready_classes >> i & 1));
         all += counted[i];

@@ -41,7 +41,8 @@ struct sched_class {
     struct task *(*pick)(struct runq *rq);
     /* `task` has run for ran_ticks since it was last accounted. */
     void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
-    /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. */
+    /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. Not yet: false, and
+     * rq->is_slice_shorter. */
     bool (*preempts)(struct runq *rq, const struct task *woken, const struct task *running);
     /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody
      * waits for that. */
@@ -49,20 +50,30 @@ struct sched_class {
     /* These are NULL where a class has nothing to do. `task` is in no queue.
      * It changes its run queue: what it carries relative to one. */
     void (*rebase)(struct task *task, struct runq *from, struct runq *to);
-    /* It ran, has been accounted, and blocks or exits. Not called for FIFO tasks. */
+    /* It ran, has been accounted, and goes without being queued: it blocks, exits, or must leave the CPU. Not called
+     * for FIFO tasks. */
     void (*block)(struct runq *rq, struct task *task);
     /* It becomes one of this class, or stops being one, running, queued or blocked here; its parameters are set. */
     void (*join)(struct runq *rq, struct task *task);
     void (*leave)(struct runq *rq, struct task *task);
+    /* It runs, and its weight or slice has changed within the class; `weight` is what it was. A queued task is taken
+     * out and put back instead. */
+    void (*reweigh)(struct runq *rq, struct task *task, uint32_t weight);
 };
 
 extern const struct sched_class *const sched_classes[CLASS_COUNT];
 extern const struct sched_class class_stop, class_rt, class_fair, class_idle;
 
 /* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
- * the table. */
+ * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
 void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_rt_pick(struct runq *rq);
+struct task *class_fair_pick(struct runq *rq);
+
+uint32_t class_fair_check(const struct runq *rq); /* debug: order, summaries, sums; the number of queued tasks */
+
+/* So many ticks on the CPU on the task's virtual clock. */
+uint64_t class_fair_virtual(const struct task *task, uint64_t ticks);
 
 /* Slices in ticks, from nanoseconds, once. */
 struct sched_tunables {
@@ -100,9 +111,19 @@ struct stop_queue {
     struct list_node works;
 };
 
+/* class_fair.c has the meaning and the units. The running task competes, if it is fair, and is in no tree. */
 struct fair_queue {
-    struct rb_tree tree;   /* by fair_vruntime */
-    uint64_t vruntime_min; /* never goes back */
+    struct list_node lane;   /* queued tasks, by fair_deadline and by fair_vruntime */
+    struct rb_tree tree;     /* the others, by fair_deadline; fair_least is the least fair_vruntime of a subtree */
+    uint64_t weights;        /* sum over those who compete */
+    _Atomic(uint64_t) shown_weights; /* the same, for others to look at without the lock */
+    uint64_t vtime;          /* their mean fair_vruntime, by weight, rounded down; may step back as they come and go */
+    uint64_t excess;         /* sum of weight * (fair_vruntime - vtime), in [0, weights) */
+    uint64_t newcomer_vtime; /* how far vtime had got when somebody left with a debt */
+    uint64_t began;          /* the running task's fair_vruntime when it was picked */
+    uint64_t deferred_until; /* ... and where a woken one may preempt it, if is_deferred */
+    bool is_deferred;
+    uint32_t period;         /* how often the last one blocked */
 };
 
 /* What remains to be done after a switch, by the next task: bits of runq.after_switch. */
@@ -123,6 +144,7 @@ struct runq {
     struct task *switched_from; /* set before a switch, read by finish_switch */
     uint32_t after_switch;
     uint32_t ready_classes;     /* bit per class that has queued tasks */
+    bool is_slice_shorter;      /* preempts() said "not yet": what slice() says of the running task has changed */
     struct fair_queue fair;
     struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
     struct list_node movable;    /* queued tasks whose affinity has other CPUs, oldest first */
@@ -145,8 +167,6 @@ struct runq {
     _Atomic(uint32_t) movable_count;
     _Atomic(bool) is_offered;        /* poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
-    _Atomic(uint64_t) fair_queued_weight;  /* of the queued fair tasks */
-    _Atomic(uint64_t) fair_running_weight; /* of the fair task that was picked last */
     _Atomic(uint64_t) idle_since_ticks;    /* when it ran out of work, if it idles */
     _Atomic(uint32_t) active_misses;       /* in a row: balance_idle_core() */
     _Atomic(uint64_t) rotate_next_ticks;   /* fair tasks trade no places with it before */
@@ -433,7 +453,5 @@ void runq_move(struct runq *from, struct runq *to, struct task *task) NO_LOCK_AN
 /* Of the fair tasks that run or wait here. A hint without the lock. */
 static inline uint64_t runq_fair_weight(const struct runq *rq)
 {
-    uint64_t running = load_relaxed(&rq->running_rank) == RANK_FAIR ? load_relaxed(&rq->fair_running_weight) : 0;
-
-    return load_relaxed(&rq->fair_queued_weight) + running;
+    return load_relaxed(&rq->fair.shown_weights);
 }

@@ -93,6 +93,16 @@ void task_first_run(void *arg)
     panic("task %d '%s': its entry function returned into the scheduler", self->tid, self->name);
 }
 
+/* `prev` may not stay here: finish_switch() moves it. */
+static NOINLINE void leave_cpu(struct runq *rq, struct task *prev) REQUIRES(rq->lock)
+{
+    prev->is_leaving = false;
+    if (prev->policy != SCHED_POLICY_FIFO && prev->class->block != NULL)
+        prev->class->block(rq, prev);
+    runq_misplace(rq, prev);
+    rq->after_switch |= AFTER_MISPLACED;
+}
+
 /* Put the task that was running, and wants to go on, where `reason` says. Its context is not saved yet. */
 static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, enum switch_reason reason)
     REQUIRES(rq->lock)
@@ -100,9 +110,7 @@ static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, e
     task_set_state(prev, TASK_RUNNING, TASK_READY);
     trace(TRACE_TASK_REQUEUE, prev, reason == SWITCH_YIELDED);
     if (UNLIKELY(prev->is_leaving)) {
-        prev->is_leaving = false;
-        runq_misplace(rq, prev); /* finish_switch() moves it */
-        rq->after_switch |= AFTER_MISPLACED;
+        leave_cpu(rq, prev);
     } else {
         runq_enqueue(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
     }

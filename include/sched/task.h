@@ -65,16 +65,25 @@ struct task {
     uint8_t rank;        /* order over all classes, lower runs first */
     enum sched_policy policy;
     const struct sched_class *class;
-    struct list_node queue_link;    /* real-time and idle queues */
+    struct list_node queue_link;    /* real-time and idle queues, the fair lane */
     struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
     bool is_woken;                  /* READY by a wake, not yet dispatched */
     bool is_misplaced;              /* READY in runq.misplaced, not in a class queue */
     bool is_leaving;                /* RUNNING where its affinity no longer allows it */
     bool is_move_awaited;           /* somebody waits for it to leave its CPU */
     struct rb_node fair_node;
-    uint64_t fair_vruntime;         /* weighted ticks / 1024 */
+    /* Fair: while it competes, that is, is queued or runs. Units: class_fair.c. */
+    uint64_t fair_vruntime;
+    uint64_t fair_deadline;
+    uint64_t fair_least;            /* of the subtree below fair_node */
+    /* ... and while it does not. */
+    int64_t fair_lag;               /* what it was owed */
+    int64_t fair_left_request;      /* what it had left of what it asked for */
+    uint64_t fair_left_vtime;       /* the queue's clock when it left */
+    uint32_t fair_left_period;
     uint32_t fair_weight;
-    uint32_t fair_inverse_weight;   /* 2^32 / weight */
+    uint32_t fair_inverse_weight;   /* 2^32 / weight, rounded up */
+    uint64_t fair_request;          /* slice_ticks on its virtual clock */
     uint64_t slice_ticks;           /* round robin and fair: its own, or the system's */
     uint64_t slice_left_ticks;      /* round robin and idle class */
     uint64_t since_ticks;           /* when the present state began */

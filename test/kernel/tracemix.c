@@ -126,7 +126,7 @@ static void orphans(void)
 
     if (!CHECK(process_create(&process_kernel, "parent", &process) == 0))
         return;
-    start_and_put(add_thread(process, "parent", leave_orphans, 3, 65));
+    start_and_put(add_thread(process, "parent", leave_orphans, 3, 25));
     wait_for_child(&process_kernel, -1, 0);
     wait_for_child(&process_kernel, -1, 0); /* orphans are not ours */
     process_put(process);
@@ -149,10 +149,13 @@ static void unfinished(void)
 void trace_processes(void)
 {
     one_child();
+    trace_let_others_run(); /* fair tasks that come to one that has run would go by how long that was */
     reaper_wait_pass();
     many_threads();
+    trace_let_others_run();
     reaper_wait_pass();
     orphans();
+    trace_let_others_run();
     reaper_wait_pass();
     unfinished();
     reaper_wait_pass();

@@ -75,17 +75,74 @@ static const struct rb_node *next_of(const struct rb_node *node)
     return parent;
 }
 
+/* What the fair tasks of a CPU that compete add up to: those that are queued, and the one that runs. */
+struct fair_sum {
+    const struct runq *rq;
+    const struct task *last;
+    uint64_t weights, moment;
+};
+
+static void fair_add(struct fair_sum *sum, const struct task *task)
+{
+    sum->weights += task->fair_weight;
+    sum->moment += (task->fair_vruntime - sum->rq->fair.vtime) * task->fair_weight;
+}
+
+static void fair_add_queued(struct fair_sum *sum, const struct task *task)
+{
+    queue_task(task, sum->rq);
+    if (sum->last != NULL && (int64_t)(task->fair_deadline - sum->last->fair_deadline) < 0)
+        sim_broken(PROMISE_COUNTS, "fair '%s' is queued on CPU %u behind '%s', which is due later", task->name,
+                   sum->rq->cpu.id, sum->last->name);
+    fair_add(sum, task);
+    sum->last = task;
+}
+
+/* The least vruntime below a node, by its children's summaries. */
+static uint64_t fair_least(const struct rb_node *node)
+{
+    const struct rb_node *const below[] = { node->left, node->right };
+    uint64_t least = container_of(node, struct task, fair_node)->fair_vruntime;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(below); i++) {
+        uint64_t there = below[i] == NULL ? least : container_of(below[i], struct task, fair_node)->fair_least;
+
+        if ((int64_t)(there - least) < 0)
+            least = there;
+    }
+    return least;
+}
+
 static uint32_t queue_fair(const struct runq *rq)
 {
     const struct rb_node *node = leftmost(rq->fair.tree.root);
+    struct fair_sum sum = { .rq = rq };
     uint32_t count = 0;
 
     if (rb_first(&rq->fair.tree) != node)
         sim_broken(PROMISE_COUNTS, "the first fair task of CPU %u is another", rq->cpu.id);
     for (; node != NULL; node = next_of(node)) {
-        queue_task(container_of(node, struct task, fair_node), rq);
+        const struct task *task = container_of(node, struct task, fair_node);
+
+        fair_add_queued(&sum, task);
+        if (task->fair_least != fair_least(node))
+            sim_broken(PROMISE_COUNTS, "the summary of fair '%s' on CPU %u is wrong", task->name, rq->cpu.id);
         queue_bound(rq, ++count);
     }
+    sum.last = NULL;
+    list_for_each(link, &rq->fair.lane) {
+        const struct task *task = list_entry(link, struct task, queue_link);
+
+        if (sum.last != NULL && (int64_t)(task->fair_vruntime - sum.last->fair_vruntime) < 0)
+            sim_broken(PROMISE_COUNTS, "fair '%s' of CPU %u does not belong into the lane", task->name, rq->cpu.id);
+        fair_add_queued(&sum, task);
+        queue_bound(rq, ++count);
+    }
+    if (rq->running->class == &class_fair)
+        fair_add(&sum, rq->running);
+    if (sum.weights != rq->fair.weights || sum.moment != rq->fair.excess ||
+        (sum.moment != 0 && sum.moment >= sum.weights))
+        sim_broken(PROMISE_COUNTS, "virtual time of CPU %u is not the mean of its fair tasks' clocks", rq->cpu.id);
     return count;
 }
 

@@ -71,6 +71,11 @@ static const struct words panics[] = {
     { "bitmap", PROMISE_COUNTS },
     { "ready_classes", PROMISE_COUNTS },
     { "in_tree", PROMISE_COUNTS },
+    /* sched/class_fair.c */
+    { "fair->weights", PROMISE_COUNTS },
+    { "fair->excess", PROMISE_COUNTS },
+    { "update_least(node)", PROMISE_COUNTS },
+    { "fair_deadline", PROMISE_COUNTS },
     /* time/timer.c: an armed timer armed again */
     { "timer->is_queued", PROMISE_TIME },
     /* smp/quiesce.c */

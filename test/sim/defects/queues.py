@@ -160,14 +160,31 @@ QUEUES = (
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
         "fair-clock-not-rebased",
-        "A fair task that moves keeps the virtual time of the queue that it came from.",
-        ("story", "order"),
+        "A fair task that comes to a queue keeps the virtual time of the one that it came from.",
+        ("counts", "order", "story"),
         edit("core/sched/class_fair.c", """
-    task->fair_vruntime += to->fair.vruntime_min - from->fair.vruntime_min;
+        task->fair_vruntime = fair->vtime - (uint64_t)(lag + step);
 """, """
-    (void)task;
-    (void)from;
-    (void)to;
 """),
         scenarios=("fair-moves",), hazard=18),
+    Defect(
+        "fair-debt-leaves",
+        "A fair task that blocks takes its weight out of the queue's sums, but not what it owes.",
+        ("counts",),
+        edit("core/sched/class_fair.c", """
+        settle(fair, (int64_t)fair->excess + lag);
+""", """
+        settle(fair, (int64_t)fair->excess);
+"""),
+        scenarios=("fair-moves",), hazard=18),
+    Defect(
+        "fair-summary-stale",
+        "A fair task leaves the tree without the summaries above it.",
+        ("counts",),
+        edit("core/sched/class_fair.c", """
+    rb_remove(&fair->tree, &task->fair_node, update_least);
+""", """
+    rb_remove(&fair->tree, &task->fair_node, NULL);
+"""),
+        scenarios=("random", "priority-change"), hazard=18),
 )

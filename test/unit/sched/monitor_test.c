@@ -54,7 +54,7 @@ static void a_thief_that_was_busy_until_now_overlooked_nothing(void **state)
     struct runq *rq = &sched_test.rq[0];
 
     (void)state;
-    sched_test_run(rq, sched_test_new(2, 60));
+    sched_test_run(rq, sched_test_new(2, 10));
     assert_int_equal(steal_after(9, 9, 9)->idle_beside_work, 0);
     rq->running = &sched_test.idle[0];
     store_relaxed(&rq->running_rank, RANK_NOTHING);

@@ -211,15 +211,15 @@ static void a_fair_task_goes_where_least_weight_is_not_fewest_tasks(void **state
     (void)state;
     for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
         load_cpu(i, i == 2 ? 3 : 1, (int)RANK_FAIR);
-    store_relaxed(&sched_test.rq[0].fair_queued_weight, 1024);
-    store_relaxed(&sched_test.rq[1].fair_queued_weight, 335);
-    store_relaxed(&sched_test.rq[2].fair_queued_weight, 45);
-    store_relaxed(&sched_test.rq[3].fair_queued_weight, 3000);
+    store_relaxed(&sched_test.rq[0].fair.shown_weights, 1024);
+    store_relaxed(&sched_test.rq[1].fair.shown_weights, 335);
+    store_relaxed(&sched_test.rq[2].fair.shown_weights, 45);
+    store_relaxed(&sched_test.rq[3].fair.shown_weights, 3000);
     assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[2]);
     store_relaxed(&sched_test.rq[2].running_rank, RANK_RT + 5); /* it would not run at all there */
     assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[1]);
     for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
-        store_relaxed(&sched_test.rq[i].fair_queued_weight, 0);
+        store_relaxed(&sched_test.rq[i].fair.shown_weights, 0);
     unload();
 }
 

@@ -90,7 +90,7 @@ static void every_priority_has_its_class_policy_and_weight(void **state)
                 assert_in_range(weight * 1000 / task->fair_weight, 1150, 1350);
             else
                 assert_true(weight == 0 || weight == task->fair_weight);
-            assert_int_equal(task->fair_inverse_weight, (UINT64_C(1) << 32) / task->fair_weight);
+            assert_int_equal(task->fair_inverse_weight, (UINT64_C(0xffffffff) + task->fair_weight) / task->fair_weight);
             weight = task->fair_weight;
         }
         assert_true(priority != PRIORITY_USER_NORMAL || task->fair_weight == 1024);
@@ -208,6 +208,8 @@ static void a_queued_task_changes_class_in_place(void **state)
 
         assert_true(task->rank >= last);
         last = task->rank;
+        if (task->class->block != NULL)
+            task->class->block(rq, task);
     }
 }
 
@@ -232,14 +234,75 @@ static void a_task_that_becomes_fair_starts_at_the_queues_clock(void **state)
     struct task *task = sched_test_ready(0, 10, rq);
 
     (void)state;
-    rq->fair.vruntime_min = UINT64_MAX - 10;
+    rq->fair.vtime = UINT64_MAX - 10;
     runq_enqueue(rq, task, ENQUEUE_WOKEN);
+    task->fair_lag = 12345; /* of another life in the class */
     assert_int_equal(task_set_priority(task, 60), 0);
-    assert_true(task->fair_vruntime == UINT64_MAX - 10);
-    task->fair_vruntime += 500; /* what it owes within the class stays */
-    assert_int_equal(task_set_priority(task, 70), 0);
-    assert_true(task->fair_vruntime == UINT64_MAX - 10 + 500);
+    assert_true(task->fair_vruntime == UINT64_MAX - 10 && rq->fair.vtime == UINT64_MAX - 10);
+    assert_true(task->fair_deadline == task->fair_vruntime + task->fair_request);
     runq_dequeue(rq, task);
+}
+
+/* What `task` is owed, in ticks * 2^20. */
+static int64_t lag_of(const struct runq *rq, const struct task *task)
+{
+    return (int64_t)(rq->fair.vtime - task->fair_vruntime) * task->fair_weight;
+}
+
+static int64_t left_of(const struct task *task)
+{
+    return (int64_t)(task->fair_deadline - task->fair_vruntime) * task->fair_weight;
+}
+
+/* The clock is read on the way, and a running task charged: to a thousandth of a slice. */
+static bool is_near(int64_t a, int64_t b)
+{
+    int64_t bound = (int64_t)(sched_tunables.fair_slice_ticks / 1000) << 20;
+
+    return a - b < bound && b - a < bound;
+}
+
+/* Nice and slice change while the task is queued, running, or asleep: what it is owed, and what it has left of its
+ * request, stay in time of the CPU. A shorter slice cuts the request. */
+static void a_fair_task_keeps_lag_and_request_over_a_change_of_nice(void **state)
+{
+    struct runq *rq = &sched_test.rq[0];
+    uint64_t slice = sched_tunables.fair_slice_ticks;
+    int64_t owed = (int64_t)(slice / 4) << 20;
+
+    (void)state;
+    for (unsigned how = 0; how < 3; how++)
+        for (int nice = NICE_MIN; nice <= NICE_MAX; nice++) {
+            struct sched_params params = { .policy = SCHED_POLICY_FAIR, .nice = (int8_t)nice };
+            struct task *other = sched_test_ready(0, 60, rq), *task = sched_test_ready(1, 60, rq);
+            int64_t lag = how == 0 ? 0 : how == 1 ? owed : -owed;
+
+            runq_enqueue(rq, other, ENQUEUE_STARTED);
+            task->fair_lag = lag;
+            task->fair_left_period = rq->fair.period;
+            task->fair_left_vtime = rq->fair.vtime;
+            task->fair_left_request = owed;
+            runq_enqueue(rq, task, ENQUEUE_MOVED);
+            if (how == 0) { /* it runs */
+                assert_ptr_equal(runq_pick(rq), task);
+                task->state = TASK_RUNNING;
+                task->since_ticks = hal_clock_ticks();
+                rq->running = task;
+                lag = lag_of(rq, task);
+            }
+            assert_true(is_near(lag_of(rq, task), lag) && is_near(left_of(task), owed));
+            assert_int_equal(task_set_params(task, &params), 0);
+            assert_true(is_near(lag_of(rq, task), lag) && is_near(left_of(task), owed));
+            params.slice_ns = SCHED_SLICE_NS_MIN;
+            assert_int_equal(task_set_params(task, &params), 0);
+            assert_true(is_near(left_of(task), (int64_t)clock_ns_to_ticks(SCHED_SLICE_NS_MIN) << 20));
+            if (how == 0)
+                sched_test_stop(rq);
+            else
+                runq_dequeue(rq, task);
+            store_relaxed(&rq->cpu.need_resched, 0);
+            runq_dequeue(rq, other);
+        }
 }
 
 static void bad_changes_are_refused_and_change_nothing(void **state)
@@ -346,6 +409,7 @@ int main(void)
         sched_smp_test(a_queued_task_changes_class_in_place),
         sched_unit_test(a_priority_change_keeps_the_policy_of_a_real_time_task),
         sched_unit_test(a_task_that_becomes_fair_starts_at_the_queues_clock),
+        sched_unit_test(a_fair_task_keeps_lag_and_request_over_a_change_of_nice),
         sched_unit_test(bad_changes_are_refused_and_change_nothing),
     };
 

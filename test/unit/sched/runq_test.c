@@ -41,6 +41,15 @@ static void leave(unsigned i)
     is_misplaced[i] = false;
 }
 
+/* Nothing runs here: a fair task that is queued has not competed before. */
+static enum enqueue_kind some_kind(struct unit_random *random, const struct task *task)
+{
+    static const enum enqueue_kind fair[] = { ENQUEUE_STARTED, ENQUEUE_WOKEN, ENQUEUE_MOVED };
+
+    return task->class == &class_fair ? fair[unit_random_below(random, ARRAY_COUNT(fair))]
+                                      : (enum enqueue_kind)unit_random_below(random, ENQUEUE_MOVED + 1);
+}
+
 static void random_step(struct unit_random *random)
 {
     unsigned i = (unsigned)unit_random_below(random, SCHED_TEST_TASKS);
@@ -51,7 +60,7 @@ static void random_step(struct unit_random *random)
         int priority = (int)unit_random_below(random, PRIORITY_IDLE + 1);
 
         (void)sched_test_ready(i, unit_random_below(random, 5) == 0 ? PRIORITY_IDLE : priority, rq);
-        task->fair_vruntime = unit_random_below(random, 100);
+        task->fair_lag = (int64_t)unit_random_below(random, 100) - 50;
         if (unit_random_below(random, 3) == 0) {
             cpumask_set_single(&task->affinity, rq->cpu.id);
             task->is_pinned = true;
@@ -61,7 +70,7 @@ static void random_step(struct unit_random *random)
         if (is_misplaced[i])
             runq_misplace(rq, task);
         else
-            runq_enqueue(rq, task, (enum enqueue_kind)unit_random_below(random, ENQUEUE_MOVED + 1));
+            runq_enqueue(rq, task, some_kind(random, task));
     } else if (unit_random_below(random, 2) == 0) {
         runq_dequeue(where[i], task);
         leave(i);
@@ -73,6 +82,8 @@ static void random_step(struct unit_random *random)
             return;
         }
         check_picked(rq, picked);
+        if (picked->class->block != NULL)
+            picked->class->block(rq, picked);
         leave((unsigned)(picked - sched_test.task));
     }
 }
@@ -114,6 +125,7 @@ static void on_one_cpu_nothing_is_movable(void **state)
     runq_enqueue(rq, sched_test_ready(0, 60, rq), ENQUEUE_WOKEN);
     assert_int_equal(load_relaxed(&rq->movable_count), 0);
     assert_ptr_equal(runq_pick(rq), &sched_test.task[0]);
+    class_fair.block(rq, &sched_test.task[0]);
 }
 
 /* Each count and list, damaged in turn: the check sees it. */
@@ -124,11 +136,13 @@ static void damage(void *arg)
     runq_enqueue(rq, sched_test_ready(0, 10, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(1, 60, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(2, 99, rq), ENQUEUE_WOKEN);
+    runq_enqueue(rq, sched_test_ready(3, 60, rq), ENQUEUE_WOKEN);
+    runq_enqueue(rq, sched_test_ready(4, 30, rq), ENQUEUE_WOKEN); /* due earlier: it is in the tree */
     cpumask_set_single(&cpu_online_mask, 0); /* the others cannot be told to stop */
     runq_check(rq);
     switch ((uintptr_t)arg) {
     case 0:
-        store_relaxed(&rq->queued, 4);
+        store_relaxed(&rq->queued, 6);
         break;
     case 1:
         rq->rt.bitmap[1] |= 1;
@@ -140,10 +154,25 @@ static void damage(void *arg)
         rq->ready_classes &= ~(1u << CLASS_FAIR);
         break;
     case 4:
-        store_relaxed(&rq->movable_count, 2);
+        store_relaxed(&rq->movable_count, 4);
         break;
     case 5:
         list_remove(&sched_test.task[2].queue_link);
+        break;
+    case 6:
+        list_remove(&sched_test.task[1].queue_link);
+        break;
+    case 7:
+        rq->fair.excess++;
+        break;
+    case 8:
+        rq->fair.weights--;
+        break;
+    case 9:
+        sched_test.task[4].fair_least--;
+        break;
+    case 10:
+        sched_test.task[3].fair_vruntime--;
         break;
     default:
         rq->fair.tree.first = NULL;
@@ -155,7 +184,7 @@ static void damage(void *arg)
 static void runq_check_sees_each_kind_of_damage(void **state)
 {
     (void)state;
-    for (uintptr_t kind = 0; kind < 7; kind++)
+    for (uintptr_t kind = 0; kind < 12; kind++)
         assert_panics(damage, (void *)kind, "assertion failed");
 }
 
@@ -182,9 +211,9 @@ static void time_is_charged_to_whoever_runs(void **state)
         assert_int_equal(task->since_ticks, 5400);
         if (task->class == &class_rt)
             assert_int_equal(task->slice_left_ticks, 600);
+        sched_test_stop(rq);
     }
     assert_int_equal(rq->stats.idle_ticks, idle + 100);
-    rq->running = &sched_test.idle[0];
 }
 
 /* Does a task that is queued here make the CPU look? */
@@ -205,8 +234,7 @@ static bool disturbs(int running_priority, enum sched_policy policy, int queued_
     bool noticed = load_relaxed(&rq->cpu.need_resched);
 
     runq_dequeue(rq, queued);
-    rq->running = &sched_test.idle[0];
-    store_relaxed(&rq->running_rank, RANK_NOTHING);
+    sched_test_stop(rq);
     return noticed;
 }
 

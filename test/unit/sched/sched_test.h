@@ -88,6 +88,19 @@ static inline void sched_test_run(struct runq *rq, struct task *task)
     task->since_ticks = hal_clock_ticks();
     rq->running = task;
     store_relaxed(&rq->running_rank, task->rank);
+    if (task->class->join != NULL)
+        task->class->join(rq, task);
+}
+
+/* What runs there is gone, and the CPU idles. */
+static inline void sched_test_stop(struct runq *rq)
+{
+    struct task *task = rq->running;
+
+    if (task->class->block != NULL)
+        task->class->block(rq, task);
+    rq->running = rq->cpu.idle_task;
+    store_relaxed(&rq->running_rank, RANK_NOTHING);
 }
 
 /* Each test's set-up: `online` CPUs with empty queues; this is CPU 0, whose idle task runs. */
