@@ -38,6 +38,8 @@ int sched_params_priority(const struct sched_params *params)
         return priority_of_rt_level(params->rt_level);
     case SCHED_POLICY_FAIR:
         return priority_of_nice(params->nice);
+    case SCHED_POLICY_DEADLINE:
+        return PRIORITY_REALTIME_HIGH; /* before all of the scale */
     case SCHED_POLICY_IDLE:
         break;
     }
@@ -49,8 +51,27 @@ static bool slice_is_valid(uint64_t ns)
     return ns == 0 || (ns >= SCHED_SLICE_NS_MIN && ns <= SCHED_SLICE_NS_MAX);
 }
 
+static bool is_span(uint64_t ns)
+{
+    return ns >= SCHED_DEADLINE_NS_MIN && ns <= SCHED_DEADLINE_NS_MAX;
+}
+
+static bool deadline_is_valid(const struct sched_params *params)
+{
+    uint64_t period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
+
+    return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0 &&
+           params->runtime_ns >= SCHED_DEADLINE_RUNTIME_NS_MIN && params->runtime_ns <= params->deadline_ns &&
+           params->deadline_ns <= period_ns && is_span(params->deadline_ns) && is_span(period_ns) &&
+           deadline_runtime_ticks(params->runtime_ns) > 0;
+}
+
 static bool params_are_valid(const struct sched_params *params)
 {
+    if (params->policy == SCHED_POLICY_DEADLINE)
+        return deadline_is_valid(params);
+    if (params->runtime_ns != 0 || params->deadline_ns != 0 || params->period_ns != 0)
+        return false;
     switch (params->policy) {
     case SCHED_POLICY_FIFO:
         return params->rt_level < RT_LEVELS && params->nice == 0 && params->slice_ns == 0;
@@ -61,6 +82,8 @@ static bool params_are_valid(const struct sched_params *params)
                slice_is_valid(params->slice_ns);
     case SCHED_POLICY_IDLE:
         return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0;
+    case SCHED_POLICY_DEADLINE:
+        break;
     }
     return false;
 }
@@ -91,6 +114,13 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
         task->rank = RANK_IDLE_CLASS;
         task->slice_ticks = sched_tunables.rr_slice_ticks;
         break;
+    case SCHED_POLICY_DEADLINE:
+        task->class = &class_deadline;
+        task->rank = RANK_DEADLINE;
+        task->deadline.runtime_ticks = deadline_runtime_ticks(params->runtime_ns);
+        task->deadline.deadline_ns = params->deadline_ns;
+        task->deadline.period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
+        break;
     }
     if (params->slice_ns != 0)
         task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
@@ -103,17 +133,25 @@ struct change {
 };
 
 /* The class's own numbers start afresh where the task is now. */
-static void apply_on(struct runq *rq, struct task *task, const struct change *change)
+void policy_apply_on(struct runq *rq, struct task *task, const struct sched_params *params, int priority)
 {
     const struct sched_class *before = task->class;
 
-    policy_apply(task, &change->params, change->priority);
+    policy_apply(task, params, priority);
     if (task->class == before)
         return;
     if (before->leave != NULL)
         before->leave(rq, task);
     if (task->class->join != NULL)
         task->class->join(rq, task);
+}
+
+/* Also of a deadline task that stops being one: the admission lock is held then. */
+static void apply_on(struct runq *rq, struct task *task, const struct change *change) NO_LOCK_ANALYSIS
+{
+    if (task->is_admitted)
+        deadline_leave_locked(rq, task);
+    policy_apply_on(rq, task, &change->params, change->priority);
 }
 
 static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
@@ -132,23 +170,39 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
+    rt_limit_look(rq);
     resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }
 
 /* Fill in what the task is to become, from what it is: 0, or why it may not. Under the run-queue lock. */
 typedef int change_fn(struct change *change, const void *argument);
 
-static int apply_change(struct task *task, change_fn *make, const void *argument) NO_LOCK_ANALYSIS
+/* -EAGAIN: it is a deadline task, and the admission lock is not held. */
+static int try_change(struct task *task, change_fn *make, const void *argument, bool has_books) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     struct runq *rq = runq_lock_of(task);
     struct change change = { .params = task->params, .priority = task->priority };
     int result = task->state == TASK_DEAD ? -ESRCH : make(&change, argument);
 
+    if (result == 0 && UNLIKELY(task->is_admitted) && !has_books)
+        result = -EAGAIN;
     if (result == 0)
         apply_locked(rq, task, &change);
     spin_unlock_irqoff(&rq->lock);
     sched_irq_restore(state);
+    return result;
+}
+
+static int apply_change(struct task *task, change_fn *make, const void *argument)
+{
+    int result = try_change(task, make, argument, false);
+
+    if (result == -EAGAIN) {
+        spin_lock(&admit_books);
+        result = try_change(task, make, argument, true);
+        spin_unlock(&admit_books);
+    }
     return result;
 }
 
@@ -161,7 +215,11 @@ static int take_params(struct change *change, const void *argument)
 
 int task_set_params(struct task *task, const struct sched_params *params)
 {
-    return params_are_valid(params) ? apply_change(task, take_params, params) : -EINVAL;
+    if (!params_are_valid(params))
+        return -EINVAL;
+    if (params->policy == SCHED_POLICY_DEADLINE)
+        return deadline_change(task, params, NULL);
+    return apply_change(task, take_params, params);
 }
 
 void task_get_params(struct task *task, struct sched_params *out) NO_LOCK_ANALYSIS

@@ -19,6 +19,10 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
         list_init(&rq->rt.level[i]);
     rq->rt.first = RT_LEVELS;
     rb_init(&rq->fair.tree);
+    rb_init(&rq->deadline.ready);
+    rb_init(&rq->deadline.throttled);
+    admit_init_runq(rq);
+    agenda_init(rq);
     list_init(&rq->idle_tasks);
     list_init(&rq->movable);
     list_init(&rq->misplaced);
@@ -44,14 +48,23 @@ static bool is_movable(const struct task *task)
     return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
 }
 
+/* False: the task is throttled, and counts as one of those. */
+static bool enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
+{
+    task->class->enqueue(rq, task, kind);
+    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR))
+        rt_limit_look(rq);
+    return !task->is_throttled;
+}
+
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
     if (task->class == &class_rt)
         class_rt_enqueue(rq, task, kind);
-    else
-        task->class->enqueue(rq, task, kind);
+    else if (!enqueue_by_table(rq, task, kind))
+        return;
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (is_movable(task)) {
         list_push_back(&rq->movable, &task->movable_link);
@@ -68,8 +81,11 @@ void runq_dequeue(struct runq *rq, struct task *task)
         store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
         return;
     }
+    bool is_counted = !task->is_throttled;
+
     task->class->dequeue(rq, task);
-    runq_uncount(rq, task);
+    if (is_counted)
+        runq_uncount(rq, task);
 }
 
 void runq_misplace(struct runq *rq, struct task *task)
@@ -83,7 +99,11 @@ void runq_misplace(struct runq *rq, struct task *task)
 struct task *runq_pick_by_table(struct runq *rq)
 {
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
-    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0 };
+#define FIRST(n) ((n) & 1 ? 0 : (n) & 2 ? 1 : (n) & 4 ? 2 : (n) & 8 ? 3 : (n) & 16 ? 4 : 0)
+#define FIRST_4(n) FIRST(n), FIRST((n) + 1), FIRST((n) + 2), FIRST((n) + 3)
+#define FIRST_16(n) FIRST_4(n), FIRST_4((n) + 4), FIRST_4((n) + 8), FIRST_4((n) + 12)
+    static const uint8_t first_class[] = { FIRST_16(0), FIRST_16(16) };
+    _Static_assert(sizeof first_class == 1u << CLASS_COUNT, "one for each set of classes");
 
     return sched_classes[first_class[rq->ready_classes]]->pick(rq);
 }
@@ -99,8 +119,11 @@ void runq_account(struct runq *rq, uint64_t now_ticks)
         return;
     }
     task->stats.run_ticks += ran;
-    if (task->policy != SCHED_POLICY_FIFO)
+    if (task->policy != SCHED_POLICY_FIFO) {
+        if (task->rank >= RANK_FAIR)
+            rq->below_rt_ticks += ran;
         task->class->account(rq, task, ran);
+    }
 }
 
 /* Does `queued` change what this CPU should run, or when it must decide again? */
@@ -135,7 +158,11 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
 {
     uint32_t movable = load_relaxed(&rq->movable_count);
 
+    if (UNLIKELY(queued->is_throttled))
+        return; /* it waits for a time, which agenda_want() has been told */
     notice_here(rq, queued);
+    if (queued->class == &class_rt)
+        rt_limit_look(rq);
     /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
      * itself takes the first one. */
     if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING))
@@ -177,13 +204,17 @@ void runq_check(struct runq *rq)
         ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
         counted[CLASS_RT] += here;
     }
-    ASSERT(in_tree >= 0);
+    int deadlines = rb_check(&rq->deadline.ready);
+
+    ASSERT(in_tree >= 0 && deadlines >= 0);
+    counted[CLASS_DEADLINE] = (uint32_t)deadlines;
     counted[CLASS_FAIR] = (uint32_t)in_tree;
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        ASSERT((counted[i] != 0) == (rq->ready_classes >> i & 1));
+        ASSERT(i == CLASS_BELOW || (counted[i] != 0) == (rq->ready_classes >> i & 1));
         all += counted[i];
     }
     ASSERT(all == load_relaxed(&rq->queued));
+    ASSERT(rb_check(&rq->deadline.throttled) == (int)rq->throttled);
     ASSERT(count_list(&rq->movable) == load_relaxed(&rq->movable_count));
 }

@@ -26,6 +26,8 @@ static void bury(struct task *task)
     struct list_node *first = load_relaxed(&graveyard.dead);
 
     ASSERT(task->state == TASK_DEAD && !list_is_linked(&task->queue_link));
+    if (UNLIKELY(task->is_admitted))
+        deadline_release_dead(task);
     do {
         task->queue_link.next = first;
     } while (!cas_release(&graveyard.dead, &first, &task->queue_link)); /* PAIRS(sched_dead) */
@@ -67,6 +69,8 @@ static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
         balance_push_misplaced(rq);
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
+    if (rest & AFTER_AGENDA)
+        agenda_arm(rq);
 }
 
 void task_first_run(void *arg)
@@ -125,6 +129,15 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
     store_relaxed(&rq->running_rank, next->rank);
 }
 
+/* The CPU goes on with the task that it ran. */
+static NOINLINE void settle_here(struct runq *rq, uint32_t rest)
+{
+    if (rest & AFTER_MOVED)
+        affinity_notify_moved();
+    if (rest & AFTER_AGENDA)
+        agenda_arm(rq);
+}
+
 /* Inlined where a task blocks or yields, with `reason` known: these two are what switch costs are measured by. */
 static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason)
     RELEASES(rq->lock) NO_LOCK_ANALYSIS
@@ -166,8 +179,8 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         rq->after_switch = 0;
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
-        if (UNLIKELY(rest & AFTER_MOVED))
-            affinity_notify_moved();
+        if (UNLIKELY(rest != 0))
+            settle_here(rq, rest);
         return;
     }
     rq->stats.switches++;
@@ -217,7 +230,8 @@ void task_yield(void)
 
     DEBUG_ASSERT(current_base()->preempt_count == 0);
     spin_lock_irqoff(&rq->lock);
-    if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched))
+    if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched) &&
+        rq->running->policy != SCHED_POLICY_DEADLINE)
         spin_unlock_irqoff(&rq->lock); /* nobody to yield to */
     else
         switch_away(rq, SWITCH_YIELDED);

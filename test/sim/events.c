@@ -88,7 +88,8 @@ const char *sim_lock_name(unsigned rank)
         [LOCK_NONE] = "none",        [LOCK_PROC_TREE] = "process tree", [LOCK_MM] = "mm",
         [LOCK_SLAB] = "slab",        [LOCK_PHYS] = "pages",             [LOCK_TID] = "ids",
         [LOCK_CALL] = "cross call",  [LOCK_MUTEX] = "mutex",            [LOCK_TIMER] = "timer queue",
-        [LOCK_WAITQ] = "wait queue", [LOCK_QUIESCE] = "grace period",   [LOCK_RUNQ] = "run queue",
+        [LOCK_WAITQ] = "wait queue", [LOCK_QUIESCE] = "grace period",   [LOCK_ADMIT] = "admission",
+        [LOCK_RUNQ] = "run queue",
         [LOCK_LOG] = "log",          [LOCK_OBJECT] = "object",          [LOCK_SPACE] = "space",
         [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",             [LOCK_DRAIN] = "page caches",
     };
