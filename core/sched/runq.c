@@ -52,7 +52,7 @@ static bool is_movable(const struct task *task)
 static bool enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
 {
     task->class->enqueue(rq, task, kind);
-    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR))
+    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR || (rq->ready_classes & 1u << CLASS_RT) != 0))
         rt_limit_look(rq);
     return !task->is_throttled;
 }

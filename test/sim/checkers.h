@@ -12,6 +12,7 @@ extern const struct sim_checker checker_memory; /* check_memory.c: objects and p
 extern const struct sim_checker checker_tlb;    /* check_memory.c: freed pages that a TLB still knows */
 extern const struct sim_checker checker_place;  /* check_place.c: affinity */
 extern const struct sim_checker checker_order;  /* check_place.c: urgency */
+extern const struct sim_checker checker_deadline; /* check_deadline.c */
 extern const struct sim_checker checker_time;   /* check_time.c: timers */
 extern const struct sim_checker checker_queue;  /* check_queue.c: lists, counts, who runs where */
 extern const struct sim_checker checker_census; /* check_queue.c: sums over the machine */

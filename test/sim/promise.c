@@ -23,6 +23,7 @@ static const struct {
     [PROMISE_CONSERVED] = { "conserved", "pages, tasks, ids, stacks and references come back" },
     [PROMISE_AFFINITY] = { "affinity", "a task runs where its affinity says" },
     [PROMISE_ORDER] = { "order", "a more urgent task does not wait for long where a less urgent one runs" },
+    [PROMISE_DEADLINE] = { "deadline", "no deadline task has more than promised, or has it late beyond a bound" },
     [PROMISE_TIME] = { "time", "timers fire once, not early, and not late beyond a bound" },
     [PROMISE_RACE] = { "race", "every access is ordered by C11 rules" },
     [PROMISE_LIVENESS] = { "liveness", "the run comes to its end" },

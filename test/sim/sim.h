@@ -53,6 +53,7 @@ enum sim_promise {
     PROMISE_CONSERVED,    /* pages, tasks, ids, stacks and references come back */
     PROMISE_AFFINITY,     /* a task runs where its affinity says */
     PROMISE_ORDER,        /* a more urgent task does not wait for long where a less urgent one runs */
+    PROMISE_DEADLINE,     /* no deadline task has more than it was promised, or has it late beyond a bound */
     PROMISE_TIME,         /* timers fire once, not early, and not late beyond a bound */
     PROMISE_RACE,         /* every access is ordered by C11 rules (ThreadSanitizer) */
     PROMISE_LIVENESS,     /* the run comes to its end */

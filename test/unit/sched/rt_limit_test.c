@@ -59,6 +59,23 @@ static void the_other_way_round_as_well(void **state)
     runq_dequeue(RQ, fair);
 }
 
+/* The CPU has not woken up yet: it runs neither. */
+static void both_may_come_to_an_idle_cpu(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 2; first++) {
+        struct task *one = queued(1, first == 0 ? PRIORITY_DEFAULT : PRIORITY_REALTIME_HIGH);
+
+        assert_false(RQ->rt_limit.is_watching);
+        struct task *two = queued(2, first == 0 ? PRIORITY_REALTIME_HIGH : PRIORITY_DEFAULT);
+
+        assert_true(RQ->rt_limit.is_watching);
+        RQ->rt_limit.is_watching = false;
+        runq_dequeue(RQ, one);
+        runq_dequeue(RQ, two);
+    }
+}
+
 static void fifo_is_seen_too_and_the_limit_can_be_switched_off(void **state)
 {
     struct task *fifo = sched_test_ready(0, PRIORITY_REALTIME_HIGH, RQ);
@@ -214,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_fair_task_has_its_share_behind_hogs),
         deadline_unit_test(a_window_begins_when_somebody_waits_behind_a_real_time_task),
         deadline_unit_test(the_other_way_round_as_well),
+        deadline_unit_test(both_may_come_to_an_idle_cpu),
         deadline_unit_test(fifo_is_seen_too_and_the_limit_can_be_switched_off),
         deadline_unit_test(who_had_nothing_gets_the_rest_of_the_window),
         deadline_unit_test(who_had_a_part_gets_the_rest_of_it),
