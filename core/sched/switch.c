@@ -26,8 +26,6 @@ static void bury(struct task *task)
     struct list_node *first = load_relaxed(&graveyard.dead);
 
     ASSERT(task->state == TASK_DEAD && !list_is_linked(&task->queue_link));
-    if (UNLIKELY(task->is_admitted))
-        deadline_release_dead(task);
     do {
         task->queue_link.next = first;
     } while (!cas_release(&graveyard.dead, &first, &task->queue_link)); /* PAIRS(sched_dead) */
@@ -63,8 +61,11 @@ static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
     quiesce_pass(&rq->cpu);
     if (LIKELY(rest == 0))
         return;
-    if (rest & AFTER_DEAD)
+    if (rest & AFTER_DEAD) {
+        if (UNLIKELY(previous->is_admitted))
+            deadline_release_dead(previous);
         bury(previous);
+    }
     if (rest & AFTER_MISPLACED)
         balance_push_misplaced(rq);
     if (rest & AFTER_MOVED)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadline tasks. One that is throttled, or has no runtime left, is not switched to; one that has used up its runtime is
- * stopped; what is promised on a CPU is no more than the CPU; and nobody has its runtime later than at its deadline, but
- * for what the kernel itself takes.
+ * Deadline tasks. One that is throttled, or has no runtime left, is not switched to; one that has used up its runtime
+ * is stopped; what is promised on a CPU is no more than the CPU; and nobody has its runtime later than at its deadline,
+ * but for what the kernel itself takes.
  *
  * That bound: a CPU is closed while it cannot be preempted (interrupts or preemption disabled, or not stepped at all).
  * The longest such time of the run is measured, as in check_idle.c. Somebody of less urgency may hold the CPU for so
- * long when a deadline task becomes ready, each of the n tasks may run too long by as much before it is stopped (and pays
- * in its next period), and a replenishment or a move may come as much later, and by a poke.
+ * long when a deadline task becomes ready, each of the n tasks may run too long by as much before it is stopped (and
+ * pays in its next period), and a replenishment or a move may come as much later, and by a poke.
  */
 #include "checkers.h"
 #include "sched_priv.h"

@@ -252,7 +252,7 @@ const struct sim_scenario sim_scenarios_deadline[] = {
       .cpus = 2, .cpus_min = 2, .rounds = 12, .run = deadline_full },
     { .name = "deadline-periodic", .aim = "a task that wakes up in its period takes time that others were promised",
       .cpus = 2, .cpus_min = 2, .rounds = 12, .run = deadline_periodic },
-    { .name = "deadline-churn", .aim = "a deadline task is changed in any state, and lost between queues, books or CPUs",
+    { .name = "deadline-churn", .aim = "a deadline task is changed in any state, and lost between queues or CPUs",
       .cpus = 4, .cpus_min = 1, .rounds = 6, .run = deadline_churn },
     { .name = "rt-limit", .aim = "real-time tasks keep the rest from a CPU for ever",
       .cpus = 2, .cpus_min = 2, .rounds = 1, .run = rt_limit },

@@ -16,5 +16,6 @@ from .objects import OBJECTS
 from .pages import PAGES
 from .spaces import SPACES
 from .tables import TABLES
+from .deadline import DEADLINE
 
-DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES
+DEFECTS = WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + DEADLINE
