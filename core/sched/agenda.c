@@ -46,7 +46,7 @@ void agenda_want(struct runq *rq, uint64_t at_ns)
     resched_cpu(rq);
 }
 
-void agenda_arm(struct runq *rq)
+NOINLINE void agenda_arm(struct runq *rq)
 {
     spin_lock_irqoff(&rq->lock);
     uint64_t at_ns = rq->agenda_ns;

@@ -151,7 +151,7 @@ void deadline_leave_locked(struct runq *rq, struct task *task)
     affinity_set_locked(rq, task, &task->deadline.allowed);
 }
 
-void deadline_release_dead(struct task *task)
+NOINLINE void deadline_release_dead(struct task *task)
 {
     uintptr_t state = spin_lock_irqsave(&admit_books);
 

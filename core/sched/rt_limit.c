@@ -40,7 +40,7 @@ static void begin_window(struct runq *rq, uint64_t now_ns)
     rq->rt_limit.event_ns = now_ns + rt_share_ns();
 }
 
-void rt_limit_look(struct runq *rq)
+NOINLINE void rt_limit_look(struct runq *rq)
 {
     if (rq->rt_limit.is_watching || sched_tunables.rt_percent == 100 || !is_wanted(rq))
         return;

@@ -42,14 +42,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     return &rq->cpu;
 }
 
-/* Is there another CPU for the task at all? */
-static bool is_movable(const struct task *task)
-{
-    return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
-}
-
-/* False: the task is throttled, and counts as one of those. */
-static bool enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
+NOINLINE bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     task->class->enqueue(rq, task, kind);
     if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR || (rq->ready_classes & 1u << CLASS_RT) != 0))
@@ -59,17 +52,7 @@ static bool enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_ki
 
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
-    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
-    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (task->class == &class_rt)
-        class_rt_enqueue(rq, task, kind);
-    else if (!enqueue_by_table(rq, task, kind))
-        return;
-    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
-    if (is_movable(task)) {
-        list_push_back(&rq->movable, &task->movable_link);
-        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
-    }
+    runq_enqueue_inline(rq, task, kind);
 }
 
 void runq_dequeue(struct runq *rq, struct task *task)
@@ -96,7 +79,7 @@ void runq_misplace(struct runq *rq, struct task *task)
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
 }
 
-struct task *runq_pick_by_table(struct runq *rq)
+NOINLINE struct task *runq_pick_by_table(struct runq *rq)
 {
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
 #define FIRST(n) ((n) & 1 ? 0 : (n) & 2 ? 1 : (n) & 4 ? 2 : (n) & 8 ? 3 : (n) & 16 ? 4 : 0)

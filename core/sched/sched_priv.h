@@ -221,6 +221,26 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
     }
 }
 
+/* False: the task is throttled, and counts as one of those. */
+bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+
+/* runq_enqueue() where what it costs is measured: in a switch, and where an event wakes a task. */
+static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task, enum enqueue_kind kind)
+    REQUIRES(rq->lock)
+{
+    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
+    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
+    if (LIKELY(task->class == &class_rt))
+        class_rt_enqueue(rq, task, kind);
+    else if (!runq_enqueue_by_table(rq, task, kind))
+        return;
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
+    if (!task->is_pinned && load_relaxed(&cpu_online_count) > 1) { /* there is another CPU for it */
+        list_push_back(&rq->movable, &task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
+    }
+}
+
 struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* NULL: only CLASS_BELOW's bit was set */
 
 /* Take the task to run next out of its queue; NULL: nothing queued. */

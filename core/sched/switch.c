@@ -96,7 +96,7 @@ static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, e
         runq_misplace(rq, prev); /* finish_switch() moves it */
         rq->after_switch |= AFTER_MISPLACED;
     } else {
-        runq_enqueue(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
+        runq_enqueue_inline(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
     }
 }
 

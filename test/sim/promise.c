@@ -67,6 +67,7 @@ static const struct words panics[] = {
     { "cpumask_contains(&task->affinity", PROMISE_AFFINITY },
     { "is_misplaced", PROMISE_AFFINITY },
     { "queued)", PROMISE_COUNTS },
+    { "rq->throttled", PROMISE_COUNTS },
     { "movable_count)", PROMISE_COUNTS },
     { "bitmap", PROMISE_COUNTS },
     { "ready_classes", PROMISE_COUNTS },

@@ -48,12 +48,15 @@ DEADLINE = (
         "A CPU that goes on with the task that it ran forgets to arm its timer for a replenishment.",
         ("liveness", "story"),
         edit("core/sched/switch.c", """
-    if (UNLIKELY(rest != 0))
-            settle_here(rq, rest);
-""".replace("    if", "        if"), """
-        if (UNLIKELY(rest & AFTER_MOVED))
-            affinity_notify_moved();
-"""),
+    if (rest & AFTER_AGENDA)
+        agenda_arm(rq);
+}
+
+/* Inlined""", """
+    (void)rq;
+}
+
+/* Inlined"""),
         scenarios=("rt-limit", "deadline-churn")),
     Defect(
         "throttled-in-two-trees",
