@@ -21,6 +21,7 @@ static inline int deadline_test_begin(void **state)
 {
     (void)state;
     sched_test_enter(SCHED_TEST_CPUS);
+    sched_set_rt_percent(95);
     (void)host_quiet(true); /* no step, no time */
     host_clock_advance(DEADLINE_TICK_NS * 1000 - host_virtual_ns() % DEADLINE_TICK_NS * 1000);
     return 0;

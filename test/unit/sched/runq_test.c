@@ -80,7 +80,6 @@ static void random_step(struct unit_random *random)
 static void counts_equal_lists_under_random_operations(void **state)
 {
     (void)state;
-    sched_set_rt_percent(100); /* it would poke CPUs that are not there */
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct unit_random random = { seed };
 
@@ -223,7 +222,6 @@ static unsigned class_rank(int priority)
 static void a_queued_task_disturbs_only_less_urgent_ones(void **state)
 {
     (void)state;
-    sched_set_rt_percent(100); /* rt_limit_test.c has what the limit adds */
     for (int running = 0; running <= PRIORITY_IDLE; running += 3)
         for (int queued = 0; queued <= PRIORITY_IDLE; queued += 3) {
             bool is_peer = class_rank(queued) == class_rank(running);

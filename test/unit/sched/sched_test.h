@@ -105,6 +105,7 @@ static inline void sched_test_enter(unsigned online)
     host_unit_enter(&sched_test_early_task);
     clock_init(host_boot_info()->clock_hz);
     sched_init();
+    sched_set_rt_percent(100); /* it pokes, and there are no other CPUs: rt_limit_test.c */
     for (cpu_id_t id = 0; id < SCHED_TEST_CPUS; id++) {
         sched_test_init(&sched_test.idle[id], id, PRIORITY_IDLE);
         struct cpu *cpu = sched_cpu_init(&sched_test.rq[id], id, 100 + id, &sched_test.idle[id]);
