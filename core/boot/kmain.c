@@ -160,6 +160,10 @@ void kmain(struct boot_info *boot)
     sched_init();
     if (options.fair_slice_ns != 0)
         sched_set_fair_slice(options.fair_slice_ns);
+    if (options.rt_percent != 0)
+        sched_set_rt_percent(options.rt_percent);
+    if (options.deadline_percent != 0)
+        sched_set_deadline_percent(options.deadline_percent);
     sched_register_panic_hooks();
     bootmem_finish();
     kmalloc_init();

@@ -62,6 +62,28 @@ static int set_slice(struct boot_options *options, const char *value)
     return 0;
 }
 
+static int parse_percent(const char *value, unsigned *out)
+{
+    uint64_t number = 0;
+
+    if (parse_u64(value, &number) != 0 || number == 0 || number > 100)
+        return -EINVAL;
+    *out = (unsigned)number;
+    return 0;
+}
+
+/* Percent of a CPU that real-time tasks may use while others wait; 100: all of it. */
+static int set_rt(struct boot_options *options, const char *value)
+{
+    return parse_percent(value, &options->rt_percent);
+}
+
+/* Percent of a CPU that deadline tasks may be promised. */
+static int set_deadline(struct boot_options *options, const char *value)
+{
+    return parse_percent(value, &options->deadline_percent);
+}
+
 /* The machine has read it: it moves the image before there is a log. A number that it did not follow is a bad one. */
 static int set_kaslr(struct boot_options *options, const char *value)
 {
@@ -105,6 +127,8 @@ static const struct {
     { "kaslr", set_kaslr },
     { "asids", set_asids },
     { "huge", set_huge },
+    { "rt", set_rt },
+    { "deadline", set_deadline },
 };
 
 static void apply(struct boot_options *options, const struct cmdline_option *option)
@@ -116,8 +140,8 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge, kaslr)",
-             option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, rt, deadline, asids, "
+             "huge, kaslr)", option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)

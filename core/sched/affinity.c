@@ -14,12 +14,23 @@ void affinity_notify_moved(void)
     (void)waitq_wake_all(&moved);
 }
 
-static void set_mask(struct runq *rq, struct task *task, const struct cpumask *mask)
+void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask)
 {
     task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
     task->affinity = *mask;
     task->allowed_since_ticks = hal_clock_ticks();
     task->is_pinned = cpumask_is_single(mask);
+}
+
+void affinity_requeue_locked(struct runq *rq, struct task *task, struct affinity_rest *out)
+{
+    if (cpumask_contains(&task->affinity, rq->cpu.id)) {
+        runq_enqueue(rq, task, ENQUEUE_MOVED);
+        runq_notice(rq, task);
+    } else {
+        runq_misplace(rq, task);
+        out->push_from = rq;
+    }
 }
 
 /* Under the lock: does the task run where it may not? Then somebody waits for it to leave. */
@@ -32,6 +43,11 @@ static bool must_leave(struct runq *rq, struct task *task)
     return true;
 }
 
+void affinity_ask_locked(struct runq *rq, struct task *task, struct affinity_rest *out)
+{
+    out->must_wait = must_leave(rq, task) || task->is_misplaced;
+}
+
 static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
 {
     struct runq *rq = runq_lock_of(task);
@@ -41,41 +57,55 @@ static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
     return settled;
 }
 
-int task_set_affinity(struct task *task, const struct cpumask *mask) NO_LOCK_ANALYSIS
+int affinity_settle(struct task *task, const struct affinity_rest *rest)
 {
-    bool misplaced = false;
-    bool leaving;
+    uintptr_t state = hal_irq_save();
+
+    if (rest->push_from != NULL)
+        push_misplaced(rest->push_from);
+    sched_irq_restore(state); /* if it was this task that must leave, it has left now */
+    if (rest->must_wait && task != current_task())
+        return waitq_wait_until(&moved, is_settled(task), TIME_NEVER, WAIT_UNINTERRUPTED);
+    return 0;
+}
+
+/* -EAGAIN: a deadline task, which needs the admission lock. */
+static int try_set(struct task *task, const struct cpumask *mask, struct affinity_rest *out) NO_LOCK_ANALYSIS
+{
+    uintptr_t state = hal_irq_save();
+    struct runq *rq = runq_lock_of(task);
+    int result = task->state == TASK_DEAD ? -ESRCH : task->is_admitted ? -EAGAIN : 0;
+
+    if (result == 0) {
+        bool is_queued = task->state == TASK_READY && !task->is_misplaced;
+
+        if (is_queued)
+            runq_dequeue(rq, task);
+        affinity_set_locked(rq, task, mask);
+        if (is_queued)
+            affinity_requeue_locked(rq, task, out);
+        affinity_ask_locked(rq, task, out);
+    }
+    spin_unlock_irqoff(&rq->lock);
+    hal_irq_restore(state); /* affinity_settle() follows, and looks whether to switch */
+    return result;
+}
+
+int task_set_affinity(struct task *task, const struct cpumask *mask)
+{
+    struct affinity_rest rest = { 0 };
+    int result;
 
     ASSERT(context_can_sleep());
     if (!cpumask_intersects(mask, &cpu_online_mask))
         return -EINVAL;
-    uintptr_t state = hal_irq_save();
-    struct runq *rq = runq_lock_of(task);
-
-    if (task->state == TASK_DEAD) {
-        spin_unlock_irqoff(&rq->lock);
-        hal_irq_restore(state);
-        return -ESRCH;
+    for (;;) {
+        result = try_set(task, mask, &rest);
+        if (result == 0)
+            return affinity_settle(task, &rest);
+        if (result == -EAGAIN)
+            result = deadline_change(task, NULL, mask);
+        if (result != -EAGAIN)
+            return result;
     }
-    if (task->state == TASK_READY && !task->is_misplaced) {
-        runq_dequeue(rq, task);
-        set_mask(rq, task, mask);
-        if (cpumask_contains(mask, rq->cpu.id)) {
-            runq_enqueue(rq, task, ENQUEUE_MOVED);
-            runq_notice(rq, task);
-        } else {
-            runq_misplace(rq, task);
-            misplaced = true;
-        }
-    } else {
-        set_mask(rq, task, mask);
-    }
-    leaving = must_leave(rq, task) || task->is_misplaced;
-    spin_unlock_irqoff(&rq->lock);
-    if (misplaced)
-        push_misplaced(rq);
-    sched_irq_restore(state); /* if it was this task that must leave, it has left now */
-    if (leaving && task != current_task())
-        return waitq_wait_until(&moved, is_settled(task), TIME_NEVER, WAIT_UNINTERRUPTED);
-    return 0;
 }

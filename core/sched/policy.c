@@ -39,6 +39,8 @@ int sched_params_priority(const struct sched_params *params)
         return priority_of_rt_level(params->rt_level);
     case SCHED_POLICY_FAIR:
         return priority_of_nice(params->nice);
+    case SCHED_POLICY_DEADLINE:
+        return PRIORITY_REALTIME_HIGH; /* before all of the scale */
     case SCHED_POLICY_IDLE:
         break;
     }
@@ -50,8 +52,27 @@ static bool slice_is_valid(uint64_t ns)
     return ns == 0 || (ns >= SCHED_SLICE_NS_MIN && ns <= SCHED_SLICE_NS_MAX);
 }
 
+static bool is_span(uint64_t ns)
+{
+    return ns >= SCHED_DEADLINE_NS_MIN && ns <= SCHED_DEADLINE_NS_MAX;
+}
+
+static bool deadline_is_valid(const struct sched_params *params)
+{
+    uint64_t period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
+
+    return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0 &&
+           params->runtime_ns >= SCHED_DEADLINE_RUNTIME_NS_MIN && params->runtime_ns <= params->deadline_ns &&
+           params->deadline_ns <= period_ns && is_span(params->deadline_ns) && is_span(period_ns) &&
+           deadline_runtime_ticks(params->runtime_ns) > 0;
+}
+
 static bool params_are_valid(const struct sched_params *params)
 {
+    if (params->policy == SCHED_POLICY_DEADLINE)
+        return deadline_is_valid(params);
+    if (params->runtime_ns != 0 || params->deadline_ns != 0 || params->period_ns != 0)
+        return false;
     switch (params->policy) {
     case SCHED_POLICY_FIFO:
         return params->rt_level < RT_LEVELS && params->nice == 0 && params->slice_ns == 0;
@@ -62,6 +83,8 @@ static bool params_are_valid(const struct sched_params *params)
                slice_is_valid(params->slice_ns);
     case SCHED_POLICY_IDLE:
         return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0;
+    case SCHED_POLICY_DEADLINE:
+        break;
     }
     return false;
 }
@@ -74,6 +97,8 @@ static unsigned rank_of(const struct sched_params *params)
         return RANK_RT + params->rt_level;
     case SCHED_POLICY_FAIR:
         return RANK_FAIR;
+    case SCHED_POLICY_DEADLINE:
+        return RANK_DEADLINE;
     case SCHED_POLICY_IDLE:
         break;
     }
@@ -83,14 +108,14 @@ static unsigned rank_of(const struct sched_params *params)
 /*
  * What the task is scheduled by while it inherits: at the level of a real-time task as its peer, first in, first out
  * unless it is round robin itself; lent by a fair task, as a fair one of nice 0. A fair task lends another nothing.
- * A task of a class before real-time would lend its place there, and of deadlines `pi.inherited.deadline_ticks`: here.
+ * What a deadline task lends is not in parameters: deadline_inherit().
  */
 static NOINLINE struct sched_params effective_params(const struct task *task)
 {
     const struct sched_params *own = &task->params;
     unsigned rank = task->pi.inherited.rank;
 
-    if (LIKELY(rank >= rank_of(own)))
+    if (LIKELY(rank >= rank_of(own)) || rank == RANK_DEADLINE)
         return *own;
     ASSERT(rank >= RANK_RT);
     if (rank >= RANK_FAIR)
@@ -126,6 +151,13 @@ static void go_by(struct task *task, const struct sched_params *params)
         task->rank = RANK_IDLE_CLASS;
         task->slice_ticks = sched_tunables.rr_slice_ticks;
         break;
+    case SCHED_POLICY_DEADLINE:
+        task->class = &class_deadline;
+        task->rank = RANK_DEADLINE;
+        task->deadline.runtime_ticks = deadline_runtime_ticks(params->runtime_ns);
+        task->deadline.deadline_ns = params->deadline_ns;
+        task->deadline.period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
+        break;
     }
     if (params->slice_ns != 0)
         task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
@@ -139,12 +171,16 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
 
     task->params = *params;
     task->priority = (uint8_t)priority;
-    if (LIKELY(task->pi.inherited.rank == SCHED_URGENCY_NONE.rank)) {
+    if (LIKELY(task->pi.inherited.rank == SCHED_URGENCY_NONE.rank) && LIKELY(!task->is_inherited)) {
         go_by(task, params);
     } else {
         const struct sched_params effective = effective_params(task);
 
+        if (task->is_inherited)
+            deadline_end_inherited(task);
         go_by(task, &effective);
+        if (task->pi.inherited.rank == RANK_DEADLINE)
+            deadline_inherit(task, task->pi.inherited.deadline_ns);
     }
     if (!keeps_slice || task->policy != SCHED_POLICY_RR)
         task->slice_left_ticks = 0; /* else it keeps its turn */
@@ -152,11 +188,13 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
 
 bool policy_is_boosted(const struct task *task)
 {
-    return task->rank < rank_of(&task->params);
+    return task->is_inherited || task->rank < rank_of(&task->params);
 }
 
 int policy_effective_priority(const struct task *task)
 {
+    if (task->rank < RANK_RT)
+        return PRIORITY_REALTIME_HIGH;
     if (task->rank < RANK_FAIR)
         return priority_of_rt_level(task->rt_level);
     return task->rank == RANK_FAIR ? PRIORITY_DEFAULT : PRIORITY_IDLE; /* fair by inheritance: nice 0 */
@@ -166,15 +204,16 @@ int policy_effective_priority(const struct task *task)
 struct change {
     struct sched_params params;
     int priority;
+    bool leaves_deadline; /* it is admitted, and no more after this */
 };
 
 /* The class's own numbers start afresh where the task is now. */
-static void apply_on(struct runq *rq, struct task *task, const struct change *change)
+void policy_apply_on(struct runq *rq, struct task *task, const struct sched_params *params, int priority)
 {
     const struct sched_class *before = task->class;
     uint32_t weight = task->fair_weight;
 
-    policy_apply(task, &change->params, change->priority);
+    policy_apply(task, params, priority);
     if (task->class == before) {
         if (task->state == TASK_RUNNING && before->reweigh != NULL)
             before->reweigh(rq, task, weight);
@@ -191,6 +230,14 @@ static void apply_on(struct runq *rq, struct task *task, const struct change *ch
 static bool is_lifted(const struct task *task, unsigned rank_before)
 {
     return task->rank <= rank_before && task->policy == SCHED_POLICY_FIFO;
+}
+
+/* Also of a deadline task that stops being one: the admission lock is held then. */
+static void apply_on(struct runq *rq, struct task *task, const struct change *change) NO_LOCK_ANALYSIS
+{
+    if (change->leaves_deadline)
+        deadline_leave_locked(rq, task);
+    policy_apply_on(rq, task, &change->params, change->priority);
 }
 
 static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
@@ -211,8 +258,15 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
+    rt_limit_look(rq);
     if (!is_lifted(task, rank_before))
         resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
+}
+
+/* Does that make a task with parameters of rank `own` more urgent? Of two deadlines the earlier one counts. */
+static bool lifts(struct sched_urgency urgency, unsigned own)
+{
+    return urgency.rank < own || urgency.rank == RANK_DEADLINE;
 }
 
 bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_ANALYSIS
@@ -223,10 +277,10 @@ bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_A
 
     if (urgency_is_equal(task->pi.inherited, inherited))
         return false;
-    bool was_lifted = task->pi.inherited.rank < own;
+    bool was_lifted = lifts(task->pi.inherited, own);
 
     task->pi.inherited = inherited;
-    if (!was_lifted && inherited.rank >= own)
+    if (!was_lifted && !lifts(inherited, own))
         return false; /* less than it has itself, before and now */
     struct runq *rq = runq_lock_of(task);
 
@@ -238,21 +292,38 @@ bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_A
 /* Fill in what the task is to become, from what it is: 0, or why it may not. Under both locks. */
 typedef int change_fn(struct change *change, const void *argument);
 
-static int apply_change(struct task *task, change_fn *make, const void *argument) NO_LOCK_ANALYSIS
+/* -EAGAIN: it is a deadline task, and the admission lock is not held. */
+static int try_change(struct task *task, change_fn *make, const void *argument, bool has_books, bool *out_is_waiter)
+    NO_LOCK_ANALYSIS
 {
-    trace(TRACE_PI_CHANGE, task, 1);
     uintptr_t state = spin_lock_irqsave(&task->pi.lock);
     struct runq *rq = runq_lock_of(task);
-    struct change change = { .params = task->params, .priority = task->priority };
+    struct change change = { .params = task->params, .priority = task->priority, .leaves_deadline = task->is_admitted };
     int result = task->state == TASK_DEAD ? -ESRCH : task->class == &class_stop ? -EINVAL : make(&change, argument);
 
+    if (result == 0 && UNLIKELY(task->is_admitted) && !has_books)
+        result = -EAGAIN;
     if (result == 0)
         apply_locked(rq, task, &change);
     spin_unlock_irqoff(&rq->lock);
-    bool is_waiter = task->pi.blocked_on != NULL;
-
+    *out_is_waiter = task->pi.blocked_on != NULL;
     spin_unlock_irqoff(&task->pi.lock);
     sched_irq_restore(state);
+    return result;
+}
+
+static int apply_change(struct task *task, change_fn *make, const void *argument)
+{
+    bool is_waiter;
+
+    trace(TRACE_PI_CHANGE, task, 1);
+    int result = try_change(task, make, argument, false, &is_waiter);
+
+    if (result == -EAGAIN) {
+        spin_lock(&admit_books);
+        result = try_change(task, make, argument, true, &is_waiter);
+        spin_unlock(&admit_books);
+    }
     if (is_waiter)
         pi_walk(task);
     trace(TRACE_PI_CHANGE, task, 0);
@@ -268,7 +339,11 @@ static int take_params(struct change *change, const void *argument)
 
 int task_set_params(struct task *task, const struct sched_params *params)
 {
-    return params_are_valid(params) ? apply_change(task, take_params, params) : -EINVAL;
+    if (!params_are_valid(params))
+        return -EINVAL;
+    if (params->policy == SCHED_POLICY_DEADLINE)
+        return deadline_change(task, params, NULL);
+    return apply_change(task, take_params, params);
 }
 
 void task_get_params(struct task *task, struct sched_params *out) NO_LOCK_ANALYSIS

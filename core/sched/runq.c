@@ -20,6 +20,10 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->rt.first = RT_LEVELS;
     list_init(&rq->fair.lane);
     rb_init(&rq->fair.tree);
+    rb_init(&rq->deadline.ready);
+    rb_init(&rq->deadline.throttled);
+    admit_init_runq(rq);
+    agenda_init(rq);
     list_init(&rq->idle_tasks);
     list_init(&rq->movable);
     list_init(&rq->misplaced);
@@ -43,25 +47,17 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     return &rq->cpu;
 }
 
-/* Is there another CPU for the task at all? */
-static bool is_movable(const struct task *task)
+NOINLINE bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
-    return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
+    task->class->enqueue(rq, task, kind);
+    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR || (rq->ready_classes & 1u << CLASS_RT) != 0))
+        rt_limit_look(rq);
+    return !task->is_throttled;
 }
 
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
-    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
-    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (task->class == &class_rt)
-        class_rt_enqueue(rq, task, kind);
-    else
-        task->class->enqueue(rq, task, kind);
-    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
-    if (is_movable(task)) {
-        list_push_back(&rq->movable, &task->movable_link);
-        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
-    }
+    runq_enqueue_inline(rq, task, kind);
 }
 
 void runq_dequeue(struct runq *rq, struct task *task)
@@ -73,8 +69,11 @@ void runq_dequeue(struct runq *rq, struct task *task)
         store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
         return;
     }
+    bool is_counted = !task->is_throttled;
+
     task->class->dequeue(rq, task);
-    runq_uncount(rq, task);
+    if (is_counted)
+        runq_uncount(rq, task);
 }
 
 void runq_misplace(struct runq *rq, struct task *task)
@@ -85,10 +84,14 @@ void runq_misplace(struct runq *rq, struct task *task)
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
 }
 
-struct task *runq_pick_by_table(struct runq *rq)
+NOINLINE struct task *runq_pick_by_table(struct runq *rq)
 {
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
-    static const uint8_t first_class[1u << CLASS_COUNT] = { 0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0 };
+#define FIRST(n) ((n) & 1 ? 0 : (n) & 2 ? 1 : (n) & 4 ? 2 : (n) & 8 ? 3 : (n) & 16 ? 4 : (n) & 32 ? 5 : 0)
+#define FIRST_4(n) FIRST(n), FIRST((n) + 1), FIRST((n) + 2), FIRST((n) + 3)
+#define FIRST_16(n) FIRST_4(n), FIRST_4((n) + 4), FIRST_4((n) + 8), FIRST_4((n) + 12)
+    static const uint8_t first_class[] = { FIRST_16(0), FIRST_16(16), FIRST_16(32), FIRST_16(48) };
+    _Static_assert(sizeof first_class == 1u << CLASS_COUNT, "one for each set of classes");
     struct task *task;
 
     if (LIKELY((rq->ready_classes & ((2u << CLASS_FAIR) - 1)) == 1u << CLASS_FAIR))
@@ -123,8 +126,11 @@ void runq_account(struct runq *rq, uint64_t now_ticks)
         return;
     }
     task->stats.run_ticks += ran;
-    if (task->policy != SCHED_POLICY_FIFO)
+    if (task->policy != SCHED_POLICY_FIFO) {
+        if (task->rank >= RANK_FAIR)
+            rq->below_rt_ticks += ran;
         task->class->account(rq, task, ran);
+    }
 }
 
 /* Does `queued` change what this CPU should run, or when it must decide again? */
@@ -174,7 +180,11 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
 {
     uint32_t movable = load_relaxed(&rq->movable_count);
 
+    if (UNLIKELY(queued->is_throttled))
+        return; /* it waits for a time, which agenda_want() has been told */
     notice_here(rq, queued);
+    if (queued->class == &class_rt)
+        rt_limit_look(rq);
     /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
      * itself takes the first one. */
     if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
@@ -217,13 +227,18 @@ void runq_check(struct runq *rq)
         ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
         counted[CLASS_RT] += here;
     }
+    int deadlines = rb_check(&rq->deadline.ready);
+
+    ASSERT(deadlines >= 0);
+    counted[CLASS_DEADLINE] = (uint32_t)deadlines;
     counted[CLASS_FAIR] = class_fair_check(rq);
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
     counted[CLASS_STOP] = count_list(&rq->stop.queue);
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        ASSERT((counted[i] != 0) == (rq->ready_classes >> i & 1));
+        ASSERT(i == CLASS_BELOW || (counted[i] != 0) == (rq->ready_classes >> i & 1));
         all += counted[i];
     }
     ASSERT(all == load_relaxed(&rq->queued));
+    ASSERT(rb_check(&rq->deadline.throttled) == (int)rq->throttled);
     ASSERT(count_list(&rq->movable) == load_relaxed(&rq->movable_count));
 }

@@ -25,7 +25,8 @@ enum enqueue_kind {
     ENQUEUE_MOVED,     /* it was queued: another CPU, class or priority */
 };
 
-enum class_id { CLASS_STOP, CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
+/* CLASS_BELOW has no tasks of its own: rt_limit.c. */
+enum class_id { CLASS_STOP, CLASS_DEADLINE, CLASS_BELOW, CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
 
 struct runq;
 
@@ -37,7 +38,7 @@ struct sched_class {
 
     void (*enqueue)(struct runq *rq, struct task *task, enum enqueue_kind kind);
     void (*dequeue)(struct runq *rq, struct task *task);
-    /* Remove and return the task to run next. The class has at least one. */
+    /* Remove and return the task to run next. The class has at least one; only CLASS_BELOW may find none: NULL. */
     struct task *(*pick)(struct runq *rq);
     /* `task` has run for ran_ticks since it was last accounted. */
     void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
@@ -62,7 +63,7 @@ struct sched_class {
 };
 
 extern const struct sched_class *const sched_classes[CLASS_COUNT];
-extern const struct sched_class class_stop, class_rt, class_fair, class_idle;
+extern const struct sched_class class_stop, class_deadline, class_below, class_rt, class_fair, class_idle;
 
 /* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
  * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
@@ -80,6 +81,8 @@ struct sched_tunables {
     uint64_t rr_slice_ticks;
     uint64_t fair_slice_ticks;
     uint64_t push_ticks; /* SCHED_PUSH_NS */
+    unsigned rt_percent;       /* of each RT_WINDOW_NS, for real-time tasks while others wait; 100: no limit */
+    unsigned deadline_percent; /* of each CPU, for deadline tasks */
 };
 extern struct sched_tunables sched_tunables;
 
@@ -111,6 +114,32 @@ struct stop_queue {
     struct list_node works;
 };
 
+/* The deadline tasks that name this CPU and are READY. */
+struct deadline_queue {
+    struct rb_tree ready;     /* by key_ns */
+    struct rb_tree throttled; /* by next_ns */
+};
+
+/* Guarded by the admission lock, admit.c: what has been promised to deadline tasks of this CPU. Densities are runtime /
+ * deadline as numbers of 60 bits after the point. */
+struct admission {
+    struct list_node tasks;
+    unsigned count;
+    unsigned cut_count;       /* of tasks whose density is a little more than its number says */
+    uint64_t low;             /* the sum of the numbers */
+    uint64_t fading;          /* given back, rounded up, but perhaps used already */
+    uint64_t fading_until_ns; /* from then on it is free */
+};
+
+/* Real-time tasks and those that wait behind them: rt_limit.c. */
+struct rt_limit {
+    bool is_watching;
+    bool is_serving;
+    uint64_t window_ns;   /* when the window began */
+    uint64_t event_ns;    /* when to look again; TIME_NEVER: not watching */
+    uint64_t below_ticks; /* runq.below_rt_ticks then */
+};
+
 /* class_fair.c has the meaning and the units. The running task competes, if it is fair, and is in no tree. */
 struct fair_queue {
     struct list_node lane;   /* queued tasks, by fair_deadline and by fair_vruntime */
@@ -133,6 +162,7 @@ struct fair_queue {
 #define AFTER_PUSH 0x8u      /* tasks wait behind a more urgent one: look for another CPU */
 #define AFTER_PULL 0x10u     /* real-time tasks wait elsewhere, and none runs here */
 #define AFTER_BALANCE 0x20u  /* fair tasks wait for each other, and it is time to look */
+#define AFTER_AGENDA 0x40u   /* runq.agenda must fire earlier than it is armed for */
 
 struct runq {
     struct cpu cpu; /* first: a struct cpu is its run queue */
@@ -145,6 +175,10 @@ struct runq {
     uint32_t after_switch;
     uint32_t ready_classes;     /* bit per class that has queued tasks */
     bool is_slice_shorter;      /* preempts() said "not yet": what slice() says of the running task has changed */
+    struct deadline_queue deadline;
+    struct rt_limit rt_limit;
+    uint64_t below_rt_ticks;    /* run time of classes behind the real-time one */
+    uint64_t agenda_ns;         /* when there is something to do for bandwidth: agenda.c; TIME_NEVER: nothing */
     struct fair_queue fair;
     struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
     struct list_node movable;    /* queued tasks whose affinity has other CPUs, oldest first */
@@ -163,13 +197,17 @@ struct runq {
     cpu_id_t place_from, push_from, balance_from; /* where the next look begins, where it cannot see all CPUs */
 
     /* Atomic, written under lock, read by anybody as a hint. */
-    _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
+    _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included, throttled ones not */
     _Atomic(uint32_t) movable_count;
     _Atomic(bool) is_offered;        /* poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
     _Atomic(uint64_t) idle_since_ticks;    /* when it ran out of work, if it idles */
     _Atomic(uint32_t) active_misses;       /* in a row: balance_idle_core() */
     _Atomic(uint64_t) rotate_next_ticks;   /* fair tasks trade no places with it before */
+
+    struct admission admission;
+    struct timer agenda; /* owned by this CPU, interrupts off */
+    uint32_t throttled;  /* guarded by lock: READY tasks that wait for their next period */
 
     /* Guarded by lock. The last one, because of its size: a load reaches 2 KiB from its base on some machines. */
     struct rt_queue rt;
@@ -199,7 +237,8 @@ static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task 
 /* One number orders tasks of all classes, lower runs first. Real-time tasks have one for each level. Tasks of one class
  * and rank are ordered by the class's `preempts`. */
 #define RANK_STOP 0u
-#define RANK_RT 2u /* + level; those below are for classes that come before it */
+#define RANK_DEADLINE 1u
+#define RANK_RT 2u /* + level */
 #define RANK_FAIR 128u
 #define RANK_IDLE_CLASS 192u
 #define RANK_NOTHING 255u
@@ -237,7 +276,27 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
     }
 }
 
-struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* some class has a task */
+/* False: the task is throttled, and counts as one of those. */
+bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+
+/* runq_enqueue() where what it costs is measured: in a switch, and where an event wakes a task. */
+static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task, enum enqueue_kind kind)
+    REQUIRES(rq->lock)
+{
+    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
+    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
+    if (LIKELY(task->class == &class_rt))
+        class_rt_enqueue(rq, task, kind);
+    else if (!runq_enqueue_by_table(rq, task, kind))
+        return;
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
+    if (!task->is_pinned && load_relaxed(&cpu_online_count) > 1) { /* there is another CPU for it */
+        list_push_back(&rq->movable, &task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
+    }
+}
+
+struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* NULL: only CLASS_BELOW's bit was set */
 
 /* Take the task to run next out of its queue; NULL: nothing queued. */
 static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
@@ -249,8 +308,8 @@ static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
 
     if (LIKELY(up_to_rt == 1u << CLASS_RT))
         task = class_rt_pick(rq);
-    else
-        task = runq_pick_by_table(rq);
+    else if ((task = runq_pick_by_table(rq)) == NULL)
+        return NULL;
 
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
     runq_uncount(rq, task);
@@ -376,18 +435,23 @@ int policy_effective_priority(const struct task *task);
 /* How urgent the task is now. Locks: its pi.lock or its run queue's. */
 static inline struct sched_urgency task_urgency(const struct task *task)
 {
-    /* A class whose tasks have deadlines gives here what it orders them by, boosted ones included. */
-    return (struct sched_urgency){ .rank = task->rank };
+    if (LIKELY(task->rank != RANK_DEADLINE))
+        return (struct sched_urgency){ .rank = task->rank };
+    uint64_t own_ns = task->is_admitted ? task->pi.due_ns : TIME_NEVER;
+
+    return (struct sched_urgency){ .rank = task->rank,
+                                   .deadline_ns = task->is_inherited ? MIN(own_ns, task->deadline.inherited_ns)
+                                                                     : own_ns };
 }
 
 static inline bool urgency_is_before(struct sched_urgency a, struct sched_urgency b)
 {
-    return a.rank != b.rank ? a.rank < b.rank : (int64_t)(a.deadline_ticks - b.deadline_ticks) < 0;
+    return a.rank != b.rank ? a.rank < b.rank : a.deadline_ns < b.deadline_ns;
 }
 
 static inline bool urgency_is_equal(struct sched_urgency a, struct sched_urgency b)
 {
-    return a.rank == b.rank && a.deadline_ticks == b.deadline_ticks;
+    return a.rank == b.rank && a.deadline_ns == b.deadline_ns;
 }
 
 /* A waiter's record. waitq.c: */
@@ -433,9 +497,86 @@ void pi_walk(struct task *task);
 /* Does `task`, in a tree of waiters, wait for itself? The same context. */
 bool pi_waits_for_itself(struct task *task);
 [[noreturn]] void pi_panic_of_circle(struct task *task);
+/* The same for a task of `rq`, with the classes that it leaves and joins told. */
+void policy_apply_on(struct runq *rq, struct task *task, const struct sched_params *params, int priority)
+    REQUIRES(rq->lock);
 
-/* affinity.c */
+/* affinity.c: a change of the CPUs that a task may use, in steps for whoever changes more than that. */
+struct affinity_rest {
+    struct runq *push_from; /* misplaced there: to be pushed without a lock; NULL: not */
+    bool must_wait;         /* it runs or waits where it may not */
+};
 void affinity_notify_moved(void);
+/* The mask itself. READY, the task is in no class queue; the next one puts it back, or among the misplaced ones. */
+void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask) REQUIRES(rq->lock);
+void affinity_requeue_locked(struct runq *rq, struct task *task, struct affinity_rest *out) REQUIRES(rq->lock);
+/* A task that runs where it may not is asked to leave. The last step under the lock. */
+void affinity_ask_locked(struct runq *rq, struct task *task, struct affinity_rest *out) REQUIRES(rq->lock);
+/* Wait until the task is where it may be: 0. Context: task, no lock held. */
+int affinity_settle(struct task *task, const struct affinity_rest *rest);
+
+/* agenda.c: what a CPU has to do at a time, for bandwidth. `rq`'s CPU will look at ns_at or soon after. Callable from
+ * any CPU: only the CPU itself can arm a timer, and no timer can be armed under a run-queue lock. */
+void agenda_init(struct runq *rq);
+void agenda_want(struct runq *rq, uint64_t at_ns) REQUIRES(rq->lock);
+void agenda_arm(struct runq *rq); /* own CPU, interrupts disabled, no lock: AFTER_AGENDA */
+
+/* rt_limit.c. A task of another class than the real-time one was queued while one of those runs or is queued, or the
+ * other way round. */
+void rt_limit_look(struct runq *rq) REQUIRES(rq->lock);
+uint64_t rt_limit_event(struct runq *rq, uint64_t now_ns) REQUIRES(rq->lock); /* when to come again, or TIME_NEVER */
+
+/* class_deadline.c */
+uint64_t deadline_runtime_ticks(uint64_t ns); /* rounded down */
+uint64_t deadline_next_ns(const struct runq *rq) REQUIRES(rq->lock); /* the first replenishment; TIME_NEVER: none */
+/* One throttled task whose time has come becomes ready. False: there is none. */
+bool deadline_replenish_one(struct runq *rq, uint64_t now_ns) REQUIRES(rq->lock);
+/* The task, in no queue, begins a period now, or when what it has used of its last one is no more than its share, by
+ * its old numbers: with them still in place. */
+void deadline_begin(struct task *task, uint64_t now_ns);
+void deadline_begin_at(struct task *task, uint64_t start_ns, uint64_t now_ns);
+uint64_t deadline_free_ns(const struct task *task, uint64_t now_ns);
+/* It has come to another CPU, whose admission knows it from now on. */
+void deadline_rehome(struct task *task, uint64_t now_ns);
+
+/*
+ * Priority inheritance: the task, in no queue, whoever it is, competes in the deadline class with this absolute
+ * deadline, or with its own if that is earlier and it has one. Until the end of it, it is not throttled; a deadline
+ * task of its own goes on using up its runtime meanwhile, and pays later. Its CPU and affinity stay. Again with another
+ * deadline: that one counts. deadline_end_inherited() ends it: the task, in no queue, is a deadline task again if it
+ * is_admitted; otherwise policy_apply() must follow at once. Under the lock of the run queue that it names; the caller
+ * dequeues and enqueues, or tells a running one's CPU (running_rank, resched_cpu()).
+ */
+void deadline_inherit(struct task *task, uint64_t deadline_ns);
+void deadline_end_inherited(struct task *task);
+
+/* admit.c: the books. The lock is taken before any run queue's, in task context or where a dead task is listed. */
+#define ADMITTED_MAX 256u /* deadline tasks of one CPU */
+extern struct spinlock admit_books;
+struct density {
+    uint64_t low; /* with 60 bits after the point, rounded down */
+    bool is_cut;  /* it is more than that */
+};
+struct density admit_density(uint64_t runtime_ns, uint64_t deadline_ns);
+/* A CPU of `allowed`, but not `except`, with room for the task with these numbers, whatever the task has now: `prefer`
+ * among equals, else the fullest. CPU_NONE: there is none. */
+cpu_id_t admit_find_locked(const struct task *task, const struct sched_params *params, const struct cpumask *allowed,
+                           cpu_id_t prefer, cpu_id_t except) REQUIRES(admit_books);
+bool admit_fits_locked(const struct task *task, const struct sched_params *params, cpu_id_t cpu) REQUIRES(admit_books);
+/* Book the task there, instead of where it was booked. What it leaves on another CPU is free at free_ns. */
+void admit_take_locked(struct task *task, const struct sched_params *params, cpu_id_t cpu, uint64_t free_ns)
+    REQUIRES(admit_books);
+void admit_give_locked(struct task *task, uint64_t free_ns) REQUIRES(admit_books);
+void admit_init_runq(struct runq *rq);
+
+/* deadline.c */
+/* The task becomes, or stays, a deadline task: with these parameters (NULL: as they are), on these CPUs (NULL: as they
+ * are). -EBUSY: no room; -ESRCH: dead; -EAGAIN: without params, and it is none any more. Nothing has changed then.
+ * Context: task, may sleep. */
+int deadline_change(struct task *task, const struct sched_params *params, const struct cpumask *mask);
+/* It stops being one; in no queue. */
+void deadline_leave_locked(struct runq *rq, struct task *task) REQUIRES(admit_books) REQUIRES(rq->lock);
+void deadline_release_dead(struct task *task); /* DEAD, off its CPU; no lock held */
 
 /* A READY task in no queue changes its CPU; both locks held. */
 static inline void task_change_cpu(struct task *task, struct runq *from, struct runq *to)

@@ -55,7 +55,7 @@ void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANAL
     runq_account(rq, hal_clock_ticks());
     *out = rq->stats;
     out->run_ticks = hal_clock_ticks() - rq->online_ticks - rq->stats.idle_ticks;
-    out->queued = load_relaxed(&rq->queued);
+    out->queued = load_relaxed(&rq->queued) + rq->throttled;
     spin_unlock_irqrestore(&rq->lock, state);
 }
 
@@ -73,7 +73,7 @@ void sched_census_get(struct sched_census *out)
 
         out->started += rq->started;
         out->died += rq->died;
-        out->queued += load_relaxed(&runq_by_id(id)->queued);
+        out->queued += load_relaxed(&runq_by_id(id)->queued) + rq->throttled;
         out->running += !is_idle_task(rq, rq->running);
         blocked += rq->blocked;
     }

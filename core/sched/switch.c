@@ -57,6 +57,8 @@ static void look_around(struct runq *rq, uint32_t rest)
         push_pull_urgent(rq);
     if (rest & AFTER_BALANCE)
         balance_fair(rq);
+    if (rest & AFTER_AGENDA)
+        agenda_arm(rq);
 }
 
 /* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. */
@@ -73,8 +75,11 @@ static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
     quiesce_pass(&rq->cpu);
     if (LIKELY(rest == 0))
         return;
-    if (rest & AFTER_DEAD)
+    if (rest & AFTER_DEAD) {
+        if (UNLIKELY(previous->is_admitted))
+            deadline_release_dead(previous);
         bury(previous);
+    }
     if (rest & AFTER_MISPLACED)
         push_misplaced(rq);
     if (rest & AFTER_MOVED)
@@ -112,7 +117,7 @@ static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, e
     if (UNLIKELY(prev->is_leaving)) {
         leave_cpu(rq, prev);
     } else {
-        runq_enqueue(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
+        runq_enqueue_inline(rq, prev, reason == SWITCH_YIELDED ? ENQUEUE_YIELDED : ENQUEUE_PREEMPTED);
     }
 }
 
@@ -146,6 +151,14 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
         next->stats.wake_to_run_ticks_max = MAX(next->stats.wake_to_run_ticks_max, waited);
     }
     store_relaxed(&rq->running_rank, next->rank);
+}
+
+/* The CPU goes on with the task that it ran. */
+static NOINLINE void settle_here(struct runq *rq, uint32_t rest)
+{
+    if (rest & AFTER_MOVED)
+        affinity_notify_moved();
+    look_around(rq, rest);
 }
 
 /* Inlined where a task blocks or yields, with `reason` known: these two are what switch costs are measured by. */
@@ -189,9 +202,8 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         rq->after_switch = 0;
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
-        if (UNLIKELY(rest & AFTER_MOVED))
-            affinity_notify_moved();
-        look_around(rq, rest);
+        if (UNLIKELY(rest != 0))
+            settle_here(rq, rest);
         return;
     }
     rq->stats.switches++;
@@ -241,7 +253,8 @@ void task_yield(void)
 
     DEBUG_ASSERT(current_base()->preempt_count == 0);
     spin_lock_irqoff(&rq->lock);
-    if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched))
+    if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched) &&
+        rq->running->policy != SCHED_POLICY_DEADLINE)
         spin_unlock_irqoff(&rq->lock); /* nobody to yield to */
     else
         switch_away(rq, SWITCH_YIELDED);

@@ -22,7 +22,7 @@ void task_init(struct task *task, const struct task_params *params)
 {
     ASSERT(priority_is_valid(params->priority));
     ASSERT(params->entry != NULL && params->stack_bytes != 0);
-    (void)memset(task, 0, sizeof *task);
+    (void)memset(task, 0, offsetof(struct task, deadline));
     task->state = TASK_NEW;
     store_relaxed(&task->base.cpu, this_cpu()); /* a NEW task is guarded by its creator's run queue */
     list_init(&task->queue_link);

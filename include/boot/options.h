@@ -14,6 +14,8 @@ struct boot_options {
     unsigned asids_max; /* asids= address-space ids in use, at most; with few they run out often */
     bool use_huge;     /* huge=on: 2 MiB pages for user memory where they fit */
     uint64_t seed;     /* seed= for tests that use random numbers */
+    unsigned rt_percent;       /* rt=PERCENT of a CPU for real-time tasks while others wait; 0: the scheduler's own */
+    unsigned deadline_percent; /* deadline=PERCENT of a CPU for deadline tasks; 0: the scheduler's own */
     uint64_t fair_slice_ns; /* slice=MILLISECONDS of a fair task; 0: the scheduler's own */
 };
 

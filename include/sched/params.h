@@ -11,7 +11,7 @@
 
 struct task;
 
-enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE };
+enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE, SCHED_POLICY_DEADLINE };
 
 #define NICE_MIN (-20)
 #define NICE_MAX 19
@@ -20,11 +20,21 @@ enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED
 #define SCHED_SLICE_NS_MIN (UINT64_C(100) * 1000)
 #define SCHED_SLICE_NS_MAX (UINT64_C(100) * 1000 * 1000)
 
+/* Of a deadline task: runtime <= deadline <= period. A runtime is rounded down to the clock's ticks, and is one at
+ * least: else -EINVAL. */
+#define SCHED_DEADLINE_RUNTIME_NS_MIN (UINT64_C(10) * 1000)
+#define SCHED_DEADLINE_NS_MIN (UINT64_C(100) * 1000)              /* of deadline and period */
+#define SCHED_DEADLINE_NS_MAX (UINT64_C(10) * 1000 * 1000 * 1000) /* the same */
+
 struct sched_params {
     enum sched_policy policy;
     uint8_t rt_level;  /* FIFO, RR: 0..99, 0 most urgent; else 0 */
     int8_t nice;       /* FAIR: NICE_MIN..NICE_MAX; else 0 */
     uint64_t slice_ns; /* FAIR, RR: SCHED_SLICE_NS_MIN..MAX, or 0: the system's; else 0 */
+    /* DEADLINE: up to so much run time, by a deadline after the beginning of each period; else 0. */
+    uint64_t runtime_ns;
+    uint64_t deadline_ns;
+    uint64_t period_ns; /* 0: the deadline */
 };
 
 /* What a priority of the scale (sched/priority.h) means; real-time ones are round robin. `priority` is valid. */
@@ -34,6 +44,8 @@ void sched_params_of_priority(int priority, struct sched_params *out);
 int sched_params_priority(const struct sched_params *params);
 
 /* Change how `task`, in any state, is scheduled: effective before the call returns. -EINVAL: a field is out of its
- * range, or not 0 where the policy has no use for it; nothing changed. -ESRCH: dead. Context: task. */
+ * range, or not 0 where the policy has no use for it. -ESRCH: dead. -EBUSY: no CPU of its affinity has room for a
+ * deadline task of these numbers. Nothing has changed then. A task that becomes a deadline task runs from now on only
+ * on the CPU that has room for it, and has moved there. Context: task, may sleep. */
 int task_set_params(struct task *task, const struct sched_params *params) MUST_USE;
 void task_get_params(struct task *task, struct sched_params *out); /* Context: any, no run-queue lock held. */

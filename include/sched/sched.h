@@ -24,6 +24,18 @@ void sched_init(void);
 #define FAIR_SLICE_NS_MAX (100 * NS_PER_SEC)
 void sched_set_fair_slice(uint64_t ns);
 
+/* How much of a CPU real-time tasks may use together in a second in which a task of a lower class waits behind them;
+ * 100: all of it. How much of a CPU may be promised to deadline tasks; they may use it, whoever waits. 1 to 100. Boot:
+ * as above. */
+void sched_set_rt_percent(unsigned percent);
+void sched_set_deadline_percent(unsigned percent);
+
+/* Before a CPU goes: its deadline tasks are promised, and moved to, other CPUs of their affinity. -EBUSY: they do not
+ * all fit there (first come, first served: not every order is tried); nothing has changed. The caller has seen to it
+ * that `cpu` is not in cpu_online_mask any more, so that nobody is admitted there; afterwards it waits until those that
+ * run there have left, as they have been asked to. A task's affinity must have an online CPU. Context: task. */
+int deadline_evacuate(cpu_id_t cpu) MUST_USE;
+
 /* Bytes of a CPU's run queue, which begins with its struct cpu; zeroed, cache-aligned memory. */
 size_t sched_cpu_bytes(void);
 
@@ -40,7 +52,8 @@ void sched_cpu_online(struct cpu *cpu);
  * it should run it now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
 int task_start(struct task *task) MUST_USE;
 
-/* Let others of the same or a higher priority run. Context: task, preemption enabled. */
+/* Let others of the same or a higher priority run. A deadline task gives up the rest of its runtime and goes on in its
+ * next period. Context: task, preemption enabled. */
 void task_yield(void);
 
 /* Sleep until the clock passes deadline_ns. 0; -EINTR if killed (at once if killed before). Context: task. */
@@ -69,8 +82,9 @@ void sched_take_dead(struct list_node *out);
 /* Called (interrupts disabled, no lock held) when a dead task was listed. Set by proc at boot. */
 void sched_set_dead_notify(void (*notify)(void));
 
-/* Allowed CPUs. Effective on return: the task does not run elsewhere after this. -EINVAL: no online CPU in it.
- * -ESRCH: dead. Context: task (waits for another CPU if the task runs there). */
+/* Allowed CPUs. Effective on return: the task does not run elsewhere after this. -EINVAL: no online CPU in it. -ESRCH:
+ * dead. -EBUSY: a deadline task, and no CPU of it has room; nothing has changed. Context: task (waits for another CPU
+ * if the task runs there). */
 int task_set_affinity(struct task *task, const struct cpumask *mask) MUST_USE;
 
 /* Priority and with it class and policy. -EINVAL: out of range. -ESRCH: dead. Context: task. */
@@ -91,7 +105,7 @@ struct task_snapshot {
     bool is_boosted;        /* it inherits the urgency of somebody who waits for a mutex that it owns */
     enum sched_policy policy; /* that it is scheduled by */
     cpu_id_t cpu;
-    struct task_stats stats; /* of a running task: up to now */
+    struct task_stats stats; /* of a running task: up to now; missed deadlines among them */
     uint64_t run_count;      /* times dispatched */
 };
 void task_get_snapshot(struct task *task, struct task_snapshot *out);

@@ -48,6 +48,33 @@ struct task_stats {
     uint64_t voluntary;     /* switches away by blocking, yielding, exiting */
     uint64_t involuntary;   /* switches away by preemption */
     uint64_t migrations;
+    uint64_t deadline_misses;      /* deadlines at which it wanted to run and had not had its runtime */
+    uint64_t deadline_overruns;    /* periods in which it wanted more than its runtime, and was throttled */
+    uint64_t deadline_late_ns_max; /* worst: when it had its runtime, after the deadline */
+};
+
+/* What a task of the deadline class carries: class_deadline.c. Times are absolute, since boot. */
+struct task_deadline {
+    /* Guarded by the run-queue lock of base.cpu. */
+    struct rb_node node;    /* among the ready ones by key_ns, or the throttled ones by next_ns */
+    uint64_t key_ns;        /* what it is ordered by: due_ns, or the inherited deadline if that is earlier */
+    uint64_t due_ns;        /* its deadline in this period */
+    uint64_t release_ns;    /* when this period began */
+    uint64_t next_ns;       /* it waits for this; 0: it does not */
+    uint64_t inherited_ns;  /* is_inherited: a deadline of somebody who waits for it */
+    int64_t left_ticks;     /* of its runtime; below 0: taken off the next period's */
+    bool is_counted;        /* this period's deadline has been missed, and counted */
+    uint64_t runtime_ticks; /* what each period brings */
+    uint64_t deadline_ns;   /* after the beginning of a period */
+    uint64_t period_ns;
+    struct cpumask allowed; /* its own affinity, while `affinity` is the CPU that has room for it */
+
+    /* Guarded by the admission lock: admit.c. */
+    struct list_node home_link; /* of the run queue's admitted tasks */
+    cpu_id_t home;
+    uint64_t density_low; /* runtime / deadline, rounded down; 1 is 2^60 */
+    bool density_is_cut;  /* and that is not exact */
+    cpu_id_t evacuated_from;
 };
 
 struct task {
@@ -65,6 +92,9 @@ struct task {
     uint8_t rank;        /* order over all classes, lower runs first */
     enum sched_policy policy;
     const struct sched_class *class;
+    bool is_admitted;               /* to the deadline class; written with the admission lock held, too */
+    bool is_throttled;              /* READY in the run queue's throttled tree, in no class queue, not in `queued` */
+    bool is_inherited;              /* in the deadline class by inheritance; written with pi.lock held, too */
     struct list_node queue_link;    /* real-time and idle queues, the fair lane */
     struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
     bool is_woken;                  /* READY by a wake, not yet dispatched */
@@ -120,6 +150,10 @@ struct task {
      * exit leaves the space. */
     struct tlb_space *space;
     void *fpu_area;     /* NULL: no floating point */
+
+    /* Last, and not cleared by task_init(): valid if is_admitted, and as far as inheritance needs it if
+     * is_inherited. */
+    struct task_deadline deadline;
 };
 _Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");
 _Static_assert(offsetof(struct task_base, context) == 0, "a task is its HAL context");

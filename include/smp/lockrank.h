@@ -16,6 +16,7 @@ enum lock_rank {
     LOCK_DRAIN,     /* one drain of the page caches at a time */
     LOCK_PHYS,      /* buddy allocator */
     LOCK_TID,       /* id allocation */
+    LOCK_ADMIT,     /* which CPU has room for which deadline task */
     LOCK_CALL,      /* cross-CPU call slot */
     LOCK_DEADLOCK,  /* one check for a circle of mutexes at a time */
     LOCK_MUTEX,     /* a mutex's inner lock */

@@ -5,9 +5,9 @@
 
 #include "check.h"
 
-static const struct kernel_test *const groups[] = { tests_create,  tests_exit,   tests_sched, tests_policy,
-                                                    tests_wait,    tests_sync,   tests_process, tests_user,
-                                                    tests_space,   tests_objects, tests_torture };
+static const struct kernel_test *const groups[] = { tests_create,   tests_exit,  tests_sched,   tests_policy,
+                                                    tests_deadline, tests_wait,  tests_sync,    tests_process,
+                                                    tests_user,     tests_space, tests_objects, tests_torture };
 
 static bool run_one(const struct kernel_test *test)
 {

@@ -158,7 +158,7 @@ static void waiters_look(const struct list_node *head, bool is_movable, const st
 
 static void own_work(cpu_id_t cpu, struct sleeper *sleeper)
 {
-    if (sim_runq(cpu)->ready_classes == 0)
+    if ((sim_runq(cpu)->ready_classes & ~(1u << CLASS_BELOW)) == 0)
         sleeper->own_since_ns = 0;
     else if (sleeper->own_since_ns == 0)
         sleeper->own_since_ns = MAX(sim_now.ns, UINT64_C(1));

@@ -73,6 +73,8 @@ static unsigned own_rank(const struct task *task)
         return RANK_FAIR;
     case SCHED_POLICY_IDLE:
         return RANK_IDLE_CLASS;
+    case SCHED_POLICY_DEADLINE:
+        return RANK_DEADLINE;
     default:
         return RANK_RT + task->params.rt_level;
     }

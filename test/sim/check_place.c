@@ -105,7 +105,10 @@ static unsigned queued_rank(const struct runq *rq)
 {
     if ((rq->ready_classes & 1u << CLASS_STOP) != 0)
         return RANK_STOP;
-    if ((rq->ready_classes & 1u << CLASS_RT) != 0)
+    if ((rq->ready_classes & 1u << CLASS_DEADLINE) != 0)
+        return RANK_DEADLINE;
+    /* While those behind the real-time class have their share, it waits, also until they have been stopped. */
+    if ((rq->ready_classes & 1u << CLASS_RT) != 0 && !rq->rt_limit.is_serving)
         return RANK_RT + rq->rt.first;
     if ((rq->ready_classes & 1u << CLASS_FAIR) != 0)
         return RANK_FAIR;

@@ -146,6 +146,31 @@ static uint32_t queue_fair(const struct runq *rq)
     return count;
 }
 
+/* The ready deadline tasks, or those that wait for their next period: in order, and none in the wrong tree. */
+static uint32_t queue_deadline(const struct runq *rq, const struct rb_tree *tree, bool is_throttled)
+{
+    const struct rb_node *node = leftmost(tree->root);
+    uint64_t last_ns = 0;
+    uint32_t count = 0;
+
+    if (rb_first(tree) != node)
+        sim_broken(PROMISE_COUNTS, "the first deadline task of CPU %u is another", rq->cpu.id);
+    for (; node != NULL; node = next_of(node)) {
+        const struct task *task = container_of(node, struct task, deadline.node);
+        uint64_t key_ns = is_throttled ? task->deadline.next_ns : task->deadline.key_ns;
+
+        queue_task(task, rq);
+        if (task->is_throttled != is_throttled)
+            sim_broken(PROMISE_COUNTS, "'%s' is %squeued to run on CPU %u, and thought otherwise", task->name,
+                       is_throttled ? "not " : "", rq->cpu.id);
+        if (key_ns < last_ns)
+            sim_broken(PROMISE_ORDER, "deadline tasks of CPU %u are out of order", rq->cpu.id);
+        last_ns = key_ns;
+        queue_bound(rq, ++count);
+    }
+    return count;
+}
+
 static uint32_t queue_rt(const struct runq *rq)
 {
     unsigned first = RT_LEVELS;
@@ -200,19 +225,24 @@ static void queue_look(cpu_id_t cpu)
     uint32_t fair = queue_fair(rq);
     uint32_t rt = queue_rt(rq);
     uint32_t stop = queue_list(&rq->stop.queue, rq);
-    uint32_t count = idle + fair + rt + stop + queue_list(&rq->misplaced, rq);
+    uint32_t deadline = queue_deadline(rq, &rq->deadline.ready, false);
+    uint32_t throttled = queue_deadline(rq, &rq->deadline.throttled, true);
+    uint32_t count = idle + fair + rt + deadline + stop + queue_list(&rq->misplaced, rq);
     uint32_t movable = queue_movable(rq);
 
     queue_class(rq, CLASS_IDLE, idle);
     queue_class(rq, CLASS_FAIR, fair);
     queue_class(rq, CLASS_RT, rt);
     queue_class(rq, CLASS_STOP, stop);
+    queue_class(rq, CLASS_DEADLINE, deadline);
+    if (throttled != rq->throttled)
+        sim_broken(PROMISE_COUNTS, "CPU %u has %u throttled tasks, and counts %u", cpu, throttled, rq->throttled);
     if (count != sim_peek(&rq->queued))
         sim_broken(PROMISE_COUNTS, "CPU %u has %u queued tasks, and counts %u", cpu, count, sim_peek(&rq->queued));
     if (movable != sim_peek(&rq->movable_count))
         sim_broken(PROMISE_COUNTS, "CPU %u has %u movable tasks, and counts %u", cpu, movable,
                    sim_peek(&rq->movable_count));
-    sim_cost(16 + count + movable);
+    sim_cost(16 + count + throttled + movable);
 }
 
 static void census_quiet(void)
@@ -227,7 +257,7 @@ static void census_quiet(void)
             continue;
         sums.started += rq->started;
         sums.died += rq->died;
-        sums.ready += sim_peek(&rq->queued);
+        sums.ready += sim_peek(&rq->queued) + rq->throttled;
         sums.running += !is_idle_task(rq, rq->running);
         blocked += rq->blocked;
     }

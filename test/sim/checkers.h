@@ -14,6 +14,7 @@ extern const struct sim_checker checker_place;  /* check_place.c: affinity */
 extern const struct sim_checker checker_order;  /* check_place.c: urgency */
 extern const struct sim_checker checker_urgent; /* check_urgent.c: urgency over all CPUs */
 extern const struct sim_checker checker_inherit; /* check_inherit.c */
+extern const struct sim_checker checker_deadline; /* check_deadline.c */
 extern const struct sim_checker checker_time;   /* check_time.c: timers */
 extern const struct sim_checker checker_queue;  /* check_queue.c: lists, counts, who runs where */
 extern const struct sim_checker checker_census; /* check_queue.c: sums over the machine */

@@ -18,6 +18,7 @@ from .spaces import SPACES
 from .sync import SYNC
 from .tables import TABLES
 from .balance import BALANCE
+from .deadline import DEADLINE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC)
+           + SYNC + DEADLINE)

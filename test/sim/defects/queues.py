@@ -104,13 +104,11 @@ QUEUES = (
         "Whoever waits for a task to have left its CPU is not told that it has.",
         ("liveness", "wake-once"),
         edit("core/sched/switch.c", """
+        push_misplaced(rq);
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
-    look_around(rq, rest);
-}
 """, """
-    look_around(rq, rest);
-}
+        push_misplaced(rq);
 """),
         scenarios=("affinity-affinity", "affinity-exit", "affinity-steal"), hazard=9),
     Defect(

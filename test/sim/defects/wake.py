@@ -172,12 +172,12 @@ WAKE = (
 """) + edit("core/sched/switch.c", """
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
-        if (UNLIKELY(rest & AFTER_MOVED))
+        if (UNLIKELY(rest != 0))
 """, """
         spin_unlock_irqoff(&rq->lock);
         store_relaxed(&rq->cpu.need_resched, 0);
         quiesce_pass(&rq->cpu);
-        if (UNLIKELY(rest & AFTER_MOVED))
+        if (UNLIKELY(rest != 0))
 """),
         scenarios=("urgent-wakes", "wake-idle"), hazard=13),
     Defect(

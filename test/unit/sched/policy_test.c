@@ -162,6 +162,18 @@ static void parameters_out_of_range_change_nothing(void **state)
         { .policy = SCHED_POLICY_FAIR, .slice_ns = 1 },
         { .policy = SCHED_POLICY_IDLE, .nice = 1 },
         { .policy = SCHED_POLICY_IDLE, .slice_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_FAIR, .runtime_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_FIFO, .deadline_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_DEADLINE },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 2 * NS_PER_MS, .deadline_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 9 * NS_PER_US, .deadline_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 20 * NS_PER_US, .deadline_ns = 99 * NS_PER_US },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 20 * NS_PER_US, .deadline_ns = 10 * NS_PER_SEC + 1 },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 20 * NS_PER_US, .deadline_ns = 2 * NS_PER_MS,
+          .period_ns = NS_PER_MS },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 20 * NS_PER_US, .deadline_ns = NS_PER_MS, .nice = 1 },
+        { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 20 * NS_PER_US, .deadline_ns = NS_PER_MS, .rt_level = 1 },
         { .policy = (enum sched_policy)17 },
     };
     struct task *task = sched_test_ready(0, 10, &sched_test.rq[0]);

@@ -80,14 +80,20 @@ static inline struct task *sched_test_ready(unsigned i, int priority, struct run
     return task;
 }
 
-/* As if `task`, in no queue, were running there. */
-static inline void sched_test_run(struct runq *rq, struct task *task)
+/* As if `task`, which was picked, were running there. */
+static inline void sched_test_dispatch(struct runq *rq, struct task *task)
 {
     task->state = TASK_RUNNING;
     store_relaxed(&task->base.cpu, &rq->cpu);
     task->since_ticks = hal_clock_ticks();
     rq->running = task;
     store_relaxed(&rq->running_rank, task->rank);
+}
+
+/* The same of one that was in no queue. */
+static inline void sched_test_run(struct runq *rq, struct task *task)
+{
+    sched_test_dispatch(rq, task);
     if (task->class->join != NULL)
         task->class->join(rq, task);
 }
@@ -118,6 +124,7 @@ static inline void sched_test_enter(unsigned online)
     host_unit_enter(&sched_test_early_task);
     clock_init(host_boot_info()->clock_hz);
     sched_init();
+    sched_set_rt_percent(100); /* it pokes, and there are no other CPUs: rt_limit_test.c */
     for (cpu_id_t id = 0; id < SCHED_TEST_CPUS; id++) {
         sched_test_init(&sched_test.idle[id], id, PRIORITY_IDLE);
         struct cpu *cpu = sched_cpu_init(&sched_test.rq[id], id, 100 + id, &sched_test.idle[id]);

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Seeded defects: deadline tasks, and the limit of real-time tasks."""
+
+from .kinds import Defect, edit
+
+DEADLINE = (
+    Defect(
+        "throttle-forgotten",
+        "A task that has used up its runtime is queued again as if it had some left.",
+        ("deadline",),
+        edit("core/sched/class_deadline.c", "    if (own->next_ns == 0 && own->left_ticks > 0)\n",
+             "    if (own->next_ns == 0 && (own->left_ticks > 0 || kind == ENQUEUE_PREEMPTED))\n"),
+        scenarios=("deadline-full",)),
+    Defect(
+        "runtime-not-timed",
+        "Nobody sets a timer for the end of a deadline task's runtime.",
+        ("deadline", "liveness"),
+        edit("core/sched/class_deadline.c", "    return (uint64_t)task->deadline.left_ticks;\n",
+             "    return TIME_NEVER;\n"),
+        scenarios=("deadline-full", "deadline-periodic")),
+    Defect(
+        "latest-deadline-first",
+        "Deadline tasks are queued with the latest deadline first.",
+        ("deadline", "order"),
+        edit("core/sched/class_deadline.c", """
+    return container_of(a, struct task, deadline.node)->deadline.key_ns <
+""", """
+    return container_of(a, struct task, deadline.node)->deadline.key_ns >
+"""),
+        scenarios=("deadline-full", "deadline-periodic")),
+    Defect(
+        "earlier-deadline-waits",
+        "A deadline task that becomes ready does not preempt one with a later deadline.",
+        ("deadline", "order"),
+        edit("core/sched/class_deadline.c",
+             "    return woken->deadline.key_ns < running->deadline.key_ns;\n",
+             "    return woken->deadline.key_ns < running->deadline.key_ns && running->is_inherited;\n"),
+        scenarios=("deadline-full", "deadline-periodic")),
+    Defect(
+        "promise-outlives-task",
+        "A CPU stays promised to a task that has ended.",
+        ("story", "deadline", "memory", "race", "sanity"),
+        edit("core/sched/switch.c", "        if (UNLIKELY(previous->is_admitted))\n"
+             "            deadline_release_dead(previous);\n", ""),
+        scenarios=("deadline-churn", "deadline-full")),
+    Defect(
+        "replenishment-not-armed",
+        "A CPU that goes on with the task that it ran forgets to arm its timer for a replenishment.",
+        ("liveness", "story"),
+        edit("core/sched/switch.c", """
+    if (rest & AFTER_AGENDA)
+        agenda_arm(rq);
+}
+
+/* Inlined""", """
+    (void)rq;
+}
+
+/* Inlined"""),
+        scenarios=("rt-limit", "deadline-churn")),
+    Defect(
+        "throttled-in-two-trees",
+        "A throttled task whose parameters change stays in the count of throttled tasks.",
+        ("counts", "census"),
+        edit("core/sched/class_deadline.c", "        task->is_throttled = false;\n        rq->throttled--;\n",
+             "        task->is_throttled = false;\n"),
+        scenarios=("deadline-churn", "deadline-full")),
+    Defect(
+        "real-time-limit-begins-late",
+        "A window of the real-time limit begins only if a real-time task runs when somebody comes to wait.",
+        ("story",),
+        edit("core/sched/runq.c",
+             "    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR || "
+             "(rq->ready_classes & 1u << CLASS_RT) != 0))\n",
+             "    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR))\n"),
+        scenarios=("rt-limit",)),
+)
