@@ -42,12 +42,6 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     return &rq->cpu;
 }
 
-/* Is there another CPU for the task at all? */
-static bool is_movable(const struct task *task)
-{
-    return !task->is_pinned && load_relaxed(&cpu_online_count) > 1;
-}
-
 static void weigh(struct runq *rq, const struct task *task, bool is_queued) REQUIRES(rq->lock)
 {
     uint64_t weight = load_relaxed(&rq->fair_queued_weight);
@@ -56,7 +50,7 @@ static void weigh(struct runq *rq, const struct task *task, bool is_queued) REQU
         store_relaxed(&rq->fair_queued_weight, is_queued ? weight + task->fair_weight : weight - task->fair_weight);
 }
 
-static void enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
+void runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     task->class->enqueue(rq, task, kind);
     weigh(rq, task, true);
@@ -64,17 +58,7 @@ static void enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_ki
 
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
-    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
-    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (task->class == &class_rt)
-        class_rt_enqueue(rq, task, kind);
-    else
-        enqueue_by_table(rq, task, kind);
-    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
-    if (is_movable(task)) {
-        list_push_back(&rq->movable, &task->movable_link);
-        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
-    }
+    runq_enqueue_inline(rq, task, kind);
 }
 
 void runq_dequeue(struct runq *rq, struct task *task)

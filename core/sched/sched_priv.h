@@ -192,6 +192,23 @@ static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from
 
 /* runq.c: queues of one CPU, all under rq->lock. */
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+NOINLINE void runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+/* The same where the costs of a switch and of a wake are measured: only what real-time tasks pass through is inline. */
+static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task, enum enqueue_kind kind)
+    REQUIRES(rq->lock)
+{
+    DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
+    DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
+    if (task->class == &class_rt)
+        class_rt_enqueue(rq, task, kind);
+    else
+        runq_enqueue_by_table(rq, task, kind);
+    store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
+    if (!task->is_pinned && load_relaxed(&cpu_online_count) > 1) { /* there is another CPU for it */
+        list_push_back(&rq->movable, &task->movable_link);
+        store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
+    }
+}
 void runq_dequeue(struct runq *rq, struct task *task) REQUIRES(rq->lock);
 void runq_misplace(struct runq *rq, struct task *task) REQUIRES(rq->lock); /* READY, in no queue, not allowed here */
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
@@ -216,7 +233,7 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
     }
 }
 
-struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* some class has a task */
+NOINLINE struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* some class has a task */
 
 /* Take the task to run next out of its queue; NULL: nothing queued. */
 static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
@@ -322,7 +339,7 @@ void push_arm(struct runq *rq, uint64_t now) REQUIRES(rq->lock);
 
 /* balance.c */
 /* `next` runs, and tasks that may move wait. Own CPU. */
-void balance_after_pick(struct runq *rq, const struct task *next, uint64_t now) REQUIRES(rq->lock);
+void balance_after_pick(struct runq *rq, const struct task *next) REQUIRES(rq->lock);
 void balance_fair(struct runq *rq);      /* after a switch: no lock, interrupts disabled */
 void balance_idle_core(struct runq *rq); /* idle, nothing to steal: a task on a crowded core may come here */
 

@@ -22,7 +22,7 @@ void resched_cpu(struct runq *rq)
 static ALWAYS_INLINE void enqueue_and_poke(struct runq *rq, struct task *task, enum enqueue_kind kind)
     REQUIRES(rq->lock)
 {
-    runq_enqueue(rq, task, kind);
+    runq_enqueue_inline(rq, task, kind);
     runq_notice(rq, task);
 }
 

@@ -106,12 +106,7 @@ QUEUES = (
         edit("core/sched/switch.c", """
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
-    look_around(rq, rest);
-}
-""", """
-    look_around(rq, rest);
-}
-"""),
+""", ""),
         scenarios=("affinity-affinity", "affinity-exit", "affinity-steal"), hazard=9),
     Defect(
         "queue-locks-swapped",
