@@ -25,8 +25,10 @@
 #define ACTIVE_MISSES_MAX 8u /* doublings of the time until a core is asked again for what it did not give */
 #define MOVES_MAX 4u      /* tasks moved in one look */
 
-void balance_after_pick(struct runq *rq, const struct task *next, uint64_t now)
+void balance_after_pick(struct runq *rq, const struct task *next)
 {
+    uint64_t now = hal_clock_ticks();
+
     steal_offer(rq); /* what is queued here and does not run now may run elsewhere */
     if (next->rank == RANK_FAIR && (int64_t)(now - rq->balance_next_ticks) >= 0)
         rq->after_switch |= AFTER_BALANCE;

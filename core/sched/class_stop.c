@@ -32,7 +32,8 @@ static struct task *stop_pick(struct runq *rq)
     return task;
 }
 
-/* The stopper has the policy FIFO: it is never charged and has no slice. Those that would say so are not called. */
+/* The stopper is never charged and has no slice. Its policy is not FIFO, because a run queue whose task is looks less
+ * closely at what is queued meanwhile. */
 static void stop_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
     (void)rq;
@@ -71,7 +72,7 @@ void stop_set_task(cpu_id_t cpu, struct task *task)
     ASSERT(rq->stop.task == NULL && task->state == TASK_NEW && task->entry == stop_main);
     ASSERT(task->is_pinned && cpumask_contains(&task->affinity, cpu));
     task->class = &class_stop;
-    task->policy = SCHED_POLICY_FIFO;
+    task->policy = SCHED_POLICY_RR;
     task->rank = RANK_STOP;
     rq->stop.task = task;
 }

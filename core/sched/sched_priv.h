@@ -277,9 +277,10 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
 }
 
 /* False: the task is throttled, and counts as one of those. */
-bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+NOINLINE bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
 
-/* runq_enqueue() where what it costs is measured: in a switch, and where an event wakes a task. */
+/* runq_enqueue() where what it costs is measured, in a switch, and where an event wakes a task: only what real-time
+ * tasks pass through is inline. */
 static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task, enum enqueue_kind kind)
     REQUIRES(rq->lock)
 {
@@ -296,7 +297,7 @@ static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task
     }
 }
 
-struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* NULL: only CLASS_BELOW's bit was set */
+NOINLINE struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /* NULL: only CLASS_BELOW's bit was set */
 
 /* Take the task to run next out of its queue; NULL: nothing queued. */
 static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
@@ -402,7 +403,7 @@ void push_arm(struct runq *rq, uint64_t now) REQUIRES(rq->lock);
 
 /* balance.c */
 /* `next` runs, and tasks that may move wait. Own CPU. */
-void balance_after_pick(struct runq *rq, const struct task *next, uint64_t now) REQUIRES(rq->lock);
+void balance_after_pick(struct runq *rq, const struct task *next) REQUIRES(rq->lock);
 void balance_fair(struct runq *rq);      /* after a switch: no lock, interrupts disabled */
 void balance_idle_core(struct runq *rq); /* idle, nothing to steal: a task on a crowded core may come here */
 

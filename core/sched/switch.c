@@ -48,9 +48,19 @@ void sched_take_dead(struct list_node *out)
     }
 }
 
-/* After a switch, no lock held: tasks that wait may run elsewhere, or others here. */
-static void look_around(struct runq *rq, uint32_t rest)
+/* What remains to be done after a switch, no lock held. Out of line: it is rare, and inlined it would cost every switch
+ * the registers that it needs. */
+static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_t rest)
 {
+    if (rest & AFTER_DEAD) {
+        if (UNLIKELY(previous->is_admitted))
+            deadline_release_dead(previous);
+        bury(previous);
+    }
+    if (rest & AFTER_MISPLACED)
+        push_misplaced(rq);
+    if (rest & AFTER_MOVED)
+        affinity_notify_moved();
     if (rest & AFTER_PUSH)
         push_waiting(rq);
     if (rest & AFTER_PULL)
@@ -73,18 +83,8 @@ static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
     quiesce_pass(&rq->cpu);
-    if (LIKELY(rest == 0))
-        return;
-    if (rest & AFTER_DEAD) {
-        if (UNLIKELY(previous->is_admitted))
-            deadline_release_dead(previous);
-        bury(previous);
-    }
-    if (rest & AFTER_MISPLACED)
-        push_misplaced(rq);
-    if (rest & AFTER_MOVED)
-        affinity_notify_moved();
-    look_around(rq, rest);
+    if (UNLIKELY(rest != 0))
+        finish_rest(rq, previous, rest);
 }
 
 void task_first_run(void *arg)
@@ -153,14 +153,6 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
     store_relaxed(&rq->running_rank, next->rank);
 }
 
-/* The CPU goes on with the task that it ran. */
-static NOINLINE void settle_here(struct runq *rq, uint32_t rest)
-{
-    if (rest & AFTER_MOVED)
-        affinity_notify_moved();
-    look_around(rq, rest);
-}
-
 /* Inlined where a task blocks or yields, with `reason` known: these two are what switch costs are measured by. */
 static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason)
     RELEASES(rq->lock) NO_LOCK_ANALYSIS
@@ -195,7 +187,7 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
     if (KERNEL_DEBUG)
         runq_check(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
-        balance_after_pick(rq, next, now);
+        balance_after_pick(rq, next);
     if (next == prev) {
         uint32_t rest = rq->after_switch;
 
@@ -203,7 +195,7 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest != 0))
-            settle_here(rq, rest);
+            finish_rest(rq, prev, rest);
         return;
     }
     rq->stats.switches++;

@@ -85,7 +85,7 @@ void push_arm""") + edit("core/sched/runq.c", """
     Defect(
         "stopper-touches-work",
         "A stopper looks into what it was asked for after it has said that it is done.",
-        ("memory", "story", "sanity", "liveness", "wake-once"),
+        ("race", "memory"),
         edit("core/sched/class_stop.c", """
         if (done != NULL)
             event_signal(done); /* and from here on it may be gone */

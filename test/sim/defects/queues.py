@@ -104,12 +104,9 @@ QUEUES = (
         "Whoever waits for a task to have left its CPU is not told that it has.",
         ("liveness", "wake-once"),
         edit("core/sched/switch.c", """
-        push_misplaced(rq);
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
-""", """
-        push_misplaced(rq);
-"""),
+""", "\n"),
         scenarios=("affinity-affinity", "affinity-exit", "affinity-steal"), hazard=9),
     Defect(
         "queue-locks-swapped",

@@ -42,8 +42,8 @@ WAKE = (
         "wake-of-ready",
         "A waker takes every task that does not run for a blocked one, a queued or dead one included.",
         ("wake-once", "edges", "census"),
-        edit("core/sched/wake.c", "    if (LIKELY(is_blocked(task)) && balance_stays(task, rq)) {",
-             "    if (LIKELY(task->state != TASK_RUNNING) && balance_stays(task, rq)) {"),
+        edit("core/sched/wake.c", "    if (LIKELY(is_blocked(task)) && place_stays(task, rq)) {",
+             "    if (LIKELY(task->state != TASK_RUNNING) && place_stays(task, rq)) {"),
         scenarios=("wake-wake", "wake-block"), hazard=3),
     Defect(
         "settle-twice",
@@ -162,22 +162,26 @@ WAKE = (
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
     quiesce_pass(&rq->cpu);
-    if (LIKELY(rest == 0))
+    if (UNLIKELY(rest != 0))
+        finish_rest(rq, previous, rest);
 """, """
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
     store_relaxed(&rq->cpu.need_resched, 0);
     quiesce_pass(&rq->cpu);
-    if (LIKELY(rest == 0))
+    if (UNLIKELY(rest != 0))
+        finish_rest(rq, previous, rest);
 """) + edit("core/sched/switch.c", """
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest != 0))
+            finish_rest(rq, prev, rest);
 """, """
         spin_unlock_irqoff(&rq->lock);
         store_relaxed(&rq->cpu.need_resched, 0);
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest != 0))
+            finish_rest(rq, prev, rest);
 """),
         scenarios=("urgent-wakes", "wake-idle"), hazard=13),
     Defect(
