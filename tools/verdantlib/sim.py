@@ -13,12 +13,12 @@ from . import BUILD, ROOT, Failure, build, defects, report
 PRESETS = {"": "host", "address": "host-asan", "thread": "host-tsan"}
 SOURCES = ROOT / "test" / "sim"
 SAVED = BUILD / "sim"   # where smaller runs and reports go
-STRATEGIES = ("all", "uniform", "round-robin", "pct", "adversary", "exhaustive")
+STRATEGIES = ("all", "uniform", "round-robin", "pct", "adversary", "parallel", "exhaustive")
 NUMBERS = {"--cpus": 1024, "--minutes": 43200, "--rounds": 1000000, "--bound": 8, "--jobs": 256}
 VALUES = ("--seeds", "--steps", "--report", "--replay", "--trace", "--stop-at", *NUMBERS)
 FLAGS = ("--list", "--first", "--no-shrink", "--here", "--twice")
 OWN_FLAGS = ("--gdb", "--defects", "--docs")
-RUN = r"[a-z0-9-]+:(uniform|round-robin|pct|adversary|script):[1-9]\d*:[1-9]\d*:\d+"
+RUN = r"[a-z0-9-]+:(uniform|round-robin|pct|adversary|parallel|script):[1-9]\d*:[1-9]\d*:\d+"
 
 
 def add_options(parser):
