@@ -169,7 +169,7 @@ static void print_measures(struct lab_histogram *scratch)
 {
     static const char *const names[LAB_MEASURES] = { "wake", "pass", "turnaround" };
 
-    log_info("lab: group    time          count       mean us           p50           p90           p99           max");
+    log_info("lab: group    time          count       mean-us           p50           p90           p99           max");
     for (unsigned i = 0; i < lab->workload.groups; i++) {
         for (unsigned measure = 0; measure < LAB_MEASURES; measure++) {
             *scratch = (struct lab_histogram){ 0 };
@@ -227,7 +227,7 @@ void lab_report(const char *name)
              load_relaxed(&cpu_online_count), lab->workload.tasks, (unsigned long long)lab->seed,
              MS(lab->end_ns - lab->start_ns), MS(lab->workload.duration_ns),
              MS(lab->measured_ns != 0 ? lab->measured_ns - lab->start_ns : lab->end_ns - lab->start_ns));
-    log_info("lab: group     tasks  ended    passes    bursts        CPU ms      %%   jain  switches preempted migrated"
+    log_info("lab: group     tasks  ended    passes    bursts        CPU-ms      %%   jain  switches preempted migrated"
              "  misses");
     for (unsigned i = 0; i < lab->workload.groups; i++) {
         char jain[8];

@@ -132,5 +132,5 @@ unsigned lab_jain_per_10000(const struct lab_jain *jain)
     /* scaled is about n << 10, so its square stays below 2^64 for n below 2^22. */
     uint64_t square = jain->scaled * jain->scaled / jain->n;
 
-    return (unsigned)MIN(square * 10000 / jain->squares, 10000);
+    return (unsigned)MIN((square * 10000 + jain->squares / 2) / jain->squares, 10000);
 }

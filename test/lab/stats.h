@@ -31,7 +31,7 @@ uint64_t lab_percentile(const struct lab_histogram *histogram, unsigned per_1000
 
 /*
  * Jain's index of fairness: (sum x)^2 / (n * sum x^2), 1 if all are equal, 1/n if one has everything. In two rounds
- * over the same values, fewer than 2^22: first all of them through lab_jain_sum(), then again through lab_jain_square().
+ * over the same values, fewer than 2^21: first all of them through lab_jain_sum(), then all through lab_jain_square().
  */
 struct lab_jain {
     uint64_t n, sum;    /* first round; sum of values below 2^63 */

@@ -195,7 +195,8 @@ static bool name_of(struct reader *reader, unsigned word, char *out)
 
 static bool ends_at(struct reader *reader, unsigned words)
 {
-    return reader->words == words || fail(reader, words, reader->words > words ? "nothing may follow here" : "too short");
+    return reader->words == words ||
+           fail(reader, words, reader->words > words ? "nothing may follow here" : "too short");
 }
 
 /* Events and mutexes are there once they are named. */
@@ -322,7 +323,8 @@ static bool slice_of(struct reader *reader, unsigned word, uint64_t *out)
 {
     if (!duration_of(reader, word, out))
         return false;
-    return (*out >= SCHED_SLICE_NS_MIN && *out <= SCHED_SLICE_NS_MAX) || fail(reader, word, "a slice is 100us to 100ms");
+    return (*out >= SCHED_SLICE_NS_MIN && *out <= SCHED_SLICE_NS_MAX) ||
+           fail(reader, word, "a slice is 100us to 100ms");
 }
 
 static bool policy_deadline(struct reader *reader, struct workload_group *group)

@@ -18,7 +18,9 @@ void perfetto_write(FILE *file, const struct timeline *timeline)
                         "{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"%s\"}}",
                   timeline->name);
     for (unsigned cpu = 0; cpu < timeline->cpus; cpu++)
-        (void)fprintf(file, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"name\":\"thread_name\",\"args\":{\"name\":\"CPU %u\"}}",
+        (void)fprintf(file,
+                      ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"name\":\"thread_name\","
+                      "\"args\":{\"name\":\"CPU %u\"}}",
                       cpu + 1, cpu);
     for (size_t i = 0; i < timeline->stretches && count < PERFETTO_MAX; i++) {
         const struct stretch *stretch = &timeline->stretch[i];

@@ -223,7 +223,8 @@ void svg_write(FILE *file, const struct timeline *timeline)
     legend_write(file, timeline);
     axis_write(file, timeline, top, bottom);
     for (unsigned cpu = 0; cpu < timeline->cpus; cpu += labels)
-        (void)fprintf(file, "<text x=\"4\" y=\"%u\">CPU %u</text>\n", top + cpu * height + (height > 20 ? 16 : 10), cpu);
+        (void)fprintf(file, "<text x=\"4\" y=\"%u\">CPU %u</text>\n", top + cpu * height + (height > 20 ? 16 : 10),
+                      cpu);
     /* The inner picture cuts off what a reader who looks closer moves out of sight. */
     (void)fprintf(file,
                   "<svg x=\"%u\" y=\"0\" width=\"%u\" height=\"%u\" viewBox=\"0 0 %u %u\" preserveAspectRatio=\"none\" "
