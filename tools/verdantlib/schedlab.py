@@ -105,7 +105,7 @@ def differences(simulated, booted):
 
 def wrong_orders(here, there):
     """Groups whose median wake-ups are clearly ordered on one machine, and clearly the other way on the other."""
-    medians = {group: (max(here[group, time]["p50"], LATENCY_FLOOR_US), max(there[group, time]["p50"], LATENCY_FLOOR_US))
+    medians = {group: [max(times[group, time]["p50"], LATENCY_FLOOR_US) for times in (here, there)]
                for group, time in here if time == "wake" and (group, time) in there}
     found = []
     for first, (a_here, a_there) in medians.items():
