@@ -251,6 +251,9 @@ class Refusals(Scratch):
     def test_what_this_kernel_cannot_do_is_refused_by_it(self):
         said = schedlab(self.workload("group a\n affinity 7\n run 1ms\n"), "--cpus", 2, status=2)
         self.assertIn("no CPU of its affinity is online", said)
+        said = schedlab(self.workload("group a\n policy deadline runtime 1ms deadline 2ms period 3ms\n run 1ms\n"),
+                        status=2)
+        self.assertIn("group a: policy deadline: this kernel has no such class", said)
 
     def test_a_folder_that_cannot_be_is_named(self):
         path = self.workload("duration 1ms\ngroup a\nrun 1ms\n")
