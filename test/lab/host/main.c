@@ -112,23 +112,23 @@ static void words_read(int argc, char **argv, struct words *out)
         leave(2, "which workload? --help says more");
 }
 
-/* The file, and its name without folder and ending. */
-static char *text_read(const char *path, size_t *out_bytes)
+static char text[WORKLOAD_BYTES_MAX + 1]; /* one more than the reader takes: it refuses what is longer */
+
+static size_t text_read(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    char *text = malloc(WORKLOAD_BYTES_MAX + 1);
 
     if (file == NULL)
         leave(2, "%s: %s", path, strerror(errno));
-    if (text == NULL)
-        leave(1, "out of memory");
-    *out_bytes = fread(text, 1, WORKLOAD_BYTES_MAX + 1, file);
+    size_t bytes = fread(text, 1, sizeof text, file);
+
     if (ferror(file))
         leave(2, "%s: %s", path, strerror(errno));
     (void)fclose(file);
-    return text;
+    return bytes;
 }
 
+/* Without folder and ending. */
 static char *name_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -263,10 +263,9 @@ int main(int argc, char **argv)
     static struct host_result result;
     struct workload_error error;
     struct words words;
-    size_t bytes;
 
     words_read(argc, argv, &words);
-    char *text = text_read(words.path, &bytes);
+    size_t bytes = text_read(words.path);
 
     if (workload_parse(text, bytes, &workload, &error) != 0) {
         (void)fprintf(stderr, "%s:%u:%u: %s\n", words.path, error.line, error.column, error.text);
@@ -289,12 +288,15 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s%s", result.console, result.report);
         return code == 2 ? 2 : 1;
     }
-    char *table = table_of(result.console);
+    static char *table; /* for as long as the program runs, as the timeline */
 
+    table = table_of(result.console);
     (void)fputs(table, stdout);
     if (words.out == NULL)
         return 0;
-    struct timeline *timeline = timeline_make(lab_given.name, &workload, (unsigned)words.cpus, recording);
+    static struct timeline *timeline;
+
+    timeline = timeline_make(lab_given.name, &workload, (unsigned)words.cpus, recording);
 
     if (timeline == NULL)
         leave(1, "out of memory");
