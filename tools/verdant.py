@@ -112,7 +112,7 @@ def needs(options):
     if options.command == "port-check":
         return portcheck.needs(options)
     if options.command == "sim":
-        return ["build", "sim"]
+        return ["build", "sim", *([options.against] if options.against else [])]
     words = ["build", *(options.groups if options.command == "test" else ())]
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:

@@ -20,6 +20,10 @@ void host_clock_share(void)
 {
     uint64_t ps = host.config.step_ns * PS_PER_NS;
 
+    if (host.strategy != NULL && host.strategy->keeps_time) {
+        host.step_ps = 0;
+        return;
+    }
     host.step_ps = host.runnable_count > 1 ? ps / host.runnable_count : ps;
     if (host.step_ps == 0)
         host.step_ps = 1;
@@ -120,6 +124,11 @@ void host_clock_advance(uint64_t ps)
     host.now_ps += ps;
     if (UNLIKELY(host.now_ps >= host.next_event_ps))
         events_fire();
+}
+
+void host_clock_to(uint64_t ps)
+{
+    host_clock_advance(MAX(ps, host.now_ps) - host.now_ps);
 }
 
 bool host_clock_jump(void)

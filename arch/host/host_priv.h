@@ -33,13 +33,15 @@ enum host_point {
     HOST_POINT_TAKE_TIMER, /* an interrupt is delivered */
     HOST_POINT_TAKE_IPI,
     HOST_POINT_PARK,
+    HOST_POINT_COMPUTE,
     HOST_POINT_COUNT,
 };
 
-enum host_cpu_state { HOST_CPU_OFF, HOST_CPU_RUNNABLE, HOST_CPU_IDLE, HOST_CPU_PARKED };
+enum host_cpu_state { HOST_CPU_OFF, HOST_CPU_RUNNABLE, HOST_CPU_IDLE, HOST_CPU_PARKED, HOST_CPU_COMPUTES };
 
-/* Interrupt sources of a CPU: indices of its events, and bits of `pending`. */
-enum host_irq { HOST_IRQ_TIMER, HOST_IRQ_IPI, HOST_IRQ_COUNT };
+/* Interrupt sources of a CPU: indices of its events, and bits of `pending`. The end of what it computes is none that
+ * the core hears of. */
+enum host_irq { HOST_IRQ_TIMER, HOST_IRQ_IPI, HOST_IRQ_WORK, HOST_IRQ_COUNT };
 
 #define HOST_EVENT_NONE UINT32_MAX
 #define HOST_TIME_NEVER UINT64_MAX
@@ -156,6 +158,7 @@ enum host_why {
 
 struct host_strategy_ops {
     const char *name;
+    bool keeps_time; /* its next() moves the clock, each CPU's steps by their own time: host_clock_to() */
     /* Who takes the next step. `word` is what self is about to touch, 0: none. */
     struct host_cpu *(*next)(struct host_cpu *self, enum host_why why, uintptr_t word);
     void (*reset)(void); /* a run begins; NULL: nothing to do */
@@ -163,7 +166,8 @@ struct host_strategy_ops {
     void (*added)(struct host_cpu *cpu);
     void (*removed)(struct host_cpu *cpu);
 };
-extern const struct host_strategy_ops host_strategy_pct, host_strategy_adversary, host_strategy_script;
+extern const struct host_strategy_ops host_strategy_pct, host_strategy_adversary, host_strategy_script,
+    host_strategy_parallel;
 
 void host_schedule_reset(void);
 struct host_cpu *host_schedule_choose(struct host_cpu *self, enum host_why why, uintptr_t word);
@@ -187,6 +191,7 @@ void host_runnable_remove(struct host_cpu *cpu, enum host_cpu_state state);
 void host_clock_reset(void);
 void host_clock_share(void); /* the number of running CPUs has changed */
 void host_clock_advance(uint64_t ps);
+void host_clock_to(uint64_t ps); /* not back */
 bool host_clock_jump(void); /* to the next event; false if there is none */
 void host_event_set(struct host_cpu *cpu, enum host_irq source, uint64_t at_ps);
 void host_event_cancel(struct host_cpu *cpu, enum host_irq source);

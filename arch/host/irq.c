@@ -38,7 +38,7 @@ void host_irq_raise(struct host_cpu *cpu, enum host_irq source)
     if (cpu->state == HOST_CPU_PARKED)
         return;
     cpu->pending |= 1u << source;
-    if (cpu->state == HOST_CPU_IDLE)
+    if (cpu->state == HOST_CPU_IDLE || cpu->state == HOST_CPU_COMPUTES)
         host_runnable_add(cpu);
 }
 

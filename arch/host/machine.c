@@ -26,7 +26,7 @@ static const char *const point_name[HOST_POINT_COUNT] = {
     [HOST_POINT_TIMER_ARM] = "timer-arm",   [HOST_POINT_POKE] = "poke",
     [HOST_POINT_TLB] = "tlb",               [HOST_POINT_START] = "start",
     [HOST_POINT_TAKE_TIMER] = "take-timer", [HOST_POINT_TAKE_IPI] = "take-ipi",
-    [HOST_POINT_PARK] = "park",
+    [HOST_POINT_PARK] = "park",             [HOST_POINT_COMPUTE] = "compute",
 };
 
 /* HAL_TLB_REMOTE. */
@@ -270,7 +270,7 @@ void host_fail(const char *format, ...)
 
 void host_report(void)
 {
-    static const char *const state_name[] = { "off", "runs", "idle", "parked" };
+    static const char *const state_name[] = { "off", "runs", "idle", "parked", "computes" };
     unsigned shown = 0;
 
     if (host.result->end == HOST_END_EXIT)

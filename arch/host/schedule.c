@@ -120,6 +120,7 @@ static const struct host_strategy_ops *const strategies[HOST_STRATEGY_COUNT] = {
     [HOST_PCT] = &host_strategy_pct,
     [HOST_ADVERSARY] = &host_strategy_adversary,
     [HOST_SCRIPT] = &host_strategy_script,
+    [HOST_PARALLEL] = &host_strategy_parallel,
 };
 
 const char *host_strategy_name(enum host_strategy strategy)

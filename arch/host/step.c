@@ -102,9 +102,11 @@ void host_step_on(enum host_point kind, uintptr_t word)
     if (kind != HOST_POINT_RELAX) {
         next = host_schedule_choose(self, HOST_WHY_POINT, word);
     } else {
-        if (host.runnable_count == 1)
+        bool is_alone = host.runnable_count == 1 && !host.strategy->keeps_time;
+
+        if (is_alone)
             relax_alone();
-        if (host.runnable_count > 1)
+        if (!is_alone || host.runnable_count > 1)
             next = host_schedule_choose(self, HOST_WHY_RELAX, word);
     }
     if (next != self)

@@ -73,6 +73,7 @@ int bench_mm_main(const char *argument);
 int soak_main(const char *argument);
 int crash_main(const char *argument);
 int trace_main(const char *argument);
+int schedlab_main(const char *argument); /* test/lab */
 
 /* bench_user.c */
 void bench_user(void);

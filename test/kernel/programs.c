@@ -34,6 +34,7 @@ const struct boot_program boot_programs[] = {
     { "soak", "soak:SECONDS uses memory on all CPUs, and counts what is left of it", soak_main },
     { "crash", "crash:KIND breaks something on purpose", crash_main },
     { "trace", "the scheduling events of a fixed workload, the same on every machine", trace_main },
+    { "schedlab", "schedlab:NAME[:DURATION] runs a workload of docs/SCHEDLAB.md and measures it", schedlab_main },
     { "none", "idle", none_main },
     { "hang", "spin for ever", hang_main },
     { NULL, NULL, NULL },

@@ -8,17 +8,17 @@ import shlex
 import shutil
 import subprocess
 
-from . import BUILD, ROOT, Failure, build, defects, report
+from . import BUILD, ROOT, Failure, build, defects, report, schedlab
 
 PRESETS = {"": "host", "address": "host-asan", "thread": "host-tsan"}
 SOURCES = ROOT / "test" / "sim"
 SAVED = BUILD / "sim"   # where smaller runs and reports go
-STRATEGIES = ("all", "uniform", "round-robin", "pct", "adversary", "exhaustive")
+STRATEGIES = ("all", "uniform", "round-robin", "pct", "adversary", "parallel", "exhaustive")
 NUMBERS = {"--cpus": 1024, "--minutes": 43200, "--rounds": 1000000, "--bound": 8, "--jobs": 256}
 VALUES = ("--seeds", "--steps", "--report", "--replay", "--trace", "--stop-at", *NUMBERS)
 FLAGS = ("--list", "--first", "--no-shrink", "--here", "--twice")
 OWN_FLAGS = ("--gdb", "--defects", "--docs")
-RUN = r"[a-z0-9-]+:(uniform|round-robin|pct|adversary|script):[1-9]\d*:[1-9]\d*:\d+"
+RUN = r"[a-z0-9-]+:(uniform|round-robin|pct|adversary|parallel|script):[1-9]\d*:[1-9]\d*:\d+"
 
 
 def add_options(parser):
@@ -27,6 +27,9 @@ def add_options(parser):
     parser.add_argument("--sanitizer", default="")
     for name in VALUES:
         parser.add_argument(name)
+    for name in schedlab.WORDS:
+        if name not in VALUES:
+            parser.add_argument(name)
     for name in FLAGS + OWN_FLAGS:
         parser.add_argument(name, action="store_true")
 
@@ -45,6 +48,12 @@ def scenario_names(folder=SOURCES):
 
 def check(options):
     """One sentence for whatever cannot be understood."""
+    if schedlab.is_wanted(options):
+        check_schedlab(options)
+        return
+    given = [name for name in schedlab.WORDS if name not in VALUES and value(options, name) is not None]
+    if given:
+        raise Failure(f"{given[0]} belongs to ./verdant sim schedlab WORKLOAD")
     if options.defects:
         return      # its names are those of the defects: checked there
     if options.docs:
@@ -60,6 +69,14 @@ def check(options):
         raise Failure(f"{options.sanitizer}: no such sanitizer; right are: address, thread")
     check_numbers(options)
     check_replay(options)
+
+
+def check_schedlab(options):
+    given = [name for name in (*VALUES, *FLAGS, *OWN_FLAGS, "--strategy", "--sanitizer")
+             if value(options, name) and name not in schedlab.WORDS]
+    if given:
+        raise Failure(f"{given[0]}: no such word for schedlab; right are: {', '.join(schedlab.WORDS)}")
+    schedlab.check(options)
 
 
 def check_numbers(options):
@@ -129,6 +146,8 @@ def debugger(program, arguments):
 
 def run(options):
     """Does not come back, unless it is about defects or something is missing."""
+    if schedlab.is_wanted(options):
+        return schedlab.run(options)
     if options.defects:
         return defects.run(options.scenarios, options.docs)
     progress = report.Progress()

@@ -26,10 +26,12 @@ enum host_strategy {
     HOST_ADVERSARY,   /* where a word is about to be touched, the last other CPU that touched its line, but at one point
                          in `switch_one_in`; elsewhere as HOST_UNIFORM, 16 times as seldom */
     HOST_SCRIPT,      /* the default (see host_preemption), but where `script` says otherwise */
+    HOST_PARALLEL,    /* no chance: CPUs run at the same time. Each takes a step in each `step_ns`, the earliest first;
+                         time is not shared, and a relax takes five steps' time */
     HOST_STRATEGY_COUNT,
 };
 
-/* "uniform", "round-robin", "pct", "adversary", "script"; and back, HOST_STRATEGY_COUNT if there is none. */
+/* "uniform", "round-robin", "pct", "adversary", "script", "parallel"; and back: HOST_STRATEGY_COUNT if it is none. */
 const char *host_strategy_name(enum host_strategy strategy);
 enum host_strategy host_strategy_by_name(const char *name);
 
@@ -80,7 +82,7 @@ struct host_config {
     uint64_t memory_bytes; /* RAM in two ranges with a hole between; 0: 32 MiB; at most 64 GiB */
     uint64_t max_steps;    /* a run that takes more is a hang; 0: 100 million */
     uint64_t clock_hz;     /* rate of hal_clock_ticks(), a divisor of 10^12; 0: 100 MHz, so ticks are not nanoseconds */
-    unsigned step_ns;      /* virtual time of a step while one CPU runs; shared by those that run; 0: 20 */
+    unsigned step_ns;      /* virtual time of a step; but for HOST_PARALLEL, shared by the CPUs that run; 0: 20 */
     unsigned ipi_delay_ns_max; /* a poke arrives after 0 to this many ns, by the seed; 0: 2000 */
     unsigned asids;        /* address-space ids, 1: no tags, at most 65,536; 0: 256 */
     bool has_remote_flush; /* hal_tlb_flush_remote() exists; else core interrupts the CPUs */
@@ -169,6 +171,14 @@ int host_team_run_forked(const struct host_config *config, const struct host_tea
 uint64_t host_trace_hash(void);
 uint64_t host_trace_steps(void);
 uint64_t host_virtual_ns(void);
+
+/*
+ * The running task computes: `ns` of CPU time pass, however long, as few steps. Interrupts are taken meanwhile; time in
+ * which they, or other tasks, have the CPU is not counted, and the task may end on another CPU. Meanwhile its CPU is
+ * not idle and takes no steps. Time passes by the strategy's rules, so only with HOST_PARALLEL do the steps of others
+ * take as long as they do while it does not compute. Context: task, interrupts enabled.
+ */
+void host_compute(uint64_t ns);
 
 /* A debugger's breakpoint: nothing happens here. */
 void host_stop_here(void);
