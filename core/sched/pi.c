@@ -14,9 +14,6 @@
 #include <hal/cpu.h>
 #include <k/log.h>
 
-/* Longer than any chain: each step is another task, unless it goes round a circle that somebody else reports. */
-#define CHAIN_MAX TID_MAX
-
 static struct spinlock deadlock_lock = SPINLOCK_INIT(LOCK_DEADLOCK);
 
 static bool waiter_less(const struct rb_node *a, const struct rb_node *b)
@@ -213,11 +210,15 @@ static struct task *next_in_chain(struct task *task, uint64_t *out_blocks) NO_LO
 
 enum pass { PASS_LOOK, PASS_MARK, PASS_CONFIRM };
 
+/* A chain that runs into a circle of others ends there: somebody of that circle reports it, who may be waiting for this
+ * CPU. It is recognised by a task that comes again (Brent, 1980). */
 static bool chain_returns(struct task *self, enum pass pass)
 {
     struct task *task = self;
+    struct task *landmark = NULL;
+    unsigned since = 0;
 
-    for (unsigned i = 0; i < CHAIN_MAX; i++) {
+    for (unsigned span = 1;;) {
         uint64_t blocks = 0;
         struct task *owner = next_in_chain(task, &blocks);
 
@@ -227,9 +228,15 @@ static bool chain_returns(struct task *self, enum pass pass)
             task->pi.blocks_seen = blocks;
         if (owner == self)
             return true;
+        if (owner == landmark)
+            return false;
+        if (++since == span) {
+            landmark = owner;
+            span *= 2;
+            since = 0;
+        }
         task = owner;
     }
-    return false;
 }
 
 /*
@@ -257,7 +264,7 @@ void pi_panic_of_circle(struct task *task)
     struct task *at = task;
 
     preempt_disable();
-    for (unsigned i = 0; i < CHAIN_MAX; i++) {
+    for (;;) {
         uint64_t blocks = 0;
         const struct mutex *mutex = at->pi.blocked_on != NULL ? at->pi.blocked_on->mutex : NULL; /* it stays as it is */
         struct task *owner = next_in_chain(at, &blocks);
