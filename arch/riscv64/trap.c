@@ -40,7 +40,7 @@ static const struct cause_fact cause_facts[] = {
     [CAUSE_STORE_PAGE_FAULT] = { FAULT_PAGE, "store page fault", true, true, false },
 };
 
-static void handle_interrupt(struct hal_trap *trap)
+static NOINLINE void handle_interrupt(struct hal_trap *trap)
 {
     unsigned source = (unsigned)(trap->scause & ~SCAUSE_INTERRUPT);
 
@@ -60,7 +60,7 @@ static void handle_interrupt(struct hal_trap *trap)
 }
 
 /* The instruction word, from stval where the hart reports it, else from memory: it has just been fetched there. */
-static uint32_t illegal_instruction(const struct hal_trap *trap)
+static NOINLINE uint32_t illegal_instruction(const struct hal_trap *trap)
 {
     if (trap->stval != 0 || (trap->sstatus & SSTATUS_SPP) == 0)
         return (uint32_t)trap->stval;
@@ -72,7 +72,7 @@ static uint32_t illegal_instruction(const struct hal_trap *trap)
 }
 
 /* Is it one that the FPU or the vector unit would run? (Unprivileged Architecture, instruction listings.) */
-static bool is_fpu_instruction(uint32_t word)
+static NOINLINE bool is_fpu_instruction(uint32_t word)
 {
     unsigned funct3 = word >> 13 & 7;
     unsigned csr = word >> 20;

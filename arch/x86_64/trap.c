@@ -150,12 +150,8 @@ static void trap_unexpected(unsigned vector)
     trap_spurious(vector);
 }
 
-void trap_enter(struct hal_trap *trap)
+static NOINLINE void trap_interrupt(struct hal_trap *trap)
 {
-    if (trap->vector < VECTOR_EXCEPTIONS) {
-        trap_exception(trap);
-        return;
-    }
     switch (trap->vector) {
     case VECTOR_TIMER:
         apic_write(APIC_EOI, 0);
@@ -171,6 +167,14 @@ void trap_enter(struct hal_trap *trap)
     }
     if ((trap->rflags & X86_FLAGS_IF) != 0)
         trap_exit(trap);
+}
+
+void trap_enter(struct hal_trap *trap)
+{
+    if (trap->vector < VECTOR_EXCEPTIONS)
+        trap_exception(trap);
+    else
+        trap_interrupt(trap);
 }
 
 uintptr_t hal_trap_pc(const struct hal_trap *trap)

@@ -128,7 +128,7 @@ static const char *fault_verb(const struct fault_info *fault)
     return fault->is_exec ? "execution of" : fault->is_write ? "write to" : "read from";
 }
 
-[[noreturn]] static void page_fault_panic(const struct hal_trap *trap, const struct fault_info *fault)
+[[noreturn]] COLD NOINLINE static void page_fault_panic(const struct hal_trap *trap, const struct fault_info *fault)
 {
     const char *what = fault_verb(fault);
     unsigned long address = (unsigned long)fault->address;

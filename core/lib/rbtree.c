@@ -186,10 +186,11 @@ void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_a
     insert_at(tree, parent, link, node, augment);
 }
 
-/* Remove: `parent` has one black level less on the side of `node` (may be NULL) than on the other. */
-static NOINLINE void rebalance_removed(struct rb_tree *tree, struct rb_node *node, struct rb_node *parent,
-                                       rb_augment_fn augment)
+/* Remove: `parent` has one black level less on the side of the child that is NULL than on the other. */
+static NOINLINE void rebalance_removed(struct rb_tree *tree, struct rb_node *parent, rb_augment_fn augment)
 {
+    struct rb_node *node = NULL;
+
     while (parent != NULL && !is_red(node)) {
         bool on_left = node == parent->left;
         struct rb_node *sibling = on_left ? parent->right : parent->left;
@@ -235,7 +236,7 @@ static NOINLINE void rebalance_removed(struct rb_tree *tree, struct rb_node *nod
 }
 
 /* Take a node with at most one child out; returns where the level is missing. */
-static struct rb_node *splice_out(struct rb_tree *tree, struct rb_node *node, struct rb_node **out_child)
+static ALWAYS_INLINE struct rb_node *splice_out(struct rb_tree *tree, struct rb_node *node, struct rb_node **out_child)
 {
     struct rb_node *parent = parent_of(node);
     struct rb_node *child = node->left != NULL ? node->left : node->right;
@@ -247,16 +248,14 @@ static struct rb_node *splice_out(struct rb_tree *tree, struct rb_node *node, st
     return parent;
 }
 
-/* Summaries after a removal: from where the heir was to where it is, and on from there. */
-static void augment_removed(struct rb_node *parent, struct rb_node *heir, rb_augment_fn augment)
+/* A black node with one child is black, and that child red: the child makes up for it. */
+static ALWAYS_INLINE void level_lost(struct rb_tree *tree, struct rb_node *child, struct rb_node *parent,
+                                     rb_augment_fn augment)
 {
-    if (heir == NULL) {
-        rb_augment_path(parent, augment);
-        return;
-    }
-    for (; parent != heir; parent = parent_of(parent))
-        (void)augment(parent);
-    augment_new(heir, augment);
+    if (child != NULL)
+        set_black(child);
+    else if (parent != NULL)
+        rebalance_removed(tree, parent, augment);
 }
 
 /* `heir` takes the place, the children and the colour of `node`. */
@@ -272,30 +271,46 @@ static ALWAYS_INLINE void take_place(struct rb_tree *tree, struct rb_node *node,
         set_parent(heir->right, heir);
 }
 
+/* A node with two children goes: the next one takes its place, and the summaries follow from where that was to where it
+ * is, and on from there. */
+static NOINLINE void remove_between(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment)
+{
+    struct rb_node *child, *parent, *heir = node->right;
+    bool lost_black;
+
+    while (heir->left != NULL)
+        heir = heir->left;
+    lost_black = !is_red(heir);
+    parent = splice_out(tree, heir, &child);
+    take_place(tree, node, heir);
+    if (parent == node)
+        parent = heir;
+    if (augment != NULL) {
+        for (struct rb_node *at = parent; at != heir; at = parent_of(at))
+            (void)augment(at);
+        augment_new(heir, augment);
+    }
+    if (lost_black)
+        level_lost(tree, child, parent, augment);
+}
+
 void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment)
 {
-    struct rb_node *child, *parent, *heir = node;
-    bool lost_black;
+    struct rb_node *child, *parent;
 
     ASSERT(node != NULL && tree->root != NULL);
     ASSERT((parent_of(node) == NULL) == (tree->root == node)); /* in this tree, not in none */
     if (tree->first == node)
         tree->first = rb_next(node);
-    if (node->left != NULL && node->right != NULL)
-        for (heir = node->right; heir->left != NULL;)
-            heir = heir->left;
-
-    lost_black = !is_red(heir);
-    parent = splice_out(tree, heir, &child);
-    if (heir != node) {
-        take_place(tree, node, heir);
-        if (parent == node)
-            parent = heir;
+    if (node->left != NULL && node->right != NULL) {
+        remove_between(tree, node, augment);
+    } else {
+        parent = splice_out(tree, node, &child);
+        if (augment != NULL)
+            rb_augment_path(parent, augment);
+        if (!is_red(node))
+            level_lost(tree, child, parent, augment);
     }
-    if (augment != NULL)
-        augment_removed(parent, heir != node ? heir : NULL, augment);
-    if (lost_black)
-        rebalance_removed(tree, child, parent, augment);
     node->parent_color = 0;
     node->left = NULL;
     node->right = NULL;

@@ -115,39 +115,50 @@ static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
 
 /* ---- Many pages at once ---- */
 
+/* A block of pages tagged CACHED, each by itself, before a chain. */
+static struct cached_page *chain_block_locked(struct cached_page *first, paddr_t block, unsigned order)
+    REQUIRES(buddy.lock)
+{
+    struct page *page = page_find(block);
+
+    for (size_t i = 0; i < (size_t)1 << order; i++) {
+        struct cached_page *node = direct_map(block + i * PAGE_BYTES);
+
+        page_set_tag(&page[i], TAG_CACHED);
+        node->next = first;
+        first = node;
+    }
+    return first;
+}
+
 /* Half a cache full for this CPU, beside the page that it came for; less when memory runs low, lest caches that fill
- * and are drained take turns. */
+ * and are drained take turns. The pages are those that would be got one after the other: the smallest free block goes
+ * whole before the next one is begun. */
 static void refill_locked(uint64_t leave) REQUIRES(buddy.lock)
 {
     struct mm_cpu *mine = this_cpu()->mm;
-    struct cached_page *first = NULL;
-    struct cached_page *last = NULL;
+    uint64_t free_pages = load_relaxed(&buddy.free_pages);
+    struct cached_page *chain = NULL;
     uint64_t want;
     uint32_t count = 0;
 
-    if (mine == NULL || load_relaxed(&mine->count) > 0)
+    if (mine == NULL || load_relaxed(&mine->count) > 0 || free_pages <= leave)
         return;
-    want = MIN((uint64_t)mine->limit / 2, load_relaxed(&buddy.free_pages) / LOW_PART);
-    while (count < want) {
-        paddr_t pa = buddy_take_locked(0, leave, TAG_CACHED);
-        struct cached_page *node = direct_map(pa);
+    want = MIN(MIN((uint64_t)mine->limit / 2, free_pages / LOW_PART), free_pages - leave);
+    while (count < want && buddy.orders != 0) {
+        unsigned order = (unsigned)__builtin_ctz(buddy.orders);
 
-        if (pa == 0)
-            break;
-        node->next = first;
-        first = node;
-        if (last == NULL)
-            last = node;
-        count++;
+        while ((uint64_t)1 << order > want - count)
+            order--;
+        chain = chain_block_locked(chain, buddy_take_locked(order, leave, TAG_CACHED), order);
+        count += 1u << order;
     }
-    if (count == 0)
-        return;
 
     uintptr_t state = hal_irq_save();
 
-    last->next = mine->head;
-    mine->head = first;
-    store_relaxed(&mine->count, load_relaxed(&mine->count) + count);
+    /* Nobody else puts pages there: it is empty still. */
+    mine->head = chain;
+    store_relaxed(&mine->count, count);
     hal_irq_restore(state);
 }
 

@@ -62,20 +62,21 @@ void magazine_attach(struct slab_cache *cache)
     spin_unlock(&slab_registry.lock);
 }
 
-static ALWAYS_INLINE struct cpu *magazine_enter(struct task_base *self)
+static ALWAYS_INLINE struct preempt_section magazine_enter(struct task_base *self)
 {
-    struct cpu *cpu = preempt_enter(self);
+    struct preempt_section section = preempt_enter(self);
 
-    store_relaxed(&cpu->in_magazine, true); /* before the look at the pointer: see above */
+    store_relaxed(&section.cpu->in_magazine, true); /* before the look at the pointer: see above */
     compiler_barrier();
-    return cpu;
+    return section;
 }
 
 /* True: as preempt_leave(). */
-static ALWAYS_INLINE bool magazine_leave(struct task_base *self, struct cpu *cpu)
+static ALWAYS_INLINE bool magazine_leave(struct preempt_section section)
 {
-    store_release(&cpu->in_magazine, false); /* PAIRS(magazine_section): all that the section did to the magazine */
-    return preempt_leave(self, cpu);
+    /* PAIRS(magazine_section): all that the section did to the magazine. */
+    store_release(&section.cpu->in_magazine, false);
+    return preempt_leave(section);
 }
 
 static ALWAYS_INLINE _Atomic(struct slab_magazine *) *slot_of(struct cpu *cpu, const struct slab_cache *cache)
@@ -239,15 +240,14 @@ static NOINLINE void *alloc_slowly(struct slab_cache *cache, void *object, bool 
         return object;
     spare = spare_create(cache);
     do {
-        struct task_base *self = current_base();
-        struct cpu *cpu;
+        struct preempt_section section;
 
         preempt_disable(); /* its end is the last thing, for the sections in between */
-        cpu = magazine_enter(self);
+        section = magazine_enter(current_base());
         spin_lock(&cache->lock);
-        object = refill_locked(cache, install_locked(cache, cpu, &spare));
+        object = refill_locked(cache, install_locked(cache, section.cpu, &spare));
         spin_unlock(&cache->lock);
-        (void)magazine_leave(self, cpu);
+        (void)magazine_leave(section);
         preempt_enable();
     } while (object == NULL && (slab_grow(cache) || reclaim_once(&is_reclaimed)));
     if (spare != NULL)
@@ -260,16 +260,15 @@ static NOINLINE void *alloc_slowly(struct slab_cache *cache, void *object, bool 
 /* All calls that return are jumps at the end, so that the usual way saves no registers. */
 static ALWAYS_INLINE void *alloc_object(struct slab_cache *cache, uintptr_t pc)
 {
-    struct task_base *self = current_base();
-    struct cpu *cpu = magazine_enter(self);
-    struct slab_magazine *magazine = load_relaxed(slot_of(cpu, cache));
+    struct preempt_section section = magazine_enter(current_base());
+    struct slab_magazine *magazine = load_relaxed(slot_of(section.cpu, cache));
     void *object = LIKELY(magazine != NULL) ? pop(magazine) : NULL;
 
     if (UNLIKELY(object == NULL))
-        return alloc_slowly(cache, NULL, magazine_leave(self, cpu), pc);
+        return alloc_slowly(cache, NULL, magazine_leave(section), pc);
     if (UNLIKELY(!hand_out(cache, object, pc)))
         slab_refuse_twice(cache, object);
-    if (LIKELY(!magazine_leave(self, cpu)))
+    if (LIKELY(!magazine_leave(section)))
         return object;
     return alloc_slowly(cache, object, true, pc);
 }
@@ -321,18 +320,17 @@ static void spill_locked(struct slab_cache *cache, struct slab_magazine *magazin
 static NOINLINE void free_slowly(struct slab_cache *cache, void *object, bool is_due)
 {
     struct list_node retired = LIST_INIT(retired);
-    struct task_base *self = current_base();
+    struct preempt_section section;
     struct slab_magazine *magazine;
     struct slab_magazine *spare;
-    struct cpu *cpu;
 
     if (is_due)
         preempt_resched();
     spare = spare_create(cache);
     preempt_disable();
-    cpu = magazine_enter(self);
+    section = magazine_enter(current_base());
     spin_lock(&cache->lock);
-    magazine = install_locked(cache, cpu, &spare);
+    magazine = install_locked(cache, section.cpu, &spare);
     if (magazine == NULL) {
         slab_put_locked(cache, &object, 1, &retired);
     } else if (!push(magazine, object)) {
@@ -340,7 +338,7 @@ static NOINLINE void free_slowly(struct slab_cache *cache, void *object, bool is
         (void)push(magazine, object);
     }
     spin_unlock(&cache->lock);
-    (void)magazine_leave(self, cpu);
+    (void)magazine_leave(section);
     preempt_enable();
     slab_discard(cache, &retired);
     if (spare != NULL)
@@ -349,19 +347,17 @@ static NOINLINE void free_slowly(struct slab_cache *cache, void *object, bool is
 
 void slab_free(struct slab_cache *cache, void *object)
 {
-    struct task_base *self = current_base();
-
     mm_assert_task_context();
     mm_assert_locks_below(LOCK_SLAB);
     if (UNLIKELY(!hand_in(cache, object, KERNEL_DEBUG ? (uintptr_t)__builtin_return_address(0) : 0)))
         slab_refuse_free(cache, object);
 
-    struct cpu *cpu = magazine_enter(self);
-    struct slab_magazine *magazine = load_relaxed(slot_of(cpu, cache));
+    struct preempt_section section = magazine_enter(current_base());
+    struct slab_magazine *magazine = load_relaxed(slot_of(section.cpu, cache));
 
     if (UNLIKELY(magazine == NULL || !push(magazine, object)))
-        free_slowly(cache, object, magazine_leave(self, cpu));
-    else if (UNLIKELY(magazine_leave(self, cpu)))
+        free_slowly(cache, object, magazine_leave(section));
+    else if (UNLIKELY(magazine_leave(section)))
         preempt_resched();
 }
 

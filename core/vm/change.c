@@ -47,28 +47,13 @@ static int keep_part(struct region_change *change, struct region **link, const s
     return region_create(&spec, link);
 }
 
-int region_change_cut(struct region_change *change, struct region_tree *tree, vaddr_t start, vaddr_t end)
+/* The first region that leaves begins before the range, or the last one ends behind it: what is left of them comes. */
+static NOINLINE int keep_sides(struct region_change *change, const struct region *last, vaddr_t start, vaddr_t end)
 {
-    struct region *first = region_find_at_or_above(tree, start);
-    struct region *last = first;
+    const struct region *first = change->leaving;
     struct region **coming = &change->coming;
     int error = 0;
 
-    init_change(change, tree);
-    if (first == NULL || first->start >= end)
-        return 0;
-    change->leaving = first;
-    change->added = -1;
-    while (last->end < end) {
-        struct region *next = region_next(last);
-
-        if (next == NULL || next->start >= end)
-            break;
-        last->chain = next;
-        last = next;
-        change->added--;
-    }
-    last->chain = NULL;
     if (first->start < start) {
         error = keep_part(change, coming, first, first->start, start);
         if (error == 0)
@@ -81,6 +66,42 @@ int region_change_cut(struct region_change *change, struct region_tree *tree, va
     if (error != 0)
         region_change_abort(change);
     return error;
+}
+
+/* Chains what leaves, to the last region that begins before `end`, which is returned. */
+static NOINLINE struct region *chain_leaving(struct region_change *change, vaddr_t end)
+{
+    struct region *last = change->leaving;
+
+    while (last->end < end) {
+        struct region *next = region_next(last);
+
+        if (next == NULL || next->start >= end)
+            break;
+        last->chain = next;
+        last = next;
+        change->added--;
+    }
+    last->chain = NULL;
+    return last;
+}
+
+int region_change_cut(struct region_change *change, struct region_tree *tree, vaddr_t start, vaddr_t end)
+{
+    struct region *first = region_find_at_or_above(tree, start);
+    struct region *last = first;
+
+    init_change(change, tree);
+    if (first == NULL || first->start >= end)
+        return 0;
+    change->leaving = first;
+    change->added = -1;
+    first->chain = NULL;
+    if (first->end < end)
+        last = chain_leaving(change, end);
+    if (LIKELY(first->start >= start && last->end <= end))
+        return 0; /* the tree does not grow */
+    return keep_sides(change, last, start, end);
 }
 
 /* ---- Map ---- */

@@ -31,22 +31,36 @@ enum verdict {
 
 struct fault {
     struct space *space;
-    struct region *region; /* one reference */
     vaddr_t va;            /* of the page */
     unsigned access;       /* VM_* */
     unsigned prot;         /* PROT_* bits that the slot must have */
+    struct region *region; /* one reference; set by find_region() */
+    uint64_t cuts;         /* of the object, before `object_page` was looked up; valid with that */
+
     uint64_t *span;        /* the entry of level 1, once there is one: tables that far up stay */
+    bool refuses_block;    /* there is none, or there is a table already */
 
     /* What was got so far; a reference each, or 0. */
     paddr_t page;        /* nobody else's: zeros, or a copy of `source` */
     paddr_t source;
     paddr_t object_page;
-    uint64_t cuts;       /* of the object, before that page was looked up */
     paddr_t block;
     paddr_t spare;
     paddr_t replaced;    /* what the slot had before */
-    bool refuses_block;  /* there is none, or there is a table already */
 };
+
+/* Field by field: an initialiser would clear all of it first. */
+static void begin(struct fault *fault, struct space *space, vaddr_t va, unsigned access)
+{
+    fault->space = space;
+    fault->va = ROUND_DOWN(va, PAGE_BYTES);
+    fault->access = access;
+    fault->prot = slot_prot(access);
+    fault->span = NULL;
+    fault->refuses_block = false;
+    fault->page = fault->source = fault->object_page = 0;
+    fault->block = fault->spare = fault->replaced = 0;
+}
 
 static void drop(paddr_t *page)
 {
@@ -86,7 +100,7 @@ static enum verdict fill_private(struct fault *fault, uint64_t *slot)
     return DONE;
 }
 
-static enum verdict fill_from_object(struct fault *fault, uint64_t *slot)
+static NOINLINE enum verdict fill_from_object(struct fault *fault, uint64_t *slot)
 {
     bool is_shared = (fault->region->flags & VM_SHARED) != 0;
 
@@ -154,7 +168,7 @@ static bool region_covers_span(const struct fault *fault)
 }
 
 /* The slot has a page or a block, perhaps parked. */
-static enum verdict change_rights(struct fault *fault, uint64_t *slot, uint64_t entry, unsigned level)
+static NOINLINE enum verdict change_rights(struct fault *fault, uint64_t *slot, uint64_t entry, unsigned level)
 {
     bool is_shared = (fault->region->flags & VM_SHARED) != 0;
     unsigned prot = full_prot(fault);
@@ -197,7 +211,7 @@ static bool takes_block(const struct fault *fault)
 }
 
 /* There is no last-level table. */
-static enum verdict look_at_span(struct fault *fault, uint64_t *slot, uint64_t entry)
+static NOINLINE enum verdict look_at_span(struct fault *fault, uint64_t *slot, uint64_t entry)
 {
     if (entry != 0)
         return change_rights(fault, slot, entry, 1);
@@ -310,53 +324,59 @@ static void wait_for_change(struct space *space)
     mutex_unlock(&space->change);
 }
 
+/* What a fault seldom lacks: out of line, so that the others need fewer registers. */
+static NOINLINE int get_rest(struct fault *fault, enum verdict verdict)
+{
+    switch (verdict) {
+    case LACKS_TABLES:
+        return get_tables(fault);
+    case LACKS_COPY:
+        return get_copy(fault);
+    case LACKS_OBJECT:
+        return get_object_page(fault);
+    case LACKS_BLOCK:
+        return get_block(fault);
+    case LACKS_SPARE:
+        return get_spare(fault);
+    case FIND_AGAIN:
+        return -EAGAIN;
+    case WAIT:
+        wait_for_change(fault->space);
+        return 0;
+    case DONE:
+    case LACKS_ZEROS:
+    case LOOK_AGAIN:
+        break;
+    }
+    return 0;
+}
+
 /* 0, an error, or -EAGAIN: the region is no longer the right one. */
 static int resolve(struct fault *fault)
 {
     struct spinlock *lock = span_lock(fault->space, fault->va);
 
     for (;;) {
-        int result = 0;
+        int result;
 
         spin_lock(lock);
         enum verdict verdict = look(fault);
 
         spin_unlock(lock);
-        switch (verdict) {
-        case DONE:
+        if (verdict == DONE)
             return 0;
-        case LACKS_TABLES:
-            result = get_tables(fault);
-            break;
-        case LACKS_ZEROS:
-            result = get_zeros(fault);
-            break;
-        case LACKS_COPY:
-            result = get_copy(fault);
-            break;
-        case LACKS_OBJECT:
-            result = get_object_page(fault);
-            break;
-        case LACKS_BLOCK:
-            result = get_block(fault);
-            break;
-        case LACKS_SPARE:
-            result = get_spare(fault);
-            break;
-        case LOOK_AGAIN:
-            break;
-        case FIND_AGAIN:
-            return -EAGAIN;
-        case WAIT:
-            wait_for_change(fault->space);
-            break;
-        }
+        result = verdict == LACKS_ZEROS ? get_zeros(fault) : get_rest(fault, verdict);
         if (result != 0)
             return result;
     }
 }
 
-static void drop_all(struct fault *fault)
+static bool has_left_over(const struct fault *fault)
+{
+    return (fault->page | fault->source | fault->object_page | fault->block | fault->replaced | fault->spare) != 0;
+}
+
+static NOINLINE void drop_all(struct fault *fault)
 {
     drop(&fault->page);
     drop(&fault->source);
@@ -397,27 +417,14 @@ static int grow(struct space *space, vaddr_t va)
     return result;
 }
 
-/* The region of fault->va, with a reference. -EFAULT: none. -EAGAIN: none yet, look again. */
-static int find_region(struct fault *fault, vaddr_t va)
+/* Nothing is mapped at va, and `above` is what lies above it. */
+static NOINLINE int find_none(struct space *space, const struct region *above, vaddr_t va)
+    RELEASES(space->regions_lock)
 {
-    struct space *space = fault->space;
-    struct region *region = NULL;
-    bool is_held = false;
-    bool may_grow = false;
+    bool is_held = load_relaxed(&space->hold) == SPACE_HOLD_REPLACE;
+    bool may_grow = above != NULL && (above->flags & VM_GROWS_DOWN) != 0;
 
-    spin_lock(&space->regions_lock);
-    region = region_find_at_or_above(&space->regions, va);
-    if (region != NULL && region->start <= va) {
-        region_get(region);
-        fault->region = region;
-    } else {
-        is_held = load_relaxed(&space->hold) == SPACE_HOLD_REPLACE;
-        may_grow = region != NULL && (region->flags & VM_GROWS_DOWN) != 0;
-        region = NULL;
-    }
     spin_unlock(&space->regions_lock);
-    if (region != NULL)
-        return 0;
     if (is_held) {
         wait_for_change(space);
         return -EAGAIN;
@@ -427,6 +434,22 @@ static int find_region(struct fault *fault, vaddr_t va)
     return result == 0 ? -EAGAIN : result;
 }
 
+/* The region of va, with a reference. -EFAULT: none. -EAGAIN: none yet, look again. */
+static int find_region(struct fault *fault, vaddr_t va)
+{
+    struct space *space = fault->space;
+    struct region *region = NULL;
+
+    spin_lock(&space->regions_lock);
+    region = region_find_at_or_above(&space->regions, va);
+    if (UNLIKELY(region == NULL || region->start > va))
+        return find_none(space, region, va);
+    region_get(region);
+    fault->region = region;
+    spin_unlock(&space->regions_lock);
+    return 0;
+}
+
 static bool allows(const struct region *region, unsigned access)
 {
     return access == VM_READ ? region->rights != 0 : (region->rights & access) != 0;
@@ -434,22 +457,19 @@ static bool allows(const struct region *region, unsigned access)
 
 int space_fault(struct space *space, vaddr_t va, unsigned access)
 {
-    struct fault fault = {
-        .space = space,
-        .va = ROUND_DOWN(va, PAGE_BYTES),
-        .access = access,
-        .prot = slot_prot(access),
-    };
+    struct fault fault;
     int result;
 
     DEBUG_ASSERT(!mutex_is_held(&space->change));
+    begin(&fault, space, va, access);
     do {
         result = find_region(&fault, va);
         if (result != 0)
             continue;
         result = allows(fault.region, access) ? resolve(&fault) : -EACCES;
         region_put(fault.region);
-        drop_all(&fault);
+        if (has_left_over(&fault))
+            drop_all(&fault);
     } while (result == -EAGAIN);
     return result;
 }

@@ -69,7 +69,8 @@ static bool is_free(const struct space *space, vaddr_t start, vaddr_t end)
 }
 
 /* At the hint if it is free; else the highest gap below map_top; else any. A large one begins where blocks do. */
-static int find_place(const struct space *space, const struct space_request *request, size_t bytes, vaddr_t *out_va)
+static NOINLINE int find_place(const struct space *space, const struct space_request *request, size_t bytes,
+                               vaddr_t *out_va)
 {
     vaddr_t hint = ROUND_UP(MIN(request->at, (vaddr_t)HAL_USER_END), PAGE_BYTES);
     struct region_gap gap = {
@@ -124,7 +125,7 @@ int space_map_locked(struct space *space, const struct region_spec *spec)
 }
 
 /* In place of what is there. Between the two commits nothing is mapped, and faults wait. */
-static int replace_locked(struct space *space, const struct region_spec *spec)
+static NOINLINE int replace_locked(struct space *space, const struct region_spec *spec)
 {
     struct region_change cut, map;
     struct walk walk;

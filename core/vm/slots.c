@@ -48,10 +48,14 @@ void slot_split(struct space *space, uint64_t *slot, vaddr_t va, paddr_t table)
 
 /* ---- Gathering ---- */
 
-static void gather_flush(struct gather *gather)
+static bool gather_is_empty(const struct gather *gather)
 {
-    if (gather->batch.count == 0 && !gather->batch.is_all && gather->page_count == 0)
-        return; /* nothing was there; a table brings its range along */
+    /* A table brings its range along. */
+    return gather->batch.count == 0 && !gather->batch.is_all && gather->page_count == 0;
+}
+
+static NOINLINE void gather_flush(struct gather *gather)
+{
     tlb_batch_flush(&gather->batch);
     for (unsigned i = 0; i < gather->page_count; i++)
         phys_put(gather->page[i]);
@@ -97,12 +101,12 @@ void walk_begin(struct walk *walk, struct space *space, vaddr_t start, vaddr_t e
     walk->gather.table_count = 0;
 }
 
-int walk_begin_splitting(struct walk *walk, struct space *space, vaddr_t start, vaddr_t end)
+/* For the blocks that reach beyond its ends. */
+static NOINLINE int get_spares(struct walk *walk)
 {
-    const vaddr_t borders[] = { start, end };
+    const vaddr_t borders[] = { walk->start, walk->end };
 
-    walk_begin(walk, space, start, end);
-    for (unsigned i = 0; space->uses_huge && i < ARRAY_COUNT(borders); i++) {
+    for (unsigned i = 0; i < ARRAY_COUNT(borders); i++) {
         if (IS_ALIGNED(borders[i], SPAN_BYTES))
             continue;
         walk->spare[i] = space_pt_alloc.alloc();
@@ -114,9 +118,16 @@ int walk_begin_splitting(struct walk *walk, struct space *space, vaddr_t start, 
     return 0;
 }
 
+int walk_begin_splitting(struct walk *walk, struct space *space, vaddr_t start, vaddr_t end)
+{
+    walk_begin(walk, space, start, end);
+    return space->uses_huge ? get_spares(walk) : 0;
+}
+
 void walk_end(struct walk *walk)
 {
-    gather_flush(&walk->gather);
+    if (!gather_is_empty(&walk->gather))
+        gather_flush(&walk->gather);
     for (unsigned i = 0; i < ARRAY_COUNT(walk->spare); i++)
         if (walk->spare[i] != 0)
             space_pt_alloc.free(walk->spare[i]);
@@ -129,13 +140,14 @@ vaddr_t walk_next(struct walk *walk, vaddr_t va)
     return pt_next_span(walk->space->tlb.root, va, walk->end);
 }
 
-static void split_with_spare(struct walk *walk, uint64_t *slot, vaddr_t va)
+static NOINLINE uint64_t *split_with_spare(struct walk *walk, uint64_t *slot, vaddr_t va)
 {
     unsigned i = walk->spare[0] != 0 ? 0 : 1;
 
     ASSERT(walk->spare[i] != 0); /* no block ends in the middle of a walk: it lies within one region */
     slot_split(walk->space, slot, va, walk->spare[i]);
     walk->spare[i] = 0;
+    return slot;
 }
 
 /*
@@ -153,9 +165,7 @@ static uint64_t *enter_span(struct walk *walk, vaddr_t va, vaddr_t end)
     entry = slot != NULL ? pt_slot_get(slot) : 0;
     if (entry == 0)
         return NULL;
-    if (!pt_is_table(entry, 1) && end - va < SPAN_BYTES)
-        split_with_spare(walk, slot, va);
-    return slot;
+    return pt_is_table(entry, 1) || end - va == SPAN_BYTES ? slot : split_with_spare(walk, slot, va);
 }
 
 const uint16_t *slots_in_use(const uint64_t *slot)
@@ -163,12 +173,11 @@ const uint16_t *slots_in_use(const uint64_t *slot)
     return phys_table_used(virt_to_phys((const void *)ROUND_DOWN((uintptr_t)slot, PAGE_BYTES)));
 }
 
-/* As far as there is room in the gather; returns how far it came. */
-static vaddr_t clear_table(struct walk *walk, vaddr_t va, vaddr_t end)
+/* The slots of the table that `link` names, as far as there is room in the gather; returns how far it came. */
+static vaddr_t clear_table(struct walk *walk, uint64_t link, vaddr_t va, vaddr_t end)
 {
     struct gather *gather = &walk->gather;
-    paddr_t root = walk->space->tlb.root;
-    uint64_t *slot = pt_slot(root, va, 0);
+    uint64_t *slot = slot_of_table(link, va);
     const uint16_t *used = slots_in_use(slot);
     unsigned before = gather->page_count;
 
@@ -180,7 +189,19 @@ static vaddr_t clear_table(struct walk *walk, vaddr_t va, vaddr_t end)
         return va;
     /* Walks that go on may remember the table itself. */
     tlb_batch_add(&gather->batch, ROUND_DOWN(end - 1, SPAN_BYTES), SPAN_PAGES);
-    gather->table[gather->table_count++] = pt_take_table(root, end - 1);
+    gather->table[gather->table_count++] = pt_take_table(walk->space->tlb.root, end - 1);
+    return end;
+}
+
+/* What enter_span() found there; returns how far it came. */
+static NOINLINE vaddr_t clear_span(struct walk *walk, uint64_t *slot, vaddr_t va, vaddr_t end)
+{
+    uint64_t link = pt_link_get(slot);
+
+    if (pt_is_table(link, 1))
+        return clear_table(walk, link, va, end);
+    gather_add(&walk->gather, pt_large_clear(slot), va, 1);
+    (void)fetch_sub_relaxed(&walk->space->counts.resident_pages, SPAN_PAGES);
     return end;
 }
 
@@ -191,15 +212,7 @@ static vaddr_t clear_in_span(struct walk *walk, vaddr_t va, vaddr_t end)
 
     spin_lock(lock);
     slot = enter_span(walk, va, end);
-    if (slot == NULL) {
-        va = end;
-    } else if (pt_is_table(pt_slot_get(slot), 1)) {
-        va = clear_table(walk, va, end);
-    } else {
-        gather_add(&walk->gather, pt_large_clear(slot), va, 1);
-        (void)fetch_sub_relaxed(&walk->space->counts.resident_pages, SPAN_PAGES);
-        va = end;
-    }
+    va = slot != NULL ? clear_span(walk, slot, va, end) : end;
     spin_unlock(lock);
     return va;
 }
@@ -237,13 +250,15 @@ static void restrict_in_span(struct walk *walk, vaddr_t va, vaddr_t end, unsigne
 {
     struct spinlock *lock = span_lock(walk->space, va);
     uint64_t *slot = NULL;
+    uint64_t link;
 
     spin_lock(lock);
     slot = enter_span(walk, va, end);
-    if (slot != NULL && !pt_is_table(pt_slot_get(slot), 1)) {
+    link = slot != NULL ? pt_link_get(slot) : 0;
+    if (slot != NULL && !pt_is_table(link, 1)) {
         restrict_slot(walk, slot, va, 1, rights);
     } else if (slot != NULL) {
-        slot = pt_slot(walk->space->tlb.root, va, 0);
+        slot = slot_of_table(link, va);
         for (unsigned left = *slots_in_use(slot); va < end && left > 0; va += PAGE_BYTES, slot++) {
             left -= pt_slot_get(slot) != 0;
             restrict_slot(walk, slot, va, 0, rights);

@@ -34,21 +34,33 @@ static ALWAYS_INLINE void preempt_enable(void)
         sched_preempt();
 }
 
-/* The same for fast paths that look up the running task, `self`, once and keep no registers across calls: a section
- * from preempt_enter() to preempt_leave(). Where that says true, preempt_resched() is the caller's next step. */
-static ALWAYS_INLINE struct cpu *preempt_enter(struct task_base *self)
+/* The same for fast paths that look up the running task once and keep no registers across calls. What began is in the
+ * hands of who began it, who ends it: so the count is not read again. Sections nest. */
+struct preempt_section {
+    struct task_base *self;
+    struct cpu *cpu;
+    uint32_t count_before;
+};
+
+static ALWAYS_INLINE struct preempt_section preempt_enter(struct task_base *self)
 {
-    self->preempt_count++;
+    uint32_t before = self->preempt_count;
+
+    self->preempt_count = before + 1;
     compiler_barrier();
-    return atomic_load_explicit(&self->cpu, memory_order_relaxed); /* as in this_cpu() */
+    /* As in this_cpu(). */
+    return (struct preempt_section){ self, atomic_load_explicit(&self->cpu, memory_order_relaxed), before };
 }
 
-static ALWAYS_INLINE bool preempt_leave(struct task_base *self, struct cpu *cpu)
+/* True: preempt_resched() is the caller's next step. */
+static ALWAYS_INLINE bool preempt_leave(struct preempt_section section)
 {
     compiler_barrier();
-    DEBUG_ASSERT(self->preempt_count > 0);
+    DEBUG_ASSERT(section.self->preempt_count == section.count_before + 1);
+    section.self->preempt_count = section.count_before;
+    compiler_barrier(); /* the count before the look */
     /* A request that comes after the count has dropped is met by the interrupt that brings it, on whatever CPU. */
-    return --self->preempt_count == 0 && UNLIKELY(load_relaxed(&cpu->need_resched));
+    return section.count_before == 0 && UNLIKELY(load_relaxed(&section.cpu->need_resched));
 }
 
 static inline void preempt_resched(void)

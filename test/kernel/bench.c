@@ -22,6 +22,12 @@ void bench_report(const char *name, uint64_t ns, uint64_t operations)
     log_info("bench: %s %llu ns", name, (unsigned long long)((ns + operations / 2) / operations));
 }
 
+void bench_report_net(const char *name, uint64_t ns, uint64_t taken_off_ns, uint64_t operations)
+{
+    CHECK(ns > taken_off_ns);
+    bench_report(name, ns - taken_off_ns, operations);
+}
+
 /* A group of equal tasks on one CPU that yield to each other. The first to have a turn starts the clock. */
 struct yielders {
     unsigned tasks;

@@ -15,6 +15,15 @@ struct bench {
 /* `bench: NAME VALUE ns`, per operation. */
 void bench_report(const char *name, uint64_t ns, uint64_t operations);
 
+/* The same of what is compared with a budget: without the loop around the operation, and whatever else `taken_off_ns`
+ * says. */
+void bench_report_net(const char *name, uint64_t ns, uint64_t taken_off_ns, uint64_t operations);
+
+/* bench_mm.c: what the benchmarks' own loop takes for so many rounds (at most 1024), each with one access to an array,
+ * and one look at the clock; and filling so many pages with zeros, without that. */
+uint64_t bench_loop_ns(unsigned rounds);
+uint64_t bench_zero_ns(unsigned pages);
+
 /* bench_tables.c */
 void bench_page_tables(void);
 

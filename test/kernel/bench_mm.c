@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Costs of memory's operations, counted as bench.c does. */
+/*
+ * Costs of memory's operations, counted as bench.c does. A line is the whole loop, call and clock included. Where there
+ * is a budget for an operation, a second line, NAME_net, is without the loop: this is the one to compare.
+ */
 #include <boot/program.h>
 #include <lib/string.h>
 #include <mm/kmalloc.h>
@@ -17,8 +20,35 @@
 
 static paddr_t held[CROWD];
 
-/* One line for all that is taken and one for all that is given back, `count` at a time. */
-static void bench_in_and_out(const char *const names[2], unsigned count, unsigned order)
+uint64_t bench_loop_ns(unsigned rounds)
+{
+    static void *volatile accessed[CROWD];
+    uint64_t start = clock_ns();
+
+    for (unsigned i = 0; i < MIN(rounds, CROWD); i++)
+        (void)accessed[i];
+    CHECK(rounds <= CROWD);
+    return clock_ns() - start;
+}
+
+/* A line for ROUNDS times `count` operations in, one for those out; two more without the loops, if they have names. */
+static void report_in_and_out(const char *const names[4], uint64_t in_ns, uint64_t out_ns, unsigned count)
+{
+    uint64_t operations = (uint64_t)ROUNDS * count;
+    uint64_t loops_ns = 0;
+
+    bench_report(names[0], in_ns, operations);
+    bench_report(names[1], out_ns, operations);
+    if (names[2] == NULL)
+        return;
+    for (unsigned round = 0; round < ROUNDS; round++)
+        loops_ns += bench_loop_ns(count);
+    bench_report_net(names[2], in_ns, loops_ns, operations);
+    bench_report_net(names[3], out_ns, loops_ns, operations);
+}
+
+/* All that is taken, and all that is given back, `count` at a time. */
+static void bench_in_and_out(const char *const names[4], unsigned count, unsigned order)
 {
     uint64_t in_ns = 0;
     uint64_t out_ns = 0;
@@ -37,23 +67,24 @@ static void bench_in_and_out(const char *const names[2], unsigned count, unsigne
         in_ns += middle - start;
         out_ns += clock_ns() - middle;
     }
-    bench_report(names[0], in_ns, (uint64_t)ROUNDS * count);
-    bench_report(names[1], out_ns, (uint64_t)ROUNDS * count);
+    report_in_and_out(names, in_ns, out_ns, count);
 }
 
 static void bench_page(void)
 {
-    bench_in_and_out((const char *const[2]){ "page_alloc", "page_free" }, HANDFUL, 0);
+    static const char *const names[4] = { "page_alloc", "page_free", "page_alloc_net", "page_free_net" };
+
+    bench_in_and_out(names, HANDFUL, 0);
 }
 
 static void bench_page_crowd(void)
 {
-    bench_in_and_out((const char *const[2]){ "page_crowd_alloc", "page_crowd_free" }, CROWD, 0);
+    bench_in_and_out((const char *const[4]){ "page_crowd_alloc", "page_crowd_free" }, CROWD, 0);
 }
 
 static void bench_block(void)
 {
-    bench_in_and_out((const char *const[2]){ "block_order3_alloc", "block_order3_free" }, HANDFUL, 3);
+    bench_in_and_out((const char *const[4]){ "block_order3_alloc", "block_order3_free" }, HANDFUL, 3);
 }
 
 static void bench_reference(void)
@@ -69,15 +100,27 @@ static void bench_reference(void)
     phys_free(page, 0);
 }
 
-static void bench_zero(void)
+static uint64_t zero_ns(unsigned pages)
 {
     paddr_t page = phys_alloc(0);
     uint64_t start = clock_ns();
 
-    for (unsigned i = 0; i < ROUNDS; i++)
+    for (unsigned i = 0; i < pages; i++)
         memset(phys_to_virt(page), 0, PAGE_BYTES);
-    bench_report("page_zero", clock_ns() - start, ROUNDS);
+    uint64_t ns = clock_ns() - start;
+
     phys_free(page, 0);
+    return ns;
+}
+
+uint64_t bench_zero_ns(unsigned pages)
+{
+    return zero_ns(pages) - bench_loop_ns(pages);
+}
+
+static void bench_zero(void)
+{
+    bench_report("page_zero", zero_ns(ROUNDS), ROUNDS);
 }
 
 static int fill_cache(void *arg)
@@ -115,7 +158,7 @@ static void bench_reclaim(void)
 static struct slab_cache bench_cache;
 static void *objects[CROWD];
 
-static void bench_objects_by(const char *const names[2], unsigned count)
+static void bench_objects_by(const char *const names[4], unsigned count)
 {
     uint64_t in_ns = 0;
     uint64_t out_ns = 0;
@@ -136,18 +179,17 @@ static void bench_objects_by(const char *const names[2], unsigned count)
         in_ns += middle - start;
         out_ns += clock_ns() - middle;
     }
-    bench_report(names[0], in_ns, (uint64_t)ROUNDS * count);
-    bench_report(names[1], out_ns, (uint64_t)ROUNDS * count);
+    report_in_and_out(names, in_ns, out_ns, count);
 }
 
 static void bench_objects(void)
 {
-    bench_objects_by((const char *const[2]){ "slab_alloc", "slab_free" }, FEW);
+    bench_objects_by((const char *const[4]){ "slab_alloc", "slab_free", "slab_alloc_net", "slab_free_net" }, FEW);
 }
 
 static void bench_object_crowd(void)
 {
-    bench_objects_by((const char *const[2]){ "slab_crowd_alloc", "slab_crowd_free" }, CROWD);
+    bench_objects_by((const char *const[4]){ "slab_crowd_alloc", "slab_crowd_free" }, CROWD);
 }
 
 static void bench_kmalloc(void)

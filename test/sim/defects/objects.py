@@ -9,14 +9,17 @@ OBJECTS = (
         "A CPU is looked up before preemption is disabled: its magazine is used by a task that has moved on meanwhile.",
         ("race", "memory", "sanity", "conserved"),
         edit("core/mm/magazine.c", """
-    struct cpu *cpu = preempt_enter(self);
+    struct preempt_section section = preempt_enter(self);
 
-    store_relaxed(&cpu->in_magazine, true); /* before the look at the pointer: see above */
+    store_relaxed(&section.cpu->in_magazine, true); /* before the look at the pointer: see above */
 """, """
     struct cpu *cpu = this_cpu();
 
     store_relaxed(&cpu->in_magazine, true);
-    (void)preempt_enter(self);
+
+    struct preempt_section section = preempt_enter(self);
+
+    section.cpu = cpu;
 """),
         scenarios=("object-market",), build="thread"),
     Defect(

@@ -50,6 +50,12 @@ PAGES = (
 """),
         scenarios=SCENARIOS),
     Defect(
+        "refill-counts-blocks",
+        "A refill counts the blocks that it takes, and not the pages in them.",
+        ("conserved", "sanity", "story"),
+        edit("core/mm/cpu_pages.c", "        count += 1u << order;\n", "        count++;\n"),
+        scenarios=SCENARIOS),
+    Defect(
         "cached-page-not-tagged",
         "A page in a cache still counts as allocated: who frees it again is not found.",
         ("sanity",),

@@ -77,6 +77,57 @@ static void a_miss_fetches_several(void **state)
     phys_free(page, 0);
 }
 
+static void count_blocks(unsigned counts[PHYS_ORDER_COUNT])
+{
+    for (unsigned order = 0; order < PHYS_ORDER_COUNT; order++) {
+        counts[order] = 0;
+        list_for_each(node, &buddy.lists[order]) {
+            (void)node;
+            counts[order]++;
+        }
+    }
+}
+
+/* A single page off the free lists, as far as their lengths show it. */
+static void take_one_by_the_book(unsigned counts[PHYS_ORDER_COUNT])
+{
+    unsigned order = 0;
+
+    while (counts[order] == 0)
+        order++;
+    counts[order]--;
+    while (order-- > 0)
+        counts[order]++;
+}
+
+/* Among holes of another size in each round. */
+static void a_miss_takes_the_blocks_that_single_pages_would_be_taken_from(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 40; round++) {
+        unsigned expected[PHYS_ORDER_COUNT], found[PHYS_ORDER_COUNT];
+        unsigned hole = 1 + round % 20, count = 500 + round;
+        paddr_t page;
+
+        hold(count);
+        for (unsigned i = 0; i < count; i++)
+            if (i % (2 * hole) < hole && i < 10 * hole)
+                phys_free(held[i], 0);
+        phys_reclaim_caches();
+        count_blocks(expected);
+        page = phys_alloc(0);
+        assert_true(stats().cached_pages > 1);
+        for (uint64_t i = 0; i <= stats().cached_pages; i++)
+            take_one_by_the_book(expected);
+        count_blocks(found);
+        assert_memory_equal(found, expected, sizeof found);
+        phys_free(page, 0);
+        for (unsigned i = 0; i < count; i++)
+            if (i % (2 * hole) >= hole || i >= 10 * hole)
+                phys_free(held[i], 0);
+    }
+}
+
 static void free_counts_include_the_cache(void **state)
 {
     uint64_t pages = stats().free_pages;
@@ -418,6 +469,7 @@ int main(void)
         mm_test(the_page_freed_last_comes_first),
         mm_test(a_full_cache_gives_away_what_was_freed_first),
         mm_test(a_miss_fetches_several),
+        mm_test(a_miss_takes_the_blocks_that_single_pages_would_be_taken_from),
         mm_test(free_counts_include_the_cache),
         mm_test(an_allocation_that_would_fail_drains_first),
         mm_test(user_memory_leaves_the_reserve),
