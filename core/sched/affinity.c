@@ -18,7 +18,7 @@ static void set_mask(struct runq *rq, struct task *task, const struct cpumask *m
 {
     task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
     task->affinity = *mask;
-    task->is_pinned = cpumask_is_single(mask);
+    task_note_pinned(task);
 }
 
 /* Under the lock: does the task run where it may not? Then somebody waits for it to leave. */

@@ -33,8 +33,8 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     store_relaxed(&idle->base.cpu, &rq->cpu); /* before the state: a task that runs names the CPU that it runs on */
     task_set_state(idle, TASK_NEW, TASK_RUNNING);
     cpumask_set_single(&idle->affinity, id);
-    idle->is_pinned = true;
     cpu_table[id] = &rq->cpu;
+    task_note_pinned(idle);
     return &rq->cpu;
 }
 
@@ -48,8 +48,8 @@ void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (task->class == &class_rt)
-        class_rt_enqueue(rq, task, kind);
+    if (LIKELY(task->policy == SCHED_POLICY_FIFO))
+        class_rt_enqueue_fifo(rq, task, kind);
     else
         task->class->enqueue(rq, task, kind);
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
@@ -91,16 +91,13 @@ struct task *runq_pick_by_table(struct runq *rq)
 void runq_account(struct runq *rq, uint64_t now_ticks)
 {
     struct task *task = rq->running;
-    uint64_t ran = elapsed_ticks(task->since_ticks, now_ticks);
 
-    task->since_ticks = now_ticks;
-    if (UNLIKELY(is_idle_task(rq, task))) {
-        rq->stats.idle_ticks += ran;
+    if (LIKELY(!is_idle_task(rq, task))) {
+        runq_charge(rq, task, now_ticks);
         return;
     }
-    task->stats.run_ticks += ran;
-    if (task->policy != SCHED_POLICY_FIFO)
-        task->class->account(rq, task, ran);
+    rq->stats.idle_ticks += elapsed_ticks(task->since_ticks, now_ticks);
+    task->since_ticks = now_ticks;
 }
 
 /* Does `queued` change what this CPU should run, or when it must decide again? */
@@ -170,13 +167,16 @@ void runq_check(struct runq *rq)
     uint32_t counted[CLASS_COUNT] = { 0 };
     uint32_t all = count_list(&rq->misplaced);
     int in_tree = rb_check(&rq->fair.tree);
+    unsigned filled = 0;
 
     for (unsigned i = 0; i < RT_LEVELS; i++) {
         uint32_t here = count_list(&rq->rt.level[i]);
 
         ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
         counted[CLASS_RT] += here;
+        filled += here != 0;
     }
+    ASSERT(rq->rt.filled == filled);
     ASSERT(in_tree >= 0);
     counted[CLASS_FAIR] = (uint32_t)in_tree;
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);

@@ -33,7 +33,8 @@ void sched_cpu_online(struct cpu *cpu);
  * it should run it now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
 int task_start(struct task *task) MUST_USE;
 
-/* Let others of the same or a higher priority run. Context: task, preemption enabled. */
+/* Let others of the same or a higher priority run. Context: task, not the idle task; preemption and interrupts
+ * enabled. */
 void task_yield(void);
 
 /* Sleep until the clock passes deadline_ns. 0; -EINTR if killed (at once if killed before). Context: task. */

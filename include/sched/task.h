@@ -77,6 +77,7 @@ struct task {
     uint64_t slice_left_ticks;      /* round robin and idle class */
     uint64_t since_ticks;           /* when the present state began */
     bool is_pinned;                 /* affinity has one CPU */
+    struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
     struct cpumask affinity;
     struct task_stats stats;
 
@@ -105,6 +106,7 @@ struct task {
      * exit leaves the space. */
     struct tlb_space *space;
     void *fpu_area;     /* NULL: no floating point */
+    bool has_extras;    /* began with one of these two: a switch has more to do than the registers */
 };
 _Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");
 _Static_assert(offsetof(struct task_base, context) == 0, "a task is its HAL context");

@@ -106,8 +106,10 @@ QUEUES = (
         edit("core/sched/switch.c", """
     if (rest & AFTER_MOVED)
         affinity_notify_moved();
+    return true;
 }
 """, """
+    return true;
 }
 """),
         scenarios=("affinity-affinity", "affinity-exit", "affinity-steal"), hazard=9),
@@ -142,7 +144,7 @@ QUEUES = (
         "A CPU that was poked to take work, and got other work first, does not pass the offer on.",
         ("conservation",),
         edit("core/sched/switch.c", """
-    } else if (UNLIKELY(is_idle_task(rq, prev))) {
+    } else if (UNLIKELY(was_idle)) {
         balance_pass_on(rq);
     }
 """, """
