@@ -82,9 +82,10 @@ def main():
     table = boottest.load_table()
     if args.command == "list":
         for test in table.tests_of(args.arch, args.build_type):
-            print(test.name, test.boots * test.budget + LONGEST_REPORT_SECONDS)
+            label = "bench" if test.limits else "boot"
+            print(test.name, test.boots * test.budget + LONGEST_REPORT_SECONDS, label)
         return 0
-    tests = {test.name: test for test in table.tests_of(args.arch)}
+    tests = {test.name: test for build_type in ("Debug", "Release") for test in table.tests_of(args.arch, build_type)}
     if args.name not in tests:
         raise Failure(f"{args.arch} has no boot test {args.name}")
     return boottest.run_one(tests[args.name], args.arch, args.build)

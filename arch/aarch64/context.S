@@ -6,43 +6,33 @@
 
     .text
 
-/* void hal_context_switch(struct task *prev, struct task *next) */
-    .globl hal_context_switch
-    .type hal_context_switch, %function
-hal_context_switch:
+/* void context_swap(struct task *prev, struct task *next): owns all registers but x29 and sp. */
+    .globl context_swap
+    .type context_swap, %function
+context_swap:
     .cfi_startproc
     mov x9, sp
-    stp x19, x20, [x0, #CONTEXT_X19]
-    stp x21, x22, [x0, #CONTEXT_X19 + 16]
-    stp x23, x24, [x0, #CONTEXT_X19 + 32]
-    stp x25, x26, [x0, #CONTEXT_X19 + 48]
-    stp x27, x28, [x0, #CONTEXT_X19 + 64]
     stp x29, x30, [x0, #CONTEXT_X29]
     str x9, [x0, #CONTEXT_SP]
     /* A CPU that starts comes in here with x1 = its first task. */
     .globl context_load
 context_load:
-    ldp x19, x20, [x1, #CONTEXT_X19]
-    ldp x21, x22, [x1, #CONTEXT_X19 + 16]
-    ldp x23, x24, [x1, #CONTEXT_X19 + 32]
-    ldp x25, x26, [x1, #CONTEXT_X19 + 48]
-    ldp x27, x28, [x1, #CONTEXT_X19 + 64]
     ldp x29, x30, [x1, #CONTEXT_X29]
     ldr x9, [x1, #CONTEXT_SP]
     msr sp_el0, x1
     mov sp, x9
     ret
     .cfi_endproc
-    .size hal_context_switch, . - hal_context_switch
+    .size context_swap, . - context_swap
 
-/* First step of a task: x19 = entry, x20 = its argument; no caller, so that backtraces end here. */
+/* First step of a task: its entry and argument lie on its stack; no caller, so that backtraces end here. */
     .globl context_first_run
     .type context_first_run, %function
 context_first_run:
     .cfi_startproc
-    mov x0, x20
+    ldp x9, x0, [sp], #16
     mov x30, xzr
-    br x19
+    br x9
     .cfi_endproc
     .size context_first_run, . - context_first_run
 

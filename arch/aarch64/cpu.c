@@ -72,10 +72,11 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
                       void *arg)
 {
     ASSERT(stack_top % HAL_STACK_ALIGN == 0 && stack_bytes > TRAP_BYTES);
-    *context = (struct hal_context){ .sp = stack_top };
-    context->x19_to_x30[0] = (uintptr_t)entry;
-    context->x19_to_x30[1] = (uintptr_t)arg;
-    context->x19_to_x30[11] = (uintptr_t)context_first_run;
+    uintptr_t *first = (uintptr_t *)stack_top - 2; /* what context_first_run takes off */
+
+    first[0] = (uintptr_t)entry;
+    first[1] = (uintptr_t)arg;
+    *context = (struct hal_context){ .x30 = (uintptr_t)context_first_run, .sp = (uintptr_t)first };
 }
 
 /* The new CPU reads this with its MMU off, past all caches: write it back to the point of coherency. */

@@ -42,7 +42,7 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     };
 }
 
-void hal_context_switch(struct task *prev, struct task *next)
+void host_context_switch(struct task *prev, struct task *next)
 {
     struct hal_context *from = (struct hal_context *)prev;
     struct hal_context *to = (struct hal_context *)next;

@@ -107,14 +107,6 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     null_stop();
 }
 
-/* In assembly: what a call preserves, the stack pointer, the register of hal_current(). */
-void hal_context_switch(struct task *prev, struct task *next)
-{
-    (void)prev;
-    (void)next;
-    null_stop();
-}
-
 size_t hal_fpu_bytes(void)
 {
     null_stop();

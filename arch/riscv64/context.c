@@ -21,11 +21,11 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
 {
     (void)stack_bytes; /* trap_vector finds an overflow without knowing the bounds */
     ASSERT(IS_ALIGNED(stack_top, HAL_STACK_ALIGN));
-    *context = (struct hal_context){
-        .ra = (uintptr_t)context_first_run,
-        .sp = stack_top,
-        .s = { [0] = 0, [1] = (uintptr_t)entry, [2] = (uintptr_t)arg },
-    };
+    uintptr_t *first = (uintptr_t *)stack_top - 2; /* what context_first_run takes off */
+
+    first[0] = (uintptr_t)entry;
+    first[1] = (uintptr_t)arg;
+    *context = (struct hal_context){ .ra = (uintptr_t)context_first_run, .sp = (uintptr_t)first };
 }
 
 /* 0 on harts without F and D: there is no state to own. */

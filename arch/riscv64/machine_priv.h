@@ -46,7 +46,7 @@ struct hart_start {
 
 static_assert(offsetof(struct hal_context, ra) == CONTEXT_RA);
 static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
-static_assert(offsetof(struct hal_context, s) == CONTEXT_S(0));
+static_assert(offsetof(struct hal_context, s0) == CONTEXT_S0);
 static_assert(offsetof(struct hal_trap, pc) == TRAP_PC);
 static_assert(offsetof(struct hal_trap, x) == TRAP_X(1));
 static_assert(offsetof(struct hal_trap, sstatus) == TRAP_SSTATUS);

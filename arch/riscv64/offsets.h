@@ -5,7 +5,7 @@
 /* struct hal_context */
 #define CONTEXT_RA 0
 #define CONTEXT_SP 8
-#define CONTEXT_S(n) (16 + 8 * (n))
+#define CONTEXT_S0 16
 
 /* struct hal_trap: x0's place holds the program counter. */
 #define TRAP_PC 0

@@ -8,17 +8,15 @@
 
 /* Lowest address first. */
 struct first_frame {
-    uint64_t r15, r14;
-    uint64_t arg;    /* r13 */
-    uint64_t entry;  /* r12 */
-    uint64_t rbx;
     uint64_t rbp;    /* 0: the chain of frame records ends here */
     uint64_t start;  /* where the switch returns to: context_start */
+    uint64_t entry;
+    uint64_t arg;
     uint64_t nobody; /* entry's own return address: 0 */
 };
 
-/* entry finds its return address at the stack pointer and the ABI's alignment 8 bytes above it. */
-static_assert(sizeof(struct first_frame) % HAL_STACK_ALIGN == 0);
+/* entry finds its return address at the stack pointer and the ABI's alignment, the stack's top, 8 bytes above it. */
+static_assert(offsetof(struct first_frame, nobody) + 8 == sizeof(struct first_frame));
 
 void context_start(void);
 

@@ -17,6 +17,7 @@
 
 /* The colour lives in bit 0 of the parent pointer. */
 _Static_assert(_Alignof(struct rb_node) > RB_BLACK, "a node's address has no spare bit");
+_Static_assert(RB_NODE_BLACK == RB_BLACK, "rb_try_remove_leaf() has its own name for the colour");
 
 static ALWAYS_INLINE struct rb_node *parent_of(const struct rb_node *node)
 {

@@ -19,7 +19,7 @@ void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumas
     task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
     task->affinity = *mask;
     task->allowed_since_ticks = hal_clock_ticks();
-    task->is_pinned = cpumask_is_single(mask);
+    task_note_pinned(task);
 }
 
 void affinity_requeue_locked(struct runq *rq, struct task *task, struct affinity_rest *out)

@@ -6,21 +6,54 @@
  */
 #include "sched_priv.h"
 
-void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
+/* A level has its first task. */
+static ALWAYS_INLINE void level_filled(struct runq *rq, unsigned number)
+{
+    rq->rt.filled++;
+    rq->rt.bitmap[number / 64] |= UINT64_C(1) << (number % 64);
+    rq->rt.first = MIN(rq->rt.first, number);
+    rq->ready_classes |= 1u << CLASS_RT;
+}
+
+/* Without a slice: FIFO tasks have none. */
+ALWAYS_INLINE void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind kind)
+{
+    unsigned number = task->rt_level;
+    struct list_node *level = &rq->rt.level[number];
+    bool was_empty = list_is_empty(level);
+
+    DEBUG_ASSERT(task->class == &class_rt);
+    if (kind == ENQUEUE_PREEMPTED)
+        list_push_front(level, &task->queue_link);
+    else
+        list_push_back(level, &task->queue_link);
+    if (was_empty)
+        level_filled(rq, number);
+}
+
+static void rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     struct list_node *level = &rq->rt.level[task->rt_level];
-    bool keeps_turn = kind == ENQUEUE_PREEMPTED && (task->policy == SCHED_POLICY_FIFO || task->slice_left_ticks != 0);
+    bool was_empty = list_is_empty(level);
 
-    if (keeps_turn) {
+    if (kind == ENQUEUE_PREEMPTED && task->slice_left_ticks != 0) {
         list_push_front(level, &task->queue_link);
     } else {
         list_push_back(level, &task->queue_link);
         if (task->slice_left_ticks == 0 || kind == ENQUEUE_YIELDED)
             task->slice_left_ticks = task->slice_ticks;
     }
-    rq->rt.bitmap[task->rt_level / 64] |= UINT64_C(1) << (task->rt_level % 64);
-    rq->rt.first = MIN(rq->rt.first, task->rt_level);
-    rq->ready_classes |= 1u << CLASS_RT;
+    if (was_empty)
+        level_filled(rq, task->rt_level);
+}
+
+/* By way of the table, whatever the policy. */
+static void rt_enqueue_any(struct runq *rq, struct task *task, enum enqueue_kind kind)
+{
+    if (task->policy == SCHED_POLICY_FIFO)
+        class_rt_enqueue_fifo(rq, task, kind);
+    else
+        rt_enqueue(rq, task, kind);
 }
 
 static unsigned first_level(const uint64_t bitmap[2])
@@ -28,28 +61,42 @@ static unsigned first_level(const uint64_t bitmap[2])
     return bitmap[0] != 0 ? (unsigned)__builtin_ctzll(bitmap[0]) : 64 + (unsigned)__builtin_ctzll(bitmap[1]);
 }
 
-static void rt_dequeue(struct runq *rq, struct task *task)
+/* A level has lost its last task. */
+static ALWAYS_INLINE void level_emptied(struct runq *rq, unsigned number)
 {
-    unsigned number = task->rt_level;
-
-    list_remove(&task->queue_link);
-    if (!list_is_empty(&rq->rt.level[number]))
-        return;
-    rq->rt.bitmap[number / 64] &= ~(UINT64_C(1) << (number % 64));
-    if ((rq->rt.bitmap[0] | rq->rt.bitmap[1]) == 0) {
+    if (LIKELY(--rq->rt.filled == 0)) {
+        rq->rt.bitmap[0] = rq->rt.bitmap[1] = 0;
         rq->rt.first = RT_LEVELS;
         rq->ready_classes &= ~(1u << CLASS_RT);
-    } else if (number == rq->rt.first) {
-        rq->rt.first = first_level(rq->rt.bitmap);
+        return;
     }
+    rq->rt.bitmap[number / 64] &= ~(UINT64_C(1) << (number % 64));
+    if (number == rq->rt.first)
+        rq->rt.first = first_level(rq->rt.bitmap);
 }
 
-struct task *class_rt_pick(struct runq *rq)
+static void rt_dequeue(struct runq *rq, struct task *task)
 {
-    struct task *task = list_first(&rq->rt.level[rq->rt.first], struct task, queue_link);
+    list_remove(&task->queue_link);
+    if (list_is_empty(&rq->rt.level[task->rt_level]))
+        level_emptied(rq, task->rt_level);
+}
 
-    DEBUG_ASSERT(task->rt_level == rq->rt.first && rq->rt.first == first_level(rq->rt.bitmap));
-    rt_dequeue(rq, task);
+ALWAYS_INLINE struct task *class_rt_pick(struct runq *rq)
+{
+    unsigned number = rq->rt.first;
+    struct list_node *level = &rq->rt.level[number];
+    struct list_node *node = level->next, *second = node->next;
+    struct task *task = list_entry(node, struct task, queue_link);
+
+    DEBUG_ASSERT(task->rt_level == number && number == first_level(rq->rt.bitmap));
+    /* list_pop_front(), with the question whether it was the last one answered on the way. */
+    level->next = second;
+    second->prev = level;
+    list_init(node);
+    if (second == level)
+        level_emptied(rq, number);
+    __builtin_assume(task != NULL); /* the caller's check is for other classes */
     return task;
 }
 
@@ -69,7 +116,7 @@ static uint64_t rt_slice(struct runq *rq, struct task *task)
 const struct sched_class class_rt = {
     .name = "real-time",
     .id = CLASS_RT,
-    .enqueue = class_rt_enqueue,
+    .enqueue = rt_enqueue_any,
     .dequeue = rt_dequeue,
     .pick = class_rt_pick,
     .account = rt_account,

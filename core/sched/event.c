@@ -28,15 +28,20 @@ void event_signal(struct event *event) NO_LOCK_ANALYSIS
 
 int event_wait(struct event *event, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
 {
-    uintptr_t state = spin_lock_irqsave(&event->waiters.lock);
     int result = 0;
+    bool check = false;
 
+    DEBUG_ASSERT(context_can_sleep());
+    hal_irq_disable();
+    spin_lock_irqoff(&event->waiters.lock);
     if (event->is_set) {
         event->is_set = false;
         spin_unlock_irqoff(&event->waiters.lock);
     } else {
-        result = waitq_wait_locked(&event->waiters, deadline_ns, mode);
+        result = waitq_wait_inline(&event->waiters, deadline_ns, mode, &check);
     }
-    sched_irq_restore(state);
+    hal_irq_enable();
+    if (UNLIKELY(check))
+        sched_check();
     return result;
 }

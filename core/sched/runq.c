@@ -42,8 +42,8 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     store_relaxed(&idle->base.cpu, &rq->cpu); /* before the state: a task that runs names the CPU that it runs on */
     task_set_state(idle, TASK_NEW, TASK_RUNNING);
     cpumask_set_single(&idle->affinity, id);
-    idle->is_pinned = true;
     cpu_table[id] = &rq->cpu;
+    task_note_pinned(idle);
     return &rq->cpu;
 }
 
@@ -118,19 +118,13 @@ void runq_move(struct runq *from, struct runq *to, struct task *task)
 void runq_account(struct runq *rq, uint64_t now_ticks)
 {
     struct task *task = rq->running;
-    uint64_t ran = elapsed_ticks(task->since_ticks, now_ticks);
 
-    task->since_ticks = now_ticks;
-    if (UNLIKELY(is_idle_task(rq, task))) {
-        rq->stats.idle_ticks += ran;
+    if (LIKELY(!is_idle_task(rq, task))) {
+        runq_charge(rq, task, now_ticks);
         return;
     }
-    task->stats.run_ticks += ran;
-    if (task->policy != SCHED_POLICY_FIFO) {
-        if (task->rank >= RANK_FAIR)
-            rq->below_rt_ticks += ran;
-        task->class->account(rq, task, ran);
-    }
+    rq->stats.idle_ticks += elapsed_ticks(task->since_ticks, now_ticks);
+    task->since_ticks = now_ticks;
 }
 
 /* Does `queued` change what this CPU should run, or when it must decide again? */
@@ -220,16 +214,18 @@ void runq_check(struct runq *rq)
 {
     uint32_t counted[CLASS_COUNT] = { 0 };
     uint32_t all = count_list(&rq->misplaced);
+    unsigned filled = 0;
 
     for (unsigned i = 0; i < RT_LEVELS; i++) {
         uint32_t here = count_list(&rq->rt.level[i]);
 
         ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
         counted[CLASS_RT] += here;
+        filled += here != 0;
     }
     int deadlines = rb_check(&rq->deadline.ready);
 
-    ASSERT(deadlines >= 0);
+    ASSERT(rq->rt.filled == filled && deadlines >= 0);
     counted[CLASS_DEADLINE] = (uint32_t)deadlines;
     counted[CLASS_FAIR] = class_fair_check(rq);
     counted[CLASS_IDLE] = count_list(&rq->idle_tasks);

@@ -67,7 +67,7 @@ extern const struct sched_class class_stop, class_deadline, class_below, class_r
 
 /* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
  * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
-void class_rt_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
+void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_rt_pick(struct runq *rq);
 struct task *class_fair_pick(struct runq *rq);
 
@@ -95,6 +95,7 @@ static ALWAYS_INLINE uint64_t elapsed_ticks(uint64_t since, uint64_t now)
 struct rt_queue {
     uint64_t bitmap[2]; /* level i has tasks */
     unsigned first;     /* lowest level that has tasks; RT_LEVELS if none */
+    unsigned filled;    /* levels that have tasks */
     struct list_node level[RT_LEVELS];
 };
 
@@ -254,6 +255,19 @@ static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
 void runq_dequeue(struct runq *rq, struct task *task) REQUIRES(rq->lock);
 void runq_misplace(struct runq *rq, struct task *task) REQUIRES(rq->lock); /* READY, in no queue, not allowed here */
+/* `task`, which is not the idle task, has run here until now. */
+static ALWAYS_INLINE void runq_charge(struct runq *rq, struct task *task, uint64_t now_ticks) REQUIRES(rq->lock)
+{
+    uint64_t ran = elapsed_ticks(task->since_ticks, now_ticks);
+
+    task->since_ticks = now_ticks;
+    task->stats.run_ticks += ran;
+    if (task->policy != SCHED_POLICY_FIFO) {
+        if (task->rank >= RANK_FAIR)
+            rq->below_rt_ticks += ran;
+        task->class->account(rq, task, ran);
+    }
+}
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
 /* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
 void runq_notice_slow(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
@@ -270,7 +284,7 @@ static ALWAYS_INLINE void runq_notice(struct runq *rq, struct task *queued) REQU
 static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUIRES(rq->lock)
 {
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) - 1);
-    if (list_is_linked(&task->movable_link)) {
+    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0) && list_is_linked(&task->movable_link)) {
         list_remove(&task->movable_link);
         store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) - 1);
     }
@@ -286,8 +300,8 @@ static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (LIKELY(task->class == &class_rt))
-        class_rt_enqueue(rq, task, kind);
+    if (LIKELY(task->policy == SCHED_POLICY_FIFO))
+        class_rt_enqueue_fifo(rq, task, kind);
     else if (!runq_enqueue_by_table(rq, task, kind))
         return;
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
@@ -302,14 +316,12 @@ NOINLINE struct task *runq_pick_by_table(struct runq *rq) REQUIRES(rq->lock); /*
 /* Take the task to run next out of its queue; NULL: nothing queued. */
 static ALWAYS_INLINE struct task *runq_pick(struct runq *rq) REQUIRES(rq->lock)
 {
-    if (rq->ready_classes == 0)
-        return NULL;
     uint32_t up_to_rt = rq->ready_classes & ((2u << CLASS_RT) - 1);
     struct task *task;
 
     if (LIKELY(up_to_rt == 1u << CLASS_RT))
         task = class_rt_pick(rq);
-    else if ((task = runq_pick_by_table(rq)) == NULL)
+    else if (rq->ready_classes == 0 || (task = runq_pick_by_table(rq)) == NULL)
         return NULL;
 
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
@@ -352,6 +364,8 @@ void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal list
 
 /* switch.c */
 enum switch_reason { SWITCH_PREEMPTED, SWITCH_YIELDED, SWITCH_BLOCKED, SWITCH_EXITED };
+/* sched_block(); false: nothing here has asked this CPU to switch, and the caller can do without sched_check(). */
+bool sched_block_self(struct task *self, enum task_state state, enum wait_mode mode);
 void schedule(struct runq *rq, enum switch_reason reason) RELEASES(rq->lock) NO_LOCK_ANALYSIS;
 /* Make `rq`'s CPU look at its queue again soon. Context: interrupts disabled. */
 void resched_cpu(struct runq *rq);
@@ -372,6 +386,8 @@ struct runq *place_search_wake(struct task *task, struct runq *last);
 /* Does a blocked task that names `last` wake there, without a look at other CPUs? */
 static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq *last)
 {
+    if (LIKELY(task->pinned_cpu == &last->cpu))
+        return true;
     return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && cpumask_contains(&task->affinity, last->cpu.id);
 }
 
@@ -501,6 +517,17 @@ bool pi_waits_for_itself(struct task *task);
 /* The same for a task of `rq`, with the classes that it leaves and joins told. */
 void policy_apply_on(struct runq *rq, struct task *task, const struct sched_params *params, int priority)
     REQUIRES(rq->lock);
+
+
+/* From an affinity that was just set. */
+static inline void task_note_pinned(struct task *task)
+{
+    task->is_pinned = cpumask_is_single(&task->affinity);
+    task->pinned_cpu = task->is_pinned ? cpu_table[cpumask_next(&task->affinity, 0)] : NULL;
+}
+
+/* waitq.c: waitq_wait_locked(), for the callers whose cost counts. *out_check: sched_check() is due. */
+int waitq_wait_inline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, bool *out_check);
 
 /* affinity.c: a change of the CPUs that a task may use, in steps for whoever changes more than that. */
 struct affinity_rest {

@@ -71,27 +71,30 @@ static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_
         agenda_arm(rq);
 }
 
-/* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. */
-static ALWAYS_INLINE void finish_switch(void) NO_LOCK_ANALYSIS
+/* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. True: it may
+ * have woken somebody more urgent, and sched_check() is due. */
+static ALWAYS_INLINE bool finish_switch(void) NO_LOCK_ANALYSIS
 {
     struct runq *rq = this_runq();
     uint32_t rest = rq->after_switch;
-    struct task *previous = rq->switched_from;
 
     if (KERNEL_DEBUG)
         spin_debug_acquire(&rq->lock, true); /* the previous task's record said release before the switch */
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
-    quiesce_pass(&rq->cpu);
-    if (UNLIKELY(rest != 0))
-        finish_rest(rq, previous, rest);
+    bool has_reported = quiesce_pass(&rq->cpu);
+
+    if (LIKELY(rest == 0))
+        return has_reported;
+    finish_rest(rq, rq->switched_from, rest); /* this CPU's own word, like after_switch */
+    return true;
 }
 
 void task_first_run(void *arg)
 {
     struct task *self = arg;
 
-    finish_switch();
+    (void)finish_switch();
     hal_irq_enable();
     sched_check();
     self->entry(self->arg);
@@ -132,63 +135,88 @@ static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->l
     return rq->cpu.idle_task;
 }
 
+static void dispatch_idle(struct runq *rq, uint64_t now)
+{
+    struct task *idle = rq->cpu.idle_task;
+
+    idle->since_ticks = now;
+    rq->running = idle;
+    store_relaxed(&rq->running_rank, RANK_NOTHING);
+    trace(TRACE_TASK_RUN, idle, 1);
+}
+
+/* `next` is not the idle task. */
 static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t now)
 {
     uint64_t waited = elapsed_ticks(next->since_ticks, now);
 
     next->since_ticks = now;
     rq->running = next;
-    if (UNLIKELY(is_idle_task(rq, next))) {
-        store_relaxed(&rq->running_rank, RANK_NOTHING);
-        trace(TRACE_TASK_RUN, next, 1);
-        return;
-    }
     task_set_state(next, TASK_READY, TASK_RUNNING);
     trace(TRACE_TASK_RUN, next, 0);
     next->stats.wait_ticks += waited;
     if (next->is_woken) {
         next->is_woken = false;
-        next->stats.wake_to_run_ticks_max = MAX(next->stats.wake_to_run_ticks_max, waited);
+        if (UNLIKELY(waited > next->stats.wake_to_run_ticks_max))
+            next->stats.wake_to_run_ticks_max = waited;
     }
     store_relaxed(&rq->running_rank, next->rank);
 }
 
-/* Inlined where a task blocks or yields, with `reason` known: these two are what switch costs are measured by. */
-static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason)
+static NOINLINE void switch_extras(struct task *prev, struct task *next)
+{
+    if (prev->fpu_area != next->fpu_area)
+        hal_fpu_switch(prev->fpu_area, next->fpu_area);
+    if (prev->space != next->space)
+        tlb_switch(next->space);
+}
+
+/* Inlined where a task blocks or yields, with `reason` known: these two are what switch costs are measured by. `prev`
+ * is what runs. True: sched_check() is due. */
+static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum switch_reason reason)
     RELEASES(rq->lock) NO_LOCK_ANALYSIS
 {
-    struct task *prev = rq->running;
     uint64_t now = hal_clock_ticks();
+    bool has_left = reason == SWITCH_BLOCKED || reason == SWITCH_EXITED; /* nobody queues it while we hold the lock */
+    bool was_idle = reason == SWITCH_PREEMPTED && is_idle_task(rq, prev); /* it never yields, blocks or exits */
 
-    DEBUG_ASSERT(!hal_irq_is_enabled() && prev == current_task());
+    DEBUG_ASSERT(!hal_irq_is_enabled() && prev == current_task() && prev == rq->running);
     DEBUG_ASSERT(prev->base.preempt_count == 0 && rq->cpu.irq_depth == 0);
-    runq_account(rq, now);
-    if ((reason == SWITCH_PREEMPTED || reason == SWITCH_YIELDED) && LIKELY(!is_idle_task(rq, prev)))
+    if (was_idle)
+        runq_account(rq, now);
+    else
+        runq_charge(rq, prev, now);
+    if (!has_left && LIKELY(!was_idle))
         requeue_previous(rq, prev, reason);
-    if ((reason == SWITCH_BLOCKED || reason == SWITCH_EXITED) && prev->policy != SCHED_POLICY_FIFO &&
-        prev->class->block != NULL)
+    if (has_left && prev->policy != SCHED_POLICY_FIFO && prev->class->block != NULL)
         prev->class->block(rq, prev);
-    if (UNLIKELY(prev->is_move_awaited)) {
+    if (prev->is_move_awaited) {
         prev->is_move_awaited = false;
         rq->after_switch |= AFTER_MOVED;
     }
     /* PAIRS(resched): whoever sets it later has enqueued later, and is seen by the next pass. */
     store_relaxed(&rq->cpu.need_resched, 0);
     struct task *next = runq_pick(rq);
+    bool becomes_idle = false;
 
     if (UNLIKELY(next == NULL)) {
         next = pick_from_elsewhere(rq);
+        becomes_idle = is_idle_task(rq, next);
         now = hal_clock_ticks(); /* a stolen task may have become ready after the first look at the clock */
-    } else if (UNLIKELY(is_idle_task(rq, prev))) {
+    } else if (UNLIKELY(was_idle)) {
         steal_pass_on(rq);
     }
-    dispatch(rq, next, now);
+    if (UNLIKELY(becomes_idle))
+        dispatch_idle(rq, now);
+    else
+        dispatch(rq, next, now);
     runq_arm_slice(rq, next, now);
     if (KERNEL_DEBUG)
         runq_check(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
         balance_after_pick(rq, next);
-    if (next == prev) {
+    DEBUG_ASSERT(next != prev || !has_left);
+    if (!has_left && next == prev) {
         uint32_t rest = rq->after_switch;
 
         rq->after_switch = 0;
@@ -196,11 +224,11 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest != 0))
             finish_rest(rq, prev, rest);
-        return;
+        return true;
     }
     rq->stats.switches++;
     if (reason == SWITCH_PREEMPTED) {
-        rq->stats.preemptions += !is_idle_task(rq, prev);
+        rq->stats.preemptions += !was_idle;
         prev->stats.involuntary++;
     } else {
         prev->stats.voluntary++;
@@ -208,21 +236,19 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
             rq->after_switch |= AFTER_DEAD;
     }
     rq->switched_from = prev;
-    if (UNLIKELY(prev->fpu_area != next->fpu_area))
-        hal_fpu_switch(prev->fpu_area, next->fpu_area);
-    if (UNLIKELY(prev->space != next->space))
-        tlb_switch(next->space);
+    if (UNLIKELY(prev->has_extras | next->has_extras))
+        switch_extras(prev, next);
     if (KERNEL_DEBUG) {
         DEBUG_ASSERT(prev->base.lock_depth == 1);
         spin_debug_release(&rq->lock);
     }
     hal_context_switch(prev, next);
-    finish_switch(); /* `prev` runs again, perhaps on another CPU: locals about the CPU are stale here */
+    return finish_switch(); /* `prev` runs again, perhaps on another CPU: locals about the CPU are stale here */
 }
 
 void schedule(struct runq *rq, enum switch_reason reason)
 {
-    switch_away(rq, reason);
+    (void)switch_away(rq, rq->running, reason);
 }
 
 void sched_preempt(void)
@@ -240,26 +266,29 @@ void sched_preempt(void)
 
 void task_yield(void)
 {
-    uintptr_t state = hal_irq_save();
-    struct runq *rq = this_runq();
+    DEBUG_ASSERT(context_can_sleep());
+    hal_irq_disable();
+    struct task *self = current_task();
+    struct runq *rq = runq_of(load_relaxed(&self->base.cpu));
 
-    DEBUG_ASSERT(current_base()->preempt_count == 0);
+    DEBUG_ASSERT(!is_idle_task(rq, self));
     spin_lock_irqoff(&rq->lock);
     if (rq->ready_classes == 0 && !load_relaxed(&rq->cpu.need_resched) &&
-        rq->running->policy != SCHED_POLICY_DEADLINE)
+        self->policy != SCHED_POLICY_DEADLINE)
         spin_unlock_irqoff(&rq->lock); /* nobody to yield to */
     else
-        switch_away(rq, SWITCH_YIELDED);
-    sched_irq_restore(state);
+        (void)switch_away(rq, self, SWITCH_YIELDED);
+    hal_irq_enable();
+    sched_check();
 }
 
-void sched_block(enum task_state state, enum wait_mode mode)
+ALWAYS_INLINE bool sched_block_self(struct task *self, enum task_state state, enum wait_mode mode)
 {
-    struct runq *rq = this_runq();
-    struct task *self = current_task();
+    struct runq *rq = runq_of(load_relaxed(&self->base.cpu));
 
-    DEBUG_ASSERT(!hal_irq_is_enabled());
-    ASSERT(self->base.preempt_count == 0 && !is_idle_task(rq, self));
+    DEBUG_ASSERT(!hal_irq_is_enabled() && self == current_task() && self->state == TASK_RUNNING);
+    DEBUG_ASSERT(!is_idle_task(rq, self));
+    ASSERT(self->base.preempt_count == 0);
     ASSERT(state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED);
     spin_lock_irqoff(&rq->lock);
     /* PAIRS(task_kill): the killer sets the flag under this lock, so either we see it or it sees us blocked. */
@@ -267,14 +296,19 @@ void sched_block(enum task_state state, enum wait_mode mode)
         trace(TRACE_TASK_UNLATCH, self, self->wake_pending);
         self->wake_pending = false;
         spin_unlock_irqoff(&rq->lock);
-        return;
+        return true;
     }
     self->is_killable = mode == WAIT_KILLABLE;
     self->is_leaving = false;
-    task_set_state(self, TASK_RUNNING, state);
+    self->state = state;
     trace(TRACE_TASK_BLOCK, self, state);
     rq->blocked++;
-    switch_away(rq, SWITCH_BLOCKED);
+    return switch_away(rq, self, SWITCH_BLOCKED);
+}
+
+void sched_block(enum task_state state, enum wait_mode mode)
+{
+    (void)sched_block_self(current_task(), state, mode);
 }
 
 void sched_exit(void)

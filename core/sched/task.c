@@ -39,7 +39,8 @@ void task_init(struct task *task, const struct task_params *params)
         task->affinity = *params->affinity;
     else
         cpumask_set_all(&task->affinity);
-    task->is_pinned = params->affinity != NULL && cpumask_is_single(params->affinity);
+    if (params->affinity != NULL)
+        task_note_pinned(task);
     task->tid = params->tid;
     task->pid = params->pid;
     task->parent_tid = params->parent_tid;
@@ -50,6 +51,7 @@ void task_init(struct task *task, const struct task_params *params)
     task->stack_bytes = params->stack_bytes;
     task->space = params->space;
     task->fpu_area = params->fpu_area;
+    task->has_extras = params->space != NULL || params->fpu_area != NULL;
     hal_context_init(&task->base.context, params->stack_base + params->stack_bytes, params->stack_bytes, task_first_run,
                      task);
     trace(TRACE_TASK_INIT, task, (uint64_t)task->tid);

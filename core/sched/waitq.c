@@ -63,9 +63,10 @@ static NOINLINE void settle_if_killed(struct waiter *waiter)
     spin_unlock_irqoff(&queue->lock);
 }
 
-static ALWAYS_INLINE void join(struct waitq *queue, struct list_node *list, struct waiter *waiter) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE void join(struct waitq *queue, struct list_node *list, struct waiter *waiter, struct task *self)
+    NO_LOCK_ANALYSIS
 {
-    waiter->task = current_task();
+    waiter->task = self;
     waiter->queue = queue;
     store_relaxed(&waiter->status, WAITER_QUEUED);
     list_push_back(list, &waiter->link);
@@ -73,15 +74,32 @@ static ALWAYS_INLINE void join(struct waitq *queue, struct list_node *list, stru
     spin_unlock_irqoff(&queue->lock);
 }
 
-/* Sleep until somebody has settled the record. */
-static ALWAYS_INLINE int sleep_on(struct waiter *waiter, enum wait_mode mode, enum task_state state)
+/* It was woken and nobody has settled the record: by a kill, or by a wake for something else. */
+static NOINLINE enum waiter_status sleep_again(struct waiter *waiter, enum wait_mode mode, enum task_state state)
 {
     enum waiter_status status;
 
-    while ((status = load_acquire(&waiter->status)) <= WAITER_CLAIMED) { /* PAIRS(waiter) */
-        sched_block(state, mode);
-        if (mode == WAIT_KILLABLE && UNLIKELY(load_relaxed(&current_task()->kill_pending)))
+    for (;;) {
+        if (mode == WAIT_KILLABLE && load_relaxed(&current_task()->kill_pending))
             settle_if_killed(waiter);
+        status = load_acquire(&waiter->status); /* PAIRS(waiter) */
+        if (status > WAITER_CLAIMED)
+            return status;
+        sched_block(state, mode);
+    }
+}
+
+/* Sleep until somebody has settled the record. */
+static ALWAYS_INLINE int sleep_on(struct waiter *waiter, struct task *self, enum wait_mode mode,
+                                  enum task_state state, bool *out_check)
+{
+    /* Not for long, if somebody has settled it already: a wake is remembered. */
+    *out_check = sched_block_self(self, state, mode);
+    enum waiter_status status = load_acquire(&waiter->status); /* PAIRS(waiter) */
+
+    if (UNLIKELY(status <= WAITER_CLAIMED)) {
+        status = sleep_again(waiter, mode, state);
+        *out_check = true;
     }
     trace(TRACE_WAIT_END, waiter, status);
     return LIKELY(status == WAITER_WOKEN) ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
@@ -92,50 +110,66 @@ static NOINLINE int wait_with_deadline(struct waitq *queue, struct list_node *li
 {
     struct waiter waiter;
 
-    join(queue, list, &waiter);
+    join(queue, list, &waiter, current_task());
     timer_init(&waiter.timer, waiter_timeout);
     timer_arm(&waiter.timer, deadline_ns);
-    int result = sleep_on(&waiter, mode, state);
+    bool check; /* the callers do so in any case */
+    int result = sleep_on(&waiter, current_task(), mode, state, &check);
 
     (void)timer_cancel(&waiter.timer);
     return result;
 }
 
-int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
+ALWAYS_INLINE int waitq_wait_inline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, bool *out_check)
+    NO_LOCK_ANALYSIS
 {
     struct waiter waiter; /* without a deadline its timer is never looked at */
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
-    if (deadline_ns != TIME_NEVER)
+    if (deadline_ns != TIME_NEVER) {
+        *out_check = true;
         return wait_with_deadline(queue, &queue->waiters, deadline_ns, mode, TASK_BLOCKED);
-    join(queue, &queue->waiters, &waiter);
-    return sleep_on(&waiter, mode, TASK_BLOCKED);
+    }
+    struct task *self = current_task();
+
+    join(queue, &queue->waiters, &waiter, self);
+    return sleep_on(&waiter, self, mode, TASK_BLOCKED, out_check);
+}
+
+int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
+{
+    bool check; /* the callers do so in any case */
+
+    return waitq_wait_inline(queue, deadline_ns, mode, &check);
 }
 
 int waitq_wait_on_locked(struct waitq *queue, struct list_node *list, uint64_t deadline_ns,
                          enum wait_mode mode) NO_LOCK_ANALYSIS
 {
     struct waiter waiter;
+    bool check; /* the callers do so in any case */
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
     if (deadline_ns != TIME_NEVER)
         return wait_with_deadline(queue, list, deadline_ns, mode, TASK_BLOCKED);
-    join(queue, list, &waiter);
-    return sleep_on(&waiter, mode, TASK_BLOCKED);
+    join(queue, list, &waiter, current_task());
+    return sleep_on(&waiter, current_task(), mode, TASK_BLOCKED, &check);
 }
 
 void waiter_join(struct waiter *waiter, struct waitq *queue) NO_LOCK_ANALYSIS
 {
-    join(queue, &queue->waiters, waiter);
+    join(queue, &queue->waiters, waiter, current_task());
 }
 
 int waiter_sleep(struct waiter *waiter, uint64_t deadline_ns, enum wait_mode mode)
 {
+    bool check; /* the callers do so in any case */
+
     if (deadline_ns == TIME_NEVER)
-        return sleep_on(waiter, mode, TASK_BLOCKED);
+        return sleep_on(waiter, current_task(), mode, TASK_BLOCKED, &check);
     timer_init(&waiter->timer, waiter_timeout);
     timer_arm(&waiter->timer, deadline_ns);
-    int result = sleep_on(waiter, mode, TASK_BLOCKED);
+    int result = sleep_on(waiter, current_task(), mode, TASK_BLOCKED, &check);
 
     (void)timer_cancel(&waiter->timer);
     return result;
@@ -143,16 +177,17 @@ int waiter_sleep(struct waiter *waiter, uint64_t deadline_ns, enum wait_mode mod
 
 struct waiter *waitq_claim_locked(struct waitq *queue)
 {
-    struct waiter *waiter = list_first(&queue->waiters, struct waiter, link);
+    struct list_node *node = list_drop_front(&queue->waiters);
 
-    if (list_is_empty(&queue->waiters))
+    if (node == NULL)
         return NULL;
-    list_remove(&waiter->link);
+    struct waiter *waiter = list_entry(node, struct waiter, link);
+
     store_relaxed(&waiter->status, WAITER_CLAIMED); /* neither timeout nor kill settles it now */
     return waiter;
 }
 
-void waitq_finish(struct waiter *waiter)
+ALWAYS_INLINE void waitq_finish(struct waiter *waiter)
 {
     struct task *task = waiter->task;
 

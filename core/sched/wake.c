@@ -120,7 +120,7 @@ static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
     }
 }
 
-bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
+ALWAYS_INLINE bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
 {
     struct runq *rq = runq_lock_of(task);
 

@@ -57,7 +57,8 @@ bool timer_cancel(struct timer *timer)
         bool is_running = queue->running == timer;
 
         if (was_queued) {
-            rb_remove(&queue->tree, &timer->node, NULL);
+            if (!rb_try_remove_leaf(&queue->tree, &timer->node))
+                rb_remove(&queue->tree, &timer->node, NULL);
             timer->is_queued = false;
         }
         trace(TRACE_TIMER_CANCEL, timer, was_queued);

@@ -17,10 +17,11 @@ struct task;
 void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),
                       void *arg);
 
-/* Save prev's callee-saved state, make next current, resume it. Context: task, interrupts disabled, the run-queue lock
- * held. Order: none of its own: the lock, released on the far side, is the release store that publishes
+/* Save what prev's caller needs, make next current, resume it. Inline, so that the compiler saves only the registers
+ * that it uses there: to it this is an instruction that destroys all of them. Context: task, interrupts disabled, the
+ * run-queue lock held. Order: none of its own: the lock, released on the far side, is the release store that publishes
  * prev's state. */
-void hal_context_switch(struct task *prev, struct task *next);
+static inline void hal_context_switch(struct task *prev, struct task *next);
 
 /* Floating-point and vector state. Off (a use traps) unless the running task owns an area. */
 

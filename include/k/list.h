@@ -53,19 +53,35 @@ static inline void list_push_back(struct list_node *head, struct list_node *node
 
 static inline void list_remove(struct list_node *node)
 {
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
+    struct list_node *before = node->prev, *after = node->next;
+
+    before->next = after;
+    after->prev = before;
     list_init(node);
 }
 
 /* The first node, unlinked, or NULL. */
 static inline struct list_node *list_pop_front(struct list_node *head)
 {
-    struct list_node *node = head->next;
+    struct list_node *node = head->next, *second = node->next;
 
     if (node == head)
         return NULL;
-    list_remove(node);
+    head->next = second;
+    second->prev = head;
+    list_init(node);
+    return node;
+}
+
+/* The same, of a node whose links nobody looks at again: they are left as they were. */
+static inline struct list_node *list_drop_front(struct list_node *head)
+{
+    struct list_node *node = head->next, *second = node->next;
+
+    if (node == head)
+        return NULL;
+    head->next = second;
+    second->prev = head;
     return node;
 }
 

@@ -15,6 +15,8 @@
 #include <k/compiler.h>
 #include <k/types.h>
 
+#define RB_NODE_BLACK ((uintptr_t)1) /* in parent_color */
+
 struct rb_node {
     uintptr_t parent_color;
     struct rb_node *left, *right;
@@ -41,6 +43,30 @@ static inline struct rb_node *rb_first(const struct rb_tree *tree)
 /* Equal keys: behind those already there (FIFO). O(log n). */
 void rb_insert(struct rb_tree *tree, struct rb_node *node, rb_less_fn less, rb_augment_fn augment);
 void rb_remove(struct rb_tree *tree, struct rb_node *node, rb_augment_fn augment);
+
+/* rb_remove() of a tree without summaries, if that is a matter of a few words: `node` is alone, or a red leaf, as what
+ * came in last often is. False: nothing changed. */
+static inline bool rb_try_remove_leaf(struct rb_tree *tree, struct rb_node *node)
+{
+    if (node->left != NULL || node->right != NULL)
+        return false;
+    if (tree->root == node) {
+        tree->root = tree->first = NULL;
+    } else {
+        struct rb_node *parent = (struct rb_node *)node->parent_color;
+
+        if ((node->parent_color & RB_NODE_BLACK) != 0)
+            return false; /* its side would lack a black level */
+        if (parent->left == node)
+            parent->left = NULL;
+        else
+            parent->right = NULL;
+        if (tree->first == node)
+            tree->first = parent;
+    }
+    node->parent_color = 0;
+    return true;
+}
 
 /* Insert at a place that the caller has found: `link` is the empty left or right of `parent`, or the root of an empty
  * tree (parent NULL). */

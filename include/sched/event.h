@@ -19,5 +19,6 @@ void event_init(struct event *event);
 /* Context: any. */
 void event_signal(struct event *event);
 
-/* 0: it was signalled, and is ours alone; -ETIMEDOUT; -EINTR (WAIT_KILLABLE). Context: task. */
+/* 0: it was signalled, and is ours alone; -ETIMEDOUT; -EINTR (WAIT_KILLABLE). Context: task,
+ * preemption and interrupts enabled. */
 int event_wait(struct event *event, uint64_t deadline_ns, enum wait_mode mode) MUST_USE;

@@ -53,7 +53,7 @@ void sched_cpu_online(struct cpu *cpu);
 int task_start(struct task *task) MUST_USE;
 
 /* Let others of the same or a higher priority run. A deadline task gives up the rest of its runtime and goes on in its
- * next period. Context: task, preemption enabled. */
+ * next period. Context: task, not the idle task; preemption and interrupts enabled. */
 void task_yield(void);
 
 /* Sleep until the clock passes deadline_ns. 0; -EINTR if killed (at once if killed before). Context: task. */

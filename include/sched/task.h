@@ -120,6 +120,7 @@ struct task {
     uint64_t arrived_ticks;         /* when it came to its CPU from another; 0: it started there */
     uint64_t allowed_since_ticks;   /* when its affinity was set */
     bool is_pinned;                 /* affinity has one CPU */
+    struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
     struct cpumask affinity;
     struct task_stats stats;
 
@@ -150,6 +151,7 @@ struct task {
      * exit leaves the space. */
     struct tlb_space *space;
     void *fpu_area;     /* NULL: no floating point */
+    bool has_extras;    /* began with one of these two: a switch has more to do than the registers */
 
     /* Last, and not cleared by task_init(): valid if is_admitted, and as far as inheritance needs it if
      * is_inherited. */

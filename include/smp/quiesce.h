@@ -34,11 +34,14 @@ void quiesce_call(struct quiesce_head *head, void (*free)(struct quiesce_head *h
 /* This CPU holds no reference into a read section. Context: interrupts disabled, no run-queue lock held. */
 void quiesce_report(struct cpu *cpu);
 
-static ALWAYS_INLINE void quiesce_pass(struct cpu *cpu)
+/* True: it had something to report. */
+static ALWAYS_INLINE bool quiesce_pass(struct cpu *cpu)
 {
     /* Only the CPU itself and, while it idles, the collector move quiesce_seen: a stale equal value cannot be read. */
-    if (UNLIKELY(load_relaxed(&cpu->quiesce_seen) != load_relaxed(&quiesce_started)))
-        quiesce_report(cpu);
+    if (LIKELY(load_relaxed(&cpu->quiesce_seen) == load_relaxed(&quiesce_started)))
+        return false;
+    quiesce_report(cpu);
+    return true;
 }
 
 /* An idle CPU is quiescent until it says otherwise; interrupt handlers on it say so. Context: interrupts disabled. */

@@ -51,6 +51,7 @@ class BootTest:
     boots: int = 1
     differs: str = ""               # a pattern whose group is not the same in all those boots
     report: tuple = ()              # what the report on a hang shows
+    limits: dict = dataclasses.field(default_factory=dict)  # of a release build's counts under icount: ISA, line
     image: str = "verdant"          # another image of the build, as cmake/image.cmake names it
     budget: int = HANG_DETECTOR_SECONDS
     silence: int = 120              # seconds without a byte that count as a hang
@@ -216,5 +217,29 @@ TESTS = (
 )
 
 
+# What an operation may cost, in executed instructions: a count beyond its limit is a failed test. docs/TESTING.md has
+# today's counts.
+LIMITS_SWITCH = {
+    "x86_64": {"yield_fifo": 178, "event_round_trip": 536, "mutex_pair": 60},
+    # The budget of the round trip is 548. Each of its eight locks is a loop of load and store exclusive, two
+    # instructions more than a swap; this is the count of today and 2 %.
+    "aarch64": {"yield_fifo": 180, "event_round_trip": 583, "mutex_pair": 60},
+    "riscv64": {"yield_fifo": 240, "event_round_trip": 668, "mutex_pair": 60},
+}
+LIMITS_LIFE = {
+    # The budget of a life is 1,950: these are the counts of today and 2 %.
+    "x86_64": {"create_run_join_reclaim": 2184, "timer_pair": 150},
+    "aarch64": {"create_run_join_reclaim": 2198, "timer_pair": 150},
+    "riscv64": {"create_run_join_reclaim": 2375, "timer_pair": 150},
+}
+
+# Counts repeat exactly where one instruction is one virtual nanosecond, so they can be compared with limits.
+BENCHES = (
+    BootTest("bench-switch", "init=bench:yield_fifo,event_round_trip,mutex_pair", limits=LIMITS_SWITCH, cpus=1),
+    BootTest("bench-life", "init=bench:create_run_join,timer_pair", limits=LIMITS_LIFE, cpus=1),
+)
+
+
 def tests_of(arch, build_type="Debug"):
-    return [test for test in TESTS if arch in test.only and (build_type == "Debug" or not test.debug_only)]
+    tests = [test for test in TESTS if arch in test.only and (build_type == "Debug" or not test.debug_only)]
+    return tests + list(BENCHES if build_type == "Release" else ())

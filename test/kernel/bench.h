@@ -27,8 +27,8 @@ uint64_t bench_zero_ns(unsigned pages);
 /* bench_tables.c */
 void bench_page_tables(void);
 
-/* Those whose name contains `word`, as a task above all others; the program's exit code. */
-int bench_run(const struct bench benches[], size_t count, const char *word);
+/* Those whose name contains one of `words`, which commas separate, as a task above all others; the exit code. */
+int bench_run(const struct bench benches[], size_t count, const char *words);
 
 /* bench_vm.c, for the table in bench_mm.c. */
 void bench_region_find(void);

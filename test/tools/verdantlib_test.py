@@ -71,6 +71,18 @@ class Judging(unittest.TestCase):
         self.assertIn("trace", [test.name for test in table.tests_of("riscv64")])
         self.assertNotIn("trace", [test.name for test in table.tests_of("riscv64", "Release")])
 
+    def test_a_count_beyond_its_limit_or_missing_is_a_failure(self):
+        table = boottest.load_table()
+        test = table.BootTest("t", "", limits={"x86_64": {"a": 10, "b": 20}})
+        said = ["bench: a 10 ns", "info: bench: b 19 ns\r", "bench: c 99 ns"]
+        self.assertEqual(self.judge(test, said, 33), [])
+        self.assertEqual(self.judge(test, ["bench: a 11 ns", *said[1:]], 33), ["a: 11, at most 10"])
+        self.assertEqual(self.judge(test, said[:1], 33), ["b: no count, at most 20"])
+        self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
+        names = [test.name for test in table.tests_of("riscv64", "Release")]
+        self.assertEqual([name for name in names if name.startswith("bench-")], ["bench-switch", "bench-life"])
+        self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
+
     def test_a_test_may_name_another_image(self):
         table = boottest.load_table()
         kit = next(test for test in table.tests_of("riscv64") if test.name == "port-check-4")

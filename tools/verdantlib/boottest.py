@@ -30,7 +30,7 @@ def machine_of(test, arch, folder):
     image, elf = build.image(pathlib.Path(folder), arch, test.image)
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
-                            smp=test.smp, numa=test.numa)
+                            smp=test.smp, numa=test.numa, icount=bool(test.limits))
 
 
 def carry_out(test, arch, folder):
@@ -75,6 +75,7 @@ def judge(test, machine, outcome):
     table = load_table()
     wanted = [pattern.replace("{cpus}", str(machine.cpus)) for pattern in test.lines]
     problems = [f"no line matches {pattern!r}" for pattern in wanted if not seen(outcome, pattern)]
+    problems += problems_of_counts(outcome.lines, test.limits.get(machine.arch, {}))
     if test.golden:
         problems += golden.problems(golden.read(test.golden), golden.printed(outcome.lines))
     if test.end == "success":
@@ -94,6 +95,14 @@ def judge(test, machine, outcome):
     if outcome.hang or outcome.status != machine.isa.failure:  # a machine may refuse before panics work, with one line
         problems.append(f"expected the exit status of a failure, got {outcome.ending(machine.isa)}")
     return problems
+
+
+def problems_of_counts(lines, limits):
+    """Benchmarks whose line is missing or beyond its limit."""
+    counts = {match.group(1): int(match.group(2)) for line in lines
+              if (match := re.search(r"\bbench: (\S+) (\d+) ns\s*$", line))}
+    return [f"{name}: {counts.get(name, 'no count')}, at most {limit}" for name, limit in limits.items()
+            if counts.get(name, limit + 1) > limit]
 
 
 def seen(outcome, pattern):

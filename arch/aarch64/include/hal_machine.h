@@ -37,13 +37,14 @@
 #define HAL_TLB_CACHES_INVALID 0 /* an entry that faults is never cached (ARM D8.13) */
 #define HAL_TLB_REMOTE 16 /* broadcasts */
 
-/* What a call must preserve (AAPCS64 6.1.1). SP_EL0 is not here: it is the address of this struct. */
+/* The compiler has saved the other registers that it needs: hal_context_switch(). SP_EL0 is not here: it is the address
+ * of this struct. */
 struct hal_context {
-    uint64_t x19_to_x30[12];
+    uint64_t x29, x30;
     uint64_t sp;
 };
-static_assert(offsetof(struct hal_context, x19_to_x30) == CONTEXT_X19);
-static_assert(offsetof(struct hal_context, x19_to_x30[10]) == CONTEXT_X29);
+static_assert(offsetof(struct hal_context, x29) == CONTEXT_X29);
+static_assert(offsetof(struct hal_context, x30) == CONTEXT_X29 + 8);
 static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
 
 static ALWAYS_INLINE struct task *hal_current(void)
@@ -53,6 +54,19 @@ static ALWAYS_INLINE struct task *hal_current(void)
     /* Not volatile: within one function the answer cannot change. */
     __asm__("mrs %0, sp_el0" : "=r"(task));
     return task;
+}
+
+/* context_swap, of context.S, keeps the stack and frame pointers. */
+static ALWAYS_INLINE void hal_context_switch(struct task *prev, struct task *next)
+{
+    register struct task *from __asm__("x0") = prev;
+    register struct task *to __asm__("x1") = next;
+
+    __asm__ volatile("bl context_swap"
+                     : "+r"(from), "+r"(to)
+                     :: "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                        "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
+                        "memory", "cc");
 }
 
 static ALWAYS_INLINE void hal_cpu_relax(void)

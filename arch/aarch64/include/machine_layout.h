@@ -12,10 +12,9 @@
 #define LAYOUT_KMAP_BASE 0xffff800000000000
 #define LAYOUT_KMAP_BYTES 0x0000008000000000
 
-/* struct hal_context: x19-x30 in pairs, then sp. */
-#define CONTEXT_X19 0
-#define CONTEXT_X29 80
-#define CONTEXT_SP 96
+/* struct hal_context: x29 and x30, then sp. */
+#define CONTEXT_X29 0
+#define CONTEXT_SP 16
 
 /* struct hal_trap. */
 #define TRAP_X(n) (8 * (n))

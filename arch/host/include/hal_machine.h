@@ -60,6 +60,7 @@ struct host_cpu_regs {
 /* The virtual CPU that the host thread is stepping. Changes only inside out-of-line calls of the machine. */
 extern struct host_cpu_regs *host_cpu_now;
 
+void host_context_switch(struct task *prev, struct task *next);
 void host_cpu_relax(void);
 void host_cpu_idle(void);
 uintptr_t host_irq_save(void);
@@ -76,6 +77,11 @@ HOST_HOOK static inline struct task *hal_current(void)
 HOST_HOOK static inline bool hal_irq_is_enabled(void)
 {
     return host_cpu_now->irq_enabled;
+}
+
+static inline void hal_context_switch(struct task *prev, struct task *next)
+{
+    host_context_switch(prev, next);
 }
 
 static inline void hal_cpu_relax(void)

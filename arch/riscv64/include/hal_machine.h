@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <hal/mmu.h>
+#include <k/compiler.h>
 #include <k/types.h>
 #include <riscv_csr.h>
 
@@ -35,11 +36,12 @@ struct task;
 /* Per-CPU memory that core gives to hal_cpu_init(): the emergency stack with struct machine_cpu at its top. */
 #define HAL_CPU_AREA_BYTES 8192
 
-/* What a call preserves. tp needs no slot: it is the address of the context. Offsets: offsets.h. */
+/* The compiler has saved the other registers that it needs: hal_context_switch(). tp needs no slot: it is the address
+ * of the context. Offsets: offsets.h. */
 struct hal_context {
     uintptr_t ra;
     uintptr_t sp;
-    uintptr_t s[12];
+    uintptr_t s0;
 };
 
 /* Facts about this machine, written by its boot code before kmain(). */
@@ -88,6 +90,18 @@ register struct task *machine_current_task __asm__("tp");
 static inline struct task *hal_current(void)
 {
     return machine_current_task;
+}
+
+/* context_swap, of context.S, keeps the stack and frame pointers; gp stays the CPU's. */
+static ALWAYS_INLINE void hal_context_switch(struct task *prev, struct task *next)
+{
+    register struct task *from __asm__("a0") = prev;
+    register struct task *to __asm__("a1") = next;
+
+    __asm__ volatile("call context_swap"
+                     : "+r"(from), "+r"(to)
+                     :: "ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a2", "a3", "a4", "a5", "a6", "a7", "s1", "s2",
+                        "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "memory");
 }
 
 static inline void hal_cpu_relax(void)

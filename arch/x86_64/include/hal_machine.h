@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <hal/mmu.h> /* PROT_*: its own include of this file is the one that does nothing */
+#include <k/compiler.h>
 #include <k/types.h>
 
 struct task;
@@ -55,6 +56,16 @@ static inline struct task *hal_current(void)
     return *(struct task *X86_PER_CPU *)0;
 }
 
+/* context_swap, of context.S, keeps the stack and frame pointers; there is no red zone that its return address could
+ * hit. */
+static ALWAYS_INLINE void hal_context_switch(struct task *prev, struct task *next)
+{
+    __asm__ volatile("call context_swap"
+                     : "+D"(prev), "+S"(next)
+                     :: "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
+                        "cc");
+}
+
 /* ---- CPU and interrupts ------------------------------------------------------------------------------------- */
 
 #define X86_FLAGS_IF 0x200u
@@ -90,7 +101,7 @@ static inline uintptr_t hal_irq_save(void)
 
 static inline void hal_irq_restore(uintptr_t state)
 {
-    if ((state & X86_FLAGS_IF) != 0)
+    if (LIKELY((state & X86_FLAGS_IF) != 0))
         hal_irq_enable();
     else
         __asm__ volatile("" ::: "memory");

@@ -48,15 +48,10 @@ DEADLINE = (
         "A CPU that goes on with the task that it ran forgets to arm its timer for a replenishment.",
         ("liveness", "story"),
         edit("core/sched/switch.c", """
-    if (rest & AFTER_AGENDA)
-        agenda_arm(rq);
-}
-
-/* Inlined""", """
-    (void)rq;
-}
-
-/* Inlined"""),
+            finish_rest(rq, prev, rest);
+""", """
+            finish_rest(rq, prev, rest & ~AFTER_AGENDA);
+"""),
         scenarios=("rt-limit", "deadline-churn")),
     Defect(
         "throttled-in-two-trees",

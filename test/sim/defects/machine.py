@@ -66,13 +66,13 @@ MACHINE = (
         "A waiter arms its timer while it holds the lock of the queue that it joins.",
         ("locks",),
         edit("core/sched/waitq.c", """
-    join(queue, &waiter);
+    join(queue, list, &waiter, current_task());
     timer_init(&waiter.timer, waiter_timeout);
     timer_arm(&waiter.timer, deadline_ns);
 """, """
     timer_init(&waiter.timer, waiter_timeout);
     timer_arm(&waiter.timer, deadline_ns);
-    join(queue, &waiter);
+    join(queue, list, &waiter, current_task());
 """),
         scenarios=("wake-timeout",), hazard=27),
     Defect(

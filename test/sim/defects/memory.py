@@ -25,8 +25,8 @@ MEMORY = (
         edit("core/vm/slots.c",
              "    tlb_batch_add(&gather->batch, ROUND_DOWN(end - 1, SPAN_BYTES), SPAN_PAGES);\n", "") +
         edit("core/vm/slots.c",
-             "    if (gather->batch.count == 0 && !gather->batch.is_all && gather->page_count == 0)\n"
-             "        return; /* nothing was there; a table brings its range along */\n", ""),
+             "    return gather->batch.count == 0 && !gather->batch.is_all && gather->page_count == 0;",
+             "    (void)gather;\n    return false;"),
         scenarios=("memory-unmap", "memory-advise", "memory-resize")),
     Defect(
         "memory-stale-region",

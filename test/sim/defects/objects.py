@@ -80,7 +80,7 @@ OBJECTS = (
         "section-left-relaxed",
         "A CPU says without release order that it has left the section in which it used its magazine.",
         ("race",),
-        edit("core/mm/magazine.c", "    store_release(&cpu->in_magazine, false);",
-             "    store_relaxed(&cpu->in_magazine, false);"),
+        edit("core/mm/magazine.c", "    store_release(&section.cpu->in_magazine, false);",
+             "    store_relaxed(&section.cpu->in_magazine, false);"),
         scenarios=("object-market", "small-magazine"), build="thread"),
 )

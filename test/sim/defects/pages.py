@@ -145,7 +145,7 @@ PAGES = (
         "reserve-for-users",
         "A page in a CPU's cache is given to a user when only the reserve is left.",
         ("story", "liveness", "sanity"),
-        edit("core/mm/cpu_pages.c", "    return LIKELY(page != 0) ? page : alloc_any(order, leave, order == 0);",
-             "    return LIKELY(page != 0) ? page : alloc_any(order, 0, order == 0);"),
+        edit("core/mm/cpu_pages.c", "    return LIKELY(page != 0) ? page : alloc_any(order, kind, leave, order == 0);",
+             "    return LIKELY(page != 0) ? page : alloc_any(order, kind, 0, order == 0);"),
         scenarios=("pages-reserve",)),
 )

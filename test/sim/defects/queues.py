@@ -139,7 +139,7 @@ QUEUES = (
         "A CPU that was poked to take work, and got other work first, does not pass the offer on.",
         ("conservation",),
         edit("core/sched/switch.c", """
-    } else if (UNLIKELY(is_idle_task(rq, prev))) {
+    } else if (UNLIKELY(was_idle)) {
         steal_pass_on(rq);
     }
 """, """

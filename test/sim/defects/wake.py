@@ -13,11 +13,11 @@ WAKE = (
         edit("core/sched/switch.c", """
         self->wake_pending = false;
         spin_unlock_irqoff(&rq->lock);
-        return;
+        return true;
     }
     self->is_killable""", """
         self->wake_pending = false;
-        return;
+        return true;
     }
     spin_lock_irqoff(&rq->lock);
     self->is_killable"""),
@@ -161,16 +161,12 @@ WAKE = (
 """) + edit("core/sched/switch.c", """
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
-    quiesce_pass(&rq->cpu);
-    if (UNLIKELY(rest != 0))
-        finish_rest(rq, previous, rest);
+    bool has_reported = quiesce_pass(&rq->cpu);
 """, """
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
     store_relaxed(&rq->cpu.need_resched, 0);
-    quiesce_pass(&rq->cpu);
-    if (UNLIKELY(rest != 0))
-        finish_rest(rq, previous, rest);
+    bool has_reported = quiesce_pass(&rq->cpu);
 """) + edit("core/sched/switch.c", """
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);

@@ -143,7 +143,8 @@ static void churn(unsigned keys, rb_augment_fn augment, uint64_t seed)
         if (item->present != (growing ? unit_random_below(&random, 4) == 0 : unit_random_below(&random, 4) != 0))
             continue;
         if (item->present) {
-            rb_remove(&tree, &item->node, augment);
+            if (augment != NULL || !rb_try_remove_leaf(&tree, &item->node))
+                rb_remove(&tree, &item->node, augment);
             model_remove(&model, item);
         } else {
             item->key = (unsigned)unit_random_below(&random, keys);

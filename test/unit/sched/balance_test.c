@@ -56,9 +56,10 @@ static void measure(struct crowd *crowd, const int priority[], unsigned count)
     store_relaxed(&stop, false);
 }
 
+/* A story has time for some 37 trades of places, each of which is worth 13: five that chance puts together. */
 static bool is_about(uint64_t permille, uint64_t wanted)
 {
-    return permille + 50 >= wanted && permille <= wanted + 50;
+    return permille + 70 >= wanted && permille <= wanted + 70;
 }
 
 static void equal_shares(unsigned tasks)

@@ -93,7 +93,8 @@ static void random_queues_match_a_list_per_level(void **state)
             uint64_t slice = task->slice_left_ticks;
             bool keeps_turn = kind == ENQUEUE_PREEMPTED && (task->policy == SCHED_POLICY_FIFO || slice != 0);
 
-            if (!keeps_turn && (slice == 0 || kind == ENQUEUE_YIELDED))
+            /* FIFO tasks have no slice: the number stays what it is. */
+            if (task->policy == SCHED_POLICY_RR && !keeps_turn && (slice == 0 || kind == ENQUEUE_YIELDED))
                 slice = sched_tunables.rr_slice_ticks;
             class_rt.enqueue(RQ, task, kind);
             model_push(i, keeps_turn);
