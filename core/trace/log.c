@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 #include <hal/debug.h>
+#include <k/atomic.h>
 #include <k/limits.h>
 #include <lib/fmt.h>
 #include <smp/spinlock.h>
@@ -16,7 +17,7 @@
 
 static struct {
     struct spinlock lock;
-    enum log_level console_level;
+    _Atomic(enum log_level) console_level;
     bool in_panic;
     size_t written; /* bytes ever written to the ring */
     char ring[LOG_RING_BYTES];
@@ -24,7 +25,12 @@ static struct {
 
 void log_set_console_level(enum log_level level)
 {
-    logger.console_level = level;
+    store_relaxed(&logger.console_level, level);
+}
+
+enum log_level log_console_level(void)
+{
+    return load_relaxed(&logger.console_level);
 }
 
 void log_enter_panic(void)
@@ -32,17 +38,30 @@ void log_enter_panic(void)
     logger.in_panic = true;
 }
 
+static void put(char c)
+{
+    if (c == '\n')
+        hal_console_put('\r');
+    hal_console_put(c);
+}
+
 static void log_emit(enum log_level level, const char *text)
 {
     for (const char *p = text; *p != '\0'; p++)
         logger.ring[logger.written++ % LOG_RING_BYTES] = *p;
-    if (level > logger.console_level)
+    if (level > atomic_load_explicit(&logger.console_level, memory_order_relaxed)) /* no interleaving point is needed */
         return;
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '\n')
-            hal_console_put('\r');
-        hal_console_put(*p);
-    }
+    for (const char *p = text; *p != '\0'; p++)
+        put(*p);
+}
+
+void log_write(const char *text, size_t bytes)
+{
+    uintptr_t state = spin_lock_irqsave(&logger.lock);
+
+    for (size_t i = 0; i < bytes; i++)
+        put(text[i]);
+    spin_unlock_irqrestore(&logger.lock, state);
 }
 
 void log_line(enum log_level level, const char *format, ...)
