@@ -85,12 +85,27 @@ static int set_loglevel(struct boot_options *options, const char *value)
     return 0;
 }
 
-static int set_huge(struct boot_options *options, const char *value)
+static int set_switch(bool *option, const char *value)
 {
     if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         return -EINVAL;
-    options->use_huge = strcmp(value, "on") == 0;
+    *option = strcmp(value, "on") == 0;
     return 0;
+}
+
+static int set_huge(struct boot_options *options, const char *value)
+{
+    return set_switch(&options->use_huge, value);
+}
+
+static int set_console(struct boot_options *options, const char *value)
+{
+    return set_switch(&options->use_console, value);
+}
+
+static int set_latency(struct boot_options *options, const char *value)
+{
+    return set_switch(&options->log_latency, value);
 }
 
 static const struct {
@@ -105,6 +120,8 @@ static const struct {
     { "kaslr", set_kaslr },
     { "asids", set_asids },
     { "huge", set_huge },
+    { "console", set_console },
+    { "latency", set_latency },
 };
 
 static void apply(struct boot_options *options, const struct cmdline_option *option)
@@ -116,8 +133,8 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge, kaslr)",
-             option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, asids, huge, console, "
+             "latency, kaslr)", option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)

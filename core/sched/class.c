@@ -19,6 +19,7 @@ void sched_init(void)
 {
     sched_tunables.rr_slice_ticks = clock_ns_to_ticks(RR_SLICE_NS);
     sched_tunables.fair_slice_ticks = clock_ns_to_ticks(FAIR_SLICE_NS);
+    sched_tunables.util_unit_ticks = clock_ns_to_ticks(UTIL_HALF_LIFE_NS / UTIL_UNITS);
     for (unsigned i = 0; i < CLASS_COUNT; i++)
         ASSERT(sched_classes[i]->id == i);
 }

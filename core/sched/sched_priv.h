@@ -67,6 +67,7 @@ struct task *class_rt_pick(struct runq *rq);
 struct sched_tunables {
     uint64_t rr_slice_ticks;
     uint64_t fair_slice_ticks;
+    uint64_t util_unit_ticks;
 };
 extern struct sched_tunables sched_tunables;
 
@@ -110,6 +111,7 @@ struct runq {
     uint64_t online_ticks;       /* when the CPU began to schedule */
     int64_t blocked;             /* tasks that name this CPU while blocked */
     struct sched_cpu_stats stats;
+    struct sched_util util; /* of the CPU: time not idle */
 
     /* Atomic, written under lock, read by anybody as a hint. */
     _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included */
@@ -234,6 +236,10 @@ static ALWAYS_INLINE struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYS
 /* `held` is locked; lock `other`, too. False: had to let go of `held` on the way, and the caller must look again. */
 bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
+
+/* stat.c */
+/* `prev` was preempted, or is the idle task and gives way: a moment to look at utilisation. */
+void stat_note_preempted(struct runq *rq, struct task *prev, uint64_t now_ticks) REQUIRES(rq->lock);
 
 /* switch.c */
 enum switch_reason { SWITCH_PREEMPTED, SWITCH_YIELDED, SWITCH_BLOCKED, SWITCH_EXITED };

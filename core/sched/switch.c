@@ -5,6 +5,7 @@
  */
 #include "sched_priv.h"
 
+#include <sched/latency.h>
 #include <smp/quiesce.h>
 #include <smp/tlb.h>
 
@@ -174,6 +175,7 @@ static ALWAYS_INLINE void switch_away(struct runq *rq, enum switch_reason reason
     if (reason == SWITCH_PREEMPTED) {
         rq->stats.preemptions += !is_idle_task(rq, prev);
         prev->stats.involuntary++;
+        stat_note_preempted(rq, prev, now);
     } else {
         prev->stats.voluntary++;
         if (UNLIKELY(reason == SWITCH_EXITED))
@@ -197,13 +199,15 @@ void schedule(struct runq *rq, enum switch_reason reason)
     switch_away(rq, reason);
 }
 
-void sched_preempt(void)
+/* Not inlined: the ledger wants to know who called. */
+NOINLINE void sched_preempt(void)
 {
     uintptr_t state = hal_irq_save();
 
     while (load_relaxed(&this_cpu()->need_resched)) {
         struct runq *rq = this_runq();
 
+        latency_acted(&rq->cpu, (uintptr_t)__builtin_return_address(0));
         spin_lock_irqoff(&rq->lock);
         schedule(rq, SWITCH_PREEMPTED);
     }
@@ -269,6 +273,7 @@ void sched_cpu_online(struct cpu *cpu)
     ASSERT(current_task() == cpu->idle_task && current_base()->cpu == cpu);
     cpu->idle_task->since_ticks = hal_clock_ticks();
     runq_of(cpu)->online_ticks = cpu->idle_task->since_ticks;
+    runq_of(cpu)->util.at_ticks = cpu->idle_task->since_ticks;
     quiesce_cpu_online(cpu);
 }
 

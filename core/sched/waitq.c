@@ -14,8 +14,7 @@
 
 struct waiter {
     struct list_node link; /* guarded by queue->lock */
-    struct task *task;
-    struct waitq *queue;
+    struct task *task; /* task->waits_on is the queue, as long as the record is valid */
     _Atomic(enum waiter_status) status; /* PAIRS(waiter): written under queue->lock */
     struct timer timer;
 };
@@ -48,7 +47,7 @@ static void settle_locked(struct waiter *waiter, enum waiter_status status)
 static void waiter_timeout(struct timer *timer)
 {
     struct waiter *waiter = container_of(timer, struct waiter, timer);
-    struct waitq *queue = waiter->queue;
+    struct waitq *queue = waiter->task->waits_on;
 
     /* The record is valid here: its owner does not return before timer_cancel() has seen this callback end. */
     spin_lock_irqoff(&queue->lock);
@@ -60,7 +59,7 @@ static void waiter_timeout(struct timer *timer)
 /* Killed while queued: settle our own record. */
 static NOINLINE void settle_if_killed(struct waiter *waiter)
 {
-    struct waitq *queue = waiter->queue;
+    struct waitq *queue = waiter->task->waits_on;
 
     spin_lock_irqoff(&queue->lock);
     if (load_relaxed(&waiter->status) == WAITER_QUEUED && load_relaxed(&waiter->task->kill_pending)) {
@@ -74,7 +73,7 @@ static NOINLINE void settle_if_killed(struct waiter *waiter)
 static ALWAYS_INLINE void join(struct waitq *queue, struct waiter *waiter) NO_LOCK_ANALYSIS
 {
     waiter->task = current_task();
-    waiter->queue = queue;
+    waiter->task->waits_on = queue;
     store_relaxed(&waiter->status, WAITER_QUEUED);
     list_push_back(&queue->waiters, &waiter->link);
     trace(TRACE_WAIT_BEGIN, waiter, (uintptr_t)waiter->task);

@@ -82,8 +82,15 @@ struct task_snapshot {
     int priority;
     enum sched_policy policy;
     cpu_id_t cpu;
-    struct task_stats stats; /* of a running task: up to now */
+    struct task_stats stats; /* of a running or ready task: up to now */
     uint64_t run_count;      /* times dispatched */
+    uint64_t start_ticks;    /* the clock at task_start() */
+    uint64_t lifetime_ticks; /* since task_start(), to now or to its death: run + wait + sleep */
+    uint64_t sleep_ticks;    /* neither on a CPU nor waiting for one */
+    uint32_t utilisation;    /* of UTIL_ONE: sched/util.h */
+    const char *class_name;
+    struct cpumask affinity;
+    const void *waits_on;    /* of a blocked task: the wait queue, or NULL; to be shown, not to be used */
 };
 void task_get_snapshot(struct task *task, struct task_snapshot *out);
 
@@ -94,8 +101,14 @@ struct sched_cpu_stats {
     uint64_t migrations_in;
     uint64_t idle_ticks;
     uint64_t run_ticks;
+    uint64_t elapsed_ticks; /* since it is online: run + idle, exactly */
     unsigned queued; /* READY tasks, the running one not counted */
+    uint32_t utilisation;   /* of UTIL_ONE */
+    uint32_t ready_classes; /* bit i: the class of sched_class_name(i) has queued tasks */
+    tid_t running_tid;      /* 0: it idles */
+    char running_name[TASK_NAME_BYTES];
 };
+const char *sched_class_name(unsigned index); /* in the order of precedence; NULL: there are no more */
 void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out);
 
 /* Let panic describe CPUs and know stack bounds. Boot. */

@@ -27,6 +27,7 @@
 #include <lib/rbtree.h>
 #include <sched/params.h>
 #include <sched/priority.h>
+#include <sched/util.h>
 #include <sched/waitq.h>
 #include <smp/cpu.h>
 
@@ -79,6 +80,9 @@ struct task {
     bool is_pinned;                 /* affinity has one CPU */
     struct cpumask affinity;
     struct task_stats stats;
+    struct waitq *waits_on;         /* while blocked in a wait queue: that one; stale otherwise */
+    uint64_t start_ticks;           /* when it became READY for the first time */
+    struct sched_util util;
 
     /* Atomic. */
     _Atomic(uint32_t) refs;         /* PAIRS(task_ref) */
