@@ -47,7 +47,10 @@ void latency_enter(struct cpu *cpu, enum latency_kind kind, uint64_t ticks, uint
         for (; slot > 0 && worst[slot - 1].ticks < ticks; slot--)
             worst[slot] = worst[slot - 1];
         worst[slot] = fresh;
+        ticks = worst[LATENCY_WORST - 1].ticks;
     }
+    if (ticks > load_relaxed(&ledger->floor[kind]))
+        store_relaxed(&ledger->floor[kind], ticks);
     spin_unlock_irqoff(&ledger->lock);
 }
 
@@ -93,6 +96,8 @@ void latency_reset(cpu_id_t id)
     uintptr_t state = spin_lock_irqsave(&ledger->lock);
 
     (void)memset(ledger->worst, 0, sizeof ledger->worst);
+    for (enum latency_kind kind = 0; kind < LATENCY_KIND_COUNT; kind++)
+        store_relaxed(&ledger->floor[kind], 0);
     spin_unlock_irqrestore(&ledger->lock, state);
 }
 

@@ -35,8 +35,11 @@ static uint64_t cpu_run_ticks(const struct runq *rq, uint64_t now) REQUIRES(rq->
 void stat_note_preempted(struct runq *rq, struct task *prev, uint64_t now_ticks)
 {
     uint64_t unit = sched_tunables.util_unit_ticks;
+    bool is_idle = is_idle_task(rq, prev);
 
-    if (is_idle_task(rq, prev))
+    if (now_ticks - (is_idle ? &rq->util : &prev->util)->at_ticks < unit)
+        return; /* too early, as almost always */
+    if (is_idle)
         util_update(&rq->util, cpu_run_ticks(rq, now_ticks), now_ticks, unit);
     else
         util_update(&prev->util, prev->stats.run_ticks, now_ticks, unit);

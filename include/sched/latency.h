@@ -45,8 +45,12 @@ struct latency_entry {
 /* One for each CPU, written by that CPU with interrupts disabled. */
 struct latency_ledger {
     struct spinlock lock; /* LOCK_LATENCY */
-    /* Guarded by lock; longest first, each place once. Its CPU reads the shortest one without the lock. */
+    /* Guarded by lock; longest first, each place once. */
     struct latency_entry worst[LATENCY_KIND_COUNT][LATENCY_WORST];
+
+    /* Atomic, written under lock: what is no longer is not looked at. The shortest one kept, or the longest that was
+     * turned away because its place was there with more; so a few places do not cost a look each time. */
+    _Atomic(uint64_t) floor[LATENCY_KIND_COUNT];
 
     /* Owned by this CPU, interrupts off. */
     uint64_t late_ticks;         /* an interrupt that came late and whose place is known at the end of the trap; or 0 */
@@ -60,7 +64,7 @@ void latency_init(struct latency_ledger *ledger);
 /* Is a stretch so long that it belongs into the ledger? Context: interrupts disabled, own CPU. */
 static ALWAYS_INLINE bool latency_counts(const struct latency_ledger *ledger, enum latency_kind kind, uint64_t ticks)
 {
-    return ledger != NULL && ticks > ledger->worst[kind][LATENCY_WORST - 1].ticks;
+    return ledger != NULL && ticks > atomic_load_explicit(&ledger->floor[kind], memory_order_relaxed); /* no point */
 }
 
 /* Enter a stretch that counts. Context: interrupts disabled, own CPU, no lock of rank LOCK_LATENCY or above. */

@@ -171,6 +171,7 @@ static void order(void)
     CHECK(latency_counts(cpu->latency, LATENCY_IDLE, (3u << 28) + 1));
     latency_enter(cpu, LATENCY_IDLE, (3u << 28) + 1, 0, 100); /* a place that is there with more */
     CHECK(worst(LATENCY_IDLE) == entry && entry[2].ticks == 1u << 30 && entry[3].ticks == 3u << 28);
+    CHECK(!latency_counts(cpu->latency, LATENCY_IDLE, (3u << 28) + 1)); /* turned away once, not looked at again */
     latency_enter(cpu, LATENCY_IDLE, 4u << 29, 0, 100); /* and now with most */
     CHECK(worst(LATENCY_IDLE) == entry && entry[0].ticks == 4u << 29 && entry[0].end == 100);
     CHECK(entry[1].end == 102 && entry[2].end == 104 && entry[3].end == 105);
