@@ -14,6 +14,7 @@
 #include <mm/kspace.h>
 #include <mm/kstack.h>
 #include <mm/phys.h>
+#include <sched/latency.h>
 #include <sched/sched.h>
 #include <sched/stop.h>
 #include <smp/topology.h>
@@ -44,7 +45,8 @@ struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void 
     size_t runq_bytes = ROUND_UP(sched_cpu_bytes(), (size_t)CACHE_LINE_BYTES);
     size_t task_bytes = ROUND_UP(sizeof(struct task), (size_t)CACHE_LINE_BYTES);
     size_t timer_bytes = ROUND_UP(sizeof(struct timer_queue), (size_t)CACHE_LINE_BYTES);
-    char *memory = cpu_alloc(runq_bytes + task_bytes + timer_bytes + mm_cpu_bytes(), id);
+    size_t latency_bytes = ROUND_UP(sizeof(struct latency_ledger), (size_t)CACHE_LINE_BYTES);
+    char *memory = cpu_alloc(runq_bytes + task_bytes + timer_bytes + latency_bytes + mm_cpu_bytes(), id);
     struct task *idle = (struct task *)(memory + runq_bytes);
     struct timer_queue *timers = (struct timer_queue *)(memory + runq_bytes + task_bytes);
     char name[TASK_NAME_BYTES];
@@ -66,7 +68,9 @@ struct cpu *bringup_prepare_cpu(cpu_id_t id, uint64_t hw_id, void (*entry)(void 
 
     timer_queue_init(timers, cpu);
     cpu->timers = timers;
-    mm_cpu_init(cpu, memory + runq_bytes + task_bytes + timer_bytes);
+    cpu->latency = (struct latency_ledger *)(memory + runq_bytes + task_bytes + timer_bytes);
+    latency_init(cpu->latency);
+    mm_cpu_init(cpu, memory + runq_bytes + task_bytes + timer_bytes + latency_bytes);
     cpu->hal_area = HAL_CPU_AREA_BYTES != 0 ? cpu_alloc(HAL_CPU_AREA_BYTES, id) : NULL;
     /* The first context of a CPU is not a scheduled task's: it enters `entry` itself. */
     hal_context_init(&idle->base.context, stack.base + stack.bytes, stack.bytes, entry, cpu);

@@ -10,6 +10,7 @@
 #include <k/assert.h>
 #include <k/log.h>
 #include <lib/string.h>
+#include <console/console.h>
 #include <entry/trap.h>
 #include <mm/bootmem.h>
 #include <mm/kmalloc.h>
@@ -17,6 +18,7 @@
 #include <mm/phys.h>
 #include <vm/space.h>
 #include <proc/task.h>
+#include <sched/latency.h>
 #include <sched/sched.h>
 #include <smp/quiesce.h>
 #include <smp/tlb.h>
@@ -33,8 +35,13 @@ static struct boot_options options;
 static struct task early_task;
 static struct cpu early_cpu;
 
+/* What every image can run, whoever linked it. */
+static const struct boot_program console_program = { "console", "type commands: help lists them", console_main };
+
 static const struct boot_program *find_program(const char *name)
 {
+    if (strcmp(console_program.name, name) == 0)
+        return &console_program;
     for (const struct boot_program *program = boot_programs; program->name != NULL; program++)
         if (strcmp(program->name, name) == 0)
             return program;
@@ -50,6 +57,8 @@ static int init_main(void *arg)
              (unsigned long long)(clock_ticks_to_ns(boot_report.ready_ticks - boot_report.entry_ticks) / NS_PER_US));
     int code = program->main(options.argument);
 
+    if (latency_is_logged())
+        latency_log();
     log_info("init: %s ended with code %d", program->name, code);
     hal_machine_exit(code);
 }
@@ -62,6 +71,7 @@ static void start_init(void)
         log_error("boot option init: there is no program '%s'; there are:", options.init);
         for (program = boot_programs; program->name != NULL; program++)
             log_error("  %-10s %s", program->name, program->summary);
+        log_error("  %-10s %s", console_program.name, console_program.summary);
         hal_machine_exit(2);
     }
     const struct task_spec spec = {
@@ -75,6 +85,10 @@ static void start_init(void)
 
     if (tid < 0)
         panic("out of memory at boot: cannot create init, error %d", tid);
+    int error = options.use_console ? console_start() : 0;
+
+    if (error != 0)
+        log_error("boot option console: cannot start it, error %d", error);
 }
 
 /* Goes on as the idle task of CPU 0, which may not sleep: proc_init() and init's creation never do, at this point. */
@@ -165,6 +179,7 @@ void kmain(struct boot_info *boot)
     if (options.deadline_percent != 0)
         sched_set_deadline_percent(options.deadline_percent);
     sched_register_panic_hooks();
+    latency_log_in_panic(options.log_latency);
     bootmem_finish();
     kmalloc_init();
     log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));

@@ -107,12 +107,27 @@ static int set_loglevel(struct boot_options *options, const char *value)
     return 0;
 }
 
-static int set_huge(struct boot_options *options, const char *value)
+static int set_switch(bool *option, const char *value)
 {
     if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         return -EINVAL;
-    options->use_huge = strcmp(value, "on") == 0;
+    *option = strcmp(value, "on") == 0;
     return 0;
+}
+
+static int set_huge(struct boot_options *options, const char *value)
+{
+    return set_switch(&options->use_huge, value);
+}
+
+static int set_console(struct boot_options *options, const char *value)
+{
+    return set_switch(&options->use_console, value);
+}
+
+static int set_latency(struct boot_options *options, const char *value)
+{
+    return set_switch(&options->log_latency, value);
 }
 
 static const struct {
@@ -129,6 +144,8 @@ static const struct {
     { "huge", set_huge },
     { "rt", set_rt },
     { "deadline", set_deadline },
+    { "console", set_console },
+    { "latency", set_latency },
 };
 
 static void apply(struct boot_options *options, const struct cmdline_option *option)
@@ -141,7 +158,7 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
         return;
     }
     log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, rt, deadline, asids, "
-             "huge, kaslr)", option->key);
+             "huge, console, latency, kaslr)", option->key);
 }
 
 void boot_options_parse(const char *cmdline, struct boot_options *out)

@@ -13,6 +13,7 @@
 #include <k/trace.h>
 #include <mm/kspace.h>
 #include <mm/user.h>
+#include <sched/latency.h>
 #include <sched/sched.h>
 #include <smp/call_irq.h>
 #include <smp/preempt.h>
@@ -45,23 +46,37 @@ void trap_timer(void)
     uint64_t now = hal_clock_ticks();
 
     trace(TRACE_IRQ_ENTER, NULL, 0);
+    if (cpu->armed_deadline_ticks != TIME_NEVER)
+        latency_arrived(cpu, LATENCY_TIMER, MAX(cpu->armed_deadline_ticks, cpu->armed_at_ticks), now);
     timer_run_expired(cpu, now);
     if (now >= load_relaxed(&cpu->slice_deadline_ticks)) {
         store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER); /* schedule() sets the next one */
+        latency_asked(cpu);
         store_relaxed(&cpu->need_resched, 1);
     }
     timer_reprogram(cpu);
     trace(TRACE_IRQ_EXIT, NULL, 0);
+    latency_handled(cpu, now, trap_timer);
     irq_exit(cpu);
+}
+
+static void ask_for_switch(struct cpu *cpu)
+{
+    latency_asked(cpu);
+    store_relaxed(&cpu->need_resched, 1);
 }
 
 void trap_ipi(void)
 {
     struct cpu *cpu = irq_enter();
+    uint64_t now = hal_clock_ticks();
+    uint64_t poked = atomic_load_explicit(&cpu->poked_at_ticks, memory_order_relaxed); /* a hint: no point */
     /* PAIRS(ipi): what each reason refers to was stored before its bit. */
     uint32_t reasons = xchg_acq_rel(&cpu->ipi_pending, 0);
 
     trace(TRACE_IRQ_ENTER, NULL, reasons);
+    if (reasons != 0)
+        latency_arrived(cpu, LATENCY_POKE, poked, now);
     if (reasons & IPI_STOP)
         panic_stop_this_cpu();
     if (reasons & IPI_CALL)
@@ -70,10 +85,11 @@ void trap_ipi(void)
         if (current_base()->preempt_count == 0)
             quiesce_pass(cpu); /* the interrupted code is in no read section */
         else
-            store_relaxed(&cpu->need_resched, 1); /* the section's end switches, and a switch reports */
+            ask_for_switch(cpu); /* the section's end switches, and a switch reports */
     }
     /* IPI_RESCHEDULE: need_resched is set already; trap_exit() looks at it. */
     trace(TRACE_IRQ_EXIT, NULL, reasons);
+    latency_handled(cpu, now, trap_ipi);
     irq_exit(cpu);
 }
 
@@ -90,11 +106,17 @@ void trap_exit(struct hal_trap *trap)
     struct cpu *cpu = this_cpu();
     struct task *task = current_task();
 
-    (void)trap;
     DEBUG_ASSERT(!hal_irq_is_enabled() && cpu->irq_depth == 0);
-    if (task == cpu->idle_task)
-        return; /* the idle loop schedules itself */
-    if (UNLIKELY(load_relaxed(&cpu->need_resched)) && task->base.preempt_count == 0)
+    if (task == cpu->idle_task) { /* the idle loop schedules itself */
+        if (UNLIKELY(latency_wants_pc(cpu, false)))
+            latency_interrupted(cpu, hal_trap_pc(trap));
+        return;
+    }
+    bool is_asked = load_relaxed(&cpu->need_resched);
+
+    if (UNLIKELY(latency_wants_pc(cpu, is_asked)))
+        latency_interrupted(cpu, hal_trap_pc(trap));
+    if (UNLIKELY(is_asked) && task->base.preempt_count == 0)
         sched_preempt();
 }
 

@@ -188,6 +188,32 @@ struct task *task_lookup(tid_t tid)
     return task;
 }
 
+/* The first task in the rest of one leaf, which begins with `from`. */
+static struct task *lookup_in_leaf(tid_t from)
+{
+    struct task *task = NULL;
+
+    preempt_disable(); /* the read section of task_lookup(), for up to LEAF_IDS slots */
+    struct id_leaf *leaf = load_acquire(&ids.leaf[(size_t)from >> LEAF_SHIFT]); /* PAIRS(id_leaf) */
+
+    for (size_t slot = (size_t)from % LEAF_IDS; leaf != NULL && slot < LEAF_IDS && task == NULL; slot++) {
+        task = load_acquire(&leaf->slot[slot].task); /* PAIRS(id_publish) */
+        if (task != NULL && !task_try_get(task))
+            task = NULL;
+    }
+    preempt_enable();
+    return task;
+}
+
+struct task *task_lookup_next(tid_t from)
+{
+    struct task *task = NULL;
+
+    for (size_t id = (size_t)MAX(from, 1); id < TID_MAX && task == NULL; id = ROUND_UP(id + 1, (size_t)LEAF_IDS))
+        task = lookup_in_leaf((tid_t)id);
+    return task;
+}
+
 static bool process_try_get(struct process *process)
 {
     uint32_t refs = load_relaxed(&process->refs);

@@ -29,6 +29,7 @@ void sched_init(void)
     sched_tunables.rt_percent = RT_PERCENT;
     sched_tunables.deadline_percent = DEADLINE_PERCENT;
     monitor_init();
+    sched_tunables.util_unit_ticks = clock_ns_to_ticks(UTIL_HALF_LIFE_NS / UTIL_UNITS);
     for (unsigned i = 0; i < CLASS_COUNT; i++)
         ASSERT(sched_classes[i]->id == i);
 }

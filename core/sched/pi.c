@@ -76,6 +76,7 @@ static void set_blocked_on(struct task *task, struct mutex_waiter *waiter) NO_LO
     task->pi.blocked_on = waiter;
     if (waiter != NULL) {
         task->pi.blocks++;
+        task->waits_on = NULL; /* no wait queue */
         task->pi.due_ns = task->deadline.due_ns; /* it runs: nobody begins a new period for it now */
         waiter->urgency = task_urgency(task); /* whoever changes it from here on finds the record, and moves it */
     }

@@ -83,6 +83,7 @@ struct sched_tunables {
     uint64_t push_ticks; /* SCHED_PUSH_NS */
     unsigned rt_percent;       /* of each RT_WINDOW_NS, for real-time tasks while others wait; 100: no limit */
     unsigned deadline_percent; /* of each CPU, for deadline tasks */
+    uint64_t util_unit_ticks;
 };
 extern struct sched_tunables sched_tunables;
 
@@ -196,6 +197,7 @@ struct runq {
     uint64_t active_next_ticks;  /* the same of an idle CPU for crowded cores */
     unsigned balance_looks, imbalance_looks;
     cpu_id_t place_from, push_from, balance_from; /* where the next look begins, where it cannot see all CPUs */
+    struct sched_util util; /* of the CPU: time not idle */
 
     /* Atomic, written under lock, read by anybody as a hint. */
     _Atomic(uint32_t) queued;        /* READY tasks here, misplaced ones included, throttled ones not */
@@ -362,6 +364,10 @@ static ALWAYS_INLINE struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYS
 bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
 
+/* stat.c */
+/* `prev` was preempted, or is the idle task and gives way: a moment to look at utilisation. */
+void stat_note_preempted(struct runq *rq, struct task *prev, uint64_t now_ticks) REQUIRES(rq->lock);
+
 /* switch.c */
 enum switch_reason { SWITCH_PREEMPTED, SWITCH_YIELDED, SWITCH_BLOCKED, SWITCH_EXITED };
 /* sched_block(); false: nothing here has asked this CPU to switch, and the caller can do without sched_check(). */
@@ -474,8 +480,7 @@ static inline bool urgency_is_equal(struct sched_urgency a, struct sched_urgency
 /* A waiter's record. waitq.c: */
 struct waiter {
     struct list_node link; /* guarded by queue->lock */
-    struct task *task;
-    struct waitq *queue;   /* of a mutex: NULL */
+    struct task *task; /* task->waits_on is the queue, as long as the record is valid; of a mutex: NULL */
     _Atomic(enum waiter_status) status; /* PAIRS(waiter): written under queue->lock, or the mutex's */
     struct timer timer;
 };

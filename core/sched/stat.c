@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers about tasks and CPUs, read under the run-queue locks one after the other; and what panic says of a CPU. */
 #include <k/log.h>
+#include <lib/string.h>
+#include <sched/latency.h>
 #include <time/clock.h>
 #include <trace/panic.h>
 
@@ -13,13 +15,51 @@ int task_sleep_for(uint64_t ns)
     return task_sleep_until(ns > TIME_NEVER - 1 - now ? TIME_NEVER - 1 : now + ns);
 }
 
+/* The whole life is run, wait and sleep. Sleep is what the other two leave: it costs no wake-up anything. */
+static void snapshot_times(const struct task *task, uint64_t now, struct task_snapshot *out)
+{
+    uint64_t end = task->state == TASK_DEAD ? task->since_ticks : now;
+
+    if (task->state == TASK_READY)
+        out->stats.wait_ticks += elapsed_ticks(task->since_ticks, now);
+    out->start_ticks = task->start_ticks;
+    out->lifetime_ticks = task->state == TASK_NEW ? 0 : elapsed_ticks(task->start_ticks, end);
+    out->sleep_ticks = elapsed_ticks(out->stats.run_ticks + out->stats.wait_ticks, out->lifetime_ticks);
+}
+
+static uint64_t cpu_run_ticks(const struct runq *rq, uint64_t now) REQUIRES(rq->lock)
+{
+    return elapsed_ticks(rq->online_ticks + rq->stats.idle_ticks, now);
+}
+
+void stat_note_preempted(struct runq *rq, struct task *prev, uint64_t now_ticks)
+{
+    uint64_t unit = sched_tunables.util_unit_ticks;
+    bool is_idle = is_idle_task(rq, prev);
+
+    if (now_ticks - (is_idle ? &rq->util : &prev->util)->at_ticks < unit)
+        return; /* too early, as almost always */
+    if (is_idle)
+        util_update(&rq->util, cpu_run_ticks(rq, now_ticks), now_ticks, unit);
+    else
+        util_update(&prev->util, prev->stats.run_ticks, now_ticks, unit);
+}
+
+const char *sched_class_name(unsigned index)
+{
+    return index < CLASS_COUNT ? sched_classes[index]->name : NULL;
+}
+
 void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     struct runq *rq = runq_lock_of(task);
 
+    uint64_t now = hal_clock_ticks();
+
     if (task->state == TASK_RUNNING)
-        runq_account(rq, hal_clock_ticks());
+        runq_account(rq, now);
+    util_update(&task->util, task->stats.run_ticks, now, sched_tunables.util_unit_ticks);
     out->state = task->state;
     out->priority = task->priority;
     out->is_boosted = policy_is_boosted(task);
@@ -28,6 +68,11 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
     out->cpu = rq->cpu.id;
     out->stats = task->stats;
     out->run_count = task->stats.voluntary + task->stats.involuntary + (task->state == TASK_RUNNING);
+    out->utilisation = task->util.average;
+    out->class_name = task->class->name;
+    out->affinity = task->affinity;
+    out->waits_on = task->state == TASK_BLOCKED ? task->waits_on : NULL;
+    snapshot_times(task, now, out);
     spin_unlock_irqoff(&rq->lock);
     hal_irq_restore(state);
 }
@@ -52,9 +97,17 @@ void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANAL
     struct runq *rq = runq_by_id(cpu);
     uintptr_t state = spin_lock_irqsave(&rq->lock);
 
-    runq_account(rq, hal_clock_ticks());
+    uint64_t now = hal_clock_ticks();
+
+    runq_account(rq, now);
     *out = rq->stats;
-    out->run_ticks = hal_clock_ticks() - rq->online_ticks - rq->stats.idle_ticks;
+    out->run_ticks = cpu_run_ticks(rq, now);
+    out->elapsed_ticks = elapsed_ticks(rq->online_ticks, now);
+    util_update(&rq->util, out->run_ticks, now, sched_tunables.util_unit_ticks);
+    out->utilisation = rq->util.average;
+    out->ready_classes = rq->ready_classes;
+    out->running_tid = rq->running->tid;
+    (void)str_copy(out->running_name, rq->running->name, sizeof out->running_name);
     out->queued = load_relaxed(&rq->queued) + rq->throttled;
     spin_unlock_irqrestore(&rq->lock, state);
 }
@@ -94,6 +147,7 @@ static void describe_cpu(struct cpu *cpu)
     log_error("CPU %u: task %d '%s' %s, priority %d, preemption count %u, %u queued, %llu switches", cpu->id, task->tid,
               task->name, task_state_name(task->state), task->priority, task->base.preempt_count,
               load_relaxed(&((struct runq *)rq)->queued), (unsigned long long)rq->stats.switches);
+    latency_log_cpu_unlocked(cpu);
 }
 
 static void stack_bounds(uintptr_t *low, uintptr_t *high)

@@ -5,6 +5,7 @@
  */
 #include "sched_priv.h"
 
+#include <sched/latency.h>
 #include <smp/quiesce.h>
 #include <smp/tlb.h>
 #include <smp/topology.h>
@@ -230,6 +231,7 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
     if (reason == SWITCH_PREEMPTED) {
         rq->stats.preemptions += !was_idle;
         prev->stats.involuntary++;
+        stat_note_preempted(rq, prev, now);
     } else {
         prev->stats.voluntary++;
         if (UNLIKELY(reason == SWITCH_EXITED))
@@ -251,13 +253,15 @@ void schedule(struct runq *rq, enum switch_reason reason)
     (void)switch_away(rq, rq->running, reason);
 }
 
-void sched_preempt(void)
+/* Not inlined: the ledger wants to know who called. */
+NOINLINE void sched_preempt(void)
 {
     uintptr_t state = hal_irq_save();
 
     while (load_relaxed(&this_cpu()->need_resched)) {
         struct runq *rq = this_runq();
 
+        latency_acted(&rq->cpu, (uintptr_t)__builtin_return_address(0));
         spin_lock_irqoff(&rq->lock);
         schedule(rq, SWITCH_PREEMPTED);
     }
@@ -332,6 +336,7 @@ void sched_cpu_online(struct cpu *cpu)
     ASSERT(current_task() == cpu->idle_task && current_base()->cpu == cpu);
     cpu->idle_task->since_ticks = hal_clock_ticks();
     runq_of(cpu)->online_ticks = cpu->idle_task->since_ticks;
+    runq_of(cpu)->util.at_ticks = cpu->idle_task->since_ticks;
     quiesce_cpu_online(cpu);
 }
 

@@ -40,7 +40,7 @@ static void settle_locked(struct waiter *waiter, enum waiter_status status)
 static void waiter_timeout(struct timer *timer)
 {
     struct waiter *waiter = container_of(timer, struct waiter, timer);
-    struct waitq *queue = waiter->queue;
+    struct waitq *queue = waiter->task->waits_on;
 
     /* The record is valid here: its owner does not return before timer_cancel() has seen this callback end. */
     spin_lock_irqoff(&queue->lock);
@@ -52,7 +52,7 @@ static void waiter_timeout(struct timer *timer)
 /* Killed while queued: settle our own record. */
 static NOINLINE void settle_if_killed(struct waiter *waiter)
 {
-    struct waitq *queue = waiter->queue;
+    struct waitq *queue = waiter->task->waits_on;
 
     spin_lock_irqoff(&queue->lock);
     if (load_relaxed(&waiter->status) == WAITER_QUEUED && load_relaxed(&waiter->task->kill_pending)) {
@@ -67,7 +67,7 @@ static ALWAYS_INLINE void join(struct waitq *queue, struct list_node *list, stru
     NO_LOCK_ANALYSIS
 {
     waiter->task = self;
-    waiter->queue = queue;
+    self->waits_on = queue;
     store_relaxed(&waiter->status, WAITER_QUEUED);
     list_push_back(list, &waiter->link);
     trace(TRACE_WAIT_BEGIN, waiter, (uintptr_t)waiter->task);

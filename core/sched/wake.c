@@ -6,11 +6,13 @@
 #include "sched_priv.h"
 
 #include <k/errno.h>
+#include <sched/latency.h>
 
 void resched_cpu(struct runq *rq)
 {
     if (load_relaxed(&rq->cpu.need_resched))
         return; /* whoever set it has poked, and the target has not looked yet: it clears the flag under its lock */
+    latency_asked(&rq->cpu);
     /* PAIRS(resched): set under the run-queue lock, or by an offer after the enqueue it speaks of. */
     if (&rq->cpu == this_cpu())
         store_relaxed(&rq->cpu.need_resched, 1);
@@ -56,15 +58,20 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
         spin_unlock_irqoff(&rq->lock);
         return false;
     }
-    if (from == TASK_NEW)
+    uint64_t now = hal_clock_ticks();
+
+    if (from == TASK_NEW) {
         rq->started++;
-    else
+        task->start_ticks = now;
+        task->util.at_ticks = now;
+    } else {
         rq->blocked--;
+    }
     task_set_state(task, from, TASK_READY);
     trace(from == TASK_NEW ? TRACE_TASK_START : TRACE_TASK_WAKE, task, target->cpu.id);
     task->is_killable = false;
     task->is_woken = true;
-    task->since_ticks = hal_clock_ticks();
+    task->since_ticks = now;
     if (target != rq) {
         task_change_cpu(task, rq, target);
         if (from != TASK_NEW) {

@@ -12,6 +12,7 @@
 
 #include <hal/debug.h>
 #include <hal/irq.h>
+#include <k/atomic.h>
 #include <k/limits.h>
 #include <lib/fmt.h>
 #include <smp/spinlock.h>
@@ -23,7 +24,7 @@
 
 static struct {
     struct spinlock lock;
-    enum log_level console_level;
+    _Atomic(enum log_level) console_level;
     _Atomic(bool) in_panic;
     _Atomic(bool) is_abandoned; /* in a panic: who holds the lock did not let go of it */
 
@@ -34,7 +35,12 @@ static struct {
 
 void log_set_console_level(enum log_level level)
 {
-    logger.console_level = level;
+    store_relaxed(&logger.console_level, level);
+}
+
+enum log_level log_console_level(void)
+{
+    return load_relaxed(&logger.console_level);
 }
 
 void log_enter_panic(void)
@@ -42,17 +48,30 @@ void log_enter_panic(void)
     store_relaxed(&logger.in_panic, true);
 }
 
+static void put(char c)
+{
+    if (c == '\n')
+        hal_console_put('\r');
+    hal_console_put(c);
+}
+
 static void log_emit(enum log_level level, const char *text)
 {
     for (const char *p = text; *p != '\0'; p++)
         logger.ring[logger.written++ % LOG_RING_BYTES] = *p;
-    if (level > logger.console_level)
+    if (level > atomic_load_explicit(&logger.console_level, memory_order_relaxed)) /* no interleaving point is needed */
         return;
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '\n')
-            hal_console_put('\r');
-        hal_console_put(*p);
-    }
+    for (const char *p = text; *p != '\0'; p++)
+        put(*p);
+}
+
+void log_write(const char *text, size_t bytes)
+{
+    uintptr_t state = spin_lock_irqsave(&logger.lock);
+
+    for (size_t i = 0; i < bytes; i++)
+        put(text[i]);
+    spin_unlock_irqrestore(&logger.lock, state);
 }
 
 static void log_emit_in_panic(enum log_level level, const char *text) NO_LOCK_ANALYSIS

@@ -12,6 +12,8 @@ struct boot_options {
     char argument[96]; /* what follows ':' in init= */
     unsigned cpus_max; /* start at most so many CPUs */
     unsigned asids_max; /* asids= address-space ids in use, at most; with few they run out often */
+    bool use_console;  /* console=on: the debug console beside init */
+    bool log_latency;  /* latency=on: the ledger at the end of init, and in a panic */
     bool use_huge;     /* huge=on: 2 MiB pages for user memory where they fit */
     uint64_t seed;     /* seed= for tests that use random numbers */
     unsigned rt_percent;       /* rt=PERCENT of a CPU for real-time tasks while others wait; 0: the scheduler's own */

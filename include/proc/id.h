@@ -32,6 +32,11 @@ void id_unpublish_process(pid_t id);
 struct task *task_lookup(tid_t tid) MUST_USE;
 struct process *process_lookup(pid_t pid) MUST_USE;
 
+/* The task with the lowest id at or above `from`, as task_lookup() finds it. NULL: there is none. So all tasks are
+ * visited without a lock, while they are born and die: one that lives all the while is visited. The scan of unused
+ * numbers has preemption enabled in between. Context: task. */
+struct task *task_lookup_next(tid_t from) MUST_USE;
+
 unsigned id_used_count(void);
 
 /* Free what is kept for reuse, so that memory counts can be compared. Context: task. */

@@ -105,8 +105,15 @@ struct task_snapshot {
     bool is_boosted;        /* it inherits the urgency of somebody who waits for a mutex that it owns */
     enum sched_policy policy; /* that it is scheduled by */
     cpu_id_t cpu;
-    struct task_stats stats; /* of a running task: up to now; missed deadlines among them */
+    struct task_stats stats; /* of a running or ready task: up to now; missed deadlines among them */
     uint64_t run_count;      /* times dispatched */
+    uint64_t start_ticks;    /* the clock at task_start() */
+    uint64_t lifetime_ticks; /* since task_start(), to now or to its death: run + wait + sleep */
+    uint64_t sleep_ticks;    /* neither on a CPU nor waiting for one */
+    uint32_t utilisation;    /* of UTIL_ONE: sched/util.h */
+    const char *class_name;
+    struct cpumask affinity;
+    const void *waits_on;    /* of a blocked task: the wait queue, or NULL; to be shown, not to be used */
 };
 void task_get_snapshot(struct task *task, struct task_snapshot *out);
 
@@ -125,8 +132,14 @@ struct sched_cpu_stats {
     uint64_t idle_beside_work_ticks_max; /* the longest time, */
     cpu_id_t idle_beside_work_on;        /* and the CPU and the task that waited */
     tid_t idle_beside_work_tid;
+    uint64_t elapsed_ticks; /* since it is online: run + idle, exactly */
     unsigned queued; /* READY tasks, the running one not counted */
+    uint32_t utilisation;   /* of UTIL_ONE */
+    uint32_t ready_classes; /* bit i: the class of sched_class_name(i) has queued tasks */
+    tid_t running_tid;      /* 0: it idles */
+    char running_name[TASK_NAME_BYTES];
 };
+const char *sched_class_name(unsigned index); /* in the order of precedence; NULL: there are no more */
 void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out);
 
 /* Let panic describe CPUs and know stack bounds. Boot. */

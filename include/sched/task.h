@@ -28,6 +28,7 @@
 #include <sched/params.h>
 #include <sched/pi.h>
 #include <sched/priority.h>
+#include <sched/util.h>
 #include <sched/waitq.h>
 #include <smp/cpu.h>
 
@@ -123,6 +124,9 @@ struct task {
     struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
     struct cpumask affinity;
     struct task_stats stats;
+    struct waitq *waits_on;         /* while blocked in a wait queue: that one; stale otherwise */
+    uint64_t start_ticks;           /* when it became READY for the first time */
+    struct sched_util util;
 
     struct pi_task pi; /* guarded by pi.lock */
 

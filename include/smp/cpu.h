@@ -28,6 +28,7 @@ enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
 /* What CPUs may share, from near to far: topology.h. */
 enum topology_level { TOPOLOGY_CORE, TOPOLOGY_CACHE, TOPOLOGY_NODE, TOPOLOGY_LEVELS };
 
+struct latency_ledger;
 struct mm_cpu;
 struct slab_magazine;
 struct timer_queue;
@@ -42,6 +43,7 @@ struct cpu {
     struct timer_queue *timers;
     struct trace_ring *trace;
     struct mm_cpu *mm; /* NULL: none yet */
+    struct latency_ledger *latency; /* NULL: none is kept */
     struct task *idle_task;
     void *hal_area; /* HAL_CPU_AREA_BYTES for the machine */
     const struct cpumask *near[TOPOLOGY_LEVELS]; /* topology.h; NULL: nothing to tell */
@@ -51,15 +53,18 @@ struct cpu {
     uint32_t irq_depth;             /* > 0 inside an interrupt handler */
     uint32_t irq_count;             /* interrupts taken */
     uint64_t armed_deadline_ticks;  /* what hal_timer_arm() was last given */
+    uint64_t armed_at_ticks;        /* when */
     uint64_t tlb_generation;        /* of address-space ids that this CPU has flushed for: tlb.c */
 
     /* Atomic. */
     _Atomic(uint64_t) slice_deadline_ticks; /* when sched wants a timer interrupt, or TIME_NEVER; a hint to others */
     _Atomic(uint32_t) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
+    _Atomic(uint64_t) resched_at_ticks; /* when that was asked for last; for the latency ledger */
     _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
     struct tlb_space *_Atomic tlb_entering; /* PAIRS(tlb_entering): what it uses or is about to; NULL: the kernel's */
     struct tlb_space *_Atomic tlb_active;   /* PAIRS(tlb_active): what it uses, or still may */
     CACHE_ALIGNED _Atomic(uint32_t) ipi_pending; /* PAIRS(ipi): reason's data is stored before its bit */
+    _Atomic(uint64_t) poked_at_ticks; /* when the first of the reasons was given; for the latency ledger */
     _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */
     _Atomic(bool) idle_quiescent;   /* PAIRS(quiesce_idle): in the idle loop, outside any handler */
 

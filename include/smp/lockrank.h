@@ -26,6 +26,7 @@ enum lock_rank {
     LOCK_QUIESCE,   /* grace-period bookkeeping */
     LOCK_RUNQ,      /* a run queue */
     LOCK_ASID,      /* address-space ids: taken inside a switch */
+    LOCK_LATENCY,   /* a CPU's latency ledger */
     LOCK_LOG,       /* log ring and console: legal under everything else */
     LOCK_RANK_COUNT,
 };

@@ -51,6 +51,7 @@ static ALWAYS_INLINE void timer_program(struct cpu *cpu, uint64_t deadline_ticks
 {
     if (deadline_ticks < cpu->armed_deadline_ticks) {
         cpu->armed_deadline_ticks = deadline_ticks;
+        cpu->armed_at_ticks = hal_clock_ticks();
         hal_timer_arm(deadline_ticks);
     }
 }

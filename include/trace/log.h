@@ -3,11 +3,17 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <k/log.h>
 
-/* Lines above this level are kept in the ring but not printed. Context: boot. */
+/* Lines above this level are kept in the ring but not printed. Context: any. */
 void log_set_console_level(enum log_level level);
+enum log_level log_console_level(void);
+
+/* Text to the console as it is, at once and between lines of the log; not into the ring. A newline also returns the
+ * carriage. Context: any. */
+void log_write(const char *text, size_t bytes);
 
 /* The machine is dying: from now on the log waits for whoever is printing within a bound only, and asks nothing of this
  * CPU and its task. Lines stay whole unless that one never ends its own. Context: any. */

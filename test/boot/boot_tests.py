@@ -50,6 +50,8 @@ class BootTest:
     debug_only: bool = False        # a release build has nothing to test here
     boots: int = 1
     differs: str = ""               # a pattern whose group is not the same in all those boots
+    keys: tuple = ()                # (pattern, text): what to type when the console shows what; see runner.run()
+    icount: bool = False            # an instruction is a nanosecond, and the run repeats exactly
     report: tuple = ()              # what the report on a hang shows
     limits: dict = dataclasses.field(default_factory=dict)  # of a release build's counts under icount: ISA, line
     image: str = "verdant"          # another image of the build, as cmake/image.cmake names it
@@ -72,6 +74,15 @@ def walls(name, which, **other):
                     **other)
 
 
+PROMPT = r"^verdant> $"
+
+
+def session(name, append, *dialogue, **other):
+    """Commands typed one after the other, each at its prompt; the last one must leave."""
+    keys = tuple((PROMPT, line) for line in dialogue)
+    return BootTest(name, append, keys=keys, **other)
+
+
 def port_check(name, cpus, **other):
     """The HAL conformance kit, test/hal: a kernel of its own."""
     return BootTest(f"port-check-{name}", "", lines=(PORT_CHECK_PASSED,), cpus=cpus, image="port-check", **other)
@@ -92,6 +103,19 @@ TESTS = (
     BootTest("showcase-4", "init=showcase", lines=(FIRST_LINE, SHOWCASE_RIGHT)),
     # A few seconds of what ./verdant run ISA --append init=soak:600 does for minutes.
     BootTest("soak-4", "init=soak:6", lines=(r"\bsoak: ok: [1-9]\d* lives on 4 CPUs, 0 checks failed",)),
+
+    # The debug console, as init and beside it; with keys that change their mind, and commands that are none.
+    session("console", "init=console", "hepl\x7f\x7flp\r", "ps\r", "top 50 5 1\r", "sched\r", "mem\r", "log level 3\r",
+            "log\r", "frobnicate\r", "top never\r", "ps now\r", "exit 1\x03", "exit 1\x15exit\r",
+            lines=(r"^  sched +run queues", r"^ +\d+ +\d+ running +real-time rr .* init\b",
+                   r"^ +TID +CPU +USED%", r"^ *0 \S+ +\d+ ", r"^memory: +\d+ KiB stacks", r"^log level 3$",
+                   r"^'frobnicate': no such command; help lists them$", r"^'never': give a number from 10 to 3600000$",
+                   r"^usage: ps$", r"\^C$", r"^init: console ended with code 0")),
+    session("console-beside", "init=none console=on", "ps\r", "exit\r",
+            lines=(r" none$| init .* a time$", r" console ", r"^console: exit with code 0")),
+    # Planted stretches, with their places by name, where the clock counts instructions.
+    selftest("latency", append="init=selftest:latency: latency=on", icount=True, cpus=2,
+             lines=(r"^latency: CPU \d+ (timer|preempt|poke) .* at [A-Za-z_]\w*\+0x",)),
 
     # The same workload has the same scheduling events on every machine. The same file is compared on the host.
     BootTest("trace", "init=trace slice=100000", lines=(FIRST_LINE, r"^trace: \d+ events, 0 lost, 0 unknown"), cpus=1,

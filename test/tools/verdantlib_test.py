@@ -2,6 +2,7 @@
 """Tests of the command's own code: what is judged a success, what is read from the kernel's lines, what is refused."""
 
 import argparse
+import io
 import pathlib
 import struct
 import sys
@@ -53,6 +54,14 @@ class Judging(unittest.TestCase):
         self.assertTrue(self.judge(self.panic, [FRAME], 3))
         silent = "error: panic: 2 of 3 other CPUs did not answer"
         self.assertTrue(self.judge(self.panic, ["error: panic: CPU 0: oops", FRAME, silent], 3))
+
+    def test_keys_are_typed_when_their_pattern_is_seen_one_after_the_other(self):
+        typed = io.BytesIO()
+        typist = runner.Typist(typed, (("^> $", "ps\r"), ("^> $", "exit\r"), ("never", "x")))
+        for seen, wanted in ((b"boot\r\n", b""), (b">", b""), (b" ", b"ps\r"), (b"ps\r\n1 2 > \r\n", b"ps\r"),
+                             (b"> ", b"ps\rexit\r"), (b"exit\r\n> ", b"ps\rexit\r")):
+            typist.see(seen)
+            self.assertEqual(typed.getvalue(), wanted, seen)
 
     def test_a_golden_file_must_be_matched_line_by_line(self):
         wanted = golden.read("test/kernel/trace.golden")

@@ -30,7 +30,7 @@ def machine_of(test, arch, folder):
     image, elf = build.image(pathlib.Path(folder), arch, test.image)
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
-                            smp=test.smp, numa=test.numa, icount=bool(test.limits))
+                            smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits))
 
 
 def carry_out(test, arch, folder):
@@ -53,7 +53,7 @@ def boot(test, arch, folder):
     with tempfile.TemporaryDirectory(prefix="verdant-dtb-") as scratch:
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
-        return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence)
+        return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)
 
 
 def patched_dtb(machine, patches, path):

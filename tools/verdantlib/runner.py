@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import os
 import pathlib
+import re
 import selectors
 import signal
 import subprocess
@@ -44,9 +45,10 @@ class Outcome:
         return {isa.success: "success", isa.failure: "failure"}.get(self.status, f"exit status {self.status}")
 
 
-def run(machine, name, budget, silence=None, on_line=None):
+def run(machine, name, budget, silence=None, on_line=None, keys=()):
     """Boot `machine`; hang if it has not left after `budget` seconds, or printed nothing for `silence` seconds.
-    The console goes to build/logs/NAME.log."""
+    The console goes to build/logs/NAME.log. `keys`: pairs of a pattern and what to type when the console, after what
+    the last pair has met, shows it; a prompt need not be a whole line."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}.log"
     with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
@@ -55,13 +57,13 @@ def run(machine, name, budget, silence=None, on_line=None):
         args = machines.command(machine, "stdio") + ["-qmp", f"unix:{qmp},server=on,wait=off"]
         started = time.monotonic()
         try:
-            child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                     preexec_fn=die_with_parent)
+            child = subprocess.Popen(args, stdin=subprocess.PIPE if keys else subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
         except FileNotFoundError as error:
             raise Failure(f"{args[0]} is missing") from error
         report = []
         try:
-            console = Console(child.stdout, log, on_line)
+            console = Console(child.stdout, log, on_line, Typist(child.stdin, keys))
             why = console.follow(started + budget, silence)
             if why:
                 report = look_inside(machine, qmp)
@@ -76,11 +78,27 @@ def run(machine, name, budget, silence=None, on_line=None):
         return outcome
 
 
+class Typist:
+    """Types on the machine's console: each text when its pattern is seen."""
+
+    def __init__(self, stream, keys):
+        self.stream, self.keys, self.unmet = stream, list(keys), ""
+
+    def see(self, data):
+        if not self.keys:
+            return
+        self.unmet += data.decode("utf-8", errors="replace").replace("\r", "")
+        while self.keys and (found := re.search(self.keys[0][0], self.unmet, re.MULTILINE)):
+            self.unmet = self.unmet[found.end():]
+            self.stream.write(self.keys.pop(0)[1].encode())
+            self.stream.flush()
+
+
 class Console:
     """The machine's output, cut into lines as it arrives and copied to the log."""
 
-    def __init__(self, stream, log, on_line):
-        self.stream, self.on_line = stream, on_line
+    def __init__(self, stream, log, on_line, typist):
+        self.stream, self.on_line, self.typist = stream, on_line, typist
         self.log = open(log, "wb")
         self.lines, self.rest, self.bytes = [], b"", 0
 
@@ -111,6 +129,7 @@ class Console:
         self.bytes += len(data)
         self.log.write(data)
         self.log.flush()
+        self.typist.see(data)
         *complete, self.rest = (self.rest + data).split(b"\n")
         for line in complete:
             self.add(line)

@@ -19,10 +19,10 @@ LIFETIME = (
         if (current_base()->preempt_count == 0)
             quiesce_pass(cpu); /* the interrupted code is in no read section */
         else
-            store_relaxed(&cpu->need_resched, 1); /* the section's end switches, and a switch reports */
+            ask_for_switch(cpu); /* the section's end switches, and a switch reports */
 """, """
         quiesce_pass(cpu);
-"""),
+""") + edit("core/entry/trap.c", "static void ask_for_switch(", "[[maybe_unused]] static void ask_for_switch("),
         scenarios=("section-poked",)),
     Defect(
         "quiesce-idle-in-interrupt",

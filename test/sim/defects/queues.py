@@ -30,8 +30,8 @@ QUEUES = (
         "blocked-not-counted",
         "A sleeper that is woken elsewhere stays in the count of blocked tasks.",
         ("census",),
-        edit("core/sched/wake.c", "    else\n        rq->blocked--;\n    task_set_state",
-             "    else if (from == TASK_BLOCKED)\n        rq->blocked--;\n    task_set_state"),
+        edit("core/sched/wake.c", "    } else {\n        rq->blocked--;\n    }\n    task_set_state",
+             "    } else if (from == TASK_BLOCKED) {\n        rq->blocked--;\n    }\n    task_set_state"),
         scenarios=("sleep-equal", "timer-cancel")),
     Defect(
         "priority-not-requeued",

@@ -61,8 +61,8 @@ struct mutex_waiter *pi_hand""") +
         "priority-overwrites-boost",
         "A change of an owner's own priority forgets what it inherits.",
         ("inherit",),
-        edit("core/sched/policy.c", "    if (LIKELY(rank >= rank_of(own)) || rank == RANK_DEADLINE)\n        return *own;",
-             "    if (rank >= rank_of(own) || rank == RANK_DEADLINE || task->state == TASK_READY)\n        return *own;"),
+        edit("core/sched/policy.c", "    if (LIKELY(rank >= rank_of(own)) || rank == RANK_DEADLINE)\n",
+             "    if (rank >= rank_of(own) || rank == RANK_DEADLINE || task->state == TASK_READY)\n"),
         scenarios=("inherit-web", "inherit-inversion")),
     Defect(
         "circle-not-seen",

@@ -35,6 +35,8 @@ static void assert_defaults(void)
     assert_int_equal(options.fair_slice_ns, 0);
     assert_true(options.rt_percent == 0 && options.deadline_percent == 0);
     assert_false(options.use_huge);
+    assert_false(options.use_console);
+    assert_false(options.log_latency);
 }
 
 static void without_options_there_are_defaults(void **state)

@@ -229,6 +229,37 @@ static void numbers_that_cannot_be_ids_find_nothing(void **state)
     assert_null(task_lookup(TID_MAX - 1)); /* possible, and nobody's: no leaf even */
 }
 
+/* Every third task has passed its end: the walk sees the others, each once, in order, from wherever it starts. */
+static void a_walk_finds_each_living_task_once(void **state)
+{
+    static struct task task[300];
+    tid_t last = 0;
+    unsigned found = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++) {
+        for (unsigned gap = i % 7 == 0 ? 40 : 1; gap > 0; gap--) /* numbers without a task lie between */
+            task[i].tid = take();
+        store_relaxed(&task[i].refs, i % 3 == 0 ? 0 : 1);
+        id_publish_task(task[i].tid, &task[i]);
+    }
+    for (struct task *at = task_lookup_next(-5); at != NULL; at = task_lookup_next(last + 1)) {
+        assert_true(at->tid > last && load_relaxed(&at->refs) == 2);
+        store_relaxed(&at->refs, 1);
+        assert_ptr_equal(task_lookup_next(at->tid), at);
+        store_relaxed(&at->refs, 1);
+        last = at->tid;
+        found++;
+    }
+    assert_int_equal(found, ARRAY_COUNT(task) - ARRAY_COUNT(task) / 3);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        id_unpublish_task(task[i].tid);
+    assert_null(task_lookup_next(1));
+    assert_null(task_lookup_next(TID_MAX - 1));
+    assert_null(task_lookup_next(INT32_MAX));
+    drop_all();
+}
+
 static void release_free(void *arg)
 {
     (void)arg;
@@ -281,6 +312,7 @@ int main(void)
         id_test(no_memory_for_a_leaf_is_an_error_that_leaves_nothing),
         id_test(lookups_find_what_is_published_and_take_a_reference),
         id_test(numbers_that_cannot_be_ids_find_nothing),
+        id_test(a_walk_finds_each_living_task_once),
         id_test(mistakes_with_numbers_panic),
     };
 
