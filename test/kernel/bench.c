@@ -87,7 +87,7 @@ static int yielder(void *arg)
     return 0;
 }
 
-/* What is reported is the time for each switch that there was. Tasks that are all the same have had their turns, too. */
+/* What is reported is the time for each switch that there was. Tasks that are all the same have had their turns. */
 static void bench_yield(const char *name, unsigned tasks, enum yielder_kind kind)
 {
     struct yielders group = { .turns = MAX(20000 / tasks, 3u), .kind = kind };
