@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 
-from verdantlib import Failure, build, firmware, machine as machines, portcheck, report, showcase, sim
+from verdantlib import Failure, build, firmware, hostbench, machine as machines, portcheck, report, showcase, sim
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -95,8 +95,8 @@ def check_test(options):
 
 
 def check_bench(options):
-    check_word("benchmark", options.what, showcase.BENCHES)
-    options.isas = list(machines.ISAS)
+    check_word("benchmark", options.what, (*showcase.BENCHES, "host"))
+    options.isas = list(machines.ISAS) if options.what != "host" else []
 
 
 def checked_by(module, options):
@@ -114,6 +114,8 @@ def needs(options):
     if options.command == "sim":
         return ["build", "sim", *([options.against] if options.against else [])]
     words = ["build", *(options.groups if options.command == "test" else ())]
+    if options.command == "bench" and options.what == "host":
+        return words + ["unit"]
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:
         words += options.isas
@@ -204,6 +206,8 @@ def run_port_check(options):
 
 def run_bench(options):
     progress = report.Progress()
+    if options.what == "host":
+        return hostbench.run(progress)
     prepare_firmware(options.isas, progress)
     results, problems = {}, []
     for cpus, program in showcase.BENCHES[options.what]:

@@ -212,13 +212,31 @@ static ALWAYS_INLINE bool fits_lane(const struct fair_queue *fair, const struct 
     return !before(task->fair_deadline, last->fair_deadline) && !before(task->fair_vruntime, last->fair_vruntime);
 }
 
+/* It does not fit. If that is because of the last one alone, which is far ahead, it is the last one that goes to the
+ * tree: else it would send there everybody who comes until its turn, which may be a slice of each of them away. So or
+ * so it is one insertion. */
+static NOINLINE void put_in_tree(struct fair_queue *fair, struct task *task)
+{
+    struct task *last = list_entry(fair->lane.prev, struct task, queue_link);
+
+    list_remove(&last->queue_link);
+    if (before(task->fair_deadline, last->fair_deadline) && before(task->fair_vruntime, last->fair_vruntime) &&
+        fits_lane(fair, task)) {
+        list_push_back(&fair->lane, &task->queue_link);
+        tree_insert(fair, last);
+    } else {
+        list_push_back(&fair->lane, &last->queue_link);
+        tree_insert(fair, task);
+    }
+}
+
 static ALWAYS_INLINE void put_in(struct runq *rq, struct task *task)
 {
     rq->ready_classes |= 1u << CLASS_FAIR;
     if (LIKELY(fits_lane(&rq->fair, task)))
         list_push_back(&rq->fair.lane, &task->queue_link);
     else
-        tree_insert(&rq->fair, task);
+        put_in_tree(&rq->fair, task);
 }
 
 static ALWAYS_INLINE void take_out(struct runq *rq, struct task *task)
@@ -261,26 +279,30 @@ static NOINLINE void enqueue_behind_mean(struct runq *rq, struct task *task)
 static ALWAYS_INLINE void enqueue_yielded(struct runq *rq, struct task *task)
 {
     struct fair_queue *fair = &rq->fair;
-    const struct task *last = list_entry(fair->lane.prev, struct task, queue_link);
+    struct list_node *end = fair->lane.prev;
+    const struct task *last = list_entry(end, struct task, queue_link);
 
-    if (UNLIKELY(list_is_empty(&fair->lane))) {
+    if (UNLIKELY(end == &fair->lane)) {
         enqueue_behind_mean(rq, task);
         return;
     }
-    int64_t by = (int64_t)(last->fair_vruntime - task->fair_vruntime) + 1;
+    if (!before(last->fair_vruntime, task->fair_vruntime)) {
+        uint64_t by = last->fair_vruntime - task->fair_vruntime + 1;
 
-    if (by > 0 && by <= (int64_t)task->fair_request)
-        go_on(fair, task, (uint64_t)by);
+        if (UNLIKELY(by > task->fair_request)) {
+            enqueue_behind_mean(rq, task);
+            return;
+        }
+        go_on(fair, task, by);
+    }
     uint64_t deadline = task->fair_vruntime + task->fair_request;
 
-    if (UNLIKELY(is_eligible(fair, task)) || UNLIKELY(before(deadline, last->fair_deadline)) ||
-        UNLIKELY(before(task->fair_vruntime, last->fair_vruntime))) {
+    if (UNLIKELY(is_eligible(fair, task)) || UNLIKELY(before(deadline, last->fair_deadline))) {
         enqueue_behind_mean(rq, task);
         return;
     }
     task->fair_deadline = deadline;
-    rq->ready_classes |= 1u << CLASS_FAIR;
-    list_push_back(&fair->lane, &task->queue_link);
+    list_insert_between(&task->queue_link, end, &fair->lane); /* nor was the lane empty: the class's bit is set */
 }
 
 static NOINLINE void enqueue_newly(struct runq *rq, struct task *task, enum enqueue_kind kind)
@@ -289,7 +311,7 @@ static NOINLINE void enqueue_newly(struct runq *rq, struct task *task, enum enqu
     put_in(rq, task);
 }
 
-static void fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
+void class_fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     if (LIKELY(kind == ENQUEUE_YIELDED))
         enqueue_yielded(rq, task);
@@ -343,10 +365,15 @@ static ALWAYS_INLINE struct task *picked(struct fair_queue *fair, struct task *t
 
 static NOINLINE struct task *pick_of_both(struct runq *rq)
 {
-    struct task *task = best_of_both(&rq->fair);
+    struct fair_queue *fair = &rq->fair;
+    struct task *task;
 
+    if (before(fair->vtime, task_of(fair->tree.root)->fair_least) && !list_is_empty(&fair->lane))
+        task = list_first(&fair->lane, struct task, queue_link); /* nobody in the tree is eligible, so it is */
+    else
+        task = best_of_both(fair);
     take_out(rq, task);
-    return picked(&rq->fair, task);
+    return picked(fair, task);
 }
 
 struct task *class_fair_pick(struct runq *rq)
@@ -355,12 +382,14 @@ struct task *class_fair_pick(struct runq *rq)
 
     if (UNLIKELY(!rb_is_empty(&fair->tree)))
         return pick_of_both(rq);
-    struct task *task = list_first(&fair->lane, struct task, queue_link);
+    struct list_node *first = fair->lane.next, *second = first->next;
 
-    list_remove(&task->queue_link);
-    if (list_is_empty(&fair->lane))
+    second->prev = &fair->lane;
+    fair->lane.next = second;
+    list_init(first);
+    if (second == &fair->lane)
         rq->ready_classes &= ~(1u << CLASS_FAIR);
-    return picked(fair, task);
+    return picked(fair, list_entry(first, struct task, queue_link));
 }
 
 static ALWAYS_INLINE void charge(struct fair_queue *fair, struct task *task, uint64_t ran)
@@ -377,6 +406,7 @@ static NOINLINE void charge_many(struct fair_queue *fair, struct task *task, uin
 
 static void fair_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
+    rq->below_rt_ticks += ran_ticks;
     if (UNLIKELY(are_many(ran_ticks)))
         charge_many(&rq->fair, task, ran_ticks);
     else
@@ -416,10 +446,12 @@ static uint64_t fair_slice(struct runq *rq, struct task *task)
 
     if ((rq->ready_classes & 1u << CLASS_FAIR) == 0)
         return TIME_NEVER;
-    if (UNLIKELY(fair->is_deferred) && before(fair->deferred_until, end))
+    if (UNLIKELY(fair->is_deferred) && before(fair->deferred_until, end)) {
         end = fair->deferred_until;
-    if (UNLIKELY(!before(task->fair_vruntime, end)))
-        return 1;
+        if (!before(task->fair_vruntime, end))
+            return 1;
+    }
+    DEBUG_ASSERT(before(task->fair_vruntime, end)); /* charge() sees to it */
     return (((end - task->fair_vruntime) * task->fair_weight) >> UNIT_SHIFT) + 1;
 }
 
@@ -509,7 +541,7 @@ uint32_t class_fair_check(const struct runq *rq)
 const struct sched_class class_fair = {
     .name = "fair",
     .id = CLASS_FAIR,
-    .enqueue = fair_enqueue,
+    .enqueue = class_fair_enqueue,
     .dequeue = fair_dequeue,
     .pick = class_fair_pick,
     .account = fair_account,

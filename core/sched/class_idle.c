@@ -30,7 +30,7 @@ static struct task *idle_pick(struct runq *rq)
 
 static void idle_account(struct runq *rq, struct task *task, uint64_t ran_ticks)
 {
-    (void)rq;
+    rq->below_rt_ticks += ran_ticks;
     task->slice_left_ticks -= MIN(task->slice_left_ticks, ran_ticks);
 }
 

@@ -47,12 +47,23 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     return &rq->cpu;
 }
 
-NOINLINE bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind)
+/* Not a fair task, or real-time tasks are about. */
+static NOINLINE void enqueue_and_look(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock)
 {
     task->class->enqueue(rq, task, kind);
-    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR || (rq->ready_classes & 1u << CLASS_RT) != 0))
+    if (load_relaxed(&rq->running_rank) < RANK_FAIR || (rq->ready_classes & 1u << CLASS_RT) != 0)
         rt_limit_look(rq);
-    return !task->is_throttled;
+}
+
+/* A switch from one fair task to the next is measured: what it passes through here and in runq_pick_by_table() ends in
+ * a jump to the class, and so needs no frame. */
+NOINLINE void runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind)
+{
+    if (UNLIKELY(task->rank != RANK_FAIR || load_relaxed(&rq->running_rank) < RANK_FAIR ||
+                 (rq->ready_classes & 1u << CLASS_RT) != 0))
+        enqueue_and_look(rq, task, kind);
+    else
+        class_fair_enqueue(rq, task, kind);
 }
 
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind)
@@ -92,16 +103,12 @@ NOINLINE struct task *runq_pick_by_table(struct runq *rq)
 #define FIRST_16(n) FIRST_4(n), FIRST_4((n) + 4), FIRST_4((n) + 8), FIRST_4((n) + 12)
     static const uint8_t first_class[] = { FIRST_16(0), FIRST_16(16), FIRST_16(32), FIRST_16(48) };
     _Static_assert(sizeof first_class == 1u << CLASS_COUNT, "one for each set of classes");
-    struct task *task;
-
-    if (LIKELY((rq->ready_classes & ((2u << CLASS_FAIR) - 1)) == 1u << CLASS_FAIR))
-        task = class_fair_pick(rq);
-    else
-        task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
 
     if (UNLIKELY(push_is_wanted()))
         rq->after_switch |= AFTER_PULL;
-    return task;
+    if (LIKELY((rq->ready_classes & ((2u << CLASS_FAIR) - 1)) == 1u << CLASS_FAIR))
+        return class_fair_pick(rq);
+    return sched_classes[first_class[rq->ready_classes]]->pick(rq);
 }
 
 void runq_move(struct runq *from, struct runq *to, struct task *task)

@@ -69,6 +69,7 @@ extern const struct sched_class class_stop, class_deadline, class_below, class_r
  * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
 void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_rt_pick(struct runq *rq);
+void class_fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_fair_pick(struct runq *rq);
 
 uint32_t class_fair_check(const struct runq *rq); /* debug: order, summaries, sums; the number of queued tasks */
@@ -179,7 +180,7 @@ struct runq {
     bool is_slice_shorter;      /* preempts() said "not yet": what slice() says of the running task has changed */
     struct deadline_queue deadline;
     struct rt_limit rt_limit;
-    uint64_t below_rt_ticks;    /* run time of classes behind the real-time one */
+    uint64_t below_rt_ticks;    /* run time of classes behind the real-time one, which count it in `account` */
     uint64_t agenda_ns;         /* when there is something to do for bandwidth: agenda.c; TIME_NEVER: nothing */
     struct fair_queue fair;
     struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
@@ -264,11 +265,8 @@ static ALWAYS_INLINE void runq_charge(struct runq *rq, struct task *task, uint64
 
     task->since_ticks = now_ticks;
     task->stats.run_ticks += ran;
-    if (task->policy != SCHED_POLICY_FIFO) {
-        if (task->rank >= RANK_FAIR)
-            rq->below_rt_ticks += ran;
+    if (task->policy != SCHED_POLICY_FIFO)
         task->class->account(rq, task, ran);
-    }
 }
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
 /* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
@@ -292,8 +290,7 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
     }
 }
 
-/* False: the task is throttled, and counts as one of those. */
-NOINLINE bool runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
+NOINLINE void runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
 
 /* runq_enqueue() where what it costs is measured, in a switch, and where an event wakes a task: only what real-time
  * tasks pass through is inline. */
@@ -302,10 +299,13 @@ static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (LIKELY(task->policy == SCHED_POLICY_FIFO))
+    if (LIKELY(task->policy == SCHED_POLICY_FIFO)) {
         class_rt_enqueue_fifo(rq, task, kind);
-    else if (!runq_enqueue_by_table(rq, task, kind))
-        return;
+    } else {
+        runq_enqueue_by_table(rq, task, kind);
+        if (UNLIKELY(task->is_throttled)) /* it counts as one of those */
+            return;
+    }
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (!task->is_pinned && load_relaxed(&cpu_online_count) > 1) { /* there is another CPU for it */
         list_push_back(&rq->movable, &task->movable_link);

@@ -19,6 +19,8 @@
 
 #define ROUNDS 2000u
 
+enum yielder_kind { YIELD_FIFO, YIELD_FAIR, YIELD_MIXED };
+
 void bench_report(const char *name, uint64_t ns, uint64_t operations)
 {
     log_info("bench: %s %llu ns", name, (unsigned long long)((ns + operations / 2) / operations));
@@ -30,45 +32,74 @@ void bench_report_net(const char *name, uint64_t ns, uint64_t taken_off_ns, uint
     bench_report(name, ns - taken_off_ns, operations);
 }
 
-/* A group of equal tasks on one CPU that yield to each other. The first to have a turn starts the clock. */
+/* A group of tasks on one CPU that yield to each other. The first to have a turn starts the clock, the first that is
+ * through stops it. */
 struct yielders {
-    unsigned tasks;
-    unsigned turns;          /* of each task */
-    bool is_fifo;
+    unsigned turns;             /* of each task */
+    enum yielder_kind kind;
     _Atomic(unsigned) ready;
     _Atomic(bool) go;
+    bool is_started, is_over;
     uint64_t start_ns, end_ns;
-    _Atomic(unsigned) done;
+    uint64_t start_switches, end_switches; /* of the CPU */
 };
+
+static uint64_t switches_here(void)
+{
+    struct sched_cpu_stats stats;
+
+    sched_cpu_stats_get(this_cpu()->id, &stats);
+    return stats.switches;
+}
+
+/* Of the mixed kind, each has one of 13 weights and one of 7 slices. */
+static void become(enum yielder_kind kind, unsigned number)
+{
+    struct sched_params params = { .policy = kind == YIELD_FIFO ? SCHED_POLICY_FIFO : SCHED_POLICY_FAIR };
+
+    if (kind == YIELD_FIFO) {
+        CHECK(task_set_policy(current_task(), SCHED_POLICY_FIFO) == 0);
+    } else if (kind == YIELD_MIXED) {
+        params.nice = (int8_t)((int)(number % 13) - 6);
+        params.slice_ns = (number % 7 + 1) * NS_PER_MS;
+        CHECK(task_set_params(current_task(), &params) == 0);
+    }
+}
 
 static int yielder(void *arg)
 {
     struct yielders *group = arg;
 
-    if (group->is_fifo)
-        CHECK(task_set_policy(current_task(), SCHED_POLICY_FIFO) == 0);
-    (void)fetch_add_relaxed(&group->ready, 1);
+    become(group->kind, fetch_add_relaxed(&group->ready, 1));
     while (!load_relaxed(&group->go))
         task_yield();
-    if (group->start_ns == 0)
+    if (!group->is_started) {
+        group->is_started = true;
+        group->start_switches = switches_here();
         group->start_ns = clock_ns();
+    }
     for (unsigned i = 0; i < group->turns; i++)
         task_yield();
-    if (fetch_add_relaxed(&group->done, 1) == 0)
+    if (!group->is_over) {
+        group->is_over = true;
         group->end_ns = clock_ns();
+        group->end_switches = switches_here();
+    }
     return 0;
 }
 
-static void bench_yield(const char *name, unsigned tasks, int priority, bool is_fifo)
+/* What is reported is the time for each switch that there was. Tasks that are all the same have had their turns. */
+static void bench_yield(const char *name, unsigned tasks, enum yielder_kind kind)
 {
-    struct yielders group = { .tasks = tasks, .turns = MAX(20000 / tasks, 3u), .is_fifo = is_fifo };
+    struct yielders group = { .turns = MAX(20000 / tasks, 3u), .kind = kind };
     struct task **crowd = kmalloc_array(tasks, sizeof *crowd); /* not the image's: it may be 80 KB */
 
     if (!CHECK(crowd != NULL))
         return;
     for (unsigned i = 0; i < tasks; i++) {
         const struct task_spec spec = {
-            .name = "yielder", .entry = yielder, .arg = &group, .stack_bytes = PAGE_BYTES, .priority = priority,
+            .name = "yielder", .entry = yielder, .arg = &group, .stack_bytes = PAGE_BYTES,
+            .priority = kind == YIELD_FIFO ? PRIORITY_REALTIME_NORMAL : PRIORITY_DEFAULT,
         };
 
         if (!CHECK(task_create(&spec, &crowd[i]) > 0))
@@ -79,8 +110,12 @@ static void bench_yield(const char *name, unsigned tasks, int priority, bool is_
     store_relaxed(&group.go, true);
     for (unsigned i = 0; i < tasks; i++)
         (void)finish(crowd[i]);
-    /* From the first task's first yield to its last: everybody had that many turns, give or take one. */
-    bench_report(name, group.end_ns - group.start_ns, (uint64_t)group.turns * tasks);
+    uint64_t switches = group.end_switches - group.start_switches, turns = (uint64_t)group.turns * tasks;
+
+    CHECK(switches > group.turns);
+    if (kind != YIELD_MIXED)
+        CHECK(switches + 2 * tasks + turns / 20 >= turns && switches <= turns + 2 * tasks + turns / 20);
+    bench_report(name, group.end_ns - group.start_ns, switches);
     kfree(crowd);
 }
 
@@ -249,12 +284,39 @@ static void bench_remote_wake(void)
     bench_report("wake_to_run_remote_idle_min", load_relaxed(&latency_min), 1);
 }
 
-static void yield_fifo(void) { bench_yield("yield_fifo", 2, PRIORITY_REALTIME_NORMAL, true); }
-static void yield_fair(void) { bench_yield("yield_fair", 2, PRIORITY_DEFAULT, false); }
-static void yield_fifo_100(void) { bench_yield("crowd_fifo_100", 100, PRIORITY_REALTIME_NORMAL, true); }
-static void yield_fifo_10000(void) { bench_yield("crowd_fifo_10000", 10000, PRIORITY_REALTIME_NORMAL, true); }
-static void yield_fair_100(void) { bench_yield("crowd_fair_100", 100, PRIORITY_DEFAULT, false); }
-static void yield_fair_10000(void) { bench_yield("crowd_fair_10000", 10000, PRIORITY_DEFAULT, false); }
+static void yield_fifo(void) { bench_yield("yield_fifo", 2, YIELD_FIFO); }
+static void yield_fair(void) { bench_yield("yield_fair", 2, YIELD_FAIR); }
+
+static void crowd(enum yielder_kind kind, const char *const names[4])
+{
+    static const unsigned tasks[4] = { 10, 100, 1000, 10000 };
+
+    for (unsigned i = 0; i < ARRAY_COUNT(tasks); i++)
+        bench_yield(names[i], tasks[i], kind);
+}
+
+static void crowd_fifo(void)
+{
+    static const char *const names[4] = { "crowd_fifo_10", "crowd_fifo_100", "crowd_fifo_1000", "crowd_fifo_10000" };
+
+    crowd(YIELD_FIFO, names);
+}
+
+static void crowd_fair(void)
+{
+    static const char *const names[4] = { "crowd_fair_10", "crowd_fair_100", "crowd_fair_1000", "crowd_fair_10000" };
+
+    crowd(YIELD_FAIR, names);
+}
+
+static void crowd_mixed(void)
+{
+    static const char *const names[4] = { "crowd_mixed_10", "crowd_mixed_100", "crowd_mixed_1000",
+                                          "crowd_mixed_10000" };
+
+    crowd(YIELD_MIXED, names);
+}
+
 static void events_here(void) { bench_events("event_round_trip", online_cpu(0), online_cpu(0)); }
 static void events_remote(void) { bench_events("event_round_trip_remote", online_cpu(0), online_cpu(1)); }
 
@@ -268,10 +330,9 @@ static const struct bench benches[] = {
     { "timer_pair", bench_timer, false },
     { "page_pair", bench_pages, false },
     { "user", bench_user, false },
-    { "crowd_fifo_100", yield_fifo_100, false },
-    { "crowd_fifo_10000", yield_fifo_10000, false },
-    { "crowd_fair_100", yield_fair_100, false },
-    { "crowd_fair_10000", yield_fair_10000, false },
+    { "crowd_fifo", crowd_fifo, false },
+    { "crowd_fair", crowd_fair, false },
+    { "crowd_mixed", crowd_mixed, false },
     { "event_round_trip_remote", events_remote, true },
     { "wake_to_run_remote_idle", bench_remote_wake, true },
 };

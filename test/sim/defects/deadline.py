@@ -65,8 +65,8 @@ DEADLINE = (
         "A window of the real-time limit begins only if a real-time task runs when somebody comes to wait.",
         ("story",),
         edit("core/sched/runq.c",
-             "    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR || "
-             "(rq->ready_classes & 1u << CLASS_RT) != 0))\n",
-             "    if (UNLIKELY(load_relaxed(&rq->running_rank) < RANK_FAIR))\n"),
+             "    if (load_relaxed(&rq->running_rank) < RANK_FAIR || "
+             "(rq->ready_classes & 1u << CLASS_RT) != 0)\n",
+             "    if (load_relaxed(&rq->running_rank) < RANK_FAIR)\n"),
         scenarios=("rt-limit",)),
 )
