@@ -215,7 +215,7 @@ static void a_newcomer_begins_where_the_others_are(void **state)
     assert_ptr_equal(class_stride.pick(rq_of(0)), old);
     sched_test_dispatch(rq_of(0), old);
     assert_true(class_stride.slice(rq_of(0), old) == TIME_NEVER); /* nobody waits */
-    class_stride.account(rq_of(0), old, 1000 * slice);
+    old->since_ticks = hal_clock_ticks() - 1000 * slice; /* and nobody has charged it since */
     class_stride.enqueue(rq_of(0), young, ENQUEUE_STARTED);
     class_stride.account(rq_of(0), old, slice);
     class_stride.enqueue(rq_of(0), old, ENQUEUE_PREEMPTED);
@@ -226,6 +226,56 @@ static void a_newcomer_begins_where_the_others_are(void **state)
     assert_ptr_equal(class_stride.pick(rq_of(0)), old);
     class_stride.dequeue(rq_of(0), young);
     rq_of(0)->running = rq_of(0)->cpu.idle_task;
+}
+
+/* One that has blocked and is still on the CPU competes no more: another that comes just then charges nobody. */
+static void who_leaves_the_cpu_is_not_charged(void **state)
+{
+    struct task *task = new_stride(0, 0);
+
+    (void)state;
+    class_stride.enqueue(rq_of(0), task, ENQUEUE_STARTED);
+    sched_test_dispatch(rq_of(0), class_stride.pick(rq_of(0)));
+    class_stride.account(rq_of(0), task, 1000);
+    task->state = TASK_BLOCKED;
+    class_stride.block(rq_of(0), task);
+    assert_int_equal(task->class_word[0], 0); /* it was alone */
+    task->since_ticks = hal_clock_ticks() - 1000000;
+    class_stride.enqueue(rq_of(0), new_stride(1, 0), ENQUEUE_MOVED);
+    assert_int_equal(task->class_word[0], 0);
+    assert_int_equal(sched_test.task[1].class_word[0], 1000 * ((UINT64_C(1) << 20) / 20));
+    rq_of(0)->running = rq_of(0)->cpu.idle_task;
+    class_stride.dequeue(rq_of(0), &sched_test.task[1]);
+}
+
+/* In whatever state a task becomes one of the class, or gets other tickets: it begins where the others are, and keeps
+ * its place. */
+static void classes_and_tickets_change_in_every_state(void **state)
+{
+    const struct sched_params fair = { .policy = SCHED_POLICY_FAIR };
+    struct sched_params stride = { .policy = SCHED_POLICY_STRIDE, .nice = 19 };
+    struct task *other = new_stride(0, 0);
+    struct task *task = sched_test_ready(1, PRIORITY_DEFAULT, rq_of(0));
+
+    (void)state;
+    class_stride.enqueue(rq_of(0), other, ENQUEUE_STARTED);
+    sched_test_dispatch(rq_of(0), class_stride.pick(rq_of(0)));
+    class_stride.account(rq_of(0), other, 5000);
+    other->state = TASK_READY;
+    class_stride.enqueue(rq_of(0), other, ENQUEUE_PREEMPTED);
+    sched_test_run(rq_of(0), task);
+    policy_apply_on(rq_of(0), task, &stride, PRIORITY_DEFAULT);
+    assert_int_equal(task->class_word[0], other->class_word[0]);
+    class_stride.account(rq_of(0), task, 10);
+    stride.nice = 0;
+    policy_apply_on(rq_of(0), task, &stride, PRIORITY_DEFAULT);
+    class_stride.account(rq_of(0), task, 10);
+    assert_int_equal(task->class_word[0] - other->class_word[0],
+                     10 * (UINT64_C(1) << 20) + 10 * ((UINT64_C(1) << 20) / 20));
+    policy_apply_on(rq_of(0), task, &fair, PRIORITY_DEFAULT);
+    assert_ptr_equal(task->class, &class_fair);
+    sched_test_stop(rq_of(0));
+    class_stride.dequeue(rq_of(0), other);
 }
 
 /* What a task is ahead goes with it, and is worth the same anywhere. */
@@ -260,6 +310,8 @@ int main(void)
         sched_unit_test(shares_are_those_of_the_tickets_within_a_slice),
         sched_unit_test(random_operations_follow_the_definition),
         sched_unit_test(a_newcomer_begins_where_the_others_are),
+        sched_unit_test(who_leaves_the_cpu_is_not_charged),
+        sched_unit_test(classes_and_tickets_change_in_every_state),
         sched_unit_test(what_remains_moves_to_another_cpu),
     };
 
