@@ -191,6 +191,7 @@ static void random_operations_follow_the_definition(void **state)
                 pick_and_compare();
             uint32_t count = class_stride.check(rq_of(0), NULL);
 
+            assert_int_equal(count != 0, (rq_of(0)->ready_classes & 1u << CLASS_STRIDE) != 0);
             for (unsigned other = 0; other < TASKS; other++)
                 count -= model.place[other] == QUEUED;
             assert_int_equal(count, 0);
@@ -217,6 +218,8 @@ static void a_newcomer_begins_where_the_others_are(void **state)
     assert_true(class_stride.slice(rq_of(0), old) == TIME_NEVER); /* nobody waits */
     old->since_ticks = hal_clock_ticks() - 1000 * slice; /* and nobody has charged it since */
     class_stride.enqueue(rq_of(0), young, ENQUEUE_STARTED);
+    assert_true(old->class_word[0] >= 1000 * slice * ((UINT64_C(1) << 20) / 20));
+    assert_int_equal(young->class_word[0], old->class_word[0]);
     class_stride.account(rq_of(0), old, slice);
     class_stride.enqueue(rq_of(0), old, ENQUEUE_PREEMPTED);
     assert_ptr_equal(class_stride.pick(rq_of(0)), young);
