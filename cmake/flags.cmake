@@ -2,12 +2,15 @@
 # k_flags: what every kernel object is compiled with, on every machine. Each flag says why.
 add_library(k_flags INTERFACE)
 
+option(VERDANT_EXAMPLE_CLASS "build the scheduling class of docs/SCHEDULING-CLASS.md" OFF)
+
 target_compile_features(k_flags INTERFACE c_std_23)
 target_include_directories(k_flags INTERFACE
   ${CMAKE_SOURCE_DIR}/include
   ${CMAKE_SOURCE_DIR}/arch/${VERDANT_ARCH}/include)
 target_compile_definitions(k_flags INTERFACE
-  $<$<CONFIG:Debug>:KERNEL_DEBUG=1>$<$<NOT:$<CONFIG:Debug>>:KERNEL_DEBUG=0>)
+  $<$<CONFIG:Debug>:KERNEL_DEBUG=1>$<$<NOT:$<CONFIG:Debug>>:KERNEL_DEBUG=0>
+  KERNEL_EXAMPLE_CLASS=$<BOOL:${VERDANT_EXAMPLE_CLASS}>)
 
 target_compile_options(k_flags INTERFACE
   -g                                # symbols are kept beside the image

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of the scheduling classes is this array: the first one that has a task runs it. */
+/* The tables that come from the list of classes (include/sched/classes.h), and what slices and shares are. */
 #include "sched_priv.h"
 
 #include <time/clock.h>
 
-const struct sched_class *const sched_classes[CLASS_COUNT] = {
-    [CLASS_STOP] = &class_stop,
-    [CLASS_DEADLINE] = &class_deadline,
-    [CLASS_BELOW] = &class_below,
-    [CLASS_RT] = &class_rt,
-    [CLASS_FAIR] = &class_fair,
-    [CLASS_IDLE] = &class_idle,
+#define CLASS_ENTRY(id, name, bytes) [CLASS_##id] = &class_##name,
+const struct sched_class *const sched_classes[CLASS_COUNT] = { SCHED_CLASSES(CLASS_ENTRY, SCHED_LIST_NOTHING) };
+
+#define POLICY_ENTRY(id, name) [SCHED_POLICY_##id] = &class_##name,
+const struct sched_class *const sched_policy_class[SCHED_POLICY_COUNT] = {
+    [SCHED_POLICY_FIFO] = &class_rt,
+    [SCHED_POLICY_RR] = &class_rt,
+    SCHED_CLASSES(SCHED_LIST_NOTHING, POLICY_ENTRY)
 };
 
 #define RR_SLICE_NS (10 * NS_PER_MS)
@@ -21,6 +22,23 @@ const struct sched_class *const sched_classes[CLASS_COUNT] = {
 
 struct sched_tunables sched_tunables RO_AFTER_INIT;
 
+/* What every class must have, and in which order; at once, and not when the first task of it comes. */
+static void check_classes(void)
+{
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        const struct sched_class *class = sched_classes[i];
+
+        ASSERT(class->id == i && class->pick != NULL);
+        if (i == CLASS_BELOW)
+            continue; /* no task is of this class */
+        ASSERT(class->enqueue != NULL && class->dequeue != NULL && class->account != NULL && class->slice != NULL);
+        ASSERT(class->check != NULL);
+        for (unsigned before = 0; before < i; before++)
+            ASSERT(before == CLASS_BELOW ||
+                   sched_classes[before]->rank + (before == CLASS_RT ? RT_LEVELS - 1 : 0) < class->rank);
+    }
+}
+
 void sched_init(void)
 {
     sched_tunables.rr_slice_ticks = clock_ns_to_ticks(RR_SLICE_NS);
@@ -30,8 +48,7 @@ void sched_init(void)
     sched_tunables.deadline_percent = DEADLINE_PERCENT;
     monitor_init();
     sched_tunables.util_unit_ticks = clock_ns_to_ticks(UTIL_HALF_LIFE_NS / UTIL_UNITS);
-    for (unsigned i = 0; i < CLASS_COUNT; i++)
-        ASSERT(sched_classes[i]->id == i);
+    check_classes();
 }
 
 void sched_set_fair_slice(uint64_t ns)

@@ -314,13 +314,34 @@ void deadline_end_inherited(struct task *task)
         set_key(task);
 }
 
+static void deadline_adopt(struct task *task, const struct sched_params *params)
+{
+    task->deadline.runtime_ticks = deadline_runtime_ticks(params->runtime_ns);
+    task->deadline.deadline_ns = params->deadline_ns;
+    task->deadline.period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
+}
+
+static uint32_t deadline_check(const struct runq *rq, runq_visit_fn visit)
+{
+    int count = rb_check(&rq->deadline.ready);
+
+    ASSERT(count >= 0);
+    for (struct rb_node *node = rb_first(&rq->deadline.ready); visit != NULL && node != NULL; node = rb_next(node))
+        visit(container_of(node, struct task, deadline.node), rq);
+    return (uint32_t)count;
+}
+
 const struct sched_class class_deadline = {
     .name = "deadline",
     .id = CLASS_DEADLINE,
+    .rank = RANK_DEADLINE,
+    .takes = TAKES_DEADLINE,
     .enqueue = deadline_enqueue,
     .dequeue = deadline_dequeue,
     .pick = deadline_pick,
     .account = deadline_account,
     .preempts = deadline_preempts,
     .slice = deadline_slice,
+    .check = deadline_check,
+    .adopt = deadline_adopt,
 };

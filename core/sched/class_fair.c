@@ -509,7 +509,7 @@ static void check_sum(const struct fair_queue *fair, const struct task *task, ui
     *moment += (task->fair_vruntime - fair->vtime) * task->fair_weight;
 }
 
-uint32_t class_fair_check(const struct runq *rq)
+static uint32_t fair_check(const struct runq *rq, runq_visit_fn visit)
 {
     const struct fair_queue *fair = &rq->fair;
     const struct task *last = NULL;
@@ -521,6 +521,8 @@ uint32_t class_fair_check(const struct runq *rq)
     for (struct rb_node *node = rb_first(&fair->tree); node != NULL; node = rb_next(node)) {
         check_node(node);
         check_sum(fair, task_of(node), &weights, &moment);
+        if (visit != NULL)
+            visit(task_of(node), rq);
     }
     list_for_each(node, &fair->lane) {
         const struct task *task = list_entry(node, struct task, queue_link);
@@ -529,8 +531,8 @@ uint32_t class_fair_check(const struct runq *rq)
                                 !before(task->fair_vruntime, last->fair_vruntime)));
         check_sum(fair, task, &weights, &moment);
         last = task;
-        count++;
     }
+    count += runq_visit_list(&fair->lane, rq, visit);
     if (rq->running->class == &class_fair)
         check_sum(fair, rq->running, &weights, &moment);
     ASSERT(weights == fair->weights && weights == load_relaxed(&fair->shown_weights) && moment == fair->excess);
@@ -538,15 +540,36 @@ uint32_t class_fair_check(const struct runq *rq)
     return count;
 }
 
+/* Weight of nice -20..19: 1024 * 1.25^-nice, so one step is a tenth of the CPU between two tasks (as Linux's). */
+static const uint32_t fair_weight[NICE_MAX - NICE_MIN + 1] = {
+    88818, 71054, 56843, 45475, 36380, 29104, 23283, 18626, 14901, 11921,
+    9537, 7629, 6104, 4883, 3906, 3125, 2500, 2000, 1600, 1280,
+    1024, 819, 655, 524, 419, 336, 268, 215, 172, 137,
+    110, 88, 70, 56, 45, 36, 29, 23, 18, 15,
+};
+
+static void fair_adopt(struct task *task, const struct sched_params *params)
+{
+    task->fair_weight = fair_weight[params->nice - NICE_MIN];
+    task->fair_inverse_weight = (uint32_t)(((UINT64_C(1) << 32) + task->fair_weight - 1) / task->fair_weight);
+    if (params->slice_ns == 0)
+        task->slice_ticks = sched_tunables.fair_slice_ticks;
+    task->fair_request = class_fair_virtual(task, task->slice_ticks);
+}
+
 const struct sched_class class_fair = {
     .name = "fair",
     .id = CLASS_FAIR,
+    .rank = RANK_FAIR,
+    .takes = TAKES_NICE | TAKES_SLICE,
     .enqueue = class_fair_enqueue,
     .dequeue = fair_dequeue,
     .pick = class_fair_pick,
     .account = fair_account,
     .preempts = fair_preempts,
     .slice = fair_slice,
+    .check = fair_check,
+    .adopt = fair_adopt,
     .rebase = fair_rebase,
     .block = fair_block,
     .join = fair_join,

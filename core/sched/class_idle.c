@@ -39,12 +39,19 @@ static uint64_t idle_slice(struct runq *rq, struct task *task)
     return list_is_empty(&rq->idle_tasks) ? TIME_NEVER : task->slice_left_ticks;
 }
 
+static uint32_t idle_check(const struct runq *rq, runq_visit_fn visit)
+{
+    return runq_visit_list(&rq->idle_tasks, rq, visit);
+}
+
 const struct sched_class class_idle = {
     .name = "idle",
     .id = CLASS_IDLE,
+    .rank = RANK_IDLE_CLASS,
     .enqueue = idle_enqueue,
     .dequeue = idle_dequeue,
     .pick = idle_pick,
     .account = idle_account,
     .slice = idle_slice,
+    .check = idle_check,
 };

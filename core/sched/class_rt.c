@@ -113,12 +113,37 @@ static uint64_t rt_slice(struct runq *rq, struct task *task)
     return task->slice_left_ticks;
 }
 
+static void rt_adopt(struct task *task, const struct sched_params *params)
+{
+    task->rt_level = params->rt_level;
+}
+
+static uint32_t rt_check(const struct runq *rq, runq_visit_fn visit)
+{
+    uint32_t count = 0;
+    unsigned filled = 0;
+
+    for (unsigned i = 0; i < RT_LEVELS; i++) {
+        uint32_t here = runq_visit_list(&rq->rt.level[i], rq, visit);
+
+        ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
+        count += here;
+        filled += here != 0;
+    }
+    ASSERT(rq->rt.filled == filled);
+    return count;
+}
+
 const struct sched_class class_rt = {
     .name = "real-time",
     .id = CLASS_RT,
+    .rank = RANK_RT,
+    .takes = TAKES_LEVEL | TAKES_SLICE,
     .enqueue = rt_enqueue_any,
     .dequeue = rt_dequeue,
     .pick = class_rt_pick,
     .account = rt_account,
     .slice = rt_slice,
+    .check = rt_check,
+    .adopt = rt_adopt,
 };

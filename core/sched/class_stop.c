@@ -48,14 +48,21 @@ static uint64_t stop_slice(struct runq *rq, struct task *task)
     return TIME_NEVER;
 }
 
+static uint32_t stop_check(const struct runq *rq, runq_visit_fn visit)
+{
+    return runq_visit_list(&rq->stop.queue, rq, visit);
+}
+
 const struct sched_class class_stop = {
     .name = "stop",
     .id = CLASS_STOP,
+    .rank = RANK_STOP,
     .enqueue = stop_enqueue,
     .dequeue = stop_dequeue,
     .pick = stop_pick,
     .account = stop_account,
     .slice = stop_slice,
+    .check = stop_check,
 };
 
 void stop_init_cpu(struct runq *rq)

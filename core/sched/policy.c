@@ -9,14 +9,6 @@
 #include <k/errno.h>
 #include <time/clock.h>
 
-/* Weight of nice -20..19: 1024 * 1.25^-nice, so one step is a tenth of the CPU between two tasks (as Linux's). */
-static const uint32_t fair_weight[NICE_MAX - NICE_MIN + 1] = {
-    88818, 71054, 56843, 45475, 36380, 29104, 23283, 18626, 14901, 11921,
-    9537, 7629, 6104, 4883, 3906, 3125, 2500, 2000, 1600, 1280,
-    1024, 819, 655, 524, 419, 336, 268, 215, 172, 137,
-    110, 88, 70, 56, 45, 36, 29, 23, 18, 15,
-};
-
 void sched_params_of_priority(int priority, struct sched_params *out)
 {
     *out = (struct sched_params){ 0 };
@@ -33,18 +25,13 @@ void sched_params_of_priority(int priority, struct sched_params *out)
 
 int sched_params_priority(const struct sched_params *params)
 {
-    switch (params->policy) {
-    case SCHED_POLICY_FIFO:
-    case SCHED_POLICY_RR:
+    const struct sched_class *class = sched_policy_class[params->policy];
+
+    if (class == &class_rt)
         return priority_of_rt_level(params->rt_level);
-    case SCHED_POLICY_FAIR:
-        return priority_of_nice(params->nice);
-    case SCHED_POLICY_DEADLINE:
+    if (class->rank < RANK_RT)
         return PRIORITY_REALTIME_HIGH; /* before all of the scale */
-    case SCHED_POLICY_IDLE:
-        break;
-    }
-    return PRIORITY_IDLE;
+    return class == &class_idle ? PRIORITY_IDLE : priority_of_nice(params->nice);
 }
 
 static bool slice_is_valid(uint64_t ns)
@@ -61,53 +48,46 @@ static bool deadline_is_valid(const struct sched_params *params)
 {
     uint64_t period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
 
-    return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0 &&
-           params->runtime_ns >= SCHED_DEADLINE_RUNTIME_NS_MIN && params->runtime_ns <= params->deadline_ns &&
+    return params->runtime_ns >= SCHED_DEADLINE_RUNTIME_NS_MIN && params->runtime_ns <= params->deadline_ns &&
            params->deadline_ns <= period_ns && is_span(params->deadline_ns) && is_span(period_ns) &&
            deadline_runtime_ticks(params->runtime_ns) > 0;
 }
 
+/* Each field is in its range if the class takes it, and 0 if not. Of the real-time class, a FIFO task has no slice. */
 static bool params_are_valid(const struct sched_params *params)
 {
-    if (params->policy == SCHED_POLICY_DEADLINE)
-        return deadline_is_valid(params);
-    if (params->runtime_ns != 0 || params->deadline_ns != 0 || params->period_ns != 0)
+    if ((unsigned)params->policy >= SCHED_POLICY_COUNT)
         return false;
-    switch (params->policy) {
-    case SCHED_POLICY_FIFO:
-        return params->rt_level < RT_LEVELS && params->nice == 0 && params->slice_ns == 0;
-    case SCHED_POLICY_RR:
-        return params->rt_level < RT_LEVELS && params->nice == 0 && slice_is_valid(params->slice_ns);
-    case SCHED_POLICY_FAIR:
-        return params->rt_level == 0 && params->nice >= NICE_MIN && params->nice <= NICE_MAX &&
-               slice_is_valid(params->slice_ns);
-    case SCHED_POLICY_IDLE:
-        return params->rt_level == 0 && params->nice == 0 && params->slice_ns == 0;
-    case SCHED_POLICY_DEADLINE:
-        break;
-    }
-    return false;
+    unsigned takes = sched_policy_class[params->policy]->takes;
+    bool has_times = params->runtime_ns != 0 || params->deadline_ns != 0 || params->period_ns != 0;
+
+    if (params->policy == SCHED_POLICY_FIFO)
+        takes &= ~TAKES_SLICE;
+    return ((takes & TAKES_LEVEL) != 0 ? params->rt_level < RT_LEVELS : params->rt_level == 0) &&
+           ((takes & TAKES_NICE) != 0 ? params->nice >= NICE_MIN && params->nice <= NICE_MAX : params->nice == 0) &&
+           ((takes & TAKES_SLICE) != 0 ? slice_is_valid(params->slice_ns) : params->slice_ns == 0) &&
+           ((takes & TAKES_DEADLINE) != 0 ? deadline_is_valid(params) : !has_times);
 }
 
 static unsigned rank_of(const struct sched_params *params)
 {
-    switch (params->policy) {
-    case SCHED_POLICY_FIFO:
-    case SCHED_POLICY_RR:
-        return RANK_RT + params->rt_level;
-    case SCHED_POLICY_FAIR:
-        return RANK_FAIR;
-    case SCHED_POLICY_DEADLINE:
-        return RANK_DEADLINE;
-    case SCHED_POLICY_IDLE:
-        break;
-    }
-    return RANK_IDLE_CLASS;
+    return sched_policy_class[params->policy]->rank + params->rt_level;
+}
+
+/* Of the class behind the real-time one that has tasks of that rank, what a task without wishes would ask for. */
+static struct sched_params plain_params(unsigned rank)
+{
+    unsigned policy = 0;
+
+    while (sched_policy_class[policy]->rank != rank)
+        policy++;
+    return (struct sched_params){ .policy = (enum sched_policy)policy };
 }
 
 /*
  * What the task is scheduled by while it inherits: at the level of a real-time task as its peer, first in, first out
- * unless it is round robin itself; lent by a fair task, as a fair one of nice 0. A fair task lends another nothing.
+ * unless it is round robin itself; lent by a task of a class behind that, as one of that class, of nice 0. A fair task
+ * lends another nothing.
  * What a deadline task lends is not in parameters: deadline_inherit().
  */
 static NOINLINE struct sched_params effective_params(const struct task *task)
@@ -119,7 +99,7 @@ static NOINLINE struct sched_params effective_params(const struct task *task)
         return *own;
     ASSERT(rank >= RANK_RT);
     if (rank >= RANK_FAIR)
-        return (struct sched_params){ .policy = SCHED_POLICY_FAIR };
+        return plain_params(rank);
     if (own->policy == SCHED_POLICY_RR)
         return (struct sched_params){ .policy = SCHED_POLICY_RR,
                                       .rt_level = (uint8_t)(rank - RANK_RT),
@@ -130,39 +110,14 @@ static NOINLINE struct sched_params effective_params(const struct task *task)
 /* The task's own parameters or what it inherits has changed: what the queues go by. */
 static void go_by(struct task *task, const struct sched_params *params)
 {
+    const struct sched_class *class = sched_policy_class[params->policy];
+
     task->policy = params->policy;
-    switch (params->policy) {
-    case SCHED_POLICY_FIFO:
-    case SCHED_POLICY_RR:
-        task->class = &class_rt;
-        task->rt_level = params->rt_level;
-        task->rank = (uint8_t)(RANK_RT + params->rt_level);
-        task->slice_ticks = sched_tunables.rr_slice_ticks;
-        break;
-    case SCHED_POLICY_FAIR:
-        task->class = &class_fair;
-        task->rank = RANK_FAIR;
-        task->fair_weight = fair_weight[params->nice - NICE_MIN];
-        task->fair_inverse_weight = (uint32_t)(((UINT64_C(1) << 32) + task->fair_weight - 1) / task->fair_weight);
-        task->slice_ticks = sched_tunables.fair_slice_ticks;
-        break;
-    case SCHED_POLICY_IDLE:
-        task->class = &class_idle;
-        task->rank = RANK_IDLE_CLASS;
-        task->slice_ticks = sched_tunables.rr_slice_ticks;
-        break;
-    case SCHED_POLICY_DEADLINE:
-        task->class = &class_deadline;
-        task->rank = RANK_DEADLINE;
-        task->deadline.runtime_ticks = deadline_runtime_ticks(params->runtime_ns);
-        task->deadline.deadline_ns = params->deadline_ns;
-        task->deadline.period_ns = params->period_ns != 0 ? params->period_ns : params->deadline_ns;
-        break;
-    }
-    if (params->slice_ns != 0)
-        task->slice_ticks = clock_ns_to_ticks(params->slice_ns);
-    if (params->policy == SCHED_POLICY_FAIR)
-        task->fair_request = class_fair_virtual(task, task->slice_ticks);
+    task->class = class;
+    task->rank = (uint8_t)(class->rank + params->rt_level);
+    task->slice_ticks = params->slice_ns != 0 ? clock_ns_to_ticks(params->slice_ns) : sched_tunables.rr_slice_ticks;
+    if (class->adopt != NULL)
+        class->adopt(task, params);
 }
 
 void policy_apply(struct task *task, const struct sched_params *params, int priority)
@@ -197,7 +152,7 @@ int policy_effective_priority(const struct task *task)
         return PRIORITY_REALTIME_HIGH;
     if (task->rank < RANK_FAIR)
         return priority_of_rt_level(task->rt_level);
-    return task->rank == RANK_FAIR ? PRIORITY_DEFAULT : PRIORITY_IDLE; /* fair by inheritance: nice 0 */
+    return task->rank < RANK_IDLE_CLASS ? PRIORITY_DEFAULT : PRIORITY_IDLE; /* by inheritance: nice 0 */
 }
 
 /* What a task is to become. Two priorities can mean the same parameters; the one asked for is what is shown. */

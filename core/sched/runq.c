@@ -98,11 +98,12 @@ void runq_misplace(struct runq *rq, struct task *task)
 NOINLINE struct task *runq_pick_by_table(struct runq *rq)
 {
     /* The lowest bit set: a table, because not every CPU counts zeros in one instruction. */
-#define FIRST(n) ((n) & 1 ? 0 : (n) & 2 ? 1 : (n) & 4 ? 2 : (n) & 8 ? 3 : (n) & 16 ? 4 : (n) & 32 ? 5 : 0)
+#define FIRST(n) (uint8_t)__builtin_ctz((n) | 1u << CLASS_COUNT)
 #define FIRST_4(n) FIRST(n), FIRST((n) + 1), FIRST((n) + 2), FIRST((n) + 3)
 #define FIRST_16(n) FIRST_4(n), FIRST_4((n) + 4), FIRST_4((n) + 8), FIRST_4((n) + 12)
-    static const uint8_t first_class[] = { FIRST_16(0), FIRST_16(16), FIRST_16(32), FIRST_16(48) };
-    _Static_assert(sizeof first_class == 1u << CLASS_COUNT, "one for each set of classes");
+#define FIRST_64(n) FIRST_16(n), FIRST_16((n) + 16), FIRST_16((n) + 32), FIRST_16((n) + 48)
+    static const uint8_t first_class[] = { FIRST_64(0), FIRST_64(64), FIRST_64(128), FIRST_64(192) };
+    _Static_assert(sizeof first_class >= 1u << CLASS_COUNT, "one for each set of classes");
 
     if (UNLIKELY(push_is_wanted()))
         rq->after_switch |= AFTER_PULL;
@@ -208,40 +209,33 @@ bool runq_lock_second(struct runq *held, struct runq *other)
     return false;
 }
 
-static uint32_t count_list(const struct list_node *head)
+uint32_t runq_visit_list(const struct list_node *head, const struct runq *rq, runq_visit_fn visit)
 {
     uint32_t count = 0;
 
-    list_for_each(node, head)
+    list_for_each(node, head) {
+        if (visit != NULL)
+            visit(list_entry(node, struct task, queue_link), rq);
         count++;
+    }
     return count;
 }
 
 void runq_check(struct runq *rq)
 {
-    uint32_t counted[CLASS_COUNT] = { 0 };
-    uint32_t all = count_list(&rq->misplaced);
-    unsigned filled = 0;
+    uint32_t all = runq_visit_list(&rq->misplaced, rq, NULL);
 
-    for (unsigned i = 0; i < RT_LEVELS; i++) {
-        uint32_t here = count_list(&rq->rt.level[i]);
-
-        ASSERT((rq->rt.bitmap[i / 64] >> (i % 64) & 1) == (here != 0));
-        counted[CLASS_RT] += here;
-        filled += here != 0;
-    }
-    int deadlines = rb_check(&rq->deadline.ready);
-
-    ASSERT(rq->rt.filled == filled && deadlines >= 0);
-    counted[CLASS_DEADLINE] = (uint32_t)deadlines;
-    counted[CLASS_FAIR] = class_fair_check(rq);
-    counted[CLASS_IDLE] = count_list(&rq->idle_tasks);
-    counted[CLASS_STOP] = count_list(&rq->stop.queue);
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        ASSERT(i == CLASS_BELOW || (counted[i] != 0) == (rq->ready_classes >> i & 1));
-        all += counted[i];
+        uint32_t counted = i != CLASS_BELOW ? sched_classes[i]->check(rq, NULL) : 0;
+
+        ASSERT(i == CLASS_BELOW || (counted != 0) == (rq->ready_classes >> i & 1));
+        all += counted;
     }
     ASSERT(all == load_relaxed(&rq->queued));
     ASSERT(rb_check(&rq->deadline.throttled) == (int)rq->throttled);
-    ASSERT(count_list(&rq->movable) == load_relaxed(&rq->movable_count));
+    uint32_t movable = 0;
+
+    list_for_each(node, &rq->movable)
+        movable++;
+    ASSERT(movable == load_relaxed(&rq->movable_count));
 }

@@ -26,15 +26,26 @@ enum enqueue_kind {
 };
 
 /* CLASS_BELOW has no tasks of its own: rt_limit.c. */
-enum class_id { CLASS_STOP, CLASS_DEADLINE, CLASS_BELOW, CLASS_RT, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
+#define CLASS_ID(id, name, bytes) CLASS_##id,
+enum class_id { SCHED_CLASSES(CLASS_ID, SCHED_LIST_NOTHING) CLASS_COUNT };
+#undef CLASS_ID
+
+/* Which of the parameters that not every class has a use for does a class take? The others must be 0. */
+#define TAKES_LEVEL 0x1u
+#define TAKES_NICE 0x2u
+#define TAKES_SLICE 0x4u
+#define TAKES_DEADLINE 0x8u /* runtime, deadline and period */
 
 struct runq;
+typedef void (*runq_visit_fn)(const struct task *task, const struct runq *rq);
 
 /* A scheduling class. All operations run under rq->lock; none sleeps, switches or wakes. A running task is in no queue.
  * A class that has queued tasks has its bit in rq->ready_classes: enqueue sets it, dequeue and pick clear it. */
 struct sched_class {
     const char *name;
     enum class_id id; /* its place in sched_classes[]: lower runs first */
+    uint8_t rank;     /* of its tasks, less rt_level; between those of its neighbours */
+    uint8_t takes;    /* TAKES_..; with all of them 0, parameters are valid, and what a waiting task lends at most */
 
     void (*enqueue)(struct runq *rq, struct task *task, enum enqueue_kind kind);
     void (*dequeue)(struct runq *rq, struct task *task);
@@ -48,7 +59,15 @@ struct sched_class {
     /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody
      * waits for that. */
     uint64_t (*slice)(struct runq *rq, struct task *task);
+    /* Debug and simulator, between two operations: assert what holds of the queue, call `visit`, unless it is NULL, for
+     * each queued task, and return how many there are. */
+    uint32_t (*check)(const struct runq *rq, runq_visit_fn visit);
     /* These are NULL where a class has nothing to do. `task` is in no queue.
+     * It is to be scheduled by these parameters, of this class, from now on: what it carries that is not relative to a
+     * queue. `slice_ticks` is set: to what was asked for, or else to that of round robin. It still competes in the
+     * class that it leaves, if any. */
+    void (*adopt)(struct task *task, const struct sched_params *params);
+    /* The same task.
      * It changes its run queue: what it carries relative to one. */
     void (*rebase)(struct task *task, struct runq *from, struct runq *to);
     /* It ran, has been accounted, and goes without being queued: it blocks, exits, or must leave the CPU. Not called
@@ -63,7 +82,10 @@ struct sched_class {
 };
 
 extern const struct sched_class *const sched_classes[CLASS_COUNT];
-extern const struct sched_class class_stop, class_deadline, class_below, class_rt, class_fair, class_idle;
+extern const struct sched_class *const sched_policy_class[SCHED_POLICY_COUNT];
+#define CLASS_DECLARE(id, name, bytes) extern const struct sched_class class_##name;
+SCHED_CLASSES(CLASS_DECLARE, SCHED_LIST_NOTHING)
+#undef CLASS_DECLARE
 
 /* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
  * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
@@ -71,8 +93,6 @@ void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind
 struct task *class_rt_pick(struct runq *rq);
 void class_fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_fair_pick(struct runq *rq);
-
-uint32_t class_fair_check(const struct runq *rq); /* debug: order, summaries, sums; the number of queued tasks */
 
 /* So many ticks on the CPU on the task's virtual clock. */
 uint64_t class_fair_virtual(const struct task *task, uint64_t ticks);
@@ -213,7 +233,11 @@ struct runq {
     struct timer agenda; /* owned by this CPU, interrupts off */
     uint32_t throttled;  /* guarded by lock: READY tasks that wait for their next period */
 
-    /* Guarded by lock. The last one, because of its size: a load reaches 2 KiB from its base on some machines. */
+    /* Guarded by lock. Queues of classes of one's own, then the last one, because of its size: a load reaches 2 KiB
+     * from its base on some machines. */
+#define CLASS_QUEUE(id, name, bytes) ALIGNED(8) char name##_queue[bytes];
+    SCHED_CLASSES(CLASS_QUEUE, SCHED_LIST_NOTHING)
+#undef CLASS_QUEUE
     struct rt_queue rt;
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
@@ -238,8 +262,8 @@ static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task 
     return task == rq->cpu.idle_task;
 }
 
-/* One number orders tasks of all classes, lower runs first. Real-time tasks have one for each level. Tasks of one class
- * and rank are ordered by the class's `preempts`. */
+/* One number orders tasks of all classes, lower runs first. Real-time tasks have one for each level, another class has
+ * one, in the order of the classes. Tasks of one class and rank are ordered by the class's `preempts`. */
 #define RANK_STOP 0u
 #define RANK_DEADLINE 1u
 #define RANK_RT 2u /* + level */
@@ -362,6 +386,8 @@ static ALWAYS_INLINE struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYS
 
 /* `held` is locked; lock `other`, too. False: had to let go of `held` on the way, and the caller must look again. */
 bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
+/* For class.check: a list of tasks by queue_link. */
+uint32_t runq_visit_list(const struct list_node *head, const struct runq *rq, runq_visit_fn visit);
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
 
 /* stat.c */

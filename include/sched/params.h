@@ -8,10 +8,18 @@
 #include <stdint.h>
 
 #include <k/compiler.h>
+#include <sched/classes.h>
 
 struct task;
 
-enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED_POLICY_IDLE, SCHED_POLICY_DEADLINE };
+/* The real-time class has two; FIFO is 0. The others have one each: sched/classes.h. */
+#define SCHED_POLICY_ID(id, name) SCHED_POLICY_##id,
+enum sched_policy {
+    SCHED_POLICY_FIFO,
+    SCHED_POLICY_RR,
+    SCHED_CLASSES(SCHED_LIST_NOTHING, SCHED_POLICY_ID) SCHED_POLICY_COUNT
+};
+#undef SCHED_POLICY_ID
 
 #define NICE_MIN (-20)
 #define NICE_MAX 19
@@ -29,8 +37,8 @@ enum sched_policy { SCHED_POLICY_FIFO, SCHED_POLICY_RR, SCHED_POLICY_FAIR, SCHED
 struct sched_params {
     enum sched_policy policy;
     uint8_t rt_level;  /* FIFO, RR: 0..99, 0 most urgent; else 0 */
-    int8_t nice;       /* FAIR: NICE_MIN..NICE_MAX; else 0 */
-    uint64_t slice_ns; /* FAIR, RR: SCHED_SLICE_NS_MIN..MAX, or 0: the system's; else 0 */
+    int8_t nice;       /* FAIR, and classes that say so: NICE_MIN..NICE_MAX; else 0 */
+    uint64_t slice_ns; /* FAIR, RR, the same: SCHED_SLICE_NS_MIN..MAX, or 0: the system's; else 0 */
     /* DEADLINE: up to so much run time, by a deadline after the beginning of each period; else 0. */
     uint64_t runtime_ns;
     uint64_t deadline_ns;

@@ -160,6 +160,10 @@ struct task {
     /* Last, and not cleared by task_init(): valid if is_admitted, and as far as inheritance needs it if
      * is_inherited. */
     struct task_deadline deadline;
+
+    /* For a class of one's own, guarded by the run-queue lock of base.cpu: valid from its `adopt` and `join` on. */
+    struct rb_node class_node;
+    uint64_t class_word[2];
 };
 _Static_assert(offsetof(struct task, base) == 0, "hal_current() is a task_base");
 _Static_assert(offsetof(struct task_base, context) == 0, "a task is its HAL context");

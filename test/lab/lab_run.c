@@ -54,6 +54,10 @@ static void params_of(const struct workload_group *is, struct sched_params *out)
         out->policy = is->policy == WORKLOAD_FIFO ? SCHED_POLICY_FIFO : SCHED_POLICY_RR;
         out->rt_level = (uint8_t)(RT_LEVELS - 1 - is->priority);
         break;
+    case WORKLOAD_OTHER:
+        out->policy = is->other;
+        out->nice = is->nice;
+        break;
     case WORKLOAD_IDLE:
         out->policy = SCHED_POLICY_IDLE;
         break;

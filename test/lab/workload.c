@@ -377,6 +377,25 @@ static bool policy_fair(struct reader *reader, struct workload_group *group)
     return true;
 }
 
+/* A class that this file says no more of: the kernel refuses what it does not take. */
+static bool other_of(struct reader *reader, struct workload_group *group)
+{
+#define OTHER_ENTRY(id, name) { #name, SCHED_POLICY_##id },
+    static const struct {
+        const char *name;
+        enum sched_policy policy;
+    } others[] = { SCHED_CLASSES(SCHED_LIST_NOTHING, OTHER_ENTRY) };
+#undef OTHER_ENTRY
+
+    for (unsigned i = 0; i < ARRAY_COUNT(others); i++)
+        if (reader->words > 1 && is_word(&reader->word[1], others[i].name)) {
+            group->policy = WORKLOAD_OTHER;
+            group->other = others[i].policy;
+            return true;
+        }
+    return fail(reader, 1, "policies are fair, fifo, rr, idle, deadline, and the names of this kernel's other classes");
+}
+
 static bool line_policy(struct reader *reader)
 {
     static const char *const names[] = {
@@ -388,11 +407,13 @@ static bool line_policy(struct reader *reader)
 
     while (reader->words > 1 && which < ARRAY_COUNT(names) && !is_word(&reader->word[1], names[which]))
         which++;
-    if (reader->words < 2 || which == ARRAY_COUNT(names))
-        return fail(reader, 1, "policies are fair, fifo, rr, idle, deadline");
-    group->policy = (enum workload_policy)which;
+    if (reader->words > 1 && which < ARRAY_COUNT(names))
+        group->policy = (enum workload_policy)which;
+    else if (!other_of(reader, group))
+        return false;
     switch (group->policy) {
     case WORKLOAD_FAIR:
+    case WORKLOAD_OTHER:
         return policy_fair(reader, group);
     case WORKLOAD_FIFO:
     case WORKLOAD_RR:

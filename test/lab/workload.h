@@ -51,16 +51,25 @@ struct workload_action {
     struct workload_time time;
 };
 
-enum workload_policy { WORKLOAD_FAIR, WORKLOAD_FIFO, WORKLOAD_RR, WORKLOAD_IDLE, WORKLOAD_DEADLINE };
+/* WORKLOAD_OTHER: of another class of this kernel, by its name in sched/classes.h. */
+enum workload_policy {
+    WORKLOAD_FAIR,
+    WORKLOAD_FIFO,
+    WORKLOAD_RR,
+    WORKLOAD_IDLE,
+    WORKLOAD_DEADLINE,
+    WORKLOAD_OTHER,
+};
 
 /* Tasks that do the same. A pass is once through the actions. */
 struct workload_group {
     char name[WORKLOAD_NAME_BYTES];
     uint32_t count;
     enum workload_policy policy;
-    int8_t nice;              /* FAIR */
+    enum sched_policy other;  /* OTHER */
+    int8_t nice;              /* FAIR, OTHER */
     uint8_t priority;         /* FIFO, RR: 1..WORKLOAD_RT_MAX, most urgent last */
-    uint64_t slice_ns;        /* FAIR, RR; 0: the system's */
+    uint64_t slice_ns;        /* FAIR, RR, OTHER; 0: the system's */
     uint64_t dl_runtime_ns, dl_deadline_ns, dl_period_ns; /* DEADLINE */
     bool has_affinity;
     struct cpumask affinity;

@@ -68,16 +68,7 @@ static const struct task *waits_for(const struct task *task)
 
 static unsigned own_rank(const struct task *task)
 {
-    switch (task->params.policy) {
-    case SCHED_POLICY_FAIR:
-        return RANK_FAIR;
-    case SCHED_POLICY_IDLE:
-        return RANK_IDLE_CLASS;
-    case SCHED_POLICY_DEADLINE:
-        return RANK_DEADLINE;
-    default:
-        return RANK_RT + task->params.rt_level;
-    }
+    return sched_policy_class[task->params.policy]->rank + task->params.rt_level;
 }
 
 /* One round of lending; true: somebody became more urgent by it. */

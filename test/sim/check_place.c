@@ -103,16 +103,16 @@ static void place_step(void)
 /* Rank of the most urgent task that is queued, without a walk. */
 static unsigned queued_rank(const struct runq *rq)
 {
-    if ((rq->ready_classes & 1u << CLASS_STOP) != 0)
-        return RANK_STOP;
-    if ((rq->ready_classes & 1u << CLASS_DEADLINE) != 0)
-        return RANK_DEADLINE;
+    uint32_t ready = rq->ready_classes & ~(1u << CLASS_BELOW);
+
     /* While those behind the real-time class have their share, it waits, also until they have been stopped. */
-    if ((rq->ready_classes & 1u << CLASS_RT) != 0 && !rq->rt_limit.is_serving)
-        return RANK_RT + rq->rt.first;
-    if ((rq->ready_classes & 1u << CLASS_FAIR) != 0)
-        return RANK_FAIR;
-    return (rq->ready_classes & 1u << CLASS_IDLE) != 0 ? RANK_IDLE_CLASS : RANK_NOTHING;
+    if (rq->rt_limit.is_serving)
+        ready &= ~(1u << CLASS_RT);
+    if (ready == 0)
+        return RANK_NOTHING;
+    unsigned first = (unsigned)__builtin_ctz(ready);
+
+    return sched_classes[first]->rank + (first == CLASS_RT ? rq->rt.first : 0);
 }
 
 static void order_step(void)

@@ -199,6 +199,24 @@ static void queue_class(const struct runq *rq, enum class_id class, uint32_t cou
                    rq->cpu.id, count);
 }
 
+/* Classes that this checker knows nothing of say themselves what they have queued, and check their order. */
+static uint32_t queue_others(const struct runq *rq)
+{
+    static const uint32_t known = 1u << CLASS_STOP | 1u << CLASS_DEADLINE | 1u << CLASS_BELOW | 1u << CLASS_RT |
+                                  1u << CLASS_FAIR | 1u << CLASS_IDLE;
+    uint32_t all = 0;
+
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        if ((known >> i & 1) != 0)
+            continue;
+        uint32_t count = sched_classes[i]->check(rq, queue_task);
+
+        queue_class(rq, (enum class_id)i, count);
+        all += count;
+    }
+    return all;
+}
+
 static uint32_t queue_movable(const struct runq *rq)
 {
     uint32_t count = 0;
@@ -227,7 +245,7 @@ static void queue_look(cpu_id_t cpu)
     uint32_t stop = queue_list(&rq->stop.queue, rq);
     uint32_t deadline = queue_deadline(rq, &rq->deadline.ready, false);
     uint32_t throttled = queue_deadline(rq, &rq->deadline.throttled, true);
-    uint32_t count = idle + fair + rt + deadline + stop + queue_list(&rq->misplaced, rq);
+    uint32_t count = idle + fair + rt + deadline + stop + queue_others(rq) + queue_list(&rq->misplaced, rq);
     uint32_t movable = queue_movable(rq);
 
     queue_class(rq, CLASS_IDLE, idle);

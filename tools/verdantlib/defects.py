@@ -86,7 +86,8 @@ class Tree:
         self.sync()
         command = ["cmake", "-S", str(self.source), "-B", str(self.build), "-G", "Ninja",
                    "--toolchain", str(self.source / "cmake" / "toolchain.cmake"), "-DVERDANT_ARCH=host",
-                   "-DCMAKE_BUILD_TYPE=Debug", f"-DVERDANT_SANITIZE={SANITIZE[self.kind]}"]
+                   "-DCMAKE_BUILD_TYPE=Debug", "-DVERDANT_EXAMPLE_CLASS=ON",
+                   f"-DVERDANT_SANITIZE={SANITIZE[self.kind]}"]
         self.command(command, "the unchanged tree")
         self.make("the unchanged tree")
         shutil.copy2(self.sim, self.clean)

@@ -17,7 +17,8 @@ from verdantlib import schedlab as tool
 
 PROGRAM = ""
 SHIPPED = pathlib.Path()
-SHORT = {"desktop": "200ms", "control": "100ms", "batch": "20s", "herd": "60ms", "noisy": "300ms", "huge": ""}
+SHORT = {"desktop": "200ms", "control": "100ms", "batch": "20s", "herd": "60ms", "noisy": "300ms", "huge": "",
+         "stride": "900ms"}
 
 PINNED = """
 duration 100ms
@@ -92,6 +93,14 @@ class Shipped(unittest.TestCase):
         counts, times = self.run_one("noisy")
         self.assertEqual(counts["noise"]["tasks"], 24)
         self.assertGreater(times["service", "wake"]["count"], 50)
+
+    def test_stride(self):
+        counts, _ = self.run_one("stride")
+        shared = sum(counts[group]["CPU-ms"] for group in ("forty", "twenty", "ten", "five"))
+        self.assertAlmostEqual(shared, 900 * 0.99, delta=3)  # `clock` has the rest
+        for group, tickets in (("forty", 40), ("twenty", 20), ("ten", 10), ("five", 5)):
+            # A slice of its own, and one of another, at the beginning and at the end.
+            self.assertAlmostEqual(counts[group]["CPU-ms"], shared * tickets / 75, delta=4.5)
 
 
 class Numbers(Scratch):

@@ -133,6 +133,10 @@ static void mistakes_are_named_where_they_are(void **state)
     refuse("group a\nrun uniform 3ms 2ms", 2, 17, "less than the least");
     refuse("group a\npolicy", 2, 7, "policies are");
     refuse("group a\npolicy best", 2, 8, "policies are");
+#if KERNEL_EXAMPLE_CLASS
+    refuse("group a\npolicy stride nice 20", 2, 20, "-20 to 19"); /* another class of this build */
+#endif
+    refuse("group a\npolicy below", 2, 8, "policies are");        /* a class that no task is of */
     refuse("group a\npolicy fair nice 20", 2, 18, "-20 to 19");
     refuse("group a\npolicy fair nice -21", 2, 18, "-20 to 19");
     refuse("group a\npolicy fair nice -", 2, 18, "-20 to 19");

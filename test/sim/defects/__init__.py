@@ -19,6 +19,7 @@ from .sync import SYNC
 from .tables import TABLES
 from .balance import BALANCE
 from .deadline import DEADLINE
+from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + DEADLINE)
+           + SYNC + DEADLINE + STRIDE)

@@ -5,24 +5,32 @@
 static void the_array_is_in_order_and_complete(void **state)
 {
     (void)state;
+    assert_ptr_equal(sched_classes[CLASS_STOP], &class_stop);
     assert_ptr_equal(sched_classes[CLASS_DEADLINE], &class_deadline);
     assert_ptr_equal(sched_classes[CLASS_BELOW], &class_below);
     assert_ptr_equal(sched_classes[CLASS_RT], &class_rt);
     assert_ptr_equal(sched_classes[CLASS_FAIR], &class_fair);
     assert_ptr_equal(sched_classes[CLASS_IDLE], &class_idle);
-    for (unsigned i = 0; i < CLASS_COUNT; i++) {
-        const struct sched_class *class = sched_classes[i];
+    assert_true(CLASS_STOP == 0 && CLASS_STOP < CLASS_DEADLINE && CLASS_DEADLINE < CLASS_BELOW);
+    assert_true(CLASS_BELOW < CLASS_RT && CLASS_RT < CLASS_FAIR && CLASS_FAIR < CLASS_IDLE);
+    assert_true(CLASS_IDLE == CLASS_COUNT - 1); /* whatever comes behind it would never run */
+    assert_int_equal(SCHED_POLICY_FIFO, 0);     /* the CPUs' idle tasks have no parameters, and no slice */
+}
 
-        assert_int_equal(class->id, i);
-        assert_true(class->pick != NULL);
-        if (i == CLASS_BELOW)
-            continue; /* nobody is of this class */
-        assert_true(class->enqueue != NULL && class->dequeue != NULL);
-        assert_true(class->account != NULL && class->slice != NULL);
+static void every_policy_has_a_class_that_takes_it(void **state)
+{
+    (void)state;
+    assert_ptr_equal(sched_policy_class[SCHED_POLICY_FIFO], &class_rt);
+    assert_ptr_equal(sched_policy_class[SCHED_POLICY_RR], &class_rt);
+    assert_ptr_equal(sched_policy_class[SCHED_POLICY_FAIR], &class_fair);
+    assert_ptr_equal(sched_policy_class[SCHED_POLICY_IDLE], &class_idle);
+    assert_ptr_equal(sched_policy_class[SCHED_POLICY_DEADLINE], &class_deadline);
+    for (unsigned policy = 0; policy < SCHED_POLICY_COUNT; policy++) {
+        const struct sched_class *class = sched_policy_class[policy];
+
+        assert_true(class != NULL && class != &class_stop && class != &class_below);
+        assert_ptr_equal(class, sched_classes[class->id]);
     }
-    assert_ptr_equal(sched_classes[CLASS_STOP], &class_stop);
-    assert_true(CLASS_STOP < CLASS_DEADLINE && CLASS_DEADLINE < CLASS_BELOW && CLASS_BELOW < CLASS_RT);
-    assert_true(CLASS_RT < CLASS_FAIR && CLASS_FAIR < CLASS_IDLE);
 }
 
 static void slices_are_the_same_times_on_every_clock(void **state)
@@ -47,6 +55,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         sched_unit_test(the_array_is_in_order_and_complete),
+        sched_unit_test(every_policy_has_a_class_that_takes_it),
         sched_unit_test(slices_are_the_same_times_on_every_clock),
     };
 

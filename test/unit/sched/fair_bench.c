@@ -156,7 +156,7 @@ static void measure_fair(const char *structure)
         bench.key[bench.turns + i] = task->fair_deadline;
     }
     report("move", structure, start, bench.turns);
-    assert_int_equal(class_fair_check(RQ), bench.tasks);
+    assert_int_equal(class_fair.check(RQ, NULL), bench.tasks);
     start = now_ns();
     for (unsigned i = 0; i < bench.tasks; i++)
         class_fair.dequeue(RQ, &bench.task[i]);

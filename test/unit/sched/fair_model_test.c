@@ -296,7 +296,7 @@ static void random_operations_follow_the_definitions(void **state)
             step(&random);
             if (n % 1024 == 0)
                 for (unsigned queue = 0; queue < 2; queue++)
-                    (void)class_fair_check(queue_of(queue));
+                    (void)class_fair.check(queue_of(queue), NULL);
         }
         empty_all();
     }

@@ -22,14 +22,7 @@ static struct {
 
 static unsigned own_rank(const struct task *task)
 {
-    switch (task->params.policy) {
-    case SCHED_POLICY_FAIR:
-        return RANK_FAIR;
-    case SCHED_POLICY_IDLE:
-        return RANK_IDLE_CLASS;
-    default:
-        return RANK_RT + task->params.rt_level;
-    }
+    return sched_policy_class[task->params.policy]->rank + task->params.rt_level;
 }
 
 static unsigned task_number(const struct task *task)
