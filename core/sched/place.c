@@ -133,9 +133,17 @@ static cpu_id_t next_allowed(const struct cpumask *affinity, cpu_id_t from)
     return CPU_NONE;
 }
 
-bool place_would_wait(const struct runq *rq, const struct task *task)
+/* What runs there, or is about to: whoever has been queued and asked the CPU to switch counts as running. */
+static uint32_t rank_soon(const struct runq *rq)
 {
     uint32_t running = load_relaxed(&rq->running_rank);
+
+    return load_relaxed(&rq->cpu.need_resched) ? MIN(running, load_relaxed(&rq->next_rank)) : running;
+}
+
+bool place_would_wait(const struct runq *rq, const struct task *task)
+{
+    uint32_t running = rank_soon(rq);
 
     return task->rank < RANK_FAIR ? running <= task->rank : running < RANK_FAIR;
 }
@@ -145,7 +153,7 @@ bool place_would_wait(const struct runq *rq, const struct task *task)
  * waits for as long as something more urgent runs. Others count heads. */
 static uint64_t load_for(const struct runq *rq, const struct task *task)
 {
-    uint32_t running = load_relaxed(&rq->running_rank);
+    uint32_t running = rank_soon(rq);
     uint64_t heads = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
     uint64_t waits = place_would_wait(rq, task) ? UINT64_C(1) << 62 : 0;
 

@@ -201,6 +201,7 @@ struct runq {
     _Atomic(uint32_t) movable_count;
     _Atomic(bool) is_offered;        /* poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
+    _Atomic(uint32_t) next_rank;     /* of whom the CPU was asked to switch to; means nothing without need_resched */
     _Atomic(uint64_t) idle_since_ticks;    /* when it ran out of work, if it idles */
     _Atomic(uint32_t) active_misses;       /* in a row: balance_idle_core() */
     _Atomic(uint64_t) rotate_next_ticks;   /* fair tasks trade no places with it before */

@@ -206,7 +206,48 @@ static void fair_behind(void)
     finish_fair(fair, count);
 }
 
+/* Two sensors fire at the same moments, over a crowd of fair tasks: none waits for the other's burst. */
+#define SENSOR_BURST_NS (100 * NS_PER_US)
+
+static uint64_t sensors_from_ns;
+
+static int sensor(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < 10; i++) {
+        CHECK(task_sleep_until(sensors_from_ns + i * SCHED_PUSH_NS) == 0); /* the period that a look waits for */
+        uint64_t end_ns = clock_ns() + SENSOR_BURST_NS;
+
+        while (clock_ns() < end_ns)
+            hal_cpu_relax();
+    }
+    return 0;
+}
+
+static void sensors(void)
+{
+    struct task *task[2], *crowd[5];
+
+    for (unsigned i = 0; i < ARRAY_COUNT(crowd); i++)
+        crowd[i] = spawn("crowd", hog, (void *)1, 60, NULL);
+    sensors_from_ns = clock_ns() + NS_PER_MS;
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        task[i] = spawn("sensor", sensor, NULL, 10, NULL);
+    CHECK(task_sleep_for(15 * NS_PER_MS) == 0);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++) {
+        struct task_snapshot snapshot;
+
+        task_get_snapshot(task[i], &snapshot);
+        CHECK(clock_ticks_to_ns(snapshot.stats.wake_to_run_ticks_max) < SENSOR_BURST_NS / 2);
+        CHECK(finish(task[i]) == 0);
+    }
+    store_relaxed(&stop[1], true);
+    for (unsigned i = 0; i < ARRAY_COUNT(crowd); i++)
+        CHECK(finish(crowd[i]) == 0);
+}
+
 const struct kernel_test booted_tests[] = {
+    { "sensors", sensors },
     { "displaced", displaced },
     { "lowered-to-fair", lowered_to_fair },
     { "lowered-to-rt", lowered_to_real_time },
@@ -247,9 +288,16 @@ static void a_fair_task_does_not_starve_behind_a_real_time_one(void **state)
     booted_machine.step_ns = 0;
 }
 
+static void real_time_tasks_that_wake_together_run_on_two_cpus(void **state)
+{
+    (void)state;
+    booted_run_on(2, "sensors", "", 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(real_time_tasks_that_wake_together_run_on_two_cpus),
         cmocka_unit_test(a_displaced_real_time_task_displaces_the_least_urgent),
         cmocka_unit_test(a_cpu_that_goes_on_to_fair_work_takes_a_waiting_real_time_task),
         cmocka_unit_test(a_cpu_that_goes_on_to_less_urgent_work_gets_the_waiting_task),
