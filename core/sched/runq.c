@@ -101,7 +101,7 @@ NOINLINE struct task *runq_pick_by_table(struct runq *rq)
         task = sched_classes[first_class[rq->ready_classes]]->pick(rq);
 
     store_relaxed(&rq->next_rank, RANK_NOTHING); /* the end of a slice asks for nobody in particular */
-    if (UNLIKELY(push_is_wanted()))
+    if (UNLIKELY(push_is_wanted()) && push_may_pull(rq))
         rq->after_switch |= AFTER_PULL;
     return task;
 }

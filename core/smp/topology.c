@@ -13,6 +13,7 @@ static struct {
     unsigned groups[TOPOLOGY_LEVELS];
     bool has_threads;
     const struct cpumask *node_cpus[NODES_MAX];
+    uint32_t node_words[NODES_MAX];
     uint8_t distance[NODES_MAX][NODES_MAX];
     uint8_t nearest[NODES_MAX][NODES_MAX];
 } topology;
@@ -90,8 +91,10 @@ static void build_nodes(const struct boot_info *boot, unsigned cpus)
         struct cpumask *mask = topology.masks++;
 
         for (cpu_id_t id = 0; id < cpus; id++)
-            if (node_of(boot, id) == from)
+            if (node_of(boot, id) == from) {
                 cpumask_add(mask, id);
+                topology.node_words[from] |= 1u << id / 64;
+            }
         topology.node_cpus[from] = mask;
         for (unsigned to = 0; to < topology.nodes; to++)
             topology.distance[from][to] = (uint8_t)distance_of(boot, from, to);
@@ -138,6 +141,11 @@ unsigned topology_nodes(void)
 const struct cpumask *topology_node_cpus(unsigned node)
 {
     return topology.node_cpus[node];
+}
+
+uint32_t topology_node_words(unsigned node)
+{
+    return topology.node_words[node];
 }
 
 unsigned topology_distance(unsigned from, unsigned to)

@@ -32,6 +32,7 @@ void topology_order_nodes(const struct boot_info *boot, unsigned from, uint8_t o
 
 unsigned topology_nodes(void);                        /* at least 1 */
 const struct cpumask *topology_node_cpus(unsigned node);
+uint32_t topology_node_words(unsigned node);          /* bit i: word i of that mask has any */
 unsigned topology_distance(unsigned from, unsigned to); /* nodes, as the firmware gives it */
 /* The i-th nearest node, 0 <= i < topology_nodes(): the first is `from` itself. */
 unsigned topology_nearest(unsigned from, unsigned i);

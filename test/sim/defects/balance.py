@@ -27,7 +27,7 @@ void push_arm""", """
 }
 
 void push_arm""") + edit("core/sched/runq.c", """
-    if (UNLIKELY(push_is_wanted()))
+    if (UNLIKELY(push_is_wanted()) && push_may_pull(rq))
         rq->after_switch |= AFTER_PULL;
 """, ""),
         scenarios=("urgent-spread",), hazard=18),
@@ -70,8 +70,8 @@ void push_arm""") + edit("core/sched/runq.c", """
         "A task wakes on an idle CPU only if that shares a cache with the CPU where it slept.",
         ("conservation", "story"),
         edit("core/sched/place.c", "        if (id != CPU_NONE)\n            return id;\n    }\n"
-             "    return find_in(affinity, node, near->id, whole_core);",
-             "        return id;\n    }\n    return find_in(affinity, node, near->id, whole_core);"),
+             "    return find_in(affinity, node, near->id, whole_core, words);",
+             "        return id;\n    }\n    return find_in(affinity, node, near->id, whole_core, words);"),
         scenarios=("wasted-wake", "wasted-level", "urgent-asleep"), hazard=13),
     Defect(
         "stopper-not-woken",

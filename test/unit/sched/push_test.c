@@ -288,6 +288,51 @@ static void a_fair_task_does_not_starve_behind_a_real_time_one(void **state)
     booted_machine.step_ns = 0;
 }
 
+static uint32_t pick_fair(struct runq *rq)
+{
+    uint32_t rest;
+
+    sched_test_dispatch(rq, runq_pick(rq));
+    rest = rq->after_switch & AFTER_PULL;
+    rq->after_switch = 0;
+    rq->running->state = TASK_READY;
+    runq_enqueue(rq, rq->running, ENQUEUE_YIELDED);
+    return rest;
+}
+
+/* A real-time task waits that nobody can take: others try once for each look of its own CPU, not at each switch. */
+static void what_cannot_be_pulled_is_tried_once(void **state)
+{
+    struct runq *rq = &sched_test.rq[0];
+    struct task *waiting = sched_test_ready(3, 10, &sched_test.rq[1]);
+
+    (void)state;
+    sched_test_run(&sched_test.rq[1], sched_test_new(1, 5));
+    sched_test_run(&sched_test.rq[2], sched_test_new(2, 5));
+    cpumask_set_single(&waiting->affinity, 1);
+    cpumask_add(&waiting->affinity, 2);
+    runq_enqueue(&sched_test.rq[1], waiting, ENQUEUE_WOKEN);
+    runq_enqueue(rq, sched_test_ready(4, 60, rq), ENQUEUE_WOKEN);
+    assert_int_equal(pick_fair(rq), 0);
+    push_waiting(&sched_test.rq[1]);
+    assert_true(push_is_wanted());
+    assert_int_not_equal(pick_fair(rq), 0);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(pick_fair(rq), 0);
+    push_waiting(&sched_test.rq[1]);
+    assert_int_not_equal(pick_fair(rq), 0);
+    assert_int_equal(pick_fair(rq), 0);
+    store_relaxed(&rq->running_rank, RANK_RT); /* real-time work ends here */
+    assert_int_not_equal(pick_fair(rq), 0);
+    runq_dequeue(rq, &sched_test.task[4]);
+    rq->running = rq->cpu.idle_task;
+    store_relaxed(&rq->running_rank, RANK_NOTHING);
+    runq_dequeue(&sched_test.rq[1], waiting);
+    push_after_pick(&sched_test.rq[1], &sched_test.idle[1], hal_clock_ticks());
+    for (unsigned i = 1; i < 3; i++)
+        sched_test_stop(&sched_test.rq[i]);
+}
+
 static void real_time_tasks_that_wake_together_run_on_two_cpus(void **state)
 {
     (void)state;
@@ -303,6 +348,7 @@ int main(void)
         cmocka_unit_test(a_cpu_that_goes_on_to_less_urgent_work_gets_the_waiting_task),
         cmocka_unit_test(slices_that_are_long_do_not_delay_a_waiting_task),
         cmocka_unit_test(a_fair_task_does_not_starve_behind_a_real_time_one),
+        sched_smp_test(what_cannot_be_pulled_is_tried_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
