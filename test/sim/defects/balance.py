@@ -43,6 +43,13 @@ void push_arm""") + edit("core/sched/runq.c", """
              "        return heads;"),
         scenarios=("urgent-spread",), hazard=18),
     Defect(
+        "monitor-counts-the-forbidden",
+        "The monitor counts the time in which the task that was stolen was not allowed where it went.",
+        ("story",),
+        edit("core/sched/monitor.c", "    if ((int64_t)(task->allowed_since_ticks - waits_since) > 0)",
+             "    if (task->allowed_since_ticks == 1)"),
+        scenarios=("monitor-agrees",)),
+    Defect(
         "shares-by-count",
         "Fair tasks move only where that makes the weights more equal: places are never traded.",
         ("story",),
