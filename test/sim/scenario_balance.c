@@ -161,7 +161,7 @@ static void wasted_level(void)
     stop_all(task, count);
 }
 
-/* Tasks that have waited on one CPU for long are let go, and idle CPUs take them: what the kernel's monitor makes of that
+/* Tasks that have waited on one CPU for long are let go, and idle CPUs take them: what the kernel's monitor says of it
  * is no more than the bound by which check_idle.c judges. */
 static void monitor_agrees(void)
 {

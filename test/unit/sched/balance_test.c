@@ -103,13 +103,15 @@ static void crowded(void)
     for (unsigned i = 0; i < online_count(); i++)
         own[i] = spawn_on("own", hog, NULL, 60, online_cpu(i));
     measure(&crowd, priority, ARRAY_COUNT(priority));
+    store_relaxed(&stop, true); /* who did not run before the crowd had ended has not seen it */
     for (unsigned i = 0; i < online_count(); i++)
         CHECK(finish(own[i]) == 0);
+    store_relaxed(&stop, false);
     for (unsigned i = 0; i < crowd.count; i++)
         CHECK(crowd.permille[i] > 250 && crowd.permille[i] < 500); /* 2 CPUs, 7 tasks, two of them pinned */
 }
 
-/* Two hogs on the threads of one core, and another core idles: one of the two, though it runs all the time, goes there. */
+/* Two hogs on the threads of one core, and another core idles: one of the two goes there, though it runs on and on. */
 static void active(void)
 {
     struct task *task[2];
@@ -133,8 +135,8 @@ static void active(void)
         CHECK(snapshot[i].state == TASK_RUNNING);
         moves += snapshot[i].stats.migrations;
     }
-    /* By the stopper that was asked, or by a thief that saw first what it preempted; both CPUs of the idle core may ask.
-     * There is no coming and going in the time of a dozen looks. */
+    /* By the stopper that was asked, or by a thief that saw what it preempted; both CPUs of the core may ask. There
+     * is no coming and going in the time of a dozen looks. */
     CHECK(moves >= 1 && moves <= 4);
     CHECK(snapshot[0].cpu / 2 != snapshot[1].cpu / 2);
     store_relaxed(&stop, true);
