@@ -135,7 +135,7 @@ PAGES = (
     Defect(
         "merge-over-borders",
         "Free blocks of two nodes become one block of one of them.",
-        ("story",),
+        ("sanity", "story", "memory"),
         edit("core/mm/phys.c",
              " || page_node(other_page, other) != node)", ")"),
         scenarios=("pages-near",)),
