@@ -55,7 +55,7 @@ void mm_cpu_set_node(struct cpu *cpu, unsigned node)
     mine->home = nodes_find_home(node);
     mine->home_flags = (uint8_t)(mine->home << PAGE_NODE_SHIFT | (KERNEL_DEBUG ? PAGE_IS_POISONED : 0));
     if (mine->home >= PAGE_NODE_MANY)
-        mine->home_flags = UINT8_MAX; /* no page has that kind: all are looked at more closely */
+        mine->home_flags = UINT8_MAX; /* no page has that kind: none is kept, see strip() */
     if (cpu == this_cpu())
         drain_here();
 }
@@ -128,11 +128,11 @@ none:
     return 0;
 }
 
-/* A page on its way into this CPU's cache that is user memory, or may be of another node. True: it may go there, and
- * counts as free. */
-static ALWAYS_INLINE bool strip(struct mm_cpu *mine, struct page *page, paddr_t pa)
+/* A page on its way into this CPU's cache that is user memory, or of another node. True: it may go there, and counts as
+ * free. No call to look up the nodes that share a number: that would cost all frees a frame. */
+static ALWAYS_INLINE bool strip(struct mm_cpu *mine, struct page *page)
 {
-    if (UNLIKELY(page_node(page, pa >> PAGE_SHIFT) != mine->home))
+    if (UNLIKELY(((page->flags ^ mine->home_flags) & PAGE_NODE_MASK) != 0) || UNLIKELY(mine->home >= PAGE_NODE_MANY))
         return false;
     if (page_kind(page) != 0) {
         count_here(mine, page_kind(page), -1);
@@ -148,7 +148,7 @@ static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
     struct mm_cpu *mine = this_cpu()->mm;
 
     if (UNLIKELY(mine == NULL) || UNLIKELY(load_relaxed(&mine->count) >= mine->limit) ||
-        (page->flags != mine->home_flags && !strip(mine, page, pa))) {
+        (page->flags != mine->home_flags && !strip(mine, page))) {
         hal_irq_restore(state);
         return false;
     }

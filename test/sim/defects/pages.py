@@ -122,8 +122,8 @@ PAGES = (
         "cache-of-any-node",
         "A CPU keeps the pages that it gives back in its cache, whatever node they are of.",
         ("story",),
-        edit("core/mm/cpu_pages.c", "    if (UNLIKELY(page_node(page, pa >> PAGE_SHIFT) != mine->home))\n",
-             "    if (UNLIKELY(page_node(page, pa >> PAGE_SHIFT) >= mm_nodes.count))\n"),
+        edit("core/mm/cpu_pages.c", "    if (UNLIKELY(((page->flags ^ mine->home_flags) & PAGE_NODE_MASK) != 0) ||",
+             "    if (UNLIKELY(((page->flags ^ mine->home_flags) & 0) != 0) ||"),
         scenarios=("pages-near",)),
     Defect(
         "first-node-first",
