@@ -82,6 +82,25 @@ static void describe_places(struct boot_info *boot)
             boot->node_distance[from][to] = (uint8_t)(10 + 10 * MIN(from > to ? from - to : to - from, 20u));
 }
 
+/* RAM in equal parts, the lowest first. Their borders are no multiples of anything but pages, and the last part may
+ * reach over the hole. */
+static void describe_node_memory(struct boot_info *boot)
+{
+    paddr_t at = boot->memory[1].base;
+    uint64_t bytes = boot->memory[0].base + boot->memory[0].bytes - at;
+
+    boot->node_memory_count = 0;
+    for (unsigned node = 0; node < boot->node_count; node++) {
+        uint64_t part = ROUND_DOWN(bytes / boot->node_count, PAGE_BYTES);
+
+        boot->node_memory[boot->node_memory_count++] = (struct boot_node_memory){
+            .base = at + node * part,
+            .bytes = node + 1 < boot->node_count ? part : bytes - node * part,
+            .node = node,
+        };
+    }
+}
+
 static void boot_info_fill(void)
 {
     struct boot_info *boot = &host.boot;
@@ -128,6 +147,7 @@ void host_reset(const struct host_config *config, struct host_result *result)
     host_console_reset();
     boot_info_fill();
     host_memory_create();
+    describe_node_memory(&host.boot);
     host_fault_install();
     host_fiber_caller(&host.caller_stack);
 }

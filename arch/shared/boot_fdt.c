@@ -54,6 +54,20 @@ static int node_add_ranges(const struct fdt *fdt, fdt_node_t node, struct boot_r
     }
 }
 
+/* A memory node says of all its ranges which NUMA node they are of; those that there is no room for are node 0's. */
+static void read_memory_node(const struct fdt *fdt, fdt_node_t node, struct boot_info *boot, unsigned from)
+{
+    uint32_t numa;
+
+    if (fdt_get_cell(fdt, node, "numa-node-id", 0, &numa) != 0 || numa >= NODES_MAX)
+        return;
+    boot->node_count = MAX(boot->node_count, numa + 1);
+    for (; from < boot->memory_count && boot->node_memory_count < BOOT_RANGES_MAX; from++)
+        boot->node_memory[boot->node_memory_count++] = (struct boot_node_memory){
+            .base = boot->memory[from].base, .bytes = boot->memory[from].bytes, .node = numa,
+        };
+}
+
 static int read_memory(const struct fdt *fdt, struct boot_info *boot)
 {
     fdt_node_t node = fdt_first_child(fdt, FDT_ROOT);
@@ -63,10 +77,12 @@ static int read_memory(const struct fdt *fdt, struct boot_info *boot)
 
         if (type == NULL || strcmp(type, "memory") != 0 || !fdt_is_enabled(fdt, node))
             continue;
+        unsigned from = boot->memory_count;
         int err = node_add_ranges(fdt, node, boot->memory, &boot->memory_count);
 
         if (err != 0)
             return err;
+        read_memory_node(fdt, node, boot, from);
     }
     return 0;
 }

@@ -75,6 +75,13 @@ static void take_nodes(struct boot_info *boot, uint32_t domains[NODES_MAX])
         for (cpu_id_t id = 0; id < boot->cpu_count; id++)
             if (boot->cpu_hw_id[id] == srat.cpu[i].apic_id)
                 boot->cpu_place[id].node = node_of_domain(boot, domains, srat.cpu[i].domain);
+    /* After those of CPUs, so that domains of memory alone get the last numbers. */
+    for (unsigned i = 0; i < srat.range_count && boot->node_memory_count < BOOT_RANGES_MAX; i++)
+        boot->node_memory[boot->node_memory_count++] = (struct boot_node_memory){
+            .base = srat.range[i].base,
+            .bytes = srat.range[i].bytes,
+            .node = node_of_domain(boot, domains, srat.range[i].domain),
+        };
 }
 
 void places_take(struct boot_info *boot, const struct acpi_table *srat_table, const struct acpi_table *slit)

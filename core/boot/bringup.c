@@ -14,6 +14,7 @@
 #include <mm/kspace.h>
 #include <mm/kstack.h>
 #include <mm/phys.h>
+#include <mm/stats.h>
 #include <sched/latency.h>
 #include <sched/sched.h>
 #include <sched/stop.h>
@@ -108,6 +109,8 @@ void bringup_build_topology(const struct boot_info *boot, unsigned count)
     char words[64];
 
     topology_init(cpu_alloc(topology_bytes(count), 0), boot, count);
+    for (cpu_id_t id = 0; id < count; id++)
+        mm_cpu_set_node(cpu_table[id], cpu_table[id]->node);
     topology_describe(words, sizeof words);
     log_info("smp: %s", words);
     for (unsigned node = 0; topology_nodes() > 1 && node < topology_nodes(); node++) {
@@ -118,6 +121,12 @@ void bringup_build_topology(const struct boot_info *boot, unsigned count)
         for (unsigned to = 0; to < topology_nodes() && used < sizeof distances; to++)
             used += (size_t)fmt_print(distances + used, sizeof distances - used, " %u", topology_distance(node, to));
         log_info("smp: node %u: %u CPU%s, distances%s", node, cpus, cpus == 1 ? "" : "s", distances);
+    }
+    for (unsigned node = 0; mm_node_count() > 1 && node < mm_node_count(); node++) {
+        struct mm_node_stats stats;
+
+        mm_node_stats_get(node, &stats);
+        log_info("memory: node %u: %llu KiB in care", node, (unsigned long long)(stats.total * (PAGE_BYTES >> 10)));
     }
 }
 

@@ -120,6 +120,7 @@ void bootmem_init(const struct boot_info *boot)
     if (bootmem.free.count == 0)
         panic("no usable memory: the firmware lists %u ranges with %llu KiB of RAM, and all of it is reserved",
               boot->memory_count, kib(bootmem.ram_bytes));
+    nodes_init(boot);
 }
 
 /* The lowest aligned place in `window` with room, or UINT64_MAX. *out_base is where its free part begins. */

@@ -29,6 +29,8 @@ struct mm_cpu *mm_cpus;
 
 static struct spinlock drain_lock = SPINLOCK_INIT(LOCK_DRAIN);
 
+static void drain_here(void);
+
 size_t mm_cpu_bytes(void)
 {
     return ROUND_UP(sizeof(struct mm_cpu), (size_t)CACHE_LINE_BYTES);
@@ -43,6 +45,19 @@ void mm_cpu_init(struct cpu *cpu, void *zeroed)
     mine->next = mm_cpus;
     mm_cpus = mine;
     cpu->mm = mine;
+    mm_cpu_set_node(cpu, 0);
+}
+
+void mm_cpu_set_node(struct cpu *cpu, unsigned node)
+{
+    struct mm_cpu *mine = cpu->mm;
+
+    mine->home = nodes_find_home(node);
+    mine->home_flags = (uint8_t)(mine->home << PAGE_NODE_SHIFT | (KERNEL_DEBUG ? PAGE_IS_POISONED : 0));
+    if (mine->home >= PAGE_NODE_MANY)
+        mine->home_flags = UINT8_MAX; /* no page has that kind: none is kept, see strip() */
+    if (cpu == this_cpu())
+        drain_here();
 }
 
 /* ---- This CPU's list ---- */
@@ -73,7 +88,7 @@ static ALWAYS_INLINE void count_here(struct mm_cpu *mine, unsigned kind, int64_t
 
 static ALWAYS_INLINE unsigned page_kind(const struct page *page)
 {
-    return page->flags >> PAGE_KIND_SHIFT;
+    return (page->flags & PAGE_KIND_MASK) >> PAGE_KIND_SHIFT;
 }
 
 static ALWAYS_INLINE void page_set_kind(struct page *page, unsigned kind)
@@ -113,23 +128,33 @@ none:
     return 0;
 }
 
-/* Into this CPU's cache; false: it has no room. */
+/* A page on its way into this CPU's cache that is user memory, or of another node. True: it may go there, and counts as
+ * free. No call to look up the nodes that share a number: that would cost all frees a frame. */
+static ALWAYS_INLINE bool strip(struct mm_cpu *mine, struct page *page)
+{
+    if (UNLIKELY(((page->flags ^ mine->home_flags) & PAGE_NODE_MASK) != 0) || UNLIKELY(mine->home >= PAGE_NODE_MANY))
+        return false;
+    if (page_kind(page) != 0) {
+        count_here(mine, page_kind(page), -1);
+        page_set_kind(page, 0);
+    }
+    return true;
+}
+
+/* Into this CPU's cache; false: it has no room, or it is another node's page. */
 static ALWAYS_INLINE bool cache_give(struct page *page, paddr_t pa)
 {
     uintptr_t state = hal_irq_save();
     struct mm_cpu *mine = this_cpu()->mm;
 
-    if (UNLIKELY(mine == NULL) || UNLIKELY(load_relaxed(&mine->count) >= mine->limit)) {
+    if (UNLIKELY(mine == NULL) || UNLIKELY(load_relaxed(&mine->count) >= mine->limit) ||
+        (page->flags != mine->home_flags && !strip(mine, page))) {
         hal_irq_restore(state);
         return false;
     }
 
     struct cached_page *node = direct_map(pa);
 
-    if (page_kind(page) != 0) {
-        count_here(mine, page_kind(page), -1);
-        page_set_kind(page, 0);
-    }
     page_set_tag(page, TAG_CACHED);
     node->next = mine->head;
     mine->head = node;
@@ -158,7 +183,8 @@ static struct cached_page *chain_block_locked(struct cached_page *first, paddr_t
 
 /* Half a cache full for this CPU, beside the page that it came for; less when memory runs low, lest caches that fill
  * and are drained take turns. The pages are those that would be got one after the other: the smallest free block goes
- * whole before the next one is begun. */
+ * whole before the next one is begun. Only of its own node: where that is full, pages of others come singly, so that
+ * the next ones are near again as soon as there are any. */
 static void refill_locked(uint64_t leave) REQUIRES(buddy.lock)
 {
     struct mm_cpu *mine = this_cpu()->mm;
@@ -170,12 +196,12 @@ static void refill_locked(uint64_t leave) REQUIRES(buddy.lock)
     if (mine == NULL || load_relaxed(&mine->count) > 0 || free_pages <= leave)
         return;
     want = MIN(MIN((uint64_t)mine->limit / 2, free_pages / LOW_PART), free_pages - leave);
-    while (count < want && buddy.orders != 0) {
-        unsigned order = (unsigned)__builtin_ctz(buddy.orders);
+    while (count < want && mm_nodes.buddy[mine->home].orders != 0) {
+        unsigned order = (unsigned)__builtin_ctz(mm_nodes.buddy[mine->home].orders);
 
         while ((uint64_t)1 << order > want - count)
             order--;
-        chain = chain_block_locked(chain, buddy_take_locked(order, leave, TAG_CACHED), order);
+        chain = chain_block_locked(chain, buddy_take_locked(mine->home, order, leave, TAG_CACHED), order);
         count += 1u << order;
     }
 
@@ -230,7 +256,7 @@ static NOINLINE void release_slow(struct page *page, paddr_t block, unsigned ord
     spin_lock(&buddy.lock);
     buddy_give_locked(page, block, order, TAG_ALLOCATED | order);
     mine = this_cpu()->mm;
-    if (order == 0 && mine != NULL)
+    if (order == 0 && mine != NULL && load_relaxed(&mine->count) >= mine->limit)
         give_chain_locked(cut_locked(mine, mine->limit / 2));
     spin_unlock(&buddy.lock);
 }
@@ -320,12 +346,20 @@ static ALWAYS_INLINE void announce(struct page *page, paddr_t block, unsigned or
         page_check_poison(page, block, order);
 }
 
+/* Where this CPU's pages come from. Preemption is disabled. */
+static unsigned home_here(void)
+{
+    const struct mm_cpu *mine = this_cpu()->mm;
+
+    return mine != NULL ? mine->home : 0;
+}
+
 static paddr_t take_block(unsigned order, uint64_t leave)
 {
     paddr_t block;
 
     spin_lock(&buddy.lock);
-    block = buddy_take_locked(order, leave, TAG_ALLOCATED | order);
+    block = buddy_take_locked(home_here(), order, leave, TAG_ALLOCATED | order);
     if (block != 0 && order == 0)
         refill_locked(leave);
     spin_unlock(&buddy.lock);

@@ -83,13 +83,16 @@ static ALWAYS_INLINE void *direct_map(paddr_t pa)
 #define TAG_ALLOCATED 0x20u /* | order */
 
 #define PAGE_IS_POISONED 0x1u /* debug builds: a free page that holds poison */
-#define PAGE_KIND_SHIFT 4     /* user memory: its enum mm_kind, in the block's first page; 0: others count */
-#define PAGE_KIND_MASK 0xf0u
+#define PAGE_KIND_SHIFT 1     /* user memory: its enum mm_kind, in the block's first page; 0: others count */
+#define PAGE_KIND_MASK 0x0eu
+#define PAGE_NODE_SHIFT 4     /* its node, immutable; PAGE_NODE_MANY: that or a higher one */
+#define PAGE_NODE_MASK 0xf0u
+#define PAGE_NODE_MANY 15u
 _Static_assert(MM_ANON > 0 && MM_OBJECT > 0 && MM_OTHER <= PAGE_KIND_MASK >> PAGE_KIND_SHIFT, "kinds of user memory");
 
 struct page {
     _Atomic(uint8_t) tag;
-    uint8_t flags;          /* owned by whoever allocates or frees the page; PAGE_IS_POISONED, PAGE_KIND_MASK */
+    uint8_t flags;          /* owned by whoever allocates or frees the page: PAGE_..., see above */
     uint16_t used;          /* phys_table_used(); owned by whoever holds the page */
     _Atomic(uint32_t) refs; /* PAIRS(page_ref): of the block that begins here; 0 while it is free */
 };
@@ -118,14 +121,67 @@ struct buddy {
     uint64_t reserve_pages;
 
     CACHE_ALIGNED struct spinlock lock;
-    uint32_t orders GUARDED_BY(lock); /* bit n: lists[n] is not empty */
-    struct list_node lists[PHYS_ORDER_COUNT] GUARDED_BY(lock);
 
-    /* Atomic; written under lock. In the free lists: what CPUs have in their caches is not counted here. */
+    /* Atomic; written under lock. In the free lists of all nodes: what CPUs have in their caches does not count. */
     CACHE_ALIGNED _Atomic(uint64_t) free_pages;
 };
 
 extern struct buddy buddy;
+
+/* ---- nodes.c ---- */
+
+/* The free lists of a NUMA node. No block has pages of two nodes. */
+struct buddy_node {
+    /* Guarded by buddy.lock. */
+    uint32_t orders; /* bit n: lists[n] is not empty */
+    struct list_node lists[PHYS_ORDER_COUNT];
+
+    uint64_t total_pages; /* immutable after bootmem_finish() */
+
+    /* Atomic; written under buddy.lock. */
+    _Atomic(uint64_t) free_pages;   /* in these lists */
+    _Atomic(uint64_t) local_pages;  /* ever taken from them by CPUs whose home it is; */
+    _Atomic(uint64_t) remote_pages; /* and by others */
+};
+
+/* From here to the next range's beginning. */
+struct node_range {
+    pfn_t first;
+    uint32_t node;
+};
+
+#define NODE_RANGES_MAX (2 * BOOT_RANGES_MAX + 1)
+#define NODE_PFN_END (UINT64_MAX >> PAGE_SHIFT)
+
+/* Immutable after nodes_init(). */
+extern struct mm_nodes {
+    unsigned count;
+    unsigned range_count;
+    struct node_range *ranges;
+    uint8_t *nearest; /* count rows: the nodes by their distance from the row's, that first */
+    struct buddy_node *buddy;
+} mm_nodes;
+
+/* Called by bootmem_init(), as its last step: allocates there. */
+void nodes_init(const struct boot_info *boot);
+
+unsigned nodes_find(pfn_t pfn);
+pfn_t nodes_find_end(pfn_t pfn); /* the first page behind it that may be another node's */
+
+/* Where CPUs of that node get their pages: the nearest that has any. After bootmem_finish(). */
+unsigned nodes_find_home(unsigned node);
+
+static ALWAYS_INLINE unsigned nodes_nearest(unsigned from, unsigned i)
+{
+    return mm_nodes.count == 1 ? 0 : mm_nodes.nearest[from * mm_nodes.count + i];
+}
+
+static ALWAYS_INLINE unsigned page_node(const struct page *page, pfn_t pfn)
+{
+    unsigned node = page->flags >> PAGE_NODE_SHIFT;
+
+    return LIKELY(node != PAGE_NODE_MANY) ? node : nodes_find(pfn);
+}
 
 /* The descriptor of the page that begins at pa, wherever it is; or NULL. */
 struct page *page_find_in_spans(paddr_t pa);
@@ -159,8 +215,9 @@ static ALWAYS_INLINE void page_set_tag(struct page *page, unsigned tag)
     atomic_store_explicit(&page->tag, (uint8_t)tag, memory_order_relaxed);
 }
 
-/* One block off the free lists, its tag set to `tag`, or 0; leaves at least `leave` pages there. */
-paddr_t buddy_take_locked(unsigned order, uint64_t leave, unsigned tag) REQUIRES(buddy.lock);
+/* One block off the free lists of `home`, or of the nearest node that has one; its tag set to `tag`. 0: none. Leaves at
+ * least `leave` pages in all lists together. */
+paddr_t buddy_take_locked(unsigned home, unsigned order, uint64_t leave, unsigned tag) REQUIRES(buddy.lock);
 
 /* A block onto the free lists. Panics unless its descriptor says `tag`. */
 void buddy_give_locked(struct page *page, paddr_t block, unsigned order, unsigned tag) REQUIRES(buddy.lock);
@@ -193,6 +250,8 @@ struct mm_cpu {
     cpu_id_t id;
     uint32_t limit;      /* a cache that has so many pages gives half of them away */
     struct mm_cpu *next; /* in mm_cpus */
+    uint32_t home;       /* the node whose pages it keeps */
+    uint8_t home_flags;  /* struct page's of a free page from there; or what none has */
 
     /* Owned by this CPU, interrupts disabled. Others read count. */
     struct cached_page *head;

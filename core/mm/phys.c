@@ -41,7 +41,7 @@ struct page *page_find_in_spans(paddr_t pa)
     return &buddy.spans[low].pages[pfn - buddy.spans[low].first];
 }
 
-static struct list_node *node_of(pfn_t pfn)
+static struct list_node *link_of(pfn_t pfn)
 {
     return direct_map(pfn << PAGE_SHIFT);
 }
@@ -88,72 +88,93 @@ void page_check_poison(struct page *page, paddr_t block, unsigned order)
 
 /* ---- Free lists ---- */
 
-static void push_block(struct page *page, pfn_t pfn, unsigned order) REQUIRES(buddy.lock)
+static void push_block(struct buddy_node *of, struct page *page, pfn_t pfn, unsigned order) REQUIRES(buddy.lock)
 {
     page_set_tag(page, TAG_FREE | order);
-    list_push_front(&buddy.lists[order], node_of(pfn));
-    buddy.orders |= 1u << order;
+    list_push_front(&of->lists[order], link_of(pfn));
+    of->orders |= 1u << order;
 }
 
-static void unlink_block(struct page *page, pfn_t pfn, unsigned order) REQUIRES(buddy.lock)
+static void unlink_block(struct buddy_node *of, struct page *page, pfn_t pfn, unsigned order) REQUIRES(buddy.lock)
 {
-    list_remove(node_of(pfn));
-    if (list_is_empty(&buddy.lists[order]))
-        buddy.orders &= ~(1u << order);
+    list_remove(link_of(pfn));
+    if (list_is_empty(&of->lists[order]))
+        of->orders &= ~(1u << order);
     page_set_tag(page, TAG_INNER);
 }
 
-/* Not an operation that others may step into: the count is written under the lock. */
-static void count_free(uint64_t pages) REQUIRES(buddy.lock)
+/* Not an operation that others may step into: these counts are written under the lock. */
+static void count_pages(_Atomic(uint64_t) *count, uint64_t pages) REQUIRES(buddy.lock)
 {
-    uint64_t before = atomic_load_explicit(&buddy.free_pages, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(count, memory_order_relaxed);
 
-    atomic_store_explicit(&buddy.free_pages, before + pages, memory_order_relaxed);
+    atomic_store_explicit(count, before + pages, memory_order_relaxed);
+}
+
+static void count_free(struct buddy_node *of, uint64_t pages) REQUIRES(buddy.lock)
+{
+    count_pages(&buddy.free_pages, pages);
+    count_pages(&of->free_pages, pages);
 }
 
 /* Merge with free buddies as far as that goes, then list the result. */
 static void free_block(struct page *page, pfn_t pfn, unsigned order) REQUIRES(buddy.lock)
 {
+    unsigned node = page_node(page, pfn);
+    struct buddy_node *of = &mm_nodes.buddy[node];
+
     page_set_tag(page, TAG_INNER);
-    count_free((uint64_t)1 << order);
+    count_free(of, (uint64_t)1 << order);
     for (; order < PHYS_ORDER_MAX; order++) {
         pfn_t other = pfn ^ ((pfn_t)1 << order);
         struct page *other_page = page_find(other << PAGE_SHIFT);
 
         /* A FREE tag of this order proves that the whole buddy is free. Spans never touch: neighbours that both have
-         * descriptors are in one span. */
-        if (other_page == NULL || page_tag(other_page) != (TAG_FREE | order))
+         * descriptors are in one span. But they may be of two nodes. */
+        if (other_page == NULL || page_tag(other_page) != (TAG_FREE | order) || page_node(other_page, other) != node)
             break;
-        unlink_block(other_page, other, order);
+        unlink_block(of, other_page, other, order);
         if (other < pfn) {
             pfn = other;
             page = other_page;
         }
     }
-    push_block(page, pfn, order);
+    push_block(of, page, pfn, order);
 }
 
-paddr_t buddy_take_locked(unsigned order, uint64_t leave, unsigned tag)
+/* The smallest block of the node that is large enough, or what is left of it. There is one. */
+static paddr_t take_from(struct buddy_node *of, unsigned order, unsigned tag) REQUIRES(buddy.lock)
 {
-    uint32_t orders = buddy.orders >> order << order;
-    uint64_t free_pages = atomic_load_explicit(&buddy.free_pages, memory_order_relaxed);
-
-    if (UNLIKELY(orders == 0) || free_pages < leave + ((uint64_t)1 << order))
-        return 0;
-
-    unsigned from = (unsigned)__builtin_ctz(orders);
-    pfn_t pfn = pfn_of(buddy.lists[from].next);
+    unsigned from = (unsigned)__builtin_ctz(of->orders >> order << order);
+    pfn_t pfn = pfn_of(of->lists[from].next);
     struct page *page = page_find(pfn << PAGE_SHIFT);
 
     DEBUG_ASSERT(page != NULL && page_tag(page) == (TAG_FREE | from));
-    unlink_block(page, pfn, from);
+    unlink_block(of, page, pfn, from);
     while (from > order) {
         from--;
-        push_block(page + ((size_t)1 << from), pfn + ((pfn_t)1 << from), from);
+        push_block(of, page + ((size_t)1 << from), pfn + ((pfn_t)1 << from), from);
     }
     page_set_tag(page, tag);
-    count_free((uint64_t)0 - ((uint64_t)1 << order));
+    count_free(of, (uint64_t)0 - ((uint64_t)1 << order));
     return pfn << PAGE_SHIFT;
+}
+
+paddr_t buddy_take_locked(unsigned home, unsigned order, uint64_t leave, unsigned tag)
+{
+    uint64_t pages = (uint64_t)1 << order;
+
+    if (atomic_load_explicit(&buddy.free_pages, memory_order_relaxed) < leave + pages)
+        return 0;
+    for (unsigned i = 0; i < mm_nodes.count; i++) {
+        struct buddy_node *of = &mm_nodes.buddy[nodes_nearest(home, i)];
+
+        if (of->orders >> order == 0)
+            continue;
+        count_pages(i == 0 ? &of->local_pages : &of->remote_pages, pages);
+        return take_from(of, order, tag);
+    }
+    return 0;
 }
 
 void page_refuse(paddr_t block, unsigned order, struct page *page)
@@ -215,8 +236,9 @@ void phys_init(uint64_t ram_pages)
 {
     memset(&buddy, 0, sizeof(buddy));
     spin_init(&buddy.lock, LOCK_PHYS);
-    for (unsigned order = 0; order < PHYS_ORDER_COUNT; order++)
-        list_init(&buddy.lists[order]);
+    memset(mm_nodes.buddy, 0, mm_nodes.count * sizeof(mm_nodes.buddy[0]));
+    for (unsigned i = 0; i < mm_nodes.count * PHYS_ORDER_COUNT; i++)
+        list_init(&mm_nodes.buddy[i / PHYS_ORDER_COUNT].lists[i % PHYS_ORDER_COUNT]);
     buddy.ram_pages = ram_pages;
     mm_cpus = NULL;
     stats_init();
@@ -249,18 +271,18 @@ static uint64_t reserve_of(uint64_t pages)
     return MIN(MAX(pages / RESERVE_PART, least), (uint64_t)RESERVE_PAGES_MAX);
 }
 
-void phys_add_free(pfn_t first, pfn_t end) NO_LOCK_ANALYSIS
+/* All of one node. */
+static void add_free_of_node(pfn_t first, pfn_t end) NO_LOCK_ANALYSIS
 {
     struct page *page = page_find(first << PAGE_SHIFT);
+    unsigned node = nodes_find(first);
 
-    ASSERT(first > 0 && first < end);
-    ASSERT(page != NULL && page_find((end - 1) << PAGE_SHIFT) == page + (end - 1 - first)); /* one span */
     for (pfn_t i = 0; i < end - first; i++) {
         ASSERT(page_tag(&page[i]) == TAG_RESERVED);
         page_set_tag(&page[i], TAG_INNER);
+        page[i].flags = (uint8_t)(MIN(node, PAGE_NODE_MANY) << PAGE_NODE_SHIFT);
     }
-    buddy.total_pages += end - first;
-    buddy.reserve_pages = reserve_of(buddy.total_pages);
+    mm_nodes.buddy[node].total_pages += end - first;
     while (first < end) {
         /* The largest block that is aligned here and fits. */
         unsigned order = MIN((unsigned)__builtin_ctzll(first), (unsigned)PHYS_ORDER_MAX);
@@ -269,5 +291,21 @@ void phys_add_free(pfn_t first, pfn_t end) NO_LOCK_ANALYSIS
             order--;
         free_block(page_find(first << PAGE_SHIFT), first, order);
         first += (pfn_t)1 << order;
+    }
+}
+
+void phys_add_free(pfn_t first, pfn_t end)
+{
+    struct page *page = page_find(first << PAGE_SHIFT);
+
+    ASSERT(first > 0 && first < end);
+    ASSERT(page != NULL && page_find((end - 1) << PAGE_SHIFT) == page + (end - 1 - first)); /* one span */
+    buddy.total_pages += end - first;
+    buddy.reserve_pages = reserve_of(buddy.total_pages);
+    while (first < end) {
+        pfn_t border = MIN(end, nodes_find_end(first));
+
+        add_free_of_node(first, border);
+        first = border;
     }
 }

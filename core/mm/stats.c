@@ -74,6 +74,13 @@ void mm_stats_log(void)
     log_info("memory: %llu KiB in care, %llu KiB free (%llu KiB in CPUs' caches, %llu KiB kept from users)",
              kib(stats.total), kib(stats.free), kib(stats.cached), kib(stats.reserve));
     log_info("memory: %llu KiB never handed out: firmware, image, boot", kib(stats.reserved));
+    for (unsigned node = 0; mm_node_count() > 1 && node < mm_node_count(); node++) {
+        struct mm_node_stats of;
+
+        mm_node_stats_get(node, &of);
+        log_info("memory: node %u: %llu KiB, %llu KiB free; %llu pages taken by its CPUs, %llu by others", node,
+                 kib(of.total), kib(of.free), (unsigned long long)of.local, (unsigned long long)of.remote);
+    }
     for (unsigned kind = 0; kind < MM_KIND_COUNT; kind++)
         log_info("memory: %8llu KiB %s", kib(stats.pages[kind]), names[kind]);
     slab_stats_log();

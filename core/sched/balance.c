@@ -176,7 +176,9 @@ static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
         task = NULL;
     if (task != NULL) {
         rq->stats.balance_moves++;
-        store_relaxed(&target->rotate_next_ticks, now + slices(ROTATE_SLICES));
+        /* It is the fuller one now. Others that have been so for longer look before it does, else two CPUs whose looks
+         * fall at the right moments would trade with each other for ever. */
+        store_relaxed(&target->rotate_next_ticks, now + slices(ROTATE_SLICES + LOOK_SLICES));
         target->balance_next_ticks = now + slices(LOOK_SLICES);
         runq_move(rq, target, task);
         runq_notice(target, task);

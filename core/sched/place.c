@@ -59,12 +59,15 @@ bool place_is_core_idle(cpu_id_t id)
     return true;
 }
 
-/* A free CPU of `affinity` in `group`, the first at or after `from` in ring order, or CPU_NONE. */
-static cpu_id_t find_in(const struct cpumask *affinity, const struct cpumask *group, cpu_id_t from, bool whole_core)
+/* A free CPU of `affinity` in `group`, the first at or after `from` in ring order, or CPU_NONE. Looks only at the words
+ * of the masks that have a bit in `words`. */
+static cpu_id_t find_in(const struct cpumask *affinity, const struct cpumask *group, cpu_id_t from, bool whole_core,
+                        uint32_t words)
 {
     cpu_id_t first = CPU_NONE;
 
-    for (cpu_id_t word = 0; word < cpu_mask_words; word++) {
+    for (; words != 0; words &= words - 1) {
+        cpu_id_t word = (cpu_id_t)__builtin_ctz(words);
         uint64_t bits = load_relaxed(&idle_cpus.mask[word]) & affinity->word[word] & group->word[word] &
                         cpu_online_mask.word[word];
 
@@ -83,17 +86,31 @@ static cpu_id_t find_in(const struct cpumask *affinity, const struct cpumask *gr
 
 /* Inside one node, seen from `near` (in that node or not): those that share its cache before others. */
 static cpu_id_t find_in_node(const struct cpumask *affinity, const struct cpu *near, const struct cpumask *node,
-                             bool whole_core)
+                             bool whole_core, uint32_t words)
 {
     const struct cpumask *cache = topology_near(near, TOPOLOGY_CACHE);
 
     if (cache != NULL && cpumask_contains(node, near->id)) {
-        cpu_id_t id = find_in(affinity, cache, near->id, whole_core);
+        cpu_id_t id = find_in(affinity, cache, near->id, whole_core, words);
 
         if (id != CPU_NONE)
             return id;
     }
-    return find_in(affinity, node, near->id, whole_core);
+    return find_in(affinity, node, near->id, whole_core, words);
+}
+
+_Static_assert(CPUMASK_WORDS <= 32, "a bit for each word of a mask");
+
+/* Bit i: some CPU of word i of the mask idles. One look at each word, so that a machine of many nodes is searched only
+ * where there is something to find. */
+static uint32_t words_with_idle(const struct cpumask *affinity)
+{
+    uint32_t words = 0;
+
+    for (cpu_id_t word = 0; word < cpu_mask_words; word++)
+        if ((load_relaxed(&idle_cpus.mask[word]) & affinity->word[word]) != 0)
+            words |= 1u << word;
+    return words;
 }
 
 cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near)
@@ -102,12 +119,19 @@ cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near)
 
     if (!place_has_idle())
         return CPU_NONE;
-    for (unsigned i = 0; i < MAX(nodes, 1u); i++) {
-        const struct cpumask *node = nodes > 1 ? topology_node_cpus(topology_nearest(near->node, i)) : &cpu_online_mask;
+    uint32_t idle_words = words_with_idle(affinity);
+
+    for (unsigned i = 0; idle_words != 0 && i < MAX(nodes, 1u); i++) {
+        unsigned nearest = nodes > 1 ? topology_nearest(near->node, i) : 0;
+        const struct cpumask *node = nodes > 1 ? topology_node_cpus(nearest) : &cpu_online_mask;
+        uint32_t words = nodes > 1 ? idle_words & topology_node_words(nearest) : idle_words;
+
+        if (words == 0)
+            continue;
 
         /* A thread beside a busy one has half a core; it is taken before the task goes to another node. */
         for (unsigned pass = topology_has_threads() ? 0 : 1; pass < 2; pass++) {
-            cpu_id_t id = find_in_node(affinity, near, node, pass == 0);
+            cpu_id_t id = find_in_node(affinity, near, node, pass == 0, words);
 
             if (id != CPU_NONE)
                 return id;
@@ -133,9 +157,17 @@ static cpu_id_t next_allowed(const struct cpumask *affinity, cpu_id_t from)
     return CPU_NONE;
 }
 
-bool place_would_wait(const struct runq *rq, const struct task *task)
+/* What runs there, or is about to: whoever has been queued and asked the CPU to switch counts as running. */
+static uint32_t rank_soon(const struct runq *rq)
 {
     uint32_t running = load_relaxed(&rq->running_rank);
+
+    return load_relaxed(&rq->cpu.need_resched) ? MIN(running, load_relaxed(&rq->next_rank)) : running;
+}
+
+bool place_would_wait(const struct runq *rq, const struct task *task)
+{
+    uint32_t running = rank_soon(rq);
 
     return task->rank < RANK_FAIR ? running <= task->rank : running < RANK_FAIR;
 }
@@ -145,7 +177,7 @@ bool place_would_wait(const struct runq *rq, const struct task *task)
  * waits for as long as something more urgent runs. Others count heads. */
 static uint64_t load_for(const struct runq *rq, const struct task *task)
 {
-    uint32_t running = load_relaxed(&rq->running_rank);
+    uint32_t running = rank_soon(rq);
     uint64_t heads = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
     uint64_t waits = place_would_wait(rq, task) ? UINT64_C(1) << 62 : 0;
 

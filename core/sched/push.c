@@ -23,6 +23,7 @@
 static struct {
     _Atomic(uint64_t) mask[CPUMASK_WORDS]; /* CPUs on which a real-time task waits that may move: a hint */
     _Atomic(uint32_t) count;
+    _Atomic(uint32_t) news; /* goes on whenever a CPU has looked and found no place for such a task: a hint */
 } urgent;
 
 /* The first misplaced task moves to an allowed CPU. True if there was one. */
@@ -64,11 +65,23 @@ bool push_is_wanted(void)
     return load_relaxed(&urgent.count) != 0;
 }
 
+bool push_may_pull(struct runq *rq)
+{
+    uint32_t news = load_relaxed(&urgent.news);
+
+    if (load_relaxed(&rq->running_rank) >= RANK_FAIR && rq->pull_seen == news)
+        return false;
+    rq->pull_seen = news;
+    return true;
+}
+
 /* Say, or say no longer, that a real-time task waits here for a CPU. */
 static void list_urgent(struct runq *rq, bool is_waiting) REQUIRES(rq->lock)
 {
     uint64_t bit = UINT64_C(1) << (rq->cpu.id % 64);
 
+    if (is_waiting)
+        (void)fetch_add_relaxed(&urgent.news, 1);
     if (rq->is_urgent_listed == is_waiting)
         return;
     rq->is_urgent_listed = is_waiting;

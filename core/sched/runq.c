@@ -33,6 +33,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     cpu_mask_words = MAX(cpu_mask_words, id / 64 + 1);
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
+    store_relaxed(&rq->next_rank, RANK_NOTHING);
 
     rq->cpu.id = id;
     rq->cpu.hw_id = hw_id;
@@ -105,7 +106,8 @@ NOINLINE struct task *runq_pick_by_table(struct runq *rq)
     static const uint8_t first_class[] = { FIRST_64(0), FIRST_64(64), FIRST_64(128), FIRST_64(192) };
     _Static_assert(sizeof first_class >= 1u << CLASS_COUNT, "one for each set of classes");
 
-    if (UNLIKELY(push_is_wanted()))
+    store_relaxed(&rq->next_rank, RANK_NOTHING); /* the end of a slice asks for nobody in particular */
+    if (UNLIKELY(push_is_wanted()) && push_may_pull(rq))
         rq->after_switch |= AFTER_PULL;
     if (LIKELY((rq->ready_classes & ((2u << CLASS_FAIR) - 1)) == 1u << CLASS_FAIR))
         return class_fair_pick(rq);
@@ -142,6 +144,9 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
     uint32_t running_rank = load_relaxed(&rq->running_rank);
 
     if (queued->rank < running_rank) {
+        /* Until the CPU has switched, nobody else takes it for one that runs something less urgent. */
+        if (!load_relaxed(&rq->cpu.need_resched) || queued->rank < load_relaxed(&rq->next_rank))
+            store_relaxed(&rq->next_rank, queued->rank);
         resched_cpu(rq);
         return;
     }
@@ -164,11 +169,15 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
         resched_cpu(rq); /* only a CPU itself can program its timer */
 }
 
-/* A task that may move waits, perhaps behind one that runs for as long as it likes: its CPU looks after it. */
-static void watch_waiting(struct runq *rq) REQUIRES(rq->lock)
+/* A task that may move waits, perhaps behind one that runs for as long as it likes: its CPU looks after it. A real-time
+ * one just queued is a new case: that there was no place for others a moment ago says nothing about it, nor about the
+ * one that it displaces. */
+static void watch_waiting(struct runq *rq, const struct task *queued) REQUIRES(rq->lock)
 {
     uint64_t now = hal_clock_ticks();
 
+    if (queued->rank < RANK_FAIR)
+        rq->push_next_ticks = now;
     if (load_relaxed(&rq->running_rank) >= RANK_FAIR ||
         load_relaxed(&rq->cpu.slice_deadline_ticks) <= now + sched_tunables.push_ticks)
         return;
@@ -191,7 +200,7 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
      * itself takes the first one. */
     if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
         steal_offer(rq);
-        watch_waiting(rq);
+        watch_waiting(rq, queued);
     }
 }
 

@@ -204,7 +204,7 @@ struct runq {
     uint64_t agenda_ns;         /* when there is something to do for bandwidth: agenda.c; TIME_NEVER: nothing */
     struct fair_queue fair;
     struct list_node idle_tasks; /* of the idle class; the CPU's own idle task is in no queue */
-    struct list_node movable;    /* queued tasks whose affinity has other CPUs, oldest first */
+    struct list_node movable;    /* queued tasks whose affinity has other CPUs, the oldest first but for steal_find() */
     struct list_node misplaced;  /* READY, not allowed here, in no class queue */
     uint64_t started, died;      /* census */
     uint64_t online_ticks;       /* when the CPU began to schedule */
@@ -213,6 +213,7 @@ struct runq {
     struct stop_queue stop;
     struct stop_work active;     /* asks a busy CPU for the task that it runs: balance_idle_core() */
     bool is_urgent_listed;       /* push.c */
+    uint32_t pull_seen;          /* the news after which nothing could be pulled from others */
     uint64_t push_next_ticks;    /* no place was found: do not look again before */
     uint64_t balance_next_ticks; /* the same for fair tasks */
     uint64_t active_next_ticks;  /* the same of an idle CPU for crowded cores */
@@ -225,6 +226,7 @@ struct runq {
     _Atomic(uint32_t) movable_count;
     _Atomic(bool) is_offered;        /* poked, while idle, to take a task from elsewhere */
     _Atomic(uint32_t) running_rank;  /* rank of `running`, RANK_NOTHING when idle */
+    _Atomic(uint32_t) next_rank;     /* of whom the CPU was asked to switch to; means nothing without need_resched */
     _Atomic(uint64_t) idle_since_ticks;    /* when it ran out of work, if it idles */
     _Atomic(uint32_t) active_misses;       /* in a row: balance_idle_core() */
     _Atomic(uint64_t) rotate_next_ticks;   /* fair tasks trade no places with it before */
@@ -433,7 +435,8 @@ static inline struct runq *place_choose_wake(struct task *task, struct runq *las
 /* One task moved into rq, from a near CPU, or from any: the second takes rq->lock itself. */
 bool steal_near(struct runq *rq, bool *out_contended) REQUIRES(rq->lock);
 bool steal_idle(struct runq *rq, bool *out_contended) EXCLUDES(rq->lock);
-/* The most urgent queued task of `victim`, which is locked, that may run on `thief`, or NULL. */
+/* Of the next 24 queued tasks of `victim`, which is locked, the most urgent that may run on `thief`. NULL: none of them
+ * may; a further call looks at the next ones. */
 struct task *steal_find(struct runq *victim, cpu_id_t thief);
 /* `rq` has movable tasks that it does not run: tell idle CPUs that may take them. */
 void steal_offer(struct runq *rq) REQUIRES(rq->lock);
@@ -445,6 +448,9 @@ void push_misplaced(struct runq *rq);
 void push_waiting(struct runq *rq);
 void push_pull_urgent(struct runq *rq);
 bool push_is_wanted(void); /* a real-time task waits somewhere: a hint */
+/* It does, and a task that is none is picked here: is there reason to try and pull it? Only if real-time work has just
+ * ended here, or if a CPU has looked in vain since the last try: each of those looks once in SCHED_PUSH_NS. */
+bool push_may_pull(struct runq *rq) REQUIRES(rq->lock);
 void push_after_pick(struct runq *rq, const struct task *next, uint64_t now) REQUIRES(rq->lock);
 /* Somebody waits behind a task that has no slice: look again in a while. Own CPU. */
 void push_arm(struct runq *rq, uint64_t now) REQUIRES(rq->lock);

@@ -8,7 +8,7 @@
 
 #include "sched_priv.h"
 
-#define STEAL_SCAN_MAX 24 /* tasks looked at for a better one, once one that may move here was found */
+#define STEAL_SCAN_MAX 24 /* tasks looked at under one hold of the victim's lock */
 #define NEAR_SCAN_MAX 8   /* CPUs looked at in a switch */
 #define OFFER_SCAN_MAX 8  /* waiting tasks for which an idle CPU is looked for at a time */
 
@@ -81,6 +81,13 @@ void steal_pass_on(struct runq *rq) NO_LOCK_ANALYSIS
         resched_cpu(runq_by_id(idle));
 }
 
+/* What comes after `last` comes first from now on: the next look sees others. */
+static void turn_list(struct list_node *head, struct list_node *last)
+{
+    list_remove(head);
+    list_push_front(last, head);
+}
+
 struct task *steal_find(struct runq *victim, cpu_id_t thief)
 {
     struct task *best = NULL;
@@ -91,8 +98,11 @@ struct task *steal_find(struct runq *victim, cpu_id_t thief)
 
         if (cpumask_contains(&task->affinity, thief) && (best == NULL || task->rank < best->rank))
             best = task;
-        if (++scanned >= STEAL_SCAN_MAX && best != NULL)
+        if (++scanned >= STEAL_SCAN_MAX) {
+            if (best == NULL)
+                turn_list(&victim->movable, node);
             break;
+        }
     }
     return best;
 }
@@ -125,8 +135,22 @@ bool steal_near(struct runq *rq, bool *out_contended)
     return id != CPU_NONE && steal_from(rq, runq_by_id(id), out_contended);
 }
 
+/* All that waits on the victim, STEAL_SCAN_MAX at a time: in between both locks are free. */
+static bool steal_all_looks(struct runq *rq, struct runq *victim, bool *out_contended) NO_LOCK_ANALYSIS
+{
+    unsigned looks = 1 + load_relaxed(&victim->movable_count) / STEAL_SCAN_MAX;
+    bool found = false;
+
+    for (; looks > 0 && !found && load_relaxed(&victim->movable_count) != 0; looks--) {
+        spin_lock_irqoff(&rq->lock);
+        found = rq->ready_classes != 0 || steal_from(rq, victim, out_contended);
+        spin_unlock_irqoff(&rq->lock);
+    }
+    return found;
+}
+
 /* The busiest of the group first, then the others in ring order. */
-static bool steal_in(struct runq *rq, const struct cpumask *group, bool *out_contended) NO_LOCK_ANALYSIS
+static bool steal_in(struct runq *rq, const struct cpumask *group, bool *out_contended)
 {
     cpu_id_t first = busiest(group, rq->cpu.id, CPU_MAX);
     cpu_id_t id = first;
@@ -135,14 +159,8 @@ static bool steal_in(struct runq *rq, const struct cpumask *group, bool *out_con
         return false;
     do {
         if (id != rq->cpu.id && cpumask_contains(&cpu_online_mask, id) &&
-            load_relaxed(&runq_by_id(id)->movable_count) != 0) {
-            spin_lock_irqoff(&rq->lock);
-            bool found = rq->ready_classes != 0 || steal_from(rq, runq_by_id(id), out_contended);
-
-            spin_unlock_irqoff(&rq->lock);
-            if (found)
-                return true;
-        }
+            steal_all_looks(rq, runq_by_id(id), out_contended))
+            return true;
         id = cpumask_next_ring(group, id + 1);
     } while (id != first);
     return false;

@@ -13,6 +13,7 @@ static struct {
     unsigned groups[TOPOLOGY_LEVELS];
     bool has_threads;
     const struct cpumask *node_cpus[NODES_MAX];
+    uint32_t node_words[NODES_MAX];
     uint8_t distance[NODES_MAX][NODES_MAX];
     uint8_t nearest[NODES_MAX][NODES_MAX];
 } topology;
@@ -77,33 +78,38 @@ static void drop_empty(struct cpu *cpu, unsigned cpus)
     }
 }
 
+static unsigned distance_of(const struct boot_info *boot, unsigned from, unsigned to)
+{
+    if (from == to)
+        return TOPOLOGY_DISTANCE_HERE;
+    return MAX((unsigned)boot->node_distance[from][to], TOPOLOGY_DISTANCE_HERE + 1);
+}
+
 static void build_nodes(const struct boot_info *boot, unsigned cpus)
 {
     for (unsigned from = 0; from < topology.nodes; from++) {
         struct cpumask *mask = topology.masks++;
 
         for (cpu_id_t id = 0; id < cpus; id++)
-            if (node_of(boot, id) == from)
+            if (node_of(boot, id) == from) {
                 cpumask_add(mask, id);
+                topology.node_words[from] |= 1u << id / 64;
+            }
         topology.node_cpus[from] = mask;
-        for (unsigned to = 0; to < topology.nodes; to++) {
-            unsigned given = boot->node_distance[from][to];
-            unsigned least = from == to ? TOPOLOGY_DISTANCE_HERE : TOPOLOGY_DISTANCE_HERE + 1;
-
-            topology.distance[from][to] = (uint8_t)(from == to ? TOPOLOGY_DISTANCE_HERE : MAX(given, least));
-        }
+        for (unsigned to = 0; to < topology.nodes; to++)
+            topology.distance[from][to] = (uint8_t)distance_of(boot, from, to);
     }
 }
 
-/* By distance, nodes of one distance by their number: insertion, few nodes. */
-static void sort_nodes(unsigned from)
+/* Insertion: few nodes. */
+void topology_order_nodes(const struct boot_info *boot, unsigned from, uint8_t order[])
 {
-    uint8_t *order = topology.nearest[from];
+    unsigned nodes = MIN(MAX(boot->node_count, 1u), (unsigned)NODES_MAX);
 
-    for (unsigned count = 0; count < topology.nodes; count++) {
+    for (unsigned count = 0; count < nodes; count++) {
         unsigned at = count;
 
-        for (; at > 0 && topology.distance[from][order[at - 1]] > topology.distance[from][count]; at--)
+        for (; at > 0 && distance_of(boot, from, order[at - 1]) > distance_of(boot, from, count); at--)
             order[at] = order[at - 1];
         order[at] = (uint8_t)count;
     }
@@ -119,7 +125,7 @@ void topology_init(void *memory, const struct boot_info *boot, unsigned cpus)
         build_level(boot, (enum topology_level)level, cpus);
     build_nodes(boot, cpus);
     for (unsigned node = 0; node < topology.nodes; node++)
-        sort_nodes(node);
+        topology_order_nodes(boot, node, topology.nearest[node]);
     topology.has_threads = topology.groups[TOPOLOGY_CORE] < cpus;
     for (cpu_id_t id = 0; id < cpus; id++) {
         cpu_table[id]->node = node_of(boot, id);
@@ -135,6 +141,11 @@ unsigned topology_nodes(void)
 const struct cpumask *topology_node_cpus(unsigned node)
 {
     return topology.node_cpus[node];
+}
+
+uint32_t topology_node_words(unsigned node)
+{
+    return topology.node_words[node];
 }
 
 unsigned topology_distance(unsigned from, unsigned to)

@@ -15,6 +15,12 @@ struct boot_range {
     uint64_t bytes;
 };
 
+struct boot_node_memory {
+    paddr_t base;
+    uint64_t bytes;
+    uint32_t node;
+};
+
 /* Numbers that are equal for CPUs that share the thing, and for no others. */
 struct boot_cpu_place {
     uint32_t core;  /* unique over the machine, as is `cache` */
@@ -52,6 +58,11 @@ struct boot_info {
     struct boot_cpu_place cpu_place[CPU_MAX];
     uint8_t node_distance[NODES_MAX][NODES_MAX];
     unsigned node_count;
+
+    /* Which memory is which node's, in any order; need not be RAM. Where ranges overlap the first counts; what is in
+     * none, or in one of a node out of range, counts as node 0's. */
+    struct boot_node_memory node_memory[BOOT_RANGES_MAX];
+    unsigned node_memory_count;
 
     paddr_t image_paddr; /* where __image_start really is */
     struct boot_range initrd;

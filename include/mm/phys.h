@@ -55,6 +55,9 @@ uint32_t phys_refs(paddr_t pa);
 /* Where the allocated block that holds pa begins, and its order. Panics if there is none. */
 paddr_t phys_block(paddr_t pa, unsigned *out_order);
 
+/* The NUMA node of an allocated page. */
+unsigned phys_node(paddr_t pa);
+
 /* A block whose only reference is the caller's becomes 2^order single pages with one reference each. */
 void phys_split(paddr_t block, unsigned order);
 

@@ -24,6 +24,20 @@ struct mm_stats {
     uint64_t reserved; /* RAM never handed out: firmware, image, boot allocations */
 };
 
+/* Of a NUMA node, in pages. */
+struct mm_node_stats {
+    uint64_t total;  /* in the page allocator's care */
+    uint64_t free;   /* of these; caches of its CPUs included */
+    uint64_t local;  /* ever taken off its free lists by CPUs that are nearest to it: into their caches or at once; */
+    uint64_t remote; /* and by CPUs of other nodes, which had none left of the size */
+};
+
+/* At least 1. A machine whose firmware tells no nodes of memory has one. */
+unsigned mm_node_count(void);
+
+/* node < mm_node_count(). The same promise as that of mm_stats_get(). Context: task. */
+void mm_node_stats_get(unsigned node, struct mm_node_stats *out);
+
 /* So many pages more (less: negative) are in use as `kind`. A few instructions, no lock. Not for user memory, which the
  * page allocator counts by itself. Context: task. */
 void mm_stat_add(enum mm_kind kind, int64_t pages);

@@ -26,8 +26,13 @@ static inline const struct cpumask *topology_near(const struct cpu *cpu, enum to
     return cpu->near[level];
 }
 
+/* The numbers of all nodes, by their distance from `from`, those of one distance by number; itself is the first. For
+ * those who need it before topology_init(). Context: any. */
+void topology_order_nodes(const struct boot_info *boot, unsigned from, uint8_t order[]);
+
 unsigned topology_nodes(void);                        /* at least 1 */
 const struct cpumask *topology_node_cpus(unsigned node);
+uint32_t topology_node_words(unsigned node);          /* bit i: word i of that mask has any */
 unsigned topology_distance(unsigned from, unsigned to); /* nodes, as the firmware gives it */
 /* The i-th nearest node, 0 <= i < topology_nodes(): the first is `from` itself. */
 unsigned topology_nearest(unsigned from, unsigned i);

@@ -136,11 +136,15 @@ TESTS = (
     selftest("topology-clusters", append="init=selftest:sched", smp="sockets=2,cores=4,threads=1", cpus=8,
              lines=(r"^smp: 1 node, 2 caches, 8 cores$",), only=("x86_64", "aarch64")),
     selftest("topology-nodes", append="init=selftest:sched", smp="sockets=2,cores=2,threads=1", numa=("0-1", "2-3"),
-             lines=(r"^smp: 2 nodes, [12] cache", r"^smp: node 0: 2 CPUs, distances 10 20$",
+             lines=(r"^nodes: CPU 0 took 200 pages, 0 of them not of node 0;",
+                    r"^nodes: CPU 2 took 200 pages, 0 of them not of node 1;",
+                    r"^memory: node 1: \d{5,} KiB in care$",
+                    r"^smp: 2 nodes, [12] cache", r"^smp: node 0: 2 CPUs, distances 10 20$",
                     r"^smp: node 1: 2 CPUs, distances 20 10$")),
     selftest("topology-4-nodes", append="init=selftest:sched", smp="sockets=4,cores=1,threads=1",
              numa=("0", "1", "2", "3"),
-             lines=(r"^smp: 4 nodes", r"^smp: node 0: 1 CPU, distances 10 20 30 40$",
+             lines=(r"^nodes: CPU 3 took 200 pages, 0 of them not of node 3;",
+                    r"^smp: 4 nodes", r"^smp: node 0: 1 CPU, distances 10 20 30 40$",
                     r"^smp: node 2: 1 CPU, distances 30 20 10 20$"),
              only=("x86_64", "aarch64")),  # this QEMU's virt of RISC-V crashes with sockets of one hart
 

@@ -65,7 +65,7 @@ struct kernel_test {
 };
 extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_deadline[],
     tests_wait[], tests_sync[], tests_process[], tests_user[], tests_space[], tests_objects[], tests_torture[],
-    tests_latency[];
+    tests_latency[], tests_nodes[];
 
 int showcase_main(const char *argument);
 int selftest_main(const char *argument);

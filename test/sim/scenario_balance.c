@@ -6,6 +6,7 @@
  * levels of the topology are there, and a task that starts in the first node reaches the last.
  */
 #include "scenario.h"
+#include "watch.h"
 
 #include <hal/point.h>
 #include <sched/stop.h>
@@ -160,6 +161,35 @@ static void wasted_level(void)
     stop_all(task, count);
 }
 
+/* Tasks that have waited on one CPU for long are let go, and idle CPUs take them: what the kernel's monitor says of it
+ * is no more than the bound by which check_idle.c judges. */
+static void monitor_agrees(void)
+{
+    struct task *task[4];
+    uint64_t longest_ns = 0;
+    struct cpumask mask;
+
+    sim_stay_on(online_cpu(0));
+    for (unsigned round = sim_rounds(); round > 0; round--) {
+        for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+            task[i] = sim_spawn_nth("hog", hog, NULL, 1);
+        (void)task_sleep_for(2 * NS_PER_MS);
+        cpumask_set_all(&mask);
+        for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+            CHECK(task_set_affinity(task[i], &mask) == 0);
+        (void)task_sleep_for(NS_PER_MS / 4);
+        stop_all(task, ARRAY_COUNT(task));
+    }
+    for_each_online_cpu(id) {
+        struct sched_cpu_stats stats;
+
+        sched_cpu_stats_get(id, &stats);
+        longest_ns = MAX(longest_ns, clock_ticks_to_ns(stats.idle_beside_work_ticks_max));
+    }
+    CHECK(longest_ns <= sim_cpus * (sim_ipi_delay_ns() + sim_deaf_ns_max()));
+    sim_roam();
+}
+
 /* Three equal tasks on two CPUs take turns at being alone on one. The story is two or three trades of places long, so
  * none has had a whole CPU all the time; how equal they become in time is test/unit's. */
 static void fair_shares(void)
@@ -264,6 +294,8 @@ const struct sim_scenario sim_scenarios_balance[] = {
       .cpus = 8, .cpus_min = 4, .rounds = 1, .run = wasted_wake },
     { .name = "wasted-level", .aim = "a crowd does not get from one CPU to all, for a level of the topology is missing",
       .cpus = 8, .cpus_min = 2, .rounds = 1, .run = wasted_level },
+    { .name = "monitor-agrees", .aim = "the monitor counts time in which nobody could have run the task",
+      .cpus = 3, .cpus_min = 2, .rounds = 2, .run = monitor_agrees },
     { .name = "fair-shares", .aim = "who shares a CPU gets half of one for ever, while others have a whole",
       .cpus = 2, .cpus_min = 2, .rounds = 1, .options = "slice=1", .run = fair_shares },
     { .name = "urgent-spread", .aim = "a real-time task waits for a CPU while another runs something less urgent",

@@ -275,7 +275,78 @@ static void pages_reserve(void)
     give_back(hoarded);
 }
 
+/* ---- Pages near their task ---- */
+
+/* All nodes have more than the story takes, so each page must come from the node of the CPU that asks, wherever those
+ * that were given back there came from. */
+static int neighbour(void *arg)
+{
+    paddr_t own[OWN_MAX] = { 0 };
+    unsigned node = (unsigned)(uintptr_t)arg;
+
+    sim_line_wait(&market.line);
+    for (unsigned turn = 8 * sim_rounds(); turn > 0; turn--) {
+        unsigned slot = (unsigned)sim_random_below(OWN_MAX);
+        unsigned order = sim_chance(4) ? 3 : 0;
+
+        trade(own);
+        if (own[slot] == 0)
+            own[slot] = page_take(sim_chance(2));
+        else if (sim_chance(2)) { /* it was another's, perhaps */
+            page_give(own[slot]);
+            own[slot] = page_take(false);
+            CHECK(own[slot] == 0 || phys_node(own[slot]) == node);
+        }
+        paddr_t block = phys_alloc(order);
+
+        if (CHECK(block != 0)) {
+            CHECK(phys_node(block) == node && phys_node(block + (PAGE_BYTES << order) - 1) == node);
+            phys_free(block, order);
+        }
+        if (sim_chance(8))
+            sim_delay();
+    }
+    for (unsigned slot = 0; slot < OWN_MAX; slot++)
+        if (own[slot] != 0)
+            page_give(own[slot]);
+    return 0;
+}
+
+/* What two nodes have side by side must not become one block: whole nodes are taken, and each page looked at. */
+static void take_whole_nodes(void)
+{
+    paddr_t hoarded = hoard(64);
+
+    for (paddr_t block = hoarded; block != 0; block = ((uint64_t *)phys_to_virt(block))[0]) {
+        uint64_t order = ((uint64_t *)phys_to_virt(block))[1];
+
+        CHECK(phys_node(block) == phys_node(block + (PAGE_BYTES << order) - PAGE_BYTES));
+    }
+    give_back(hoarded);
+}
+
+static void pages_near(void)
+{
+    unsigned count = MIN(online_count(), (unsigned)TRADERS_MAX);
+    struct task *task[TRADERS_MAX];
+
+    market_open(count);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned node = mm_node_count() == 1 ? 0 : cpu_table[online_cpu(i)]->node;
+
+        task[i] = sim_spawn_nth("neighbour", neighbour, (void *)(uintptr_t)node, i);
+    }
+    sim_line_open(&market.line, count);
+    CHECK(sim_finish_all(task, count) == 0);
+    for (unsigned i = 0; i < SHELVES; i++)
+        if (load_acquire(&market.shelf[i]) != 0)
+            page_give(load_acquire(&market.shelf[i]));
+    take_whole_nodes();
+}
+
 const struct sim_scenario sim_scenarios_pages[] = {
+    { .name = "pages-near", .aim = "a page comes from another node than its task's, though that has some left",
+      .cpus = 4, .cpus_min = 2, .rounds = 2, .run = pages_near },
     { .name = "pages-drain", .aim = "a CPU's cache is drained while the CPU uses it", .cpus = 4, .cpus_min = 1,
       .rounds = 4, .run = pages_drain },
     { .name = "pages-shared", .aim = "who drops the last reference frees what others still see", .cpus = 4,

@@ -27,7 +27,7 @@ void push_arm""", """
 }
 
 void push_arm""") + edit("core/sched/runq.c", """
-    if (UNLIKELY(push_is_wanted()))
+    if (UNLIKELY(push_is_wanted()) && push_may_pull(rq))
         rq->after_switch |= AFTER_PULL;
 """, ""),
         scenarios=("urgent-spread",), hazard=18),
@@ -42,6 +42,13 @@ void push_arm""") + edit("core/sched/runq.c", """
              "        return waits | (uint64_t)(RANK_NOTHING - running) << 32 | heads;",
              "        return heads;"),
         scenarios=("urgent-spread",), hazard=18),
+    Defect(
+        "monitor-counts-the-forbidden",
+        "The monitor counts the time in which the task that was stolen was not allowed where it went.",
+        ("story",),
+        edit("core/sched/monitor.c", "    if ((int64_t)(task->allowed_since_ticks - waits_since) > 0)",
+             "    if (task->allowed_since_ticks == 1)"),
+        scenarios=("monitor-agrees",)),
     Defect(
         "shares-by-count",
         "Fair tasks move only where that makes the weights more equal: places are never traded.",
@@ -70,8 +77,8 @@ void push_arm""") + edit("core/sched/runq.c", """
         "A task wakes on an idle CPU only if that shares a cache with the CPU where it slept.",
         ("conservation", "story"),
         edit("core/sched/place.c", "        if (id != CPU_NONE)\n            return id;\n    }\n"
-             "    return find_in(affinity, node, near->id, whole_core);",
-             "        return id;\n    }\n    return find_in(affinity, node, near->id, whole_core);"),
+             "    return find_in(affinity, node, near->id, whole_core, words);",
+             "        return id;\n    }\n    return find_in(affinity, node, near->id, whole_core, words);"),
         scenarios=("wasted-wake", "wasted-level", "urgent-asleep"), hazard=13),
     Defect(
         "stopper-not-woken",

@@ -112,15 +112,33 @@ PAGES = (
         "goes.",
         ("story", "conserved"),
         edit("core/mm/cpu_pages.c", """
-    if (page_kind(page) != 0) {
         count_here(mine, page_kind(page), -1);
         page_set_kind(page, 0);
-    }
-    page_set_tag(page, TAG_CACHED);
 """, """
-    page_set_tag(page, TAG_CACHED);
+        (void)mine;
 """),
         scenarios=("memory-unmap", "memory-fork")),
+    Defect(
+        "cache-of-any-node",
+        "A CPU keeps the pages that it gives back in its cache, whatever node they are of.",
+        ("story",),
+        edit("core/mm/cpu_pages.c", "    if (UNLIKELY(((page->flags ^ mine->home_flags) & PAGE_NODE_MASK) != 0) ||",
+             "    if (UNLIKELY(((page->flags ^ mine->home_flags) & 0) != 0) ||"),
+        scenarios=("pages-near",)),
+    Defect(
+        "first-node-first",
+        "All CPUs take pages of the first node as long as it has any.",
+        ("story",),
+        edit("core/mm/phys.c", "        struct buddy_node *of = &mm_nodes.buddy[nodes_nearest(home, i)];",
+             "        struct buddy_node *of = &mm_nodes.buddy[nodes_nearest(home * 0, i)];"),
+        scenarios=("pages-near",)),
+    Defect(
+        "merge-over-borders",
+        "Free blocks of two nodes become one block of one of them.",
+        ("sanity", "story", "memory"),
+        edit("core/mm/phys.c",
+             " || page_node(other_page, other) != node)", ")"),
+        scenarios=("pages-near",)),
     Defect(
         "code-page-not-synced",
         "A fresh page that may be executed is still what instruction caches know of it from before.",

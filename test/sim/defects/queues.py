@@ -62,17 +62,8 @@ QUEUES = (
         "preemption-by-equals",
         "A woken task that is more urgent than the running one does not preempt it.",
         ("order",),
-        edit("core/sched/runq.c", """
-    if (queued->rank < running_rank) {
-        resched_cpu(rq);
-        return;
-    }
-""", """
-    if (queued->rank < running_rank && running_rank == RANK_NOTHING) {
-        resched_cpu(rq);
-        return;
-    }
-"""),
+        edit("core/sched/runq.c", "    if (queued->rank < running_rank) {\n",
+             "    if (queued->rank < running_rank && running_rank == RANK_NOTHING) {\n"),
         scenarios=("urgent-wakes", "priority-order"), hazard=18),
     Defect(
         "steal-without-affinity",

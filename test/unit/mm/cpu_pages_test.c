@@ -81,7 +81,7 @@ static void count_blocks(unsigned counts[PHYS_ORDER_COUNT])
 {
     for (unsigned order = 0; order < PHYS_ORDER_COUNT; order++) {
         counts[order] = 0;
-        list_for_each(node, &buddy.lists[order]) {
+        list_for_each(node, &mm_nodes.buddy[0].lists[order]) {
             (void)node;
             counts[order]++;
         }

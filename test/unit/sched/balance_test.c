@@ -104,15 +104,50 @@ static void crowded(void)
     for (unsigned i = 0; i < online_count(); i++)
         own[i] = spawn_on("own", hog, NULL, 60, online_cpu(i));
     measure(&crowd, priority, ARRAY_COUNT(priority));
+    store_relaxed(&stop, true); /* who did not run before the crowd had ended has not seen it */
     for (unsigned i = 0; i < online_count(); i++)
         CHECK(finish(own[i]) == 0);
+    store_relaxed(&stop, false);
     for (unsigned i = 0; i < crowd.count; i++)
         CHECK(crowd.permille[i] > 250 && crowd.permille[i] < 500); /* 2 CPUs, 7 tasks, two of them pinned */
 }
 
+/* Two hogs on the threads of one core, and another core idles: one of the two goes there, though it runs on and on. */
+static void active(void)
+{
+    struct task *task[2];
+    struct task_snapshot snapshot[2];
+    uint64_t moves = 0;
+    struct cpumask mask;
+
+    cpumask_set_all(&mask);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        task[i] = spawn_on("hog", hog, NULL, PRIORITY_DEFAULT, online_cpu(2 + i));
+    cpumask_set_single(&mask, online_cpu(0));
+    CHECK(task_set_affinity(current_task(), &mask) == 0);
+    CHECK(task_sleep_for(NS_PER_MS) == 0);
+    cpumask_set_all(&mask);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        CHECK(task_set_affinity(task[i], &mask) == 0);
+    for (unsigned i = 0; i < 20; i++)
+        CHECK(task_sleep_for(5 * NS_PER_MS) == 0); /* an idle CPU looks when it wakes */
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++) {
+        task_get_snapshot(task[i], &snapshot[i]);
+        CHECK(snapshot[i].state == TASK_RUNNING);
+        moves += snapshot[i].stats.migrations;
+    }
+    /* By the stopper that was asked, or by a thief that saw what it preempted; both CPUs of the core may ask. There
+     * is no coming and going in the time of a dozen looks. */
+    CHECK(moves >= 1 && moves <= 4);
+    CHECK(snapshot[0].cpu / 2 != snapshot[1].cpu / 2);
+    store_relaxed(&stop, true);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        CHECK(finish(task[i]) == 0);
+}
+
 const struct kernel_test booted_tests[] = {
     { "three", three }, { "four", four }, { "five", five }, { "seven", seven },
-    { "weights", weights }, { "crowded", crowded }, { NULL, NULL },
+    { "weights", weights }, { "active", active }, { "crowded", crowded }, { NULL, NULL },
 };
 
 static void run(unsigned cpus, const char *name, unsigned seeds)
@@ -155,9 +190,18 @@ static void pinned_tasks_are_counted_and_left(void **state)
     run(2, "crowded", 2);
 }
 
+static void a_running_task_leaves_a_crowded_core_for_an_idle_one(void **state)
+{
+    (void)state;
+    booted_machine.threads = 2;
+    run(4, "active", 6);
+    booted_machine.threads = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_running_task_leaves_a_crowded_core_for_an_idle_one),
         cmocka_unit_test(three_equal_tasks_on_two_cpus_get_two_thirds_each),
         cmocka_unit_test(tasks_that_fill_the_cpus_evenly_stay_where_they_are),
         cmocka_unit_test(odd_numbers_of_tasks_share_odd_numbers_of_cpus),

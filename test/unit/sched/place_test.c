@@ -108,6 +108,34 @@ static void on_one_cpu_there_is_no_choice(void **state)
     assert_null(place_choose_start(task));
 }
 
+/* Two sensors fire at once, and a fair task runs on each CPU: the second sees that the first CPU is taken, though what
+ * was queued there does not run yet. */
+static void who_is_about_to_run_counts_as_running(void **state)
+{
+    struct task *first = sched_test_ready(2, 10, &sched_test.rq[0]);
+    struct task *second = sched_test_new(3, 10);
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        sched_test_run(&sched_test.rq[i], sched_test_new(i, 60));
+        runq_enqueue(&sched_test.rq[1], sched_test_ready(4 + i, 60, &sched_test.rq[1]), ENQUEUE_WOKEN);
+    }
+    cpumask_set_single(&second->affinity, 0);
+    cpumask_add(&second->affinity, 1);
+    assert_ptr_equal(place_least_loaded(second, 0), &sched_test.rq[0]); /* fewer heads */
+    runq_enqueue(&sched_test.rq[0], first, ENQUEUE_WOKEN);
+    runq_notice(&sched_test.rq[0], first);
+    assert_ptr_equal(place_least_loaded(second, 0), &sched_test.rq[1]);
+    assert_true(place_would_wait(&sched_test.rq[0], second));
+    assert_false(place_would_wait(&sched_test.rq[1], second));
+    runq_dequeue(&sched_test.rq[0], first);
+    for (unsigned i = 0; i < 2; i++) {
+        runq_dequeue(&sched_test.rq[1], &sched_test.task[4 + i]);
+        store_relaxed(&sched_test.rq[i].cpu.need_resched, 0);
+        sched_test_stop(&sched_test.rq[i]);
+    }
+}
+
 /* 16 CPUs would be better; with 4: two nodes of two, or one core of two threads and two others. */
 static void build(const struct boot_cpu_place place[SCHED_TEST_CPUS], unsigned nodes)
 {
@@ -244,6 +272,7 @@ int main(void)
         sched_smp_test(a_woken_task_goes_where_it_may_run_at_once),
         sched_unit_test(on_one_cpu_there_is_no_choice),
         sched_smp_test(a_task_stays_in_its_node_while_that_has_an_idle_cpu),
+        sched_smp_test(who_is_about_to_run_counts_as_running),
         sched_smp_test(a_whole_idle_core_comes_before_a_thread_of_a_busy_one),
         sched_smp_test(a_fair_task_goes_where_least_weight_is_not_fewest_tasks),
         sched_smp_test(a_real_time_task_displaces_the_least_urgent),

@@ -206,7 +206,50 @@ static void fair_behind(void)
     finish_fair(fair, count);
 }
 
+/* Two sensors fire at the same moments, over a crowd of fair tasks: none waits for the other's burst, or seldom, where
+ * both were woken before either had said that it is there. */
+#define SENSOR_BURST_NS (100 * NS_PER_US)
+#define SENSOR_BURSTS 10
+
+static uint64_t sensors_from_ns;
+
+static int sensor(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < SENSOR_BURSTS; i++) {
+        CHECK(task_sleep_until(sensors_from_ns + i * SCHED_PUSH_NS) == 0); /* the period that a look waits for */
+        uint64_t end_ns = clock_ns() + SENSOR_BURST_NS;
+
+        while (clock_ns() < end_ns)
+            hal_cpu_relax();
+    }
+    return 0;
+}
+
+static void sensors(void)
+{
+    struct task *task[2], *crowd[5];
+
+    for (unsigned i = 0; i < ARRAY_COUNT(crowd); i++)
+        crowd[i] = spawn("crowd", hog, (void *)1, 60, NULL);
+    sensors_from_ns = clock_ns() + NS_PER_MS;
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+        task[i] = spawn("sensor", sensor, NULL, 10, NULL);
+    CHECK(task_sleep_for(15 * NS_PER_MS) == 0);
+    for (unsigned i = 0; i < ARRAY_COUNT(task); i++) {
+        struct task_snapshot snapshot;
+
+        task_get_snapshot(task[i], &snapshot);
+        CHECK(clock_ticks_to_ns(snapshot.stats.wait_ticks) < SENSOR_BURSTS / 3 * SENSOR_BURST_NS);
+        CHECK(finish(task[i]) == 0);
+    }
+    store_relaxed(&stop[1], true);
+    for (unsigned i = 0; i < ARRAY_COUNT(crowd); i++)
+        CHECK(finish(crowd[i]) == 0);
+}
+
 const struct kernel_test booted_tests[] = {
+    { "sensors", sensors },
     { "displaced", displaced },
     { "lowered-to-fair", lowered_to_fair },
     { "lowered-to-rt", lowered_to_real_time },
@@ -247,14 +290,67 @@ static void a_fair_task_does_not_starve_behind_a_real_time_one(void **state)
     booted_machine.step_ns = 0;
 }
 
+static uint32_t pick_fair(struct runq *rq)
+{
+    uint32_t rest;
+
+    sched_test_dispatch(rq, runq_pick(rq));
+    rest = rq->after_switch & AFTER_PULL;
+    rq->after_switch = 0;
+    rq->running->state = TASK_READY;
+    runq_enqueue(rq, rq->running, ENQUEUE_YIELDED);
+    return rest;
+}
+
+/* A real-time task waits that nobody can take: others try once for each look of its own CPU, not at each switch. */
+static void what_cannot_be_pulled_is_tried_once(void **state)
+{
+    struct runq *rq = &sched_test.rq[0];
+    struct task *waiting = sched_test_ready(3, 10, &sched_test.rq[1]);
+
+    (void)state;
+    sched_test_run(&sched_test.rq[1], sched_test_new(1, 5));
+    sched_test_run(&sched_test.rq[2], sched_test_new(2, 5));
+    cpumask_set_single(&waiting->affinity, 1);
+    cpumask_add(&waiting->affinity, 2);
+    runq_enqueue(&sched_test.rq[1], waiting, ENQUEUE_WOKEN);
+    runq_enqueue(rq, sched_test_ready(4, 60, rq), ENQUEUE_WOKEN);
+    assert_int_equal(pick_fair(rq), 0);
+    push_waiting(&sched_test.rq[1]);
+    assert_true(push_is_wanted());
+    assert_int_not_equal(pick_fair(rq), 0);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(pick_fair(rq), 0);
+    push_waiting(&sched_test.rq[1]);
+    assert_int_not_equal(pick_fair(rq), 0);
+    assert_int_equal(pick_fair(rq), 0);
+    store_relaxed(&rq->running_rank, RANK_RT); /* real-time work ends here */
+    assert_int_not_equal(pick_fair(rq), 0);
+    runq_dequeue(rq, &sched_test.task[4]);
+    rq->running = rq->cpu.idle_task;
+    store_relaxed(&rq->running_rank, RANK_NOTHING);
+    runq_dequeue(&sched_test.rq[1], waiting);
+    push_after_pick(&sched_test.rq[1], &sched_test.idle[1], hal_clock_ticks());
+    for (unsigned i = 1; i < 3; i++)
+        sched_test_stop(&sched_test.rq[i]);
+}
+
+static void real_time_tasks_that_wake_together_run_on_two_cpus(void **state)
+{
+    (void)state;
+    booted_run_on(2, "sensors", "", 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(real_time_tasks_that_wake_together_run_on_two_cpus),
         cmocka_unit_test(a_displaced_real_time_task_displaces_the_least_urgent),
         cmocka_unit_test(a_cpu_that_goes_on_to_fair_work_takes_a_waiting_real_time_task),
         cmocka_unit_test(a_cpu_that_goes_on_to_less_urgent_work_gets_the_waiting_task),
         cmocka_unit_test(slices_that_are_long_do_not_delay_a_waiting_task),
         cmocka_unit_test(a_fair_task_does_not_starve_behind_a_real_time_one),
+        sched_smp_test(what_cannot_be_pulled_is_tried_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

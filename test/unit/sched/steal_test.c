@@ -69,6 +69,32 @@ static void the_best_of_one_victim_goes_first(void **state)
             task->class->block(&sched_test.rq[1], task);
 }
 
+/* A crowd that may not move here stands before one that may: a look sees 24 tasks, and the one is found in the end. */
+static void a_look_is_bounded_and_the_next_one_goes_on(void **state)
+{
+    const unsigned crowd = SCHED_TEST_TASKS - 1;
+    struct runq *victim = &sched_test.rq[1];
+    bool contended = false;
+
+    (void)state;
+    for (unsigned i = 0; i <= crowd; i++) {
+        struct task *task = sched_test_ready(i, 60, victim);
+
+        cpumask_set_single(&task->affinity, 1);
+        cpumask_add(&task->affinity, i == crowd ? 0 : 2);
+        runq_enqueue(victim, task, ENQUEUE_WOKEN);
+    }
+    assert_null(steal_find(victim, 0)); /* it is the 48th */
+    assert_ptr_equal(steal_find(victim, 0), &sched_test.task[crowd]);
+    assert_ptr_equal(steal_find(victim, 2), &sched_test.task[24]); /* the first ones are behind the others now */
+    runq_check(victim);
+    assert_true(steal_idle(&sched_test.rq[0], &contended)); /* as many looks as it takes */
+    runq_dequeue(&sched_test.rq[0], &sched_test.task[crowd]);
+    assert_false(steal_idle(&sched_test.rq[0], &contended));
+    for (unsigned i = 0; i < crowd; i++)
+        runq_dequeue(victim, &sched_test.task[i]);
+}
+
 static void a_locked_victim_is_reported_not_waited_for(void **state)
 {
     bool contended = false;
@@ -239,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_displaced_task_is_taken_by_a_sleeping_cpu),
         sched_smp_test(a_thief_takes_everything_that_it_may_run),
         sched_smp_test(the_best_of_one_victim_goes_first),
+        sched_smp_test(a_look_is_bounded_and_the_next_one_goes_on),
         sched_smp_test(a_locked_victim_is_reported_not_waited_for),
     };
 
