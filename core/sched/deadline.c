@@ -104,8 +104,8 @@ static int try_take_effect(struct task *task, struct request *request, struct af
         result = -EAGAIN;
     if (result == 0)
         take_effect(rq, task, request, out);
-    spin_unlock_irqoff(&rq->lock);
     task->pi.due_ns = task->deadline.due_ns;
+    spin_unlock_irqoff(&rq->lock);
     request->is_waiter = task->pi.blocked_on != NULL;
     spin_unlock_irqoff(&task->pi.lock);
     hal_irq_restore(state);

@@ -54,7 +54,7 @@ static NOINLINE bool give_up(struct mutex_waiter *waiter, enum waiter_status sta
             task_get(owner); /* it owns a mutex: it has not ended */
         }
         if (rb_is_empty(&mutex->waiters))
-            store_relaxed(&mutex->owner, load_relaxed(&mutex->owner) & ~MUTEX_WAITERS); /* the lock keeps it as it is */
+            store_release(&mutex->owner, load_acquire(&mutex->owner) & ~MUTEX_WAITERS); /* PAIRS(mutex) */
         trace(TRACE_WAIT_SETTLE, &waiter->waiter, status);
         store_relaxed(&waiter->waiter.status, status);
     }
@@ -134,13 +134,13 @@ static int wait(struct mutex_waiter *waiter, uint64_t deadline_ns, enum wait_mod
 /* Under the inner lock: take the mutex if it is free, else have the bit set. */
 static bool take_or_announce(struct mutex *mutex, struct task *self)
 {
-    uintptr_t owner = load_relaxed(&mutex->owner);
+    uintptr_t owner = load_acquire(&mutex->owner); /* PAIRS(mutex): who waits touches the owner's record */
 
     for (;;) {
         if (owner == 0) {
-            if (cas_acquire(&mutex->owner, &owner, (uintptr_t)self)) /* PAIRS(mutex) */
+            if (cas_acq_rel(&mutex->owner, &owner, (uintptr_t)self)) /* PAIRS(mutex) */
                 return true;
-        } else if ((owner & MUTEX_WAITERS) || cas_relaxed(&mutex->owner, &owner, owner | MUTEX_WAITERS)) {
+        } else if ((owner & MUTEX_WAITERS) || cas_acquire(&mutex->owner, &owner, owner | MUTEX_WAITERS)) {
             return false;
         }
     }
@@ -192,7 +192,7 @@ void mutex_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
 
     DEBUG_ASSERT(context_can_sleep());
     self->mutexes_held++;
-    if (UNLIKELY(!cas_acquire(&mutex->owner, &expected, (uintptr_t)self))) /* PAIRS(mutex) */
+    if (UNLIKELY(!cas_acq_rel(&mutex->owner, &expected, (uintptr_t)self))) /* PAIRS(mutex) */
         (void)lock_slow(mutex, TIME_NEVER, WAIT_UNINTERRUPTED, false);
 }
 
@@ -203,7 +203,7 @@ int mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode m
     int result = 0;
 
     DEBUG_ASSERT(context_can_sleep());
-    if (UNLIKELY(!cas_acquire(&mutex->owner, &expected, (uintptr_t)self))) /* PAIRS(mutex) */
+    if (UNLIKELY(!cas_acq_rel(&mutex->owner, &expected, (uintptr_t)self))) /* PAIRS(mutex) */
         result = lock_slow(mutex, deadline_ns, mode, true);
     if (result == 0)
         self->mutexes_held++;
@@ -214,7 +214,7 @@ bool mutex_try_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
 {
     uintptr_t expected = 0;
 
-    if (!cas_acquire(&mutex->owner, &expected, (uintptr_t)current_task())) /* PAIRS(mutex) */
+    if (!cas_acq_rel(&mutex->owner, &expected, (uintptr_t)current_task())) /* PAIRS(mutex) */
         return false;
     current_task()->mutexes_held++;
     return true;
