@@ -18,10 +18,10 @@ void event_signal(struct event *event) NO_LOCK_ANALYSIS
 
     struct waiter *waiter = waitq_claim_locked(&event->waiters);
 
-    if (waiter == NULL)
+    if (UNLIKELY(waiter == NULL))
         event->is_set = true;
     spin_unlock_irqoff(&event->waiters.lock);
-    if (waiter != NULL)
+    if (LIKELY(waiter != NULL))
         waitq_finish(waiter); /* the event may be gone with its waiter from here on */
     sched_irq_restore(state);
 }

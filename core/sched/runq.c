@@ -33,6 +33,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     cpu_mask_words = MAX(cpu_mask_words, id / 64 + 1);
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
+    rq->quiet_from = RANK_UNKNOWN;
 
     rq->cpu.id = id;
     rq->cpu.hw_id = hw_id;

@@ -8,19 +8,18 @@ WAKE = (
         "wake-check-before-lock",
         "A task on its way to block looks for a latched wake-up before it takes the lock.",
         ("wake-once", "liveness"),
-        edit("core/sched/switch.c", "    spin_lock_irqoff(&rq->lock);\n    /* PAIRS(task_kill): the killer sets",
-             "    /* PAIRS(task_kill): the killer sets") +
+        edit("core/sched/switch.c", "    spin_lock_irqoff(&rq->lock);\n    self->wait_mode = mode;",
+             "    self->wait_mode = mode;") +
         edit("core/sched/switch.c", """
-        self->wake_pending = false;
+        stays_awake(rq, self, mode)) {
         spin_unlock_irqoff(&rq->lock);
         return true;
     }
-    self->is_killable""", """
-        self->wake_pending = false;
+    self->state""", """
+        stays_awake(rq, self, mode))
         return true;
-    }
     spin_lock_irqoff(&rq->lock);
-    self->is_killable"""),
+    self->state"""),
         scenarios=("wake-block", "wake-wake", "wake-herd"), hazard=1),
     Defect(
         "wake-latch-ignored",
@@ -42,7 +41,7 @@ WAKE = (
         "wake-of-ready",
         "A waker takes every task that does not run for a blocked one, a queued or dead one included.",
         ("wake-once", "edges", "census"),
-        edit("core/sched/wake.c", "    if (LIKELY(is_blocked(task)) && place_stays(task, rq)) {",
+        edit("core/sched/wake.c", "    if (LIKELY(task->state == TASK_BLOCKED) && place_stays(task, rq)) {",
              "    if (LIKELY(task->state != TASK_RUNNING) && place_stays(task, rq)) {"),
         scenarios=("wake-wake", "wake-block"), hazard=3),
     Defect(
@@ -63,13 +62,13 @@ WAKE = (
         edit("core/sched/wake.c", """
         store_release(&task->kill_pending, true);
         was_alive = true;
-        if (!is_blocked(task) || !task->is_killable) {
+        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
 """, """
         was_alive = true;
-        if (!is_blocked(task) || !task->is_killable) {
+        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
             spin_unlock_irqoff(&rq->lock);
             store_release(&task->kill_pending, true);
             return 0;
@@ -95,9 +94,15 @@ WAKE = (
 """) + edit("core/sched/switch.c", """
     if (KERNEL_DEBUG)
         spin_debug_acquire(&rq->lock, true); /* the previous task's record said release before the switch */
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
 """, """
+    if (LIKELY(rest == 0))
+        return quiesce_pass(&rq->cpu);
     rq->after_switch = 0;
 """),
         scenarios=("wake-switch", "steal-storm", "affinity-steal"), hazard=3),
@@ -159,14 +164,21 @@ WAKE = (
 """, """
     struct task *next = runq_pick(rq);
 """) + edit("core/sched/switch.c", """
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
-    bool has_reported = quiesce_pass(&rq->cpu);
 """, """
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        store_relaxed(&rq->cpu.need_resched, 0);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
     store_relaxed(&rq->cpu.need_resched, 0);
-    bool has_reported = quiesce_pass(&rq->cpu);
 """) + edit("core/sched/switch.c", """
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
