@@ -296,6 +296,7 @@ void task_yield(void)
 /* There is something to look at before the task blocks. True: it goes on instead. */
 static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)
 {
+    /* PAIRS(task_kill): as its caller. */
     if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
         trace(TRACE_TASK_UNLATCH, self, self->wake_pending);
         self->wake_pending = false;
