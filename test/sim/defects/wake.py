@@ -196,7 +196,7 @@ WAKE = (
         "event-latched-and-given",
         "An event that was handed to a waiter stays set as well: one signal ends two waits.",
         ("story", "wake-once"),
-        edit("core/sched/event.c", "    if (waiter == NULL)\n        event->is_set = true;",
-             "    event->is_set = true;"),
+        edit("core/sched/event.c", "    if (UNLIKELY(waiter == NULL))\n        event->is_set = 1;",
+             "    event->is_set = 1;"),
         scenarios=("event-handover",), hazard=1),
 )
