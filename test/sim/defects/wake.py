@@ -19,7 +19,10 @@ WAKE = (
         stays_awake(rq, self, mode))
         return true;
     spin_lock_irqoff(&rq->lock);
-    self->state"""),
+    self->state""") +
+        edit("core/sched/switch.c",
+             "static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)",
+             "static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) NO_LOCK_ANALYSIS"),
         scenarios=("wake-block", "wake-wake", "wake-herd"), hazard=1),
     Defect(
         "wake-latch-ignored",
