@@ -21,8 +21,8 @@ WAKE = (
     spin_lock_irqoff(&rq->lock);
     self->state""") +
         edit("core/sched/switch.c",
-             "static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)",
-             "static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) NO_LOCK_ANALYSIS"),
+             "bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)",
+             "bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) NO_LOCK_ANALYSIS"),
         scenarios=("wake-block", "wake-wake", "wake-herd"), hazard=1),
     Defect(
         "wake-latch-ignored",
@@ -195,6 +195,13 @@ WAKE = (
             finish_rest(rq, prev, rest);
 """),
         scenarios=("urgent-wakes", "wake-idle"), hazard=13),
+    Defect(
+        "quiet-number-stale",
+        "A wake-up is compared with what an earlier FIFO task left, while one with a slice runs.",
+        ("order", "liveness"),
+        edit("core/sched/sched_priv.h", "        rq->quiet_from = RANK_UNKNOWN;\n        uint64_t slice",
+             "        uint64_t slice"),
+        scenarios=("priority-change",), hazard=18),
     Defect(
         "event-latched-and-given",
         "An event that was handed to a waiter stays set as well: one signal ends two waits.",
