@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include <k/compiler.h>
+
 #define WORD_BYTES sizeof(uint64_t)
 #define WORD_MASK (WORD_BYTES - 1)
 #define WORDS_MIN_BYTES 32 /* below this, aligning costs more than it saves */
@@ -115,6 +117,13 @@ void *memmove(void *to, const void *from, size_t bytes)
     return to;
 }
 
+/* `count` is a constant: the compiler writes one store for each. */
+static ALWAYS_INLINE void set_words(uint64_t *words, uint64_t value, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        words[i] = value;
+}
+
 void *memset(void *to, int value, size_t bytes)
 {
     uint8_t *out = to;
@@ -123,14 +132,10 @@ void *memset(void *to, int value, size_t bytes)
     if (bytes >= WORDS_MIN_BYTES) {
         for (; ((uintptr_t)out & WORD_MASK) != 0; bytes--)
             *out++ = (uint8_t)value;
-        for (; bytes >= 4 * WORD_BYTES; bytes -= 4 * WORD_BYTES, out += 4 * WORD_BYTES) {
-            uint64_t *words = (uint64_t *)out;
-
-            words[0] = word;
-            words[1] = word;
-            words[2] = word;
-            words[3] = word;
-        }
+        for (; bytes >= 16 * WORD_BYTES; bytes -= 16 * WORD_BYTES, out += 16 * WORD_BYTES)
+            set_words((uint64_t *)out, word, 16);
+        for (; bytes >= 4 * WORD_BYTES; bytes -= 4 * WORD_BYTES, out += 4 * WORD_BYTES)
+            set_words((uint64_t *)out, word, 4);
         for (; bytes >= WORD_BYTES; bytes -= WORD_BYTES, out += WORD_BYTES)
             *(uint64_t *)out = word;
     }

@@ -88,6 +88,7 @@ static void take_effect(struct runq *rq, struct task *task, const struct request
         affinity_requeue_locked(rq, task, out);
     if (task->state == TASK_RUNNING) {
         store_relaxed(&rq->running_rank, task->rank);
+        rq->quiet_from = RANK_UNKNOWN;
         resched_cpu(rq);
     }
     affinity_ask_locked(rq, task, out);

@@ -9,7 +9,7 @@
 void event_init(struct event *event)
 {
     waitq_init(&event->waiters);
-    event->is_set = false;
+    event->is_set = 0;
 }
 
 void event_signal(struct event *event) NO_LOCK_ANALYSIS
@@ -18,10 +18,10 @@ void event_signal(struct event *event) NO_LOCK_ANALYSIS
 
     struct waiter *waiter = waitq_claim_locked(&event->waiters);
 
-    if (waiter == NULL)
-        event->is_set = true;
+    if (UNLIKELY(waiter == NULL))
+        event->is_set = 1;
     spin_unlock_irqoff(&event->waiters.lock);
-    if (waiter != NULL)
+    if (LIKELY(waiter != NULL))
         waitq_finish(waiter); /* the event may be gone with its waiter from here on */
     sched_irq_restore(state);
 }
@@ -34,8 +34,8 @@ int event_wait(struct event *event, uint64_t deadline_ns, enum wait_mode mode) N
     DEBUG_ASSERT(context_can_sleep());
     hal_irq_disable();
     spin_lock_irqoff(&event->waiters.lock);
-    if (event->is_set) {
-        event->is_set = false;
+    if (event->is_set != 0) {
+        event->is_set = 0;
         spin_unlock_irqoff(&event->waiters.lock);
     } else {
         result = waitq_wait_inline(&event->waiters, deadline_ns, mode, &check);

@@ -120,6 +120,13 @@ static void go_by(struct task *task, const struct sched_params *params)
         class->adopt(task, params);
 }
 
+void policy_init(struct task *task, int priority)
+{
+    sched_params_of_priority(priority, &task->params);
+    task->priority = (uint8_t)priority;
+    go_by(task, &task->params);
+}
+
 void policy_apply(struct task *task, const struct sched_params *params, int priority)
 {
     bool keeps_slice = task->policy == SCHED_POLICY_RR && task->params.slice_ns == params->slice_ns;
@@ -213,6 +220,7 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     store_relaxed(&rq->running_rank, task->rank);
+    rq->quiet_from = RANK_UNKNOWN;
     rt_limit_look(rq);
     if (!is_lifted(task, rank_before))
         resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */

@@ -34,6 +34,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
     store_relaxed(&rq->next_rank, RANK_NOTHING);
+    rq->quiet_from = RANK_UNKNOWN;
 
     rq->cpu.id = id;
     rq->cpu.hw_id = hw_id;

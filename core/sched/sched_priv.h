@@ -197,6 +197,7 @@ struct runq {
     struct task *switched_from; /* set before a switch, read by finish_switch */
     uint32_t after_switch;
     uint32_t ready_classes;     /* bit per class that has queued tasks */
+    uint32_t quiet_from;        /* what `running` does is not changed by a queued task of this rank or a higher one */
     bool is_slice_shorter;      /* preempts() said "not yet": what slice() says of the running task has changed */
     struct deadline_queue deadline;
     struct rt_limit rt_limit;
@@ -272,6 +273,7 @@ static ALWAYS_INLINE bool is_idle_task(const struct runq *rq, const struct task 
 #define RANK_FAIR 128u
 #define RANK_IDLE_CLASS 192u
 #define RANK_NOTHING 255u
+#define RANK_UNKNOWN 256u /* of runq.quiet_from: whoever is queued must be looked at */
 
 /* State edges: asserts that the task is in `from`. */
 static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from, enum task_state to)
@@ -297,11 +299,15 @@ static ALWAYS_INLINE void runq_charge(struct runq *rq, struct task *task, uint64
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
 /* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
 void runq_notice_slow(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
+/* The commonest case of an event between real-time tasks: no more urgent than what runs, which has no slice. */
+static ALWAYS_INLINE bool runq_is_unchanged_by(struct runq *rq, const struct task *queued) REQUIRES(rq->lock)
+{
+    return LIKELY(queued->rank >= rq->quiet_from);
+}
 static ALWAYS_INLINE void runq_notice(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
 {
-    /* The commonest case of an event between real-time tasks: no more urgent, no slice, nobody else could take it. */
-    if (LIKELY(queued->rank >= load_relaxed(&rq->running_rank) && rq->running->policy == SCHED_POLICY_FIFO &&
-               load_relaxed(&rq->movable_count) == 0))
+    /* ... and nobody else could take it. */
+    if (runq_is_unchanged_by(rq, queued) && LIKELY(load_relaxed(&rq->movable_count) == 0))
         return;
     runq_notice_slow(rq, queued);
 }
@@ -318,20 +324,26 @@ static ALWAYS_INLINE void runq_uncount(struct runq *rq, struct task *task) REQUI
 
 NOINLINE void runq_enqueue_by_table(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
 
-/* runq_enqueue() where what it costs is measured, in a switch, and where an event wakes a task: only what real-time
- * tasks pass through is inline. */
-static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task, enum enqueue_kind kind)
+/* The class's part of it. False: throttled, and not counted. */
+static ALWAYS_INLINE bool runq_enqueue_in_class(struct runq *rq, struct task *task, enum enqueue_kind kind)
     REQUIRES(rq->lock)
 {
     DEBUG_ASSERT(task->state == TASK_READY && load_relaxed(&task->base.cpu) == &rq->cpu);
     DEBUG_ASSERT(cpumask_contains(&task->affinity, rq->cpu.id));
-    if (LIKELY(task->policy == SCHED_POLICY_FIFO)) {
-        class_rt_enqueue_fifo(rq, task, kind);
-    } else {
+    if (UNLIKELY(task->policy != SCHED_POLICY_FIFO)) {
         runq_enqueue_by_table(rq, task, kind);
-        if (UNLIKELY(task->is_throttled)) /* it counts as one of those */
-            return;
+        return !task->is_throttled; /* it counts as one of those */
     }
+    class_rt_enqueue_fifo(rq, task, kind);
+    return true;
+}
+
+/* runq_enqueue() where what it costs is measured, in a switch: only what real-time tasks pass through is inline. */
+static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task, enum enqueue_kind kind)
+    REQUIRES(rq->lock)
+{
+    if (!runq_enqueue_in_class(rq, task, kind))
+        return;
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
     if (!task->is_pinned && load_relaxed(&cpu_online_count) > 1) { /* there is another CPU for it */
         list_push_back(&rq->movable, &task->movable_link);
@@ -362,7 +374,10 @@ static ALWAYS_INLINE void runq_arm_slice(struct runq *rq, struct task *running, 
 {
     uint64_t deadline = TIME_NEVER;
 
-    if (running->policy != SCHED_POLICY_FIFO) {
+    if (LIKELY(running->policy == SCHED_POLICY_FIFO)) { /* so is the idle task, whom everybody changes */
+        rq->quiet_from = load_relaxed(&rq->running_rank);
+    } else {
+        rq->quiet_from = RANK_UNKNOWN;
         uint64_t slice = running->class->slice(rq, running);
 
         if (slice != TIME_NEVER) {
@@ -481,6 +496,7 @@ bool task_wake_irqoff(struct task *task);
 /* policy.c: what the queues go by, from parameters that are valid and from what the task inherits. The task is in no
  * queue. `priority` is for show. Locks: both that guard them, or the task is nobody else's yet. */
 void policy_apply(struct task *task, const struct sched_params *params, int priority);
+void policy_init(struct task *task, int priority); /* of a task that is all zero but for what inherits nothing */
 /* `task`, in any state, inherits that much urgency, and no more. True: it is more or less urgent than before. */
 bool policy_inherit(struct task *task, struct sched_urgency inherited) REQUIRES(task->pi.lock);
 /* Is it more urgent than it is by itself? Then how much, on the scale of priorities. Locks: as task_urgency(). */

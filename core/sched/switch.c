@@ -81,12 +81,13 @@ static ALWAYS_INLINE bool finish_switch(void) NO_LOCK_ANALYSIS
 
     if (KERNEL_DEBUG)
         spin_debug_acquire(&rq->lock, true); /* the previous task's record said release before the switch */
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
-    bool has_reported = quiesce_pass(&rq->cpu);
-
-    if (LIKELY(rest == 0))
-        return has_reported;
+    (void)quiesce_pass(&rq->cpu);
     finish_rest(rq, rq->switched_from, rest); /* this CPU's own word, like after_switch */
     return true;
 }
@@ -112,11 +113,21 @@ static NOINLINE void leave_cpu(struct runq *rq, struct task *prev) REQUIRES(rq->
     rq->after_switch |= AFTER_MISPLACED;
 }
 
+/* Whoever waits for the task to leave this CPU hears of it after the switch. */
+static ALWAYS_INLINE void note_moved(struct runq *rq, struct task *prev) REQUIRES(rq->lock)
+{
+    if (prev->is_move_awaited) {
+        prev->is_move_awaited = false;
+        rq->after_switch |= AFTER_MOVED;
+    }
+}
+
 /* Put the task that was running, and wants to go on, where `reason` says. Its context is not saved yet. */
 static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, enum switch_reason reason)
     REQUIRES(rq->lock)
 {
     task_set_state(prev, TASK_RUNNING, TASK_READY);
+    prev->is_woken = false;
     trace(TRACE_TASK_REQUEUE, prev, reason == SWITCH_YIELDED);
     if (UNLIKELY(prev->is_leaving)) {
         leave_cpu(rq, prev);
@@ -156,11 +167,8 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
     task_set_state(next, TASK_READY, TASK_RUNNING);
     trace(TRACE_TASK_RUN, next, 0);
     next->stats.wait_ticks += waited;
-    if (next->is_woken) {
-        next->is_woken = false;
-        if (UNLIKELY(waited > next->stats.wake_to_run_ticks_max))
-            next->stats.wake_to_run_ticks_max = waited;
-    }
+    if (UNLIKELY(waited > next->stats.wake_to_run_ticks_max) && next->is_woken)
+        next->stats.wake_to_run_ticks_max = waited;
     store_relaxed(&rq->running_rank, next->rank);
 }
 
@@ -191,10 +199,8 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
         requeue_previous(rq, prev, reason);
     if (has_left && prev->policy != SCHED_POLICY_FIFO && prev->class->block != NULL)
         prev->class->block(rq, prev);
-    if (prev->is_move_awaited) {
-        prev->is_move_awaited = false;
-        rq->after_switch |= AFTER_MOVED;
-    }
+    if (reason != SWITCH_BLOCKED) /* else stays_awake() has seen to it */
+        note_moved(rq, prev);
     /* PAIRS(resched): whoever sets it later has enqueued later, and is seen by the next pass. */
     store_relaxed(&rq->cpu.need_resched, 0);
     struct task *next = runq_pick(rq);
@@ -234,10 +240,11 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
         stat_note_preempted(rq, prev, now);
     } else {
         prev->stats.voluntary++;
-        if (UNLIKELY(reason == SWITCH_EXITED))
+        if (UNLIKELY(reason == SWITCH_EXITED)) {
             rq->after_switch |= AFTER_DEAD;
+            rq->switched_from = prev;
+        }
     }
-    rq->switched_from = prev;
     if (UNLIKELY(prev->has_extras | next->has_extras))
         switch_extras(prev, next);
     if (KERNEL_DEBUG) {
@@ -286,6 +293,20 @@ void task_yield(void)
     sched_check();
 }
 
+/* There is something to look at before the task blocks. True: it goes on instead. */
+static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)
+{
+    /* PAIRS(task_kill): as its caller. */
+    if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
+        trace(TRACE_TASK_UNLATCH, self, self->wake_pending);
+        self->wake_pending = false;
+        return true;
+    }
+    self->is_leaving = false;
+    note_moved(rq, self);
+    return false;
+}
+
 ALWAYS_INLINE bool sched_block_self(struct task *self, enum task_state state, enum wait_mode mode)
 {
     struct runq *rq = runq_of(load_relaxed(&self->base.cpu));
@@ -295,15 +316,13 @@ ALWAYS_INLINE bool sched_block_self(struct task *self, enum task_state state, en
     ASSERT(self->base.preempt_count == 0);
     ASSERT(state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED);
     spin_lock_irqoff(&rq->lock);
+    self->wait_mode = mode;
     /* PAIRS(task_kill): the killer sets the flag under this lock, so either we see it or it sees us blocked. */
-    if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
-        trace(TRACE_TASK_UNLATCH, self, self->wake_pending);
-        self->wake_pending = false;
+    if (UNLIKELY(self->attention != 0 || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) &&
+        stays_awake(rq, self, mode)) {
         spin_unlock_irqoff(&rq->lock);
         return true;
     }
-    self->is_killable = mode == WAIT_KILLABLE;
-    self->is_leaving = false;
     self->state = state;
     trace(TRACE_TASK_BLOCK, self, state);
     rq->blocked++;

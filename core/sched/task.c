@@ -22,7 +22,7 @@ void task_init(struct task *task, const struct task_params *params)
 {
     ASSERT(priority_is_valid(params->priority));
     ASSERT(params->entry != NULL && params->stack_bytes != 0);
-    (void)memset(task, 0, offsetof(struct task, deadline));
+    (void)memset(task, 0, offsetof(struct task, affinity));
     task->state = TASK_NEW;
     store_relaxed(&task->base.cpu, this_cpu()); /* a NEW task is guarded by its creator's run queue */
     list_init(&task->queue_link);
@@ -31,10 +31,7 @@ void task_init(struct task *task, const struct task_params *params)
     waitq_init(&task->exit_waiters);
     spin_init(&task->pi.lock, LOCK_PI);
     task->pi.inherited = SCHED_URGENCY_NONE;
-    struct sched_params scheduling;
-
-    sched_params_of_priority(params->priority, &scheduling);
-    policy_apply(task, &scheduling, params->priority);
+    policy_init(task, params->priority);
     if (params->affinity != NULL)
         task->affinity = *params->affinity;
     else

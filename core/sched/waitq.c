@@ -75,8 +75,9 @@ static ALWAYS_INLINE void join(struct waitq *queue, struct list_node *list, stru
 }
 
 /* It was woken and nobody has settled the record: by a kill, or by a wake for something else. */
-static NOINLINE enum waiter_status sleep_again(struct waiter *waiter, enum wait_mode mode, enum task_state state)
+static NOINLINE enum waiter_status sleep_again(struct waiter *waiter, enum task_state state)
 {
+    enum wait_mode mode = current_task()->wait_mode; /* of the block that has just ended */
     enum waiter_status status;
 
     for (;;) {
@@ -97,16 +98,20 @@ static ALWAYS_INLINE int sleep_on(struct waiter *waiter, struct task *self, enum
     *out_check = sched_block_self(self, state, mode);
     enum waiter_status status = load_acquire(&waiter->status); /* PAIRS(waiter) */
 
-    if (UNLIKELY(status <= WAITER_CLAIMED)) {
-        status = sleep_again(waiter, mode, state);
+    if (UNLIKELY(status != WAITER_WOKEN)) {
+        if (status <= WAITER_CLAIMED)
+            status = sleep_again(waiter, state);
         *out_check = true;
+        trace(TRACE_WAIT_END, waiter, status);
+        return status == WAITER_WOKEN ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
     }
     trace(TRACE_WAIT_END, waiter, status);
-    return LIKELY(status == WAITER_WOKEN) ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -EINTR;
+    return 0;
 }
 
-static NOINLINE int wait_with_deadline(struct waitq *queue, struct list_node *list, uint64_t deadline_ns,
-                                       enum wait_mode mode, enum task_state state)
+/* The order of arguments is that of event_wait(). */
+static NOINLINE int wait_with_deadline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode,
+                                       struct list_node *list, enum task_state state)
 {
     struct waiter waiter;
 
@@ -128,7 +133,7 @@ ALWAYS_INLINE int waitq_wait_inline(struct waitq *queue, uint64_t deadline_ns, e
     DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
     if (deadline_ns != TIME_NEVER) {
         *out_check = true;
-        return wait_with_deadline(queue, &queue->waiters, deadline_ns, mode, TASK_BLOCKED);
+        return wait_with_deadline(queue, deadline_ns, mode, &queue->waiters, TASK_BLOCKED);
     }
     struct task *self = current_task();
 
@@ -151,7 +156,7 @@ int waitq_wait_on_locked(struct waitq *queue, struct list_node *list, uint64_t d
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && spin_is_held_here(&queue->lock));
     if (deadline_ns != TIME_NEVER)
-        return wait_with_deadline(queue, list, deadline_ns, mode, TASK_BLOCKED);
+        return wait_with_deadline(queue, deadline_ns, mode, list, TASK_BLOCKED);
     join(queue, list, &waiter, current_task());
     return sleep_on(&waiter, current_task(), mode, TASK_BLOCKED, &check);
 }
@@ -251,7 +256,7 @@ int task_sleep_until(uint64_t deadline_ns) NO_LOCK_ANALYSIS
     /* A queue of its own that nobody wakes: what remains is the timeout and the kill. */
     struct waitq queue = WAITQ_INIT(queue);
     uintptr_t state = spin_lock_irqsave(&queue.lock);
-    int result = wait_with_deadline(&queue, &queue.waiters, MIN(deadline_ns, TIME_NEVER - 1), WAIT_KILLABLE,
+    int result = wait_with_deadline(&queue, MIN(deadline_ns, TIME_NEVER - 1), WAIT_KILLABLE, &queue.waiters,
                                     TASK_SLEEPING);
 
     sched_irq_restore(state);

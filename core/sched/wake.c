@@ -33,16 +33,19 @@ static ALWAYS_INLINE bool is_blocked(const struct task *task)
     return task_state_is_blocked(task->state);
 }
 
-/* The blocked task becomes READY where it is. */
+/* The blocked task becomes READY where it is, which no other CPU may change: whoever waits here and may move, and those
+ * who might take it, know nothing new. */
 static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) REQUIRES(rq->lock)
 {
     rq->blocked--;
     task->state = TASK_READY;
     trace(TRACE_TASK_WAKE, task, rq->cpu.id);
-    task->is_killable = false;
     task->is_woken = true;
     task->since_ticks = hal_clock_ticks();
-    enqueue_and_poke(rq, task, ENQUEUE_WOKEN);
+    if (LIKELY(runq_enqueue_in_class(rq, task, ENQUEUE_WOKEN)))
+        store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
+    if (UNLIKELY(!runq_is_unchanged_by(rq, task)))
+        runq_notice_slow(rq, task);
 }
 
 /* `rq`, which the NEW or blocked task names, is locked; the task becomes READY on `target`. Releases all locks.
@@ -69,7 +72,6 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
     }
     task_set_state(task, from, TASK_READY);
     trace(from == TASK_NEW ? TRACE_TASK_START : TRACE_TASK_WAKE, task, target->cpu.id);
-    task->is_killable = false;
     task->is_woken = true;
     task->since_ticks = now;
     if (target != rq) {
@@ -131,7 +133,7 @@ ALWAYS_INLINE bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
 {
     struct runq *rq = runq_lock_of(task);
 
-    if (LIKELY(is_blocked(task)) && place_stays(task, rq)) {
+    if (LIKELY(task->state == TASK_BLOCKED) && place_stays(task, rq)) {
         make_ready_here(rq, task);
         spin_unlock_irqoff(&rq->lock);
         return true;
@@ -164,7 +166,7 @@ static int kill(struct task *task) NO_LOCK_ANALYSIS
         /* PAIRS(task_kill): under the lock that a task on its way to block takes before it looks. */
         store_release(&task->kill_pending, true);
         was_alive = true;
-        if (!is_blocked(task) || !task->is_killable) {
+        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }

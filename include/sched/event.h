@@ -9,10 +9,10 @@
 
 struct event {
     struct waitq waiters;
-    bool is_set; /* guarded by waiters.lock */
+    uint8_t is_set; /* guarded by waiters.lock; 0 or 1, and no bool: compilers test those with one instruction more */
 };
 
-#define EVENT_INIT(name) { .waiters = WAITQ_INIT((name).waiters), .is_set = false }
+#define EVENT_INIT(name) { .waiters = WAITQ_INIT((name).waiters), .is_set = 0 }
 
 void event_init(struct event *event);
 

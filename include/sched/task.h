@@ -83,8 +83,15 @@ struct task {
 
     /* Guarded by the run-queue lock of base.cpu. */
     enum task_state state;
-    bool wake_pending;   /* a wake that found it running or ready: its next block returns at once */
-    bool is_killable;    /* blocked in a wait that a kill ends */
+    union {
+        struct {
+            bool wake_pending;    /* a wake that found it running or ready: its next block returns at once */
+            bool is_leaving;      /* RUNNING where its affinity no longer allows it */
+            bool is_move_awaited; /* somebody waits for it to leave its CPU */
+        };
+        uint32_t attention; /* 0: none of these; one look for a task that blocks */
+    };
+    enum wait_mode wait_mode; /* of its last block: whether a kill ends it */
     /* Written with pi.lock held, too: either of the two guards a read of what follows, up to `class`. */
     struct sched_params params; /* its own: what was asked for */
     uint8_t priority;    /* 0..99, its own */
@@ -98,10 +105,8 @@ struct task {
     bool is_inherited;              /* in the deadline class by inheritance; written with pi.lock held, too */
     struct list_node queue_link;    /* real-time and idle queues, the fair lane */
     struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
-    bool is_woken;                  /* READY by a wake, not yet dispatched */
+    bool is_woken;                  /* became READY by a wake, the last time but for moves */
     bool is_misplaced;              /* READY in runq.misplaced, not in a class queue */
-    bool is_leaving;                /* RUNNING where its affinity no longer allows it */
-    bool is_move_awaited;           /* somebody waits for it to leave its CPU */
     struct rb_node fair_node;
     /* Fair: while it competes, that is, is queued or runs. Units: class_fair.c. */
     uint64_t fair_vruntime;
@@ -122,7 +127,6 @@ struct task {
     uint64_t allowed_since_ticks;   /* when its affinity was set */
     bool is_pinned;                 /* affinity has one CPU */
     struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
-    struct cpumask affinity;
     struct task_stats stats;
     struct waitq *waits_on;         /* while blocked in a wait queue: that one; stale otherwise */
     uint64_t start_ticks;           /* when it became READY for the first time */
@@ -157,9 +161,9 @@ struct task {
     void *fpu_area;     /* NULL: no floating point */
     bool has_extras;    /* began with one of these two: a switch has more to do than the registers */
 
-    /* Last, and not cleared by task_init(): valid if is_admitted, and as far as inheritance needs it if
-     * is_inherited. */
-    struct task_deadline deadline;
+    /* What follows is not cleared by task_init(). */
+    struct cpumask affinity; /* guarded by the run-queue lock of base.cpu */
+    struct task_deadline deadline; /* valid if is_admitted, and as far as inheritance needs it if is_inherited */
 
     /* For a class of one's own, guarded by the run-queue lock of base.cpu: valid from its `adopt` and `join` on. */
     struct rb_node class_node;

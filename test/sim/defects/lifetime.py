@@ -69,7 +69,7 @@ LIFETIME = (
         ("memory", "locks"),
         edit("core/sched/event.c", """
     spin_unlock_irqoff(&event->waiters.lock);
-    if (waiter != NULL)
+    if (LIKELY(waiter != NULL))
         waitq_finish(waiter); /* the event may be gone with its waiter from here on */
 """, """
     if (waiter != NULL)

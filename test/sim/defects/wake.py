@@ -8,19 +8,21 @@ WAKE = (
         "wake-check-before-lock",
         "A task on its way to block looks for a latched wake-up before it takes the lock.",
         ("wake-once", "liveness"),
-        edit("core/sched/switch.c", "    spin_lock_irqoff(&rq->lock);\n    /* PAIRS(task_kill): the killer sets",
-             "    /* PAIRS(task_kill): the killer sets") +
+        edit("core/sched/switch.c", "    spin_lock_irqoff(&rq->lock);\n    self->wait_mode = mode;",
+             "    self->wait_mode = mode;") +
         edit("core/sched/switch.c", """
-        self->wake_pending = false;
+        stays_awake(rq, self, mode)) {
         spin_unlock_irqoff(&rq->lock);
         return true;
     }
-    self->is_killable""", """
-        self->wake_pending = false;
+    self->state""", """
+        stays_awake(rq, self, mode))
         return true;
-    }
     spin_lock_irqoff(&rq->lock);
-    self->is_killable"""),
+    self->state""") +
+        edit("core/sched/switch.c",
+             "bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)",
+             "bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) NO_LOCK_ANALYSIS"),
         scenarios=("wake-block", "wake-wake", "wake-herd"), hazard=1),
     Defect(
         "wake-latch-ignored",
@@ -42,7 +44,7 @@ WAKE = (
         "wake-of-ready",
         "A waker takes every task that does not run for a blocked one, a queued or dead one included.",
         ("wake-once", "edges", "census"),
-        edit("core/sched/wake.c", "    if (LIKELY(is_blocked(task)) && place_stays(task, rq)) {",
+        edit("core/sched/wake.c", "    if (LIKELY(task->state == TASK_BLOCKED) && place_stays(task, rq)) {",
              "    if (LIKELY(task->state != TASK_RUNNING) && place_stays(task, rq)) {"),
         scenarios=("wake-wake", "wake-block"), hazard=3),
     Defect(
@@ -63,13 +65,13 @@ WAKE = (
         edit("core/sched/wake.c", """
         store_release(&task->kill_pending, true);
         was_alive = true;
-        if (!is_blocked(task) || !task->is_killable) {
+        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
 """, """
         was_alive = true;
-        if (!is_blocked(task) || !task->is_killable) {
+        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
             spin_unlock_irqoff(&rq->lock);
             store_release(&task->kill_pending, true);
             return 0;
@@ -95,9 +97,15 @@ WAKE = (
 """) + edit("core/sched/switch.c", """
     if (KERNEL_DEBUG)
         spin_debug_acquire(&rq->lock, true); /* the previous task's record said release before the switch */
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
 """, """
+    if (LIKELY(rest == 0))
+        return quiesce_pass(&rq->cpu);
     rq->after_switch = 0;
 """),
         scenarios=("wake-switch", "steal-storm", "affinity-steal"), hazard=3),
@@ -159,14 +167,21 @@ WAKE = (
 """, """
     struct task *next = runq_pick(rq);
 """) + edit("core/sched/switch.c", """
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
-    bool has_reported = quiesce_pass(&rq->cpu);
 """, """
+    if (LIKELY(rest == 0)) {
+        spin_unlock_irqoff(&rq->lock);
+        store_relaxed(&rq->cpu.need_resched, 0);
+        return quiesce_pass(&rq->cpu);
+    }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
     store_relaxed(&rq->cpu.need_resched, 0);
-    bool has_reported = quiesce_pass(&rq->cpu);
 """) + edit("core/sched/switch.c", """
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
@@ -181,10 +196,17 @@ WAKE = (
 """),
         scenarios=("urgent-wakes", "wake-idle"), hazard=13),
     Defect(
+        "quiet-number-stale",
+        "A wake-up is compared with what an earlier FIFO task left, while one with a slice runs.",
+        ("order", "liveness"),
+        edit("core/sched/sched_priv.h", "        rq->quiet_from = RANK_UNKNOWN;\n        uint64_t slice",
+             "        uint64_t slice"),
+        scenarios=("priority-change",), hazard=18),
+    Defect(
         "event-latched-and-given",
         "An event that was handed to a waiter stays set as well: one signal ends two waits.",
         ("story", "wake-once"),
-        edit("core/sched/event.c", "    if (waiter == NULL)\n        event->is_set = true;",
-             "    event->is_set = true;"),
+        edit("core/sched/event.c", "    if (UNLIKELY(waiter == NULL))\n        event->is_set = 1;",
+             "    event->is_set = 1;"),
         scenarios=("event-handover",), hazard=1),
 )

@@ -47,7 +47,7 @@ static void a_kill_ends_only_killable_waits_of_the_living(void **state)
         struct task *task = sched_test_new(0, 60);
 
         task->state = TASK_BLOCKED;
-        task->is_killable = killable;
+        task->wait_mode = killable ? WAIT_KILLABLE : WAIT_UNINTERRUPTED;
         rq->blocked = 1;
         assert_int_equal(task_kill(task), 0);
         assert_true(load_relaxed(&task->kill_pending));
