@@ -23,6 +23,7 @@ PASSES_SHARE = 0.05     # of a group's passes, and PASSES_EDGE more: those that 
 PASSES_EDGE = 3
 CPU_SHARE = 3.0         # points of a group's part of all CPU time
 LATENCY_FACTOR = 2.0    # of two groups whose median wake-ups are further apart than this, the order is the same
+LATENCY_COUNT = 25      # the median of fewer wake-ups is chance
 LATENCY_FLOOR_US = 10.0  # below this, both are "at once": the length of the kernel's own path
 
 
@@ -107,7 +108,8 @@ def differences(simulated, booted):
 def wrong_orders(here, there):
     """Groups whose median wake-ups are clearly ordered on one machine, and clearly the other way on the other."""
     medians = {group: [max(times[group, time]["p50"], LATENCY_FLOOR_US) for times in (here, there)]
-               for group, time in here if time == "wake" and (group, time) in there}
+               for group, time in here if time == "wake" and (group, time) in there
+               and min(times[group, time]["count"] for times in (here, there)) >= LATENCY_COUNT}
     found = []
     for first, (a_here, a_there) in medians.items():
         for second, (b_here, b_there) in medians.items():
