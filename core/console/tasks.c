@@ -21,7 +21,13 @@
 
 static const char *policy_name(enum sched_policy policy)
 {
-    static const char *const names[] = { "fifo", "rr", "fair", "idle" };
+#define POLICY_NAME(id, name) [SCHED_POLICY_##id] = #name,
+    static const char *const names[] = {
+        [SCHED_POLICY_FIFO] = "fifo",
+        [SCHED_POLICY_RR] = "rr",
+        SCHED_CLASSES(SCHED_LIST_NOTHING, POLICY_NAME)
+    };
+#undef POLICY_NAME
 
     return (unsigned)policy < ARRAY_COUNT(names) ? names[policy] : "?";
 }
@@ -35,6 +41,15 @@ static void format_wait(const struct task_snapshot *snapshot, char *to, size_t r
         (void)str_copy(to, "a time", room);
     else if (snapshot->waits_on != NULL)
         (void)fmt_print(to, room, "queue %p", snapshot->waits_on);
+}
+
+/* The next one of a walk over all tasks, which gives up its reference to `task`. */
+static struct task *next_task(struct task *task)
+{
+    tid_t next = task->tid + 1;
+
+    task_put(task);
+    return task_lookup_next(next);
 }
 
 static void print_task(struct task *task)
@@ -67,13 +82,8 @@ int command_ps(const struct console_words *words)
     console_print("%5s %5s %-8s %-8s %-6s %4s %4s %-13s %8s %8s %9s %8s %6s %8s %5s %-15s %s\n", "TID", "PID", "STATE",
                   "CLASS", "POLICY", "PRIO", "CPU", "AFFINITY", "RUN-ms", "WAIT-ms", "SLEEP-ms", "SWITCHES", "MIGR",
                   "WORST-us", "UTIL%", "NAME", "WAITS-ON");
-    for (struct task *task = task_lookup_next(1); task != NULL; count++) {
-        tid_t next = task->tid + 1;
-
+    for (struct task *task = task_lookup_next(1); task != NULL; task = next_task(task), count++)
         print_task(task);
-        task_put(task);
-        task = task_lookup_next(next);
-    }
     console_print("%u tasks, and an idle task for each CPU\n", count);
     return 0;
 }
@@ -147,8 +157,7 @@ static void look_at_tasks(struct top *top, struct top_task *fresh, bool is_secon
 
     top->left_out = 0;
     top->line_count = 0;
-    for (struct task *task = task_lookup_next(1); task != NULL;) {
-        tid_t next = task->tid + 1;
+    for (struct task *task = task_lookup_next(1); task != NULL; task = next_task(task)) {
         struct task_snapshot now;
 
         task_get_snapshot(task, &now);
@@ -156,7 +165,6 @@ static void look_at_tasks(struct top *top, struct top_task *fresh, bool is_secon
         const struct top_task *before = is_second ? find_before(top, &line.task) : NULL;
 
         (void)str_copy(line.name, task->name, sizeof line.name);
-        task_put(task);
         line.used_ticks = line.task.run_ticks - (before != NULL ? before->run_ticks : 0);
         if (is_second && (before != NULL || now.start_ticks >= top->at_ticks))
             keep_line(top, &line);
@@ -164,7 +172,6 @@ static void look_at_tasks(struct top *top, struct top_task *fresh, bool is_secon
             fresh[count++] = line.task;
         else
             top->left_out++;
-        task = task_lookup_next(next);
     }
     (void)memcpy(top->before, fresh, count * sizeof fresh[0]);
     top->before_count = count;

@@ -70,6 +70,13 @@ static void ps(void)
     CHECK(line_of("patient", line, sizeof line));
     (void)snprintf(queue, sizeof queue, "queue %p", (void *)&go.waiters);
     CHECK(strstr(line, " blocked ") != NULL && strstr(line, queue) != NULL && strstr(line, " fair ") != NULL);
+    CHECK(strstr(line, "fair     fair   ") != NULL); /* class and policy */
+    CHECK(task_set_priority(task, PRIORITY_REALTIME_LOW) == 0);
+    (void)answer("ps");
+    CHECK(line_of("patient", line, sizeof line) && strstr(line, " rr     ") != NULL);
+    CHECK(task_set_priority(task, PRIORITY_IDLE) == 0);
+    (void)answer("ps");
+    CHECK(line_of("patient", line, sizeof line) && strstr(line, "idle     idle   ") != NULL);
     CHECK(line_of(" init ", line, sizeof line) && strstr(line, " running ") != NULL);
     event_signal(&go);
     CHECK(finish(task) == 0);
