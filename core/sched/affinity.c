@@ -22,7 +22,7 @@ void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumas
     task_note_pinned(task);
 }
 
-void affinity_requeue_locked(struct runq *rq, struct task *task, struct affinity_rest *out)
+static void requeue(struct runq *rq, struct task *task, struct affinity_rest *out) REQUIRES(rq->lock)
 {
     if (cpumask_contains(&task->affinity, rq->cpu.id)) {
         runq_enqueue(rq, task, ENQUEUE_MOVED);
@@ -43,8 +43,12 @@ static bool must_leave(struct runq *rq, struct task *task)
     return true;
 }
 
-void affinity_ask_locked(struct runq *rq, struct task *task, struct affinity_rest *out)
+void affinity_change_locked(struct runq *rq, struct task *task, const struct cpumask *mask, bool was_queued,
+                            struct affinity_rest *out)
 {
+    affinity_set_locked(rq, task, mask);
+    if (was_queued)
+        requeue(rq, task, out);
     out->must_wait = must_leave(rq, task) || task->is_misplaced;
 }
 
@@ -77,14 +81,11 @@ static int try_set(struct task *task, const struct cpumask *mask, struct affinit
     int result = task->state == TASK_DEAD ? -ESRCH : task->is_admitted ? -EAGAIN : 0;
 
     if (result == 0) {
-        bool is_queued = task->state == TASK_READY && !task->is_misplaced;
+        bool was_queued = task_is_queued(task);
 
-        if (is_queued)
+        if (was_queued)
             runq_dequeue(rq, task);
-        affinity_set_locked(rq, task, mask);
-        if (is_queued)
-            affinity_requeue_locked(rq, task, out);
-        affinity_ask_locked(rq, task, out);
+        affinity_change_locked(rq, task, mask, was_queued, out);
     }
     spin_unlock_irqoff(&rq->lock);
     hal_irq_restore(state); /* affinity_settle() follows, and looks whether to switch */

@@ -149,7 +149,7 @@ static struct task *find_mover(struct runq *rq, const struct runq *target, uint6
 
 static bool may_still_move(struct task *task, struct runq *rq, const struct runq *target)
 {
-    return load_relaxed(&task->base.cpu) == &rq->cpu && task->state == TASK_READY && !task->is_misplaced &&
+    return load_relaxed(&task->base.cpu) == &rq->cpu && task_is_queued(task) &&
            task->rank == RANK_FAIR && cpumask_contains(&task->affinity, target->cpu.id);
 }
 
@@ -225,7 +225,7 @@ static bool is_crowded(const struct cpumask *core)
 {
     unsigned busy = 0;
 
-    for (cpu_id_t id = cpumask_next(core, 0); id != CPU_NONE; id = cpumask_next(core, id + 1))
+    for_each_cpu_of(id, core)
         busy += cpumask_contains(&cpu_online_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
     return busy >= 2;
 }

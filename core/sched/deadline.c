@@ -73,25 +73,21 @@ static void renew(struct runq *rq, struct task *task, const struct request *requ
 static void take_effect(struct runq *rq, struct task *task, const struct request *request, struct affinity_rest *out)
     REQUIRES(admit_books) REQUIRES(rq->lock)
 {
-    bool is_queued = task->state == TASK_READY && !task->is_misplaced;
+    bool was_queued = task_is_queued(task);
     struct cpumask home;
 
     cpumask_set_single(&home, request->home);
     if (task->state == TASK_RUNNING)
         runq_account(rq, hal_clock_ticks());
-    if (is_queued)
+    if (was_queued)
         runq_dequeue(rq, task);
     renew(rq, task, request);
     task->deadline.allowed = request->allowed;
-    affinity_set_locked(rq, task, &home);
-    if (is_queued)
-        affinity_requeue_locked(rq, task, out);
     if (task->state == TASK_RUNNING) {
-        store_relaxed(&rq->running_rank, task->rank);
-        rq->quiet_from = RANK_UNKNOWN;
+        runq_rerank_running(rq, task);
         resched_cpu(rq);
     }
-    affinity_ask_locked(rq, task, out);
+    affinity_change_locked(rq, task, &home, was_queued, out);
 }
 
 /* -EAGAIN: its affinity has changed since it was looked at. */
@@ -195,20 +191,17 @@ static void send_home(struct task *task) NO_LOCK_ANALYSIS
     struct affinity_rest rest = { 0 };
     uintptr_t state = hal_irq_save();
     struct runq *rq = runq_lock_of(task);
-    bool is_queued = task->state == TASK_READY && !task->is_misplaced;
+    bool was_queued = task_is_queued(task);
     struct cpumask home;
 
     cpumask_set_single(&home, task->deadline.home);
     task->deadline.evacuated_from = CPU_NONE;
     if (task->state == TASK_RUNNING)
         runq_account(rq, hal_clock_ticks());
-    if (is_queued)
+    if (was_queued)
         runq_dequeue(rq, task);
     deadline_rehome(task, clock_ns());
-    affinity_set_locked(rq, task, &home);
-    if (is_queued)
-        affinity_requeue_locked(rq, task, &rest);
-    affinity_ask_locked(rq, task, &rest);
+    affinity_change_locked(rq, task, &home, was_queued, &rest);
     spin_unlock_irqoff(&rq->lock);
     if (rest.push_from != NULL)
         push_misplaced(rest.push_from);

@@ -53,7 +53,7 @@ bool place_is_core_idle(cpu_id_t id)
 
     if (core == NULL)
         return true;
-    for (cpu_id_t other = cpumask_next(core, 0); other != CPU_NONE; other = cpumask_next(core, other + 1))
+    for_each_cpu_of(other, core)
         if (cpumask_contains(&cpu_online_mask, other) && !(load_relaxed(&idle_cpus.mask[other / 64]) >> other % 64 & 1))
             return false;
     return true;

@@ -204,7 +204,7 @@ static void apply_on(struct runq *rq, struct task *task, const struct change *ch
 
 static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
 {
-    if (task->state == TASK_READY && !task->is_misplaced) {
+    if (task_is_queued(task)) {
         runq_dequeue(rq, task);
         apply_on(rq, task, change);
         runq_enqueue(rq, task, ENQUEUE_MOVED);
@@ -219,8 +219,7 @@ static void apply_locked(struct runq *rq, struct task *task, const struct change
 
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
-    store_relaxed(&rq->running_rank, task->rank);
-    rq->quiet_from = RANK_UNKNOWN;
+    runq_rerank_running(rq, task);
     rt_limit_look(rq);
     if (!is_lifted(task, rank_before))
         resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */

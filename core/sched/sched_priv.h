@@ -282,6 +282,12 @@ static ALWAYS_INLINE void task_set_state(struct task *task, enum task_state from
     task->state = to;
 }
 
+/* In a class queue, or throttled? Locks: its run queue's. */
+static inline bool task_is_queued(const struct task *task)
+{
+    return task->state == TASK_READY && !task->is_misplaced;
+}
+
 /* runq.c: queues of one CPU, all under rq->lock. */
 void runq_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind) REQUIRES(rq->lock);
 void runq_dequeue(struct runq *rq, struct task *task) REQUIRES(rq->lock);
@@ -297,6 +303,12 @@ static ALWAYS_INLINE void runq_charge(struct runq *rq, struct task *task, uint64
         task->class->account(rq, task, ran);
 }
 void runq_account(struct runq *rq, uint64_t now_ticks) REQUIRES(rq->lock); /* charge the running task */
+/* The rank of the running task has changed under way. */
+static inline void runq_rerank_running(struct runq *rq, const struct task *task) REQUIRES(rq->lock)
+{
+    store_relaxed(&rq->running_rank, task->rank);
+    rq->quiet_from = RANK_UNKNOWN;
+}
 /* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
 void runq_notice_slow(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
 /* The commonest case of an event between real-time tasks: no more urgent than what runs, which has no slice. */
@@ -588,11 +600,12 @@ struct affinity_rest {
     bool must_wait;         /* it runs or waits where it may not */
 };
 void affinity_notify_moved(void);
-/* The mask itself. READY, the task is in no class queue; the next one puts it back, or among the misplaced ones. */
+/* The mask itself, of a task in no class queue. */
 void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask) REQUIRES(rq->lock);
-void affinity_requeue_locked(struct runq *rq, struct task *task, struct affinity_rest *out) REQUIRES(rq->lock);
-/* A task that runs where it may not is asked to leave. The last step under the lock. */
-void affinity_ask_locked(struct runq *rq, struct task *task, struct affinity_rest *out) REQUIRES(rq->lock);
+/* The mask and what follows from it, as the last step under the lock. A task that was queued, and was taken out for the
+ * change, is put back, or among the misplaced ones; one that runs where it may not is asked to leave. */
+void affinity_change_locked(struct runq *rq, struct task *task, const struct cpumask *mask, bool was_queued,
+                            struct affinity_rest *out) REQUIRES(rq->lock);
 /* Wait until the task is where it may be: 0. Context: task, no lock held. */
 int affinity_settle(struct task *task, const struct affinity_rest *rest);
 
