@@ -55,7 +55,7 @@ void console_format_cpus(const struct cpumask *mask, char *to, size_t room)
         return;
     }
     to[0] = '\0';
-    for (cpu_id_t id = cpumask_next(mask, 0); id != CPU_NONE; id = cpumask_next(mask, id + 1)) {
+    for_each_cpu_of(id, mask) {
         cpu_id_t last = last_of_run(mask, id);
         char part[24];
         int bytes = id == last ? fmt_print(part, sizeof part, "%s%u", used != 0 ? "," : "", id)

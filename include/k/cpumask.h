@@ -61,6 +61,10 @@ static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
     return CPU_NONE;
 }
 
+/* The CPUs of a set, in the order of their ids. Declares `id`. */
+#define for_each_cpu_of(id, mask) \
+    for (cpu_id_t id = cpumask_next((mask), 0); (id) != CPU_NONE; (id) = cpumask_next((mask), (id) + 1))
+
 /* The next one in ring order: lowest CPU >= from, or the lowest of all; CPU_NONE if the mask is empty. */
 static inline cpu_id_t cpumask_next_ring(const struct cpumask *mask, cpu_id_t from)
 {

@@ -94,9 +94,7 @@ extern _Atomic(unsigned) cpu_online_count; /* PAIRS(cpu_online) */
 extern unsigned cpu_mask_words;
 
 /* In the order of their ids. Declares `id`. */
-#define for_each_online_cpu(id)                                                 \
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); (id) != CPU_NONE;     \
-         (id) = cpumask_next(&cpu_online_mask, (id) + 1))
+#define for_each_online_cpu(id) for_each_cpu_of(id, &cpu_online_mask)
 
 static ALWAYS_INLINE struct task_base *current_base(void)
 {
