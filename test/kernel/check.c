@@ -145,6 +145,23 @@ uint64_t random_next(uint64_t *state)
     return *state * UINT64_C(2685821657736338717);
 }
 
+bool is_blocked(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    return snapshot.state == TASK_BLOCKED;
+}
+
+int effective_priority(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    CHECK(snapshot.is_boosted == (snapshot.effective_priority != snapshot.priority));
+    return snapshot.effective_priority;
+}
+
 void random_online_mask(uint64_t *state, struct cpumask *out)
 {
     cpumask_clear(out);

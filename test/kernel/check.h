@@ -39,6 +39,10 @@ struct task *spawn_on(const char *name, int (*entry)(void *), void *arg, int pri
 /* Join, drop the reference, return the code. */
 int finish(struct task *task);
 
+/* Of this moment. */
+bool is_blocked(struct task *task);
+int effective_priority(struct task *task); /* what it inherits counts */
+
 /* The n-th online CPU, wrapping around. */
 cpu_id_t online_cpu(unsigned n);
 unsigned online_count(void);

@@ -11,23 +11,6 @@
 
 #include "check.h"
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
-static int effective(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    CHECK(snapshot.is_boosted == (snapshot.effective_priority != snapshot.priority));
-    return snapshot.effective_priority;
-}
-
 #define HOGS 3
 
 static struct {
@@ -146,17 +129,17 @@ static void urgency_travels_along_a_chain_of_twelve(void)
 
     WAIT_FOR(is_blocked(pusher));
     for (unsigned i = 0; i < LINKS; i++)
-        CHECK(effective(task[i]) == 10);
+        CHECK(effective_priority(task[i]) == 10);
     CHECK(task_set_priority(pusher, 4) == 0);
     for (unsigned i = 0; i < LINKS; i++)
-        CHECK(effective(task[i]) == 4);
+        CHECK(effective_priority(task[i]) == 4);
     CHECK(task_kill(pusher) == 0 && finish(pusher) == EINTR);
     for (unsigned i = 0; i < LINKS; i++)
-        CHECK(effective(task[i]) == PRIORITY_USER_NORMAL);
+        CHECK(effective_priority(task[i]) == PRIORITY_USER_NORMAL);
     deadline = clock_ns() + NS_PER_MS;
     CHECK(finish(spawn("pusher", push_end, &deadline, 10, NULL)) == ETIMEDOUT);
     for (unsigned i = 0; i < LINKS; i++)
-        CHECK(effective(task[i]) == PRIORITY_USER_NORMAL);
+        CHECK(effective_priority(task[i]) == PRIORITY_USER_NORMAL);
     completion_done(&released);
     for (unsigned i = 0; i < LINKS; i++)
         CHECK(finish(task[i]) == 0);

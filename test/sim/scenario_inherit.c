@@ -203,14 +203,6 @@ static int push_end(void *arg) NO_LOCK_ANALYSIS
     return 0;
 }
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 /* Urgent waiters come and time out at a chain of ten, are killed, and the chain unwinds under them. */
 static void inherit_chain(void)
 {

@@ -172,14 +172,6 @@ static struct {
     unsigned writers_before;            /* of a reader's turn, by the rule */
 } turn;
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 static int take_a_turn_writing(void *arg)
 {
     (void)arg;

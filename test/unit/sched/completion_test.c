@@ -13,14 +13,6 @@
 static struct completion completion = COMPLETION_INIT(completion);
 static _Atomic(unsigned) through;
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 static void alone(void)
 {
     CHECK(completion_wait(&completion, 0, WAIT_KILLABLE) == -ETIMEDOUT);

@@ -18,14 +18,6 @@ static unsigned items; /* guarded by mutex */
 static unsigned woken; /* guarded by mutex */
 static bool is_open;   /* guarded by mutex */
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 static void alone(void) NO_LOCK_ANALYSIS
 {
     mutex_lock(&mutex);

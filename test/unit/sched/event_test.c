@@ -32,14 +32,6 @@ static int wait_once(void *arg)
     return -event_wait(&event, TIME_NEVER, WAIT_KILLABLE);
 }
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 /* With as many waiters as signals, each signal lets exactly one through, the oldest. */
 static void one_each(void)
 {

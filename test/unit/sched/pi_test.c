@@ -353,23 +353,6 @@ static void inversion(void)
     CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
 }
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
-static int effective(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    CHECK(snapshot.is_boosted == (snapshot.effective_priority != snapshot.priority));
-    return snapshot.effective_priority;
-}
-
 static struct completion released = COMPLETION_INIT(released);
 
 static int link_of_chain(void *arg) NO_LOCK_ANALYSIS
@@ -402,7 +385,7 @@ static int push_chain(void *arg) NO_LOCK_ANALYSIS
 static void chain_is(struct task *const *task, int priority)
 {
     for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(effective(task[i]) == priority);
+        CHECK(effective_priority(task[i]) == priority);
 }
 
 /* A chain of twelve, pushed at its end: by a waiter that comes, changes its priority, is killed, or times out. */
@@ -427,7 +410,7 @@ static void long_chain(void)
     chain_is(task, 15);
     CHECK(task_set_priority(task[CHAIN / 2], 5) == 0); /* from the middle on */
     for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(effective(task[i]) == (i <= CHAIN / 2 ? 5 : 15));
+        CHECK(effective_priority(task[i]) == (i <= CHAIN / 2 ? 5 : 15));
     CHECK(task_set_priority(task[CHAIN / 2], PRIORITY_USER_NORMAL) == 0);
     chain_is(task, 15);
     CHECK(task_kill(pusher) == 0 && finish(pusher) == EINTR);

@@ -30,6 +30,13 @@ static void run_until(struct task *task, uint64_t ns)
     runq_account(RQ, hal_clock_ticks());
 }
 
+/* It was running, and wants to go on. */
+static void put_back(struct task *task)
+{
+    task->state = TASK_READY;
+    runq_enqueue(RQ, task, ENQUEUE_PREEMPTED);
+}
+
 static void a_window_begins_when_somebody_waits_behind_a_real_time_task(void **state)
 {
     (void)state;
@@ -105,17 +112,14 @@ static void who_had_nothing_gets_the_rest_of_the_window(void **state)
 
     run_until(rt, start + 950 * MS);
     assert_int_equal(event_at(start + 950 * MS), start + 1000 * MS);
-    rt->state = TASK_READY;
-    runq_enqueue(RQ, rt, ENQUEUE_PREEMPTED);
+    put_back(rt);
     assert_ptr_equal(runq_pick(RQ), fair); /* before the real-time one */
     run_until(fair, start + 970 * MS);
-    fair->state = TASK_READY;
-    runq_enqueue(RQ, fair, ENQUEUE_PREEMPTED);
+    put_back(fair);
     assert_ptr_equal(runq_pick(RQ), fair); /* not through yet */
     run_until(fair, start + 1000 * MS);
     assert_int_equal(event_at(start + 1000 * MS), start + 1950 * MS); /* the next window */
-    fair->state = TASK_READY;
-    runq_enqueue(RQ, fair, ENQUEUE_PREEMPTED);
+    put_back(fair);
     assert_ptr_equal(runq_pick(RQ), rt);
     runq_dequeue(RQ, fair);
     sched_test_run(RQ, rt);
@@ -135,12 +139,10 @@ static void who_had_a_part_gets_the_rest_of_it(void **state)
     runq_enqueue(RQ, fair, ENQUEUE_WOKEN);
     assert_ptr_equal(runq_pick(RQ), fair);
     run_until(fair, start + 30 * MS); /* the real-time one slept */
-    fair->state = TASK_READY;
-    runq_enqueue(RQ, fair, ENQUEUE_PREEMPTED);
+    put_back(fair);
     run_until(rt, start + 950 * MS);
     assert_int_equal(event_at(start + 950 * MS), start + 970 * MS);
-    rt->state = TASK_READY;
-    runq_enqueue(RQ, rt, ENQUEUE_PREEMPTED);
+    put_back(rt);
     assert_ptr_equal(runq_pick(RQ), fair);
     run_until(fair, start + 970 * MS);
     assert_int_equal(event_at(start + 970 * MS), start + 1000 * MS);
@@ -160,8 +162,7 @@ static void nobody_left_ends_the_service(void **state)
     run_until(rt, start + 950 * MS);
     (void)event_at(start + 950 * MS);
     runq_dequeue(RQ, fair); /* moved elsewhere */
-    rt->state = TASK_READY;
-    runq_enqueue(RQ, rt, ENQUEUE_PREEMPTED);
+    put_back(rt);
     assert_ptr_equal(runq_pick(RQ), rt);
     assert_int_equal(RQ->ready_classes, 0);
     RQ->ready_classes |= 1u << CLASS_BELOW; /* and if nothing at all is ready */

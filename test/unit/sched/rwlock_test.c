@@ -24,14 +24,6 @@ struct visitor {
     _Atomic(bool) may_go;
 };
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 static int visit(void *arg)
 {
     struct visitor *self = arg;

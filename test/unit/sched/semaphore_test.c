@@ -16,14 +16,6 @@ static _Atomic(int) inside;
 static unsigned order[TASKS];
 static _Atomic(unsigned) order_count;
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 static void alone(void)
 {
     CHECK(!semaphore_try_down(&semaphore));

@@ -95,14 +95,6 @@ static int wait_in_line(void *arg)
     return (int)(intptr_t)arg;
 }
 
-static bool is_blocked(struct task *task)
-{
-    struct task_snapshot snapshot;
-
-    task_get_snapshot(task, &snapshot);
-    return snapshot.state == TASK_BLOCKED;
-}
-
 static void line(void)
 {
     struct task *task[TASKS];
