@@ -16,11 +16,6 @@
 void fpu_save(void *area);
 void fpu_load(const void *area);
 
-size_t hal_fpu_bytes(void)
-{
-    return FPU_BYTES;
-}
-
 /* All zero: round to nearest, no exception trapped, none seen. */
 void hal_fpu_init(void *area)
 {

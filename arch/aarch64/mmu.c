@@ -58,7 +58,7 @@ static uint64_t map_step(paddr_t pa, uint64_t bytes, unsigned prot)
         uint64_t rest = LEVEL_BYTES(level) - pa % LEVEL_BYTES(level);
 
         if ((*entry & HAL_PTE_VALID) == 0) {
-            if (level <= hal_pt_leaf_level_max() && rest == LEVEL_BYTES(level) && bytes >= rest) {
+            if (level <= HAL_PT_LEAF_LEVEL_MAX && rest == LEVEL_BYTES(level) && bytes >= rest) {
                 *entry = hal_pte_leaf(pa, prot, level);
                 return rest;
             }

@@ -16,15 +16,6 @@
 
 #include "machine_priv.h"
 
-struct hal_trap {
-    uint64_t x[31];
-    uint64_t sp;
-    uint64_t elr;
-    uint64_t spsr;
-    uint64_t esr;
-    uint64_t far;
-    uint64_t record[2]; /* the caller's x29, and elr: a frame record */
-};
 static_assert(offsetof(struct hal_trap, x[30]) == TRAP_X(30));
 static_assert(offsetof(struct hal_trap, sp) == TRAP_SP);
 static_assert(offsetof(struct hal_trap, elr) == TRAP_ELR);
@@ -226,16 +217,6 @@ void trap_irq(struct hal_trap *trap)
 }
 
 /* ---- For the log ---- */
-
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->elr;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->x[29];
-}
 
 void hal_trap_dump(const struct hal_trap *trap)
 {

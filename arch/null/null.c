@@ -35,18 +35,6 @@ int hal_console_get(void)
     null_stop();
 }
 
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    (void)trap;
-    null_stop();
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    (void)trap;
-    null_stop();
-}
-
 void hal_trap_dump(const struct hal_trap *trap)
 {
     (void)trap;
@@ -104,11 +92,6 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     (void)stack_bytes;
     (void)entry;
     (void)arg;
-    null_stop();
-}
-
-size_t hal_fpu_bytes(void)
-{
     null_stop();
 }
 

@@ -10,12 +10,6 @@
 
 #include "machine_priv.h"
 
-/* f0..f31, fcsr */
-struct fpu_area {
-    uint64_t f[32];
-    uint64_t fcsr;
-};
-
 void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),
                       void *arg)
 {
@@ -28,15 +22,9 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     *context = (struct hal_context){ .ra = (uintptr_t)context_first_run, .sp = (uintptr_t)first };
 }
 
-/* 0 on harts without F and D: there is no state to own. */
-size_t hal_fpu_bytes(void)
-{
-    return machine_facts.has_fpu ? sizeof(struct fpu_area) : 0;
-}
-
 void hal_fpu_init(void *area)
 {
-    memset(area, 0, hal_fpu_bytes());
+    memset(area, 0, HAL_FPU_BYTES);
 }
 
 void hal_fpu_switch(void *save, const void *load)

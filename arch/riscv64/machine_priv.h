@@ -15,18 +15,6 @@
 /* kernel.ld */
 extern char __image_start[], __image_end[];
 
-/* Registers at a trap, on the stack of what it interrupted. It ends in a frame record, so backtraces walk through. */
-struct hal_trap {
-    uintptr_t pc;
-    uintptr_t x[31]; /* x1..x31 */
-    uintptr_t sstatus;
-    uintptr_t scause;
-    uintptr_t stval;
-    uintptr_t unused; /* keeps the stack aligned */
-    uintptr_t record_fp;
-    uintptr_t record_ra;
-};
-
 /* At the top end of a CPU's area; gp points here, and the emergency stack grows down from here.
  * Owned by its CPU, interrupts off. */
 struct machine_cpu {

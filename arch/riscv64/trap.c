@@ -166,16 +166,6 @@ void trap_handle_overflow(struct hal_trap *trap)
     hal_cpu_park();
 }
 
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->pc;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->x[8 - 1];
-}
-
 void hal_trap_dump(const struct hal_trap *trap)
 {
     static const char *const names[31] = {

@@ -58,6 +58,7 @@ struct PACKED descriptor_pointer {
 };
 
 RO_AFTER_INIT struct cpu_features cpu_features;
+RO_AFTER_INIT size_t x86_fpu_bytes;
 RO_AFTER_INIT bool cpu_has_smap;
 
 /* The boot CPU's, until core has memory: one stack does for both emergencies. */
@@ -74,13 +75,13 @@ static void detect_xsave(void)
     if ((offered & XCR0_AVX) != 0 && (offered & XCR0_AVX512) == XCR0_AVX512)
         cpu_features.xcr0 |= XCR0_AVX512;
     cpu_features.has_xsaveopt = (cpuid(LEAF_XSAVE, 1).eax & LEAF_XSAVE_SUB1_EAX_XSAVEOPT) != 0;
-    cpu_features.fpu_bytes = XSAVE_LEGACY_AND_HEADER;
+    x86_fpu_bytes = XSAVE_LEGACY_AND_HEADER;
     for (uint32_t i = 2; i < 64; i++) {
         if ((cpu_features.xcr0 >> i & 1) == 0)
             continue;
         struct cpuid_result component = cpuid(LEAF_XSAVE, i); /* EAX bytes at offset EBX of the standard format */
 
-        cpu_features.fpu_bytes = MAX(cpu_features.fpu_bytes, component.ebx + component.eax);
+        x86_fpu_bytes = MAX(x86_fpu_bytes, component.ebx + component.eax);
     }
 }
 
@@ -107,7 +108,7 @@ void cpu_detect(void)
      * first hal_mmu_activate(). */
     cpu_features.cr4 |= cpu_features.has_asids ? CR4_PCIDE : 0;
 
-    cpu_features.fpu_bytes = FXSAVE_BYTES;
+    x86_fpu_bytes = FXSAVE_BYTES;
     if (cpu_features.has_xsave)
         detect_xsave();
     if ((cpuid(CPUID_EXTENDED_FEATURES, 0).edx & LEAF_EXTENDED_EDX_1G_PAGES) != 0)

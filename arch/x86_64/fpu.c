@@ -23,18 +23,13 @@ void fpu_init_cpu(void)
     write_cr0(CR0_KERNEL | CR0_TS);
 }
 
-size_t hal_fpu_bytes(void)
-{
-    return cpu_features.fpu_bytes;
-}
-
 /* A zero XSAVE header says "every component is in its initial state"; XRSTOR takes MXCSR from the area all the same. */
 void hal_fpu_init(void *area)
 {
     const uint16_t fcw = FCW_INITIAL;
     const uint32_t mxcsr = MXCSR_INITIAL;
 
-    memset(area, 0, cpu_features.fpu_bytes);
+    memset(area, 0, x86_fpu_bytes);
     memcpy((uint8_t *)area + FXSAVE_FCW, &fcw, sizeof fcw);
     memcpy((uint8_t *)area + FXSAVE_MXCSR, &mxcsr, sizeof mxcsr);
 }

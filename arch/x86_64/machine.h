@@ -27,7 +27,6 @@ struct cpu_features {
     bool has_asids;     /* PCID and INVPCID; on from hal_cpu_init() on */
     uint64_t cr4;       /* all the bits of CR4 that we use and this CPU has */
     uint64_t xcr0;      /* state components that we save; 0 without XSAVE */
-    uint32_t fpu_bytes; /* of one save area */
 };
 extern struct cpu_features cpu_features;
 
@@ -106,14 +105,6 @@ static_assert(HAL_DIRECT_MAP_BASE == DIRECT_MAP_BASE);
 #define VECTOR_APIC_ERROR 0xfe
 #define VECTOR_APIC_SPURIOUS 0xff
 
-/* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */
-struct hal_trap {
-    uint64_t frame_next, frame_return;
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
-    uint64_t vector, error;
-    uint64_t rip, cs, rflags, rsp, ss;
-};
 static_assert(offsetof(struct hal_trap, rip) == TRAP_RIP);
 static_assert(offsetof(struct hal_trap, rflags) == TRAP_RFLAGS);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES);

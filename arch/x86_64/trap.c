@@ -177,16 +177,6 @@ void trap_enter(struct hal_trap *trap)
         trap_interrupt(trap);
 }
 
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->rip;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->rbp;
-}
-
 void hal_trap_dump(const struct hal_trap *trap)
 {
 #define R(name) ((unsigned long)trap->name)

@@ -51,6 +51,24 @@ struct hal_context {
     void *fiber;          /* the task as ThreadSanitizer knows it, or NULL */
 };
 
+struct hal_trap {
+    uintptr_t pc;
+    uintptr_t frame_pointer;
+    uintptr_t sp;
+    bool is_write;
+};
+
+#define HAL_TRAP_PC(trap) ((trap)->pc)
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->frame_pointer)
+
+/* The floating-point unit is this many words; an area is a mark and the words. */
+#define HOST_FPU_WORDS 8
+struct host_fpu_area {
+    uint64_t mark;
+    uint64_t word[HOST_FPU_WORDS];
+};
+#define HAL_FPU_BYTES ROUND_UP(sizeof(struct host_fpu_area), HAL_FPU_ALIGN)
+
 /* The words of the running CPU that the hooks below read. The rest of it is private to arch/host. */
 struct host_cpu_regs {
     struct task *current;
@@ -141,15 +159,8 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 /* What core is told: see host_pt_levels_set(). */
 extern unsigned host_pt_levels;
 
-HOST_HOOK static inline unsigned hal_pt_levels(void)
-{
-    return host_pt_levels;
-}
-
-static inline unsigned hal_pt_leaf_level_max(void)
-{
-    return 2;
-}
+#define HAL_PT_LEVELS host_pt_levels
+#define HAL_PT_LEAF_LEVEL_MAX 2u
 
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
 {

@@ -47,6 +47,22 @@ struct hal_context {
     uintptr_t stack_pointer;
 };
 
+/* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */
+struct hal_trap {
+    uint64_t frame_next, frame_return;
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t vector, error;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+#define HAL_TRAP_PC(trap) ((trap)->rip)
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->rbp)
+
+/* Of an XSAVE or FXSAVE area. */
+extern size_t x86_fpu_bytes;
+#define HAL_FPU_BYTES x86_fpu_bytes
+
 /* GS.base points at this CPU's block, whose first word is the current task. The compiler sees an ordinary load, so it
  * neither moves one above hal_cpu_init() nor repeats one without need. */
 #define X86_PER_CPU __attribute__((address_space(256)))
@@ -152,15 +168,8 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 
 extern unsigned x86_leaf_level_max;
 
-static inline unsigned hal_pt_levels(void)
-{
-    return 4;
-}
-
-static inline unsigned hal_pt_leaf_level_max(void)
-{
-    return x86_leaf_level_max;
-}
+#define HAL_PT_LEVELS 4u
+#define HAL_PT_LEAF_LEVEL_MAX x86_leaf_level_max
 
 /* Accessed and dirty are set from the start: nothing here looks at them, and so the CPU need not write them. */
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
