@@ -5,7 +5,10 @@
  */
 #include <hal/context.h>
 #include <hal/cpu.h>
+#include <hal/irq.h>
+#include <hal/usermode.h>
 #include <k/assert.h>
+#include <k/errno.h>
 #include <lib/string.h>
 
 #include "machine_priv.h"
@@ -20,6 +23,30 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     first[0] = (uintptr_t)entry;
     first[1] = (uintptr_t)arg;
     *context = (struct hal_context){ .ra = (uintptr_t)context_first_run, .sp = (uintptr_t)first };
+}
+
+void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
+{
+    *trap = (struct hal_trap){ .pc = pc };
+    HAL_USER_SP(trap) = sp;
+}
+
+void hal_user_enter(struct hal_trap *trap)
+{
+    struct hal_context *context = (struct hal_context *)hal_current();
+
+    context->user = (uintptr_t)(trap + 1);
+    ASSERT(IS_ALIGNED(context->user, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    user_enter(trap);
+}
+
+/* Linux has some (riscv_hwprobe, riscv_flush_icache); none of them is here yet. */
+int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)
+{
+    (void)trap;
+    (void)area;
+    (void)number;
+    return -ENOSYS;
 }
 
 void hal_fpu_init(void *area)

@@ -181,6 +181,10 @@ bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
         panic_trap(trap, "%s: floating-point or vector use by a task without such state", fault->name);
     case FAULT_ILLEGAL:
     case FAULT_BREAKPOINT:
+    case FAULT_STEP:
+    case FAULT_DIVIDE:
+    case FAULT_FLOAT:
+    case FAULT_MISALIGNED:
     case FAULT_OTHER:
         break;
     }

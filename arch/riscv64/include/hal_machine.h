@@ -42,6 +42,8 @@ struct hal_context {
     uintptr_t ra;
     uintptr_t sp;
     uintptr_t s0;
+    uintptr_t user;    /* end of the trap frame of the user: where the stack begins for an entry from user mode */
+    uintptr_t user_sp; /* the entry's working word */
 };
 
 /* Registers at a trap, on the stack of what it interrupted. It ends in a frame record, so backtraces walk through. */
@@ -51,12 +53,20 @@ struct hal_trap {
     uintptr_t sstatus;
     uintptr_t scause;
     uintptr_t stval;
-    uintptr_t unused; /* keeps the stack aligned */
+    uintptr_t kernel_gp; /* of a user's frame, while the user runs */
     uintptr_t record_fp;
     uintptr_t record_ra;
 };
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)
+#define HAL_USER_SP(trap) ((trap)->x[2 - 1])
+#define HAL_USER_NUMBER(trap) ((trap)->x[17 - 1])
+#define HAL_USER_ARG(trap, i) ((trap)->x[10 - 1 + (i)])
+#define HAL_USER_RESULT(trap) ((trap)->x[10 - 1])
+#define HAL_USER_TLS(trap, area) ((trap)->x[4 - 1])
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 4
+#define HAL_ELF_MACHINE 243
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
 
 /* Floating-point registers. */
