@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#define USERLAND_WORDS 40
+#define USERLAND_WORDS 34
 #define USERLAND_BYTES 4096 /* of code at most */
 
 #ifndef __ASSEMBLER__

@@ -56,11 +56,21 @@ struct hal_trap {
     uint64_t spsr;
     uint64_t esr;
     uint64_t far;
+    uint64_t task;      /* of a user's frame: whose it is */
+    uint64_t unused;
     uint64_t record[2]; /* the caller's x29, and elr: a frame record */
 };
 
 #define HAL_TRAP_PC(trap) ((trap)->elr)
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[29])
+#define HAL_USER_SP(trap) ((trap)->sp)
+#define HAL_USER_NUMBER(trap) ((trap)->x[8])
+#define HAL_USER_ARG(trap, i) ((trap)->x[i])
+#define HAL_USER_RESULT(trap) ((trap)->x[0])
+#define HAL_USER_TLS(trap, area) (*(uint64_t *)((uint8_t *)(area) + FPU_TLS))
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 4
+#define HAL_ELF_MACHINE 183
 
 static ALWAYS_INLINE struct task *hal_current(void)
 {
