@@ -76,7 +76,10 @@ struct cpu_block {
     struct task *current; /* hal_current() */
     uint64_t gdt[GDT_ENTRIES];
     struct task_state_segment tss;
+    uint64_t user_sp; /* entry.S */
 };
+static_assert(offsetof(struct cpu_block, tss) + offsetof(struct task_state_segment, stack) == CPU_USER_STACK);
+static_assert(offsetof(struct cpu_block, user_sp) == CPU_USER_SP);
 static_assert(offsetof(struct cpu_block, current) == CPU_CURRENT);
 static_assert(SELECTOR_TSS / 8 + 2 <= GDT_ENTRIES);
 
@@ -105,6 +108,9 @@ static_assert(HAL_DIRECT_MAP_BASE == DIRECT_MAP_BASE);
 #define VECTOR_APIC_ERROR 0xfe
 #define VECTOR_APIC_SPURIOUS 0xff
 
+static_assert(offsetof(struct hal_trap, r15) == TRAP_R15 && offsetof(struct hal_trap, r8) == TRAP_R8);
+static_assert(offsetof(struct hal_trap, rbp) == TRAP_RBP && offsetof(struct hal_trap, rax) == TRAP_RAX);
+static_assert(offsetof(struct hal_trap, rsp) == TRAP_RSP);
 static_assert(offsetof(struct hal_trap, rip) == TRAP_RIP);
 static_assert(offsetof(struct hal_trap, rflags) == TRAP_RFLAGS);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES);
@@ -114,6 +120,8 @@ static_assert(offsetof(struct hal_trap, frame_return) == HAL_FRAME_RETURN);
 void trap_init(void);     /* once: build the IDT */
 void trap_init_cpu(void); /* on each CPU: load it */
 void trap_enter(struct hal_trap *trap);
+void trap_enter_call(void);
+[[noreturn]] void user_enter(struct hal_trap *trap);
 
 /* user.c: where to go on when the access to user memory at pc fails; 0: there is none at pc. */
 uintptr_t user_failed_pc(uintptr_t pc);

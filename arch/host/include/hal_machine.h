@@ -49,6 +49,7 @@ struct hal_context {
     size_t stack_bytes;
     uint32_t running_on;  /* 1 + the CPU that runs the task, or 0: resuming it twice ends the simulation */
     void *fiber;          /* the task as ThreadSanitizer knows it, or NULL */
+    struct hal_trap *user; /* of the program that runs in user mode, once one does */
 };
 
 struct hal_trap {
@@ -56,7 +57,18 @@ struct hal_trap {
     uintptr_t frame_pointer;
     uintptr_t sp;
     bool is_write;
+    /* Of a user: host/machine.h. */
+    uintptr_t number, arg[6], result, tls;
 };
+
+#define HAL_USER_SP(trap) ((trap)->sp)
+#define HAL_USER_NUMBER(trap) ((trap)->number)
+#define HAL_USER_ARG(trap, i) ((trap)->arg[i])
+#define HAL_USER_RESULT(trap) ((trap)->result)
+#define HAL_USER_TLS(trap, area) ((trap)->tls)
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 0 /* who makes a call looks at the program counter: host_user_call() */
+#define HAL_ELF_MACHINE 0   /* nothing that a file could hold */
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->frame_pointer)

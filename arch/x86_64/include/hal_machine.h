@@ -59,9 +59,29 @@ struct hal_trap {
 #define HAL_TRAP_PC(trap) ((trap)->rip)
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->rbp)
 
-/* Of an XSAVE or FXSAVE area. */
-extern size_t x86_fpu_bytes;
+/* An XSAVE or FXSAVE area, and behind it the user's two segment bases. */
+struct x86_bases {
+    uint64_t fs, gs;
+};
+extern size_t x86_fpu_bytes; /* with them */
 #define HAL_FPU_BYTES x86_fpu_bytes
+
+static inline struct x86_bases *x86_bases_of(const void *area)
+{
+    return (struct x86_bases *)((uintptr_t)area + x86_fpu_bytes) - 1;
+}
+
+#define HAL_USER_SP(trap) ((trap)->rsp)
+#define HAL_USER_NUMBER(trap) ((trap)->rax)
+#define HAL_USER_RESULT(trap) ((trap)->rax)
+#define HAL_USER_TLS(trap, area) (x86_bases_of(area)->fs)
+#define HAL_SIGNAL_AT(trap) ((trap)->rsp - 8) /* the handler's RET has taken the return address */
+#define HAL_SYSCALL_BYTES 2
+#define HAL_ELF_MACHINE 62
+
+/* Words of struct hal_trap, for i a constant: rdi, rsi, rdx, r10, r8, r9 (System V ABI, A.2.1). */
+#define HAL_USER_ARG(trap, i)                                                                             \
+    (*((uint64_t *)(trap) + ((i) == 0 ? 11 : (i) == 1 ? 12 : (i) == 2 ? 13 : (i) == 3 ? 7 : (i) == 4 ? 9 : 8)))
 
 /* GS.base points at this CPU's block, whose first word is the current task. The compiler sees an ordinary load, so it
  * neither moves one above hal_cpu_init() nor repeats one without need. */
