@@ -174,8 +174,8 @@ trap_leave:
 
 /*
  * From user mode. The frame takes the user's registers; SP_EL0 becomes the task again, which is in the frame since
- * hal_user_enter(). A system call stores only what C may change; the rest, x19 to x28, is the user's all the way, unless
- * trap_syscall() says that it is wanted.
+ * hal_user_enter(). A system call stores only what C may change; the rest, x19 to x28, is the user's all the way,
+ * unless trap_syscall() says that it is wanted.
  */
 .macro user_save
     stp x0, x1, [sp, #TRAP_X(0)]

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advanced SIMD and floating point: q0-q31, FPSR, FPCR; with them goes the user's thread pointer, TPIDR_EL0. The unit traps (CPACR_EL1.FPEN) unless the running task owns an
- * area. SVE and SME stay off (CPACR_EL1.ZEN, SMEN, and their EL2 traps): nobody's state needs them, and they would come
- * here as a larger area.
+ * Advanced SIMD and floating point: q0-q31, FPSR, FPCR; with them goes the user's thread pointer, TPIDR_EL0. The unit
+ * traps (CPACR_EL1.FPEN) unless the running task owns an area. SVE and SME stay off (CPACR_EL1.ZEN, SMEN, and their EL2
+ * traps): nobody's state needs them, and they would come here as a larger area.
  */
 #include <hal/context.h>
 

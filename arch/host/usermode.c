@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * User mode. A user program of the simulated machine is a function of the host's, which keeps to host_user_call() for what
- * it wants of the kernel, and to hal_user_copy()'s addresses for memory. Its program counter says only which function is to
- * run: where it stands inside is the host's. No lock: a program belongs to its task.
+ * User mode. A user program of the simulated machine is a function of the host's, which keeps to host_user_call() for
+ * what it wants of the kernel, and to hal_user_copy()'s addresses for memory. Its program counter says only which
+ * function is to run: where it stands inside is the host's. No lock: a program belongs to its task.
  */
 #include "host_priv.h"
 

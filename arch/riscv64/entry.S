@@ -117,8 +117,9 @@ FUNCTION(trap_overflow)
 END(trap_overflow)
 
 /*
- * From user mode: tp is the task, sscratch the user's tp. The frame stands at the top of the task's stack, which is mapped
- * and empty, so nothing can fault here. A system call that takes the short way stores only what C may change, and s0.
+ * From user mode: tp is the task, sscratch the user's tp. The frame stands at the top of the task's stack, which is
+ * mapped and empty, so nothing can fault here. A system call that takes the short way stores only what C may change,
+ * and s0.
  */
     .macro user_registers operation
     .irp n, 1, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31

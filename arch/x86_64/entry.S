@@ -111,10 +111,10 @@ trap_swapped:
     .size trap_common, . - trap_common
 
 /*
- * SYSCALL (SDM vol. 2): RCX is the user's RIP, R11 its RFLAGS; RSP is the user's still. The frame is laid out as that of
- * an interrupt; CS and SS stand there since hal_user_init(). Only what C may change is stored; RBX and R12 to R15 are the
- * user's all the way, unless trap_syscall() says that they are wanted. Nothing can interrupt before GS is ours, but for NMI
- * and machine check: trap_alone.
+ * SYSCALL (SDM vol. 2): RCX is the user's RIP, R11 its RFLAGS; RSP is the user's still. The frame is laid out as that
+ * of an interrupt; CS and SS stand there since hal_user_init(). Only what C may change is stored; RBX and R12 to R15
+ * are the user's all the way, unless trap_syscall() says that they are wanted. Nothing can interrupt before GS is ours,
+ * but for NMI and machine check: trap_alone.
  */
     .macro user_preserved_save
     mov %rbx, TRAP_RBX(%rsp)
@@ -217,9 +217,9 @@ user_enter:
     .size user_enter, . - user_enter
 
 /*
- * NMI, double fault, machine check: each comes on a stack of its own, perhaps between a SYSCALL and its SWAPGS, so that CS
- * does not tell whose GS base is in use. The base itself does: ours lies in the kernel's half, and a user cannot have such
- * a one. They do not return to user mode.
+ * NMI, double fault, machine check: each comes on a stack of its own, perhaps between a SYSCALL and its SWAPGS, so that
+ * CS does not tell whose GS base is in use. The base itself does: ours lies in the kernel's half, and a user cannot
+ * have such a one. They do not return to user mode.
  */
     .type trap_alone, @function
 trap_alone:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In from user mode, and out again. A system call runs with interrupts enabled and goes back by the short way unless there
- * is something to do first: a switch that is due, a notice (sched/waitq.h), or that the call itself wants all registers.
- * On the way out both words are looked at with interrupts disabled; whoever sets one later pokes this CPU, and the
- * interrupt brings the task back here.
+ * In from user mode, and out again. A system call runs with interrupts enabled and goes back by the short way unless
+ * there is something to do first: a switch that is due, a notice (sched/waitq.h), or that the call itself wants all
+ * registers. On the way out both words are looked at with interrupts disabled; whoever sets one later pokes this CPU,
+ * and the interrupt brings the task back here.
  */
 #include <entry/user.h>
 

@@ -199,7 +199,8 @@ int task_kill(struct task *task)
 
 void task_notice_clear(uint32_t notices)
 {
-    (void)fetch_and_acq_rel(&current_task()->notices, ~notices); /* PAIRS(task_notice): what it says was stored before */
+    /* PAIRS(task_notice): what it says was stored before. */
+    (void)fetch_and_acq_rel(&current_task()->notices, ~notices);
 }
 
 bool task_is_killed(void)

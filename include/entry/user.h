@@ -6,6 +6,6 @@
 
 struct hal_trap;
 
-/* Begin a user program with the running task: `trap` as for hal_user_enter(), its registers filled in. What had been asked
- * of the task before is done first. Context: task, interrupts enabled, no lock held. */
+/* Begin a user program with the running task: `trap` as for hal_user_enter(), its registers filled in. What had been
+ * asked of the task before is done first. Context: task, interrupts enabled, no lock held. */
 [[noreturn]] void user_begin(struct hal_trap *trap);

@@ -25,8 +25,8 @@ void trap_ipi(void);
 void trap_spurious(unsigned vector); /* nobody asked for it: counted and logged */
 
 /*
- * User mode (hal/usermode.h). `trap` is the one that hal_user_enter() was given by the running task. Each is called with
- * interrupts disabled, and returns with interrupts disabled.
+ * User mode (hal/usermode.h). `trap` is the one that hal_user_enter() was given by the running task. Each is called
+ * with interrupts disabled, and returns with interrupts disabled.
  *
  * A system call. The registers that C preserves need not have been stored in `trap` yet. 0: back to the user, and what
  * C preserves is untouched. Else all registers matter: the machine completes `trap`, calls trap_user_work() with the

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * User mode. A task that runs a user program has the user's registers in a struct hal_trap in its kernel stack, above
- * everything else: the one that hal_user_enter() was last given. Each entry from user mode stores them there and lets the
- * stack begin below, each way back loads them from there, so whatever core writes into it is what the user sees next. It
- * ends at a multiple of HAL_STACK_ALIGN.
+ * everything else: the one that hal_user_enter() was last given. Each entry from user mode stores them there and lets
+ * the stack begin below, each way back loads them from there, so whatever core writes into it is what the user sees
+ * next. It ends at a multiple of HAL_STACK_ALIGN.
  *
  * A trap from user mode is told by the same upcalls as one from the kernel (hal/upcall.h: trap_timer, trap_ipi,
  * trap_spurious) and three of its own: trap_syscall(), trap_user_fault(), trap_user_exit().
@@ -65,23 +65,23 @@ struct hal_signal {
 };
 
 /*
- * Build Linux's frame of `signal` below `sp` (HAL_SIGNAL_FRAME_BYTES of user memory at most), with the registers of `trap`
- * and what `area` holds, into `frame`; *out_va is the user address where `frame` goes. Returns its length. `trap` then
- * enters the handler. `area` has been brought up to date; NULL: the task has none. Context: any.
+ * Build Linux's frame of `signal` below `sp` (HAL_SIGNAL_FRAME_BYTES of user memory at most), with the registers of
+ * `trap` and what `area` holds, into `frame`; *out_va is the user address where `frame` goes. Returns its length.
+ * `trap` then enters the handler. `area` has been brought up to date; NULL: the task has none. Context: any.
  */
-size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal_signal *signal, vaddr_t sp, void *frame,
-                       vaddr_t *out_va);
+size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal_signal *signal, vaddr_t sp,
+                       void *frame, vaddr_t *out_va);
 
 /*
- * The way back: registers from the first `bytes` of a frame that the program may have changed into `trap` and `area`, mask
- * and stack into *out. Nothing that a program may not have comes in: state bits of the CPU are checked or forced. False: no
- * such frame, and both are as they were. Context: any.
+ * The way back: registers from the first `bytes` of a frame that the program may have changed into `trap` and `area`,
+ * mask and stack into *out. Nothing that a program may not have comes in: state bits of the CPU are checked or forced.
+ * False: no such frame, and both are as they were. Context: any.
  */
 bool hal_signal_pop(struct hal_trap *trap, void *area, const void *frame, size_t bytes, struct hal_signal *out);
 
 /*
- * Calls that only this ISA has, by its own numbers (arch_prctl and the like): -ENOSYS if `number` is none. They concern the
- * running task's own registers. Context: task, may fault user memory in.
+ * Calls that only this ISA has, by its own numbers (arch_prctl and the like): -ENOSYS if `number` is none. They concern
+ * the running task's own registers. Context: task, may fault user memory in.
  */
 int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number);
 

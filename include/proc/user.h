@@ -11,6 +11,6 @@ struct hal_trap;
  * thread does not return. Context: task, interrupts enabled, no lock held. */
 void proc_user_attend(struct hal_trap *trap, uint32_t notices);
 
-/* The user of the running task did what it may not, or what nobody could give: error is space_fault()'s, -EFAULT for what
- * was no page fault. Context: as above. */
+/* The user of the running task did what it may not, or what nobody could give: error is space_fault()'s, -EFAULT for
+ * what was no page fault. Context: as above. */
 void proc_user_fault(struct hal_trap *trap, const struct fault_info *fault, int error);

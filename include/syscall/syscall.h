@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls: from the user's registers to one call into a room left of here, and the result back. A handler decodes and
- * checks everything first, then acts. The numbers are data, per ISA: core/syscall/calls.tbl.
+ * System calls: from the user's registers to one call into a room left of here, and the result back. A handler decodes
+ * and checks everything first, then acts. The numbers are data, per ISA: core/syscall/calls.tbl.
  */
 #pragma once
 

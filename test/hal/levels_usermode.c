@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The level about user mode: a program (userland.h) whose registers hold patterns, on each CPU. What a trap brings in is
- * compared with them, what core changes must be what the program sees, and all else must come back as it was, by the short
- * way and by the long one, from system calls, interrupts and faults. The kit plays core: the upcalls below.
+ * The level about user mode: a program (userland.h) whose registers hold patterns, on each CPU. What a trap brings in
+ * is compared with them, what core changes must be what the program sees, and all else must come back as it was, by the
+ * short way and by the long one, from system calls, interrupts and faults. The kit plays core: the upcalls below.
  */
 #include "levels.h"
 
@@ -159,8 +159,8 @@ void trap_user_fault(struct hal_trap *trap, const struct fault_info *fault)
 {
     check_trap(trap, "trap_user_fault()");
     if (um.act == ACT_DENY) {
-        CHECK(fault->kind == FAULT_ILLEGAL || fault->kind == FAULT_OTHER, "a privileged instruction is a fault of kind %d",
-              (int)fault->kind);
+        CHECK(fault->kind == FAULT_ILLEGAL || fault->kind == FAULT_OTHER,
+              "a privileged instruction is a fault of kind %d", (int)fault->kind);
         CHECK(HAL_TRAP_PC(trap) == code_at(userland_deny), "a privileged instruction faults elsewhere");
         over();
     }
@@ -208,8 +208,8 @@ static void play(struct kit_cpu *self, enum act act, const char *at, unsigned le
     new_words();
     if (act == ACT_READ)
         um.words[userland_words.address] = um.read;
-    hal_context_init(&um.task.context, um.task.stack_base + um.task.stack_bytes - ROUND_UP(sizeof(struct hal_trap), 16) -
-                     256, um.task.stack_bytes / 2, program, (void *)(uintptr_t)at);
+    hal_context_init(&um.task.context, um.task.stack_base + um.task.stack_bytes / 2, um.task.stack_bytes / 2, program,
+                     (void *)(uintptr_t)at);
     hal_context_switch(um.caller, &um.task);
 }
 

@@ -18,8 +18,8 @@
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
-extern const char userland_begin[], userland_call[], userland_spin[], userland_store[], userland_read[], userland_deny[],
-    userland_end[];
+extern const char userland_begin[], userland_call[], userland_spin[], userland_store[], userland_read[],
+    userland_deny[], userland_end[];
 
 struct userland_words {
     uint8_t number, arg[6], result; /* words of the registers that a system call uses */

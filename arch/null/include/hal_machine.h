@@ -107,7 +107,19 @@ static inline bool hal_irq_is_enabled(void)
 struct hal_trap {
     uintptr_t pc;
     uintptr_t frame_pointer;
+    uintptr_t sp, number, arg[6], result, tls;
 };
+
+/* ---- hal/usermode.h ---- */
+
+#define HAL_USER_SP(trap) ((trap)->sp)
+#define HAL_USER_NUMBER(trap) ((trap)->number)
+#define HAL_USER_ARG(trap, i) ((trap)->arg[i])
+#define HAL_USER_RESULT(trap) ((trap)->result)
+#define HAL_USER_TLS(trap, area) ((trap)->tls)
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 4
+#define HAL_ELF_MACHINE 0
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->frame_pointer)
