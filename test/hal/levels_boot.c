@@ -62,6 +62,21 @@ static void check_cpus(void)
                   (unsigned long long)kit_boot->cpu_hw_id[i]);
 }
 
+/* What is there is the caller's to compare: a sum of the bytes, each by its place, is told. */
+static void check_initrd(void)
+{
+    const uint8_t *data = kit_direct(kit_boot->initrd.base);
+    uint64_t sum = 0;
+
+    for (uint64_t at = 0; at < kit_boot->initrd.bytes; at += PAGE_BYTES)
+        CHECK(ranges_cover(kit_boot->reserved, kit_boot->reserved_count, kit_boot->initrd.base + at),
+              "the initrd's byte %#llx is not reserved", (unsigned long long)at);
+    for (uint64_t at = 0; at < kit_boot->initrd.bytes; at++)
+        sum += data[at] * (at + 1);
+    if (kit_boot->initrd.bytes != 0)
+        kit_say("initrd of %llu bytes, sum %llu", (unsigned long long)kit_boot->initrd.bytes, (unsigned long long)sum);
+}
+
 static bool is_text(const char *text, size_t room)
 {
     return strnlen(text, room) < room;
@@ -78,9 +93,7 @@ const char *level_memory(void)
                   kit_boot->device[i].bytes <= HAL_DIRECT_MAP_BYTES - kit_boot->device[i].base,
               "device %u lies beyond the direct map", i);
     check_image();
-    for (uint64_t at = 0; at < kit_boot->initrd.bytes; at += PAGE_BYTES)
-        CHECK(ranges_cover(kit_boot->reserved, kit_boot->reserved_count, kit_boot->initrd.base + at),
-              "the initrd's byte %#llx is not reserved", (unsigned long long)at);
+    check_initrd();
     check_cpus();
     CHECK(kit_boot->clock_hz >= CLOCK_HZ_MIN && kit_boot->clock_hz <= CLOCK_HZ_MAX, "a clock of %llu Hz",
           (unsigned long long)kit_boot->clock_hz);
