@@ -12,12 +12,20 @@
 
 #pragma weak trap_syscall
 #pragma weak trap_user_work
+#pragma weak trap_user_exit
 
 struct hal_user_facts hal_user_facts = { .platform = "host" };
 
-static struct hal_trap *trap_of(struct task *task)
+bool host_user_exit(void)
 {
-    return ((struct hal_context *)task)->user;
+    struct hal_context *context = (struct hal_context *)hal_current();
+
+    if (!context->is_in_user)
+        return false;
+    context->is_in_user = false;
+    trap_user_exit(context->user);
+    context->is_in_user = true;
+    return true;
 }
 
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
@@ -32,6 +40,7 @@ void hal_user_enter(struct hal_trap *trap)
 
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_user_enter() with interrupts enabled");
     context->user = trap;
+    context->is_in_user = true;
     hal_irq_enable();
     program(trap->arg[0]);
     host_fail("a user program returned");
@@ -39,10 +48,12 @@ void hal_user_enter(struct hal_trap *trap)
 
 uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
 {
-    struct hal_trap *trap = trap_of(hal_current());
+    struct hal_context *context = (struct hal_context *)hal_current();
+    struct hal_trap *trap = context->user;
 
-    HOST_REQUIRE(trap != NULL && trap_syscall != NULL, "a system call by what is no user program");
+    HOST_REQUIRE(context->is_in_user && trap_syscall != NULL, "a system call by what is no user program");
     hal_irq_disable();
+    context->is_in_user = false;
     trap->number = number;
     for (unsigned i = 0; i < 6; i++)
         trap->arg[i] = arg[i];
@@ -52,8 +63,11 @@ uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
     if (work != 0)
         trap_user_work(trap, work);
     HOST_REQUIRE(!hal_irq_is_enabled(), "trap_user_work() returned with interrupts enabled");
+    uintptr_t result = trap->result; /* an interrupt may lead to more of the kernel's work */
+
+    context->is_in_user = true;
     hal_irq_enable();
-    return trap->result;
+    return result;
 }
 
 int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)

@@ -49,7 +49,8 @@ struct hal_context {
     size_t stack_bytes;
     uint32_t running_on;  /* 1 + the CPU that runs the task, or 0: resuming it twice ends the simulation */
     void *fiber;          /* the task as ThreadSanitizer knows it, or NULL */
-    struct hal_trap *user; /* of the program that runs in user mode, once one does */
+    struct hal_trap *user; /* the registers of its program, once there is one */
+    bool is_in_user;       /* and that runs */
 };
 
 struct hal_trap {
