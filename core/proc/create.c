@@ -154,5 +154,6 @@ void proc_init(void)
     id_init();
     object_cache_init();
     process_init();
+    futex_init();
     reaper_init();
 }

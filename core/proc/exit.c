@@ -5,6 +5,7 @@
  */
 #include <hal/irq.h>
 #include <k/errno.h>
+#include <proc/futex.h>
 #include <proc/id.h>
 #include <sched/sched.h>
 #include <smp/tlb.h>
@@ -38,6 +39,8 @@ void task_exit(int code)
         panic("task %d '%s' exits while it holds %u mutexes", self->tid, self->name, self->mutexes_held);
 
     object_count_exiting();
+    if (object->thread != NULL)
+        futex_thread_exit(&object->thread->futex, self->tid, 0);
     leave_space(self);
     id_unpublish_task(self->tid);
     if (object->thread != NULL) {

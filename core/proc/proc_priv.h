@@ -53,6 +53,9 @@ void object_count_exiting(void);
 void object_count_buried(void);
 uint64_t object_dying_count(void); /* tasks that began their exit and are not buried; 0: all have left their CPUs */
 
+/* futex.c */
+void futex_init(void);
+
 /* reaper.c */
 void reaper_init(void);
 void reaper_notify(void);

@@ -44,7 +44,9 @@ void spin_debug_acquire(struct spinlock *lock, bool tried)
     for (uint32_t i = 0; i < self->lock_depth && !tried; i++) {
         const struct spinlock *held = self->lock_held[i];
 
-        if (held->rank > lock->rank || (held->rank == lock->rank && lock->rank != LOCK_RUNQ))
+        bool may_be_two = lock->rank == LOCK_RUNQ || lock->rank == LOCK_FUTEX;
+
+        if (held->rank > lock->rank || (held->rank == lock->rank && !may_be_two))
             panic("lock order: rank %u taken while rank %u is held", lock->rank, held->rank);
     }
     self->lock_held[self->lock_depth++] = lock;

@@ -187,6 +187,26 @@ int space_query(struct space *space, vaddr_t va, struct space_region *out)
     return result;
 }
 
+int space_shared_place(struct space *space, vaddr_t va, struct vm_object **out_object, uint64_t *out_offset)
+{
+    int result = -EFAULT;
+
+    *out_object = NULL;
+    spin_lock(&space->regions_lock);
+    const struct region *region = region_find(&space->regions, va);
+
+    if (region != NULL && region->rights != 0) {
+        result = 0;
+        if ((region->flags & VM_SHARED) != 0 && region->object != NULL) {
+            *out_object = region->object;
+            *out_offset = region->offset + (va - region->start);
+            vm_object_get(region->object);
+        }
+    }
+    spin_unlock(&space->regions_lock);
+    return result;
+}
+
 void space_stats_get(struct space *space, struct space_stats *out)
 {
     struct space_counts *counts = &space->counts;

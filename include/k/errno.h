@@ -32,4 +32,10 @@
 #define EOVERFLOW 75
 #define ETIMEDOUT 110
 
+/* Linux's, inside the kernel only: what a call returns that a signal interrupted. The way back to the user makes -EINTR
+ * of them, or makes the call anew. */
+#define ERESTARTSYS 512           /* anew if no handler ran, or one with SA_RESTART */
+#define ERESTARTNOINTR 513        /* anew in any case */
+#define ERESTARTNOHAND 514        /* anew if no handler ran */
+
 #define ERRNO_MAX 4095 /* -1..-4095 are errors at the system-call boundary */

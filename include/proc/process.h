@@ -13,6 +13,7 @@
 #include <k/limits.h>
 #include <k/list.h>
 #include <k/types.h>
+#include <proc/futex.h>
 #include <sched/waitq.h>
 #include <smp/quiesce.h>
 
@@ -80,6 +81,8 @@ struct thread {
     struct task *task;       /* while SCHEDULED; no reference: the task unlinks itself before it dies */
     struct list_node link;   /* process->threads */
     _Atomic(int) exit_code;  /* PAIRS(thread_exit): stored before state is DEAD */
+
+    struct thread_futex futex;
 };
 
 /* The kernel's own process: parent of all that have no other. */

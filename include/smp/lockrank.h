@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lock order, once. A CPU takes spinlocks in rising rank only; debug builds assert it at every acquisition. The one
- * exception is two run queues (LOCK_RUNQ), always lower CPU number first.
+ * Lock order, once. A CPU takes spinlocks in rising rank only; debug builds assert it at every acquisition. The
+ * exceptions are two run queues (LOCK_RUNQ), always lower CPU number first, and two futex buckets (LOCK_FUTEX), always
+ * the one at the lower address first.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ enum lock_rank {
     LOCK_TID,       /* id allocation */
     LOCK_ADMIT,     /* which CPU has room for which deadline task */
     LOCK_CALL,      /* cross-CPU call slot */
+    LOCK_FUTEX,     /* a bucket of futex waiters; user words are read under it, where present */
     LOCK_DEADLOCK,  /* one check for a circle of mutexes at a time */
     LOCK_MUTEX,     /* a mutex's inner lock */
     LOCK_PI,        /* what a task inherits and lends; a second mutex's inner lock under it by try only */

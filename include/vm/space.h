@@ -239,4 +239,9 @@ struct space_region {
 };
 int space_query(struct space *space, vaddr_t va, struct space_region *out) MUST_USE;
 
+/* What a word of shared memory is known by in every space that maps it: its object, with a reference for the caller,
+ * and the offset in it. *out_object NULL: it is this space's own, *out_offset is untouched. -EFAULT: nothing that may
+ * be accessed is mapped there. */
+int space_shared_place(struct space *space, vaddr_t va, struct vm_object **out_object, uint64_t *out_offset) MUST_USE;
+
 void space_stats_get(struct space *space, struct space_stats *out);

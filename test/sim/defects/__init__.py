@@ -17,9 +17,10 @@ from .pages import PAGES
 from .spaces import SPACES
 from .sync import SYNC
 from .tables import TABLES
+from .futex import FUTEX
 from .balance import BALANCE
 from .deadline import DEADLINE
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + DEADLINE + STRIDE)
+           + SYNC + FUTEX + DEADLINE + STRIDE)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Futexes: threads wait until somebody wakes those that wait at a word of user memory. Linux's futex(2),
+ * set_robust_list(2) and set_tid_address(2) are the contract.
+ *
+ * A word is known by its key: with `is_private`, or where its region is private, (space, address); else (object,
+ * offset), so that all spaces that map the object mean the same word. Waiters hang in a bucket that the key hashes to.
+ * Under the bucket's lock a waiter compares the word with what it expects and joins; a waker takes it out. So whoever
+ * changes the word and then wakes misses nobody who saw the old value. The user's word is read under that lock only
+ * where it is present; otherwise the lock is dropped, the page brought in, and all is done again.
+ *
+ *   a waiter's record   from                 to          who                                    under
+ *                       (its stack)          QUEUED      futex_wait()                           bucket's lock
+ *                       QUEUED               QUEUED      requeue: key and bucket change         both buckets' locks
+ *                       QUEUED               CLAIMED     a waker takes it out                   bucket's lock
+ *                       QUEUED               TIMED_OUT,  the waiter itself                      bucket's lock
+ *                                            KILLED
+ *                       CLAIMED              WOKEN       the waker, its last touch              release store
+ *
+ * So a wake wins over a timeout or signal that came meanwhile: the waits that return 0 are as many as wakes say. Who
+ * waits is woken in the order of urgency at the time it began, equals in the order in which they came.
+ *
+ * Order of locks: a space's regions, then LOCK_FUTEX (two of them by address), then what a wake takes. Preemption is
+ * disabled under it, interrupts are not.
+ *
+ * Context of all: task, with a space, may sleep. -EINVAL: the word is not aligned. -EFAULT: it is not the user's, or
+ * may not be accessed as needed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <k/compiler.h>
+#include <k/types.h>
+
+#define FUTEX_BITSET_ALL UINT32_MAX
+
+/* Of a futex's word, where it is a lock: the owner's id and two bits. */
+#define FUTEX_WAITERS 0x80000000u
+#define FUTEX_OWNER_DIED 0x40000000u
+#define FUTEX_TID_MASK 0x3fffffffu
+
+struct futex_word {
+    vaddr_t at;
+    bool is_private; /* the caller promises that only its own space uses it */
+};
+
+/* Wait to be woken with one of the bits of `bitset`. 0: woken. -EAGAIN: the word is not `expected`. -EINVAL: no bit.
+ * -ETIMEDOUT: deadline_ns (monotonic, TIME_NEVER: none) passed. -ERESTARTSYS: a signal or kill. */
+int futex_wait(struct futex_word word, uint32_t expected, uint32_t bitset, uint64_t deadline_ns) MUST_USE;
+
+/* Wake up to `count` of those who wait with one of these bits; returns how many. -EINVAL: no bit. */
+int64_t futex_wake(struct futex_word word, uint32_t count, uint32_t bitset) MUST_USE;
+
+/* Wake up to `wake` waiters of the first word and let up to `move` more wait for the second; returns how many in all.
+ * `expected` not NULL and not what the first word is: -EAGAIN, nothing done. */
+int64_t futex_requeue(struct futex_word from, struct futex_word to, uint32_t wake, uint32_t move,
+                      const uint32_t *expected) MUST_USE;
+
+/* Change the second word by `operation` (FUTEX_OP() of futex(2)), wake up to `count` waiters of the first and, if the
+ * old value of the second compares as the operation says, up to `count2` of the second; returns how many in all.
+ * -ENOSYS: no such operation; nothing was done. */
+int64_t futex_wake_op(struct futex_word word, struct futex_word word2, uint32_t count, uint32_t count2,
+                      uint32_t operation) MUST_USE;
+
+/* What a thread carries. Owned by the thread; get_robust_list(2) of others reads it as it is at the moment. */
+struct thread_futex {
+    _Atomic(uint64_t) robust_list; /* user address of struct robust_list_head; 0: none */
+};
+
+#define FUTEX_ROBUST_HEAD_BYTES 24u
+#define FUTEX_ROBUST_ENTRIES_MAX 2048u /* Linux's: a circle ends there */
+
+/* Of the running thread. */
+void futex_set_robust_list(vaddr_t head);
+
+/* Of the thread `tid`, 0: the running one. -ESRCH: there is none. */
+int futex_get_robust_list(tid_t tid, vaddr_t *out_head) MUST_USE;
+
+/* The running thread ends, and is still in its space: locks on its robust list are marked OWNER_DIED and one waiter
+ * each is woken; then, if clear_tid is not 0 (set_tid_address(2), CLONE_CHILD_CLEARTID), 0 is stored there and one
+ * waiter woken. What is damaged in user memory ends the walk and harms nobody. Called by exit, and by exec before the
+ * space changes. */
+void futex_thread_exit(struct thread_futex *futex, tid_t tid, vaddr_t clear_tid);

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Mistakes in futexes."""
+
+from .kinds import Defect, edit
+
+FUTEX = (
+    Defect(
+        "futex-looked-before-queued",
+        "A waiter looks at its word, lets go of the bucket, and then joins it.",
+        ("liveness",),
+        edit("core/proc/futex.c", """
+    if (result == 0) {
+        enqueue_locked(bucket, &waiter);
+""", """
+    if (result == 0) {
+        spin_unlock(&bucket->lock);
+        spin_lock(&bucket->lock);
+        enqueue_locked(bucket, &waiter);
+"""),
+        scenarios=("futex-lock",), hazard=7),
+    Defect(
+        "futex-timeout-beats-wake",
+        "A waiter whose deadline passed says so, though a waker has taken it out already.",
+        ("wake-once", "story", "memory", "liveness"),
+        edit("core/proc/futex.c", """
+    bool is_queued = load_relaxed(&waiter->status) == WAITER_QUEUED;
+""", """
+    bool is_queued = true;
+"""),
+        scenarios=("futex-crowd",), hazard=7),
+    Defect(
+        "futex-requeue-forgets-bucket",
+        "A requeued waiter that gives up takes the lock of the bucket where it was.",
+        ("race", "memory", "story", "liveness"),
+        edit("core/proc/futex.c", "    store_release(&waiter->bucket, to); /* PAIRS(futex_bucket) */", ""),
+        scenarios=("futex-crowd",), build="thread"),
+    Defect(
+        "futex-requeue-loses-one",
+        "A requeue takes one waiter more off the list than it moves.",
+        ("liveness", "wake-once", "story"),
+        edit("core/proc/futex.c", """
+        if (moved == count)
+            break;
+        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+            continue;
+        list_remove(node);
+""", """
+        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+            continue;
+        list_remove(node);
+        if (moved == count)
+            break;
+"""),
+        scenarios=("futex-crowd",)),
+)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Futexes: threads of one process wait at words of its memory while others wake and move them, time passes and signals
+ * come. A wake that says 1 is one wait that returns 0; whoever is left at the end is found at one of the words.
+ */
+#include "scenario.h"
+
+#include <mm/user.h>
+#include <proc/id.h>
+#include <proc/futex.h>
+#include <vm/space.h>
+
+#define WORDS_VA ((vaddr_t)0x10000000)
+#define WORDS 3
+#define SLEEPERS 4
+#define WAKERS 2
+
+static struct {
+    struct sim_line line;      /* none may end before all have begun: the process would */
+    struct process *process;
+    _Atomic(unsigned) asleep;  /* sleepers that have not ended */
+    _Atomic(uint64_t) returned;
+    _Atomic(uint64_t) woken;
+    unsigned inside;           /* guarded by the lock that the story makes of a word */
+} futexes;
+
+static struct futex_word word_at(unsigned index)
+{
+    return (struct futex_word){ .at = WORDS_VA + index * sizeof(uint32_t), .is_private = sim_chance(2) };
+}
+
+static bool create_world(void)
+{
+    const struct space_request request = {
+        .at = WORDS_VA, .bytes = PAGE_BYTES, .rights = VM_READ | VM_WRITE, .flags = SPACE_PRIVATE | SPACE_FIXED,
+    };
+    vaddr_t at = 0;
+
+    sim_line_init(&futexes.line);
+    store_relaxed(&futexes.returned, 0);
+    store_relaxed(&futexes.woken, 0);
+    return CHECK(process_create(&process_kernel, "futexes", &futexes.process) == 0) &&
+           CHECK(space_map(futexes.process->space, &request, &at) == 0);
+}
+
+static void end_world(struct thread *const *threads, unsigned count)
+{
+    CHECK(process_wait(&process_kernel, futexes.process->pid, 0, NULL) == futexes.process->pid);
+    for (unsigned i = 0; i < count; i++)
+        if (threads[i] != NULL)
+            thread_put(threads[i]);
+    process_put(futexes.process);
+}
+
+/* futex-crowd */
+
+static int sleeper(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&futexes.line);
+    for (unsigned i = 4 * sim_rounds(); i > 0; i--) {
+        uint64_t deadline = sim_chance(3) ? TIME_NEVER : clock_ns() + sim_random_below(20) * NS_PER_US;
+        int result = futex_wait(word_at((unsigned)sim_random_below(WORDS)), 0, FUTEX_BITSET_ALL, deadline);
+
+        CHECK(result == 0 || result == -ETIMEDOUT || result == -ERESTARTSYS);
+        (void)fetch_add_relaxed(&futexes.returned, result == 0);
+        task_notice_clear(TASK_NOTICE_SIGNAL);
+    }
+    (void)fetch_sub_relaxed(&futexes.asleep, 1);
+    return 0;
+}
+
+static void move_or_wake(void)
+{
+    unsigned from = (unsigned)sim_random_below(WORDS), to = (unsigned)sim_random_below(WORDS);
+    int64_t woken = 0;
+
+    /* Moved ones are told from woken ones by asking for either alone. */
+    if (sim_chance(2))
+        CHECK(futex_requeue(word_at(from), word_at(to), 0, 1 + (uint32_t)sim_random_below(3), NULL) >= 0);
+    else
+        woken = futex_wake(word_at(from), 1 + (uint32_t)sim_random_below(3), FUTEX_BITSET_ALL);
+    if (CHECK(woken >= 0))
+        (void)fetch_add_relaxed(&futexes.woken, (uint64_t)woken);
+}
+
+static int waker(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&futexes.line);
+    while (load_relaxed(&futexes.asleep) > 0) {
+        move_or_wake();
+        if (sim_chance(4))
+            sim_pause();
+    }
+    return 0;
+}
+
+static void futex_crowd(void)
+{
+    struct thread *threads[SLEEPERS + WAKERS];
+    struct task *some = NULL;
+
+    store_relaxed(&futexes.asleep, SLEEPERS);
+    if (!create_world())
+        return;
+    for (unsigned i = 0; i < SLEEPERS + WAKERS; i++)
+        threads[i] = sim_thread(futexes.process, i < SLEEPERS ? sleeper : waker, NULL, NULL);
+    sim_line_open(&futexes.line, SLEEPERS + WAKERS);
+    while (load_relaxed(&futexes.asleep) > 0) {
+        struct thread *thread = threads[sim_random_below(SLEEPERS)];
+
+        some = thread != NULL ? task_lookup(thread->tid) : NULL;
+        if (some != NULL) {
+            (void)!task_notify(some, TASK_NOTICE_SIGNAL);
+            task_put(some);
+        }
+        sim_pause();
+    }
+    end_world(threads, SLEEPERS + WAKERS);
+    CHECK(load_relaxed(&futexes.returned) == load_relaxed(&futexes.woken));
+}
+
+/* futex-lock: as libraries build it. 0 free, 1 held, 2 held and perhaps waited for. */
+
+static uint32_t exchange(vaddr_t word, uint32_t value)
+{
+    uint32_t seen = 0, before = 1;
+
+    while (seen != before) {
+        before = seen;
+        CHECK(user_cas32(word, &seen, value) == 0);
+    }
+    return before;
+}
+
+static int locker(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&futexes.line);
+    for (unsigned i = 4 * sim_rounds(); i > 0; i--) {
+        uint32_t seen = 0;
+
+        CHECK(user_cas32(WORDS_VA, &seen, 1) == 0);
+        while (seen != 0 && exchange(WORDS_VA, 2) != 0) {
+            int result = futex_wait(word_at(0), 2, FUTEX_BITSET_ALL, TIME_NEVER);
+
+            CHECK(result == 0 || result == -EAGAIN);
+        }
+        CHECK(futexes.inside++ == 0);
+        sim_delay();
+        futexes.inside--;
+        if (exchange(WORDS_VA, 0) == 2)
+            CHECK(futex_wake(word_at(0), 1, FUTEX_BITSET_ALL) >= 0);
+    }
+    return 0;
+}
+
+static void futex_lock(void)
+{
+    struct thread *threads[SLEEPERS];
+
+    futexes.inside = 0;
+    if (!create_world())
+        return;
+    for (unsigned i = 0; i < SLEEPERS; i++)
+        threads[i] = sim_thread(futexes.process, locker, NULL, NULL);
+    sim_line_open(&futexes.line, SLEEPERS);
+    end_world(threads, SLEEPERS);
+}
+
+const struct sim_scenario sim_scenarios_futex[] = {
+    { .name = "futex-crowd", .aim = "wake, requeue, deadline and signal end one wait, and it is lost or counted twice",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_crowd },
+    { .name = "futex-lock", .aim = "the word changes between a waiter's look and its sleep, and nobody wakes it",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_lock },
+    { .name = NULL },
+};
