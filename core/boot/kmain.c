@@ -12,6 +12,8 @@
 #include <lib/string.h>
 #include <console/console.h>
 #include <entry/trap.h>
+#include <fs/dev.h>
+#include <fs/filesystem.h>
 #include <mm/bootmem.h>
 #include <mm/kmalloc.h>
 #include <mm/kspace.h>
@@ -111,6 +113,9 @@ static void boot_main(void *arg)
     for_each_online_cpu(id)
         bringup_prepare_stopper(cpu_table[id]);
     proc_init();
+    random_seed(boot_report.info->entropy, boot_report.info->entropy_bytes, boot_report.info->entropy_bytes >= 32);
+    random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
+    fs_init();
     kspace_seal();
     start_init();
     sched_idle_loop();
