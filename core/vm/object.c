@@ -419,6 +419,28 @@ static NOINLINE int page_slow(struct vm_object *object, uint64_t index, paddr_t 
     return error;
 }
 
+int vm_object_give_page(struct vm_object *object, uint64_t index, paddr_t page)
+{
+    struct supplies supplies = {.page = page};
+    paddr_t found;
+    int error;
+
+    if (!charge(object))
+        return -ENOSPC;
+    while ((error = make_page(object, index, &supplies, &found)) == -EAGAIN) {
+        error = gather(&supplies);
+        if (error != 0)
+            break;
+    }
+    free_nodes(&supplies.spares);
+    if (error == 0)
+        phys_put(found); /* the reference that a look-up gives: the object has its own */
+    if (supplies.is_used)
+        return 0;
+    uncharge(object, 1);
+    return error != 0 ? error : -EEXIST;
+}
+
 int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa)
 {
     int error;

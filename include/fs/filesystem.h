@@ -46,8 +46,5 @@ struct ramfs_limits {
     uint32_t mode, user, group; /* of the root */
 };
 int ramfs_create(const char *type, const struct ramfs_limits *limits, struct filesystem **out) MUST_USE;
-/* The inode of a fresh regular file takes over these pages, contiguous in physical memory and each with one reference
- * of the caller's, as its first ones. For unpack.c. On errors the pages stay the caller's. */
-int ramfs_adopt_pages(struct inode *inode, const paddr_t *pages, uint64_t count, uint64_t bytes) MUST_USE;
 extern const struct filesystem_type ramfs_type, tmpfs_type, devfs_type;
 void devfs_init(void); /* boot: devfs and the devices that are always there. For fs_init() */

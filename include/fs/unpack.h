@@ -19,9 +19,11 @@ struct unpack_result {
     char path[64];         /* and the beginning of the record's name */
 };
 
-/* Unpack archive[bytes] below `root`, as user 0. `owns_pages`: the archive lies in pages of the page allocator, each
- * with one reference of the caller's, which is given away: contents that lie page by page in it are used where they
- * are, the other pages are freed, whatever the result is. -EINVAL: damaged, see out->what; -ENOMEM, -ENOSPC.
- * Context: task. */
-int unpack_archive(struct name *root, const void *archive, size_t bytes, bool owns_pages, struct unpack_result *out)
-    MUST_USE;
+/* Unpack archive[bytes] below `root`, as user 0; directories on the way to a file are made if they are missing.
+ * -EINVAL: damaged; -ENOMEM, -ENOSPC, and what the calls of those names say; see out->what then. The archive may not
+ * change meanwhile. Context: task. */
+int unpack_archive(struct name *root, const void *archive, size_t bytes, struct unpack_result *out) MUST_USE;
+
+/* The same of an archive in RAM that was reserved at boot, and of which nothing is left afterwards: contents that lie
+ * page by page in it are used where they are, all other pages are freed. Boot: phys_adopt(). */
+int unpack_reserved(struct name *root, paddr_t archive, size_t bytes, struct unpack_result *out) MUST_USE;

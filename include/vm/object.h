@@ -98,6 +98,11 @@ int vm_object_page(struct vm_object *object, uint64_t index, paddr_t *out_pa) MU
 /* The same, but a page that does not exist is -ENOENT. */
 int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
 
+/* The page at that index becomes this one, whose one reference is the caller's, and the object's from then on; it
+ * counts as what the page allocator was told. -EEXIST: there is one; -ENXIO, -ENOMEM, -ENOSPC; the page stays the
+ * caller's then. */
+int vm_object_give_page(struct vm_object *object, uint64_t index, paddr_t page) MUST_USE;
+
 /* Copy bytes at an offset; returns how many, fewer at the end of the object. Pages that do not exist read as zeros and
  * are not made. Context: task, no spinlock from LOCK_OBJECT on held. Excludes no other reader or writer. */
 size_t vm_object_read(struct vm_object *object, uint64_t offset, void *to, size_t bytes);
