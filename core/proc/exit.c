@@ -5,7 +5,6 @@
  */
 #include <hal/irq.h>
 #include <k/errno.h>
-#include <proc/futex.h>
 #include <proc/id.h>
 #include <sched/sched.h>
 #include <smp/tlb.h>
@@ -40,7 +39,7 @@ void task_exit(int code)
 
     object_count_exiting();
     if (object->thread != NULL)
-        futex_thread_exit(&object->thread->futex, self->tid, 0);
+        thread_leave_user(object->thread);
     leave_space(self);
     id_unpublish_task(self->tid);
     if (object->thread != NULL) {

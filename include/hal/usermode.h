@@ -23,6 +23,7 @@
  *   HAL_SIGNAL_AT(trap)          where the frame is that rt_sigreturn(2) means: what hal_signal_push() said, if the
  *                                program kept to the rules
  *   HAL_SIGNAL_FRAME_BYTES       room that hal_signal_push() needs at most, alignment included
+ *   HAL_CLONE_TLS                which argument of clone(2) is the thread pointer, 3 or 4; the other one is child_tid
  *   HAL_ELF_MACHINE              e_machine of programs that run here (ELF specification)
  *
  * What follows is Linux's interface of the ISA: arch/ISA/signal.c names the sources.

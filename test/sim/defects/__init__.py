@@ -20,7 +20,8 @@ from .tables import TABLES
 from .futex import FUTEX
 from .balance import BALANCE
 from .deadline import DEADLINE
+from .files import FILES
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + FUTEX + DEADLINE + STRIDE)
+           + SYNC + FUTEX + DEADLINE + FILES + STRIDE)
