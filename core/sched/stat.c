@@ -70,7 +70,8 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
     out->run_count = task->stats.voluntary + task->stats.involuntary + (task->state == TASK_RUNNING);
     out->utilisation = task->util.average;
     out->class_name = task->class->name;
-    out->affinity = task->affinity;
+    out->slice_ticks = task->slice_ticks;
+    out->affinity = task->is_admitted ? task->deadline.allowed : task->affinity;
     out->waits_on = task->state == TASK_BLOCKED ? task->waits_on : NULL;
     snapshot_times(task, now, out);
     spin_unlock_irqoff(&rq->lock);

@@ -15,3 +15,8 @@ int copy_in_versioned(void *to, size_t bytes, vaddr_t from, size_t user_bytes) M
 
 /* struct rusage of getrusage(2). -EFAULT. limits.c */
 int usage_copy_out(vaddr_t to, const struct process_usage *usage) MUST_USE;
+
+/* struct timespec. -EINVAL: negative, or not that many nanoseconds; what would be too far away is TIME_NEVER - 1 at most.
+ * -EFAULT. time.c */
+int timespec_copy_in(vaddr_t from, uint64_t *out_ns) MUST_USE;
+int timespec_copy_out(vaddr_t to, uint64_t ns) MUST_USE;

@@ -10,7 +10,8 @@
 
 #define FIXED_FLAGS (SPACE_FIXED | SPACE_FIXED_NOREPLACE)
 #define ALL_FLAGS                                                                                                  \
-    (SPACE_PRIVATE | SPACE_SHARED | FIXED_FLAGS | SPACE_GROWS_DOWN | SPACE_POPULATE | SPACE_HUGE | SPACE_NO_HUGE)
+    (SPACE_PRIVATE | SPACE_SHARED | FIXED_FLAGS | SPACE_GROWS_DOWN | SPACE_POPULATE | SPACE_HUGE | SPACE_NO_HUGE | \
+     SPACE_NO_WRITE)
 
 /* ---- Requests ---- */
 
@@ -23,6 +24,8 @@ static int check_flags(const struct space_request *request)
     if (((flags & SPACE_PRIVATE) != 0) == ((flags & SPACE_SHARED) != 0))
         return -EINVAL;
     if ((flags & FIXED_FLAGS) == FIXED_FLAGS || (flags & (SPACE_HUGE | SPACE_NO_HUGE)) == (SPACE_HUGE | SPACE_NO_HUGE))
+        return -EINVAL;
+    if ((flags & SPACE_NO_WRITE) != 0 && (request->rights & VM_WRITE) != 0)
         return -EINVAL;
     /* A stack grows into addresses that no object has pages for. */
     if ((flags & SPACE_GROWS_DOWN) != 0 && ((flags & SPACE_SHARED) != 0 || request->object != NULL))
@@ -56,7 +59,8 @@ static int check_request(const struct space_request *request, size_t *out_bytes)
 static unsigned region_flags(unsigned flags)
 {
     return ((flags & SPACE_SHARED) != 0 ? VM_SHARED : 0) | ((flags & SPACE_GROWS_DOWN) != 0 ? VM_GROWS_DOWN : 0) |
-           ((flags & SPACE_HUGE) != 0 ? VM_HUGE : 0) | ((flags & SPACE_NO_HUGE) != 0 ? VM_NO_HUGE : 0);
+           ((flags & SPACE_HUGE) != 0 ? VM_HUGE : 0) | ((flags & SPACE_NO_HUGE) != 0 ? VM_NO_HUGE : 0) |
+           ((flags & SPACE_NO_WRITE) != 0 ? VM_NO_WRITE : 0);
 }
 
 /* ---- Places ---- */

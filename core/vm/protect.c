@@ -17,6 +17,17 @@ static bool takes_rights(const struct region_change *change, unsigned rights)
     return false;
 }
 
+/* Is there a region that may not be written to? */
+static bool refuses_write(const struct space *space, vaddr_t start, vaddr_t end)
+{
+    const struct region *region = region_find_at_or_above(&space->regions, start);
+
+    for (; region != NULL && region->start < end; region = region_next(region))
+        if ((region->flags & VM_NO_WRITE) != 0)
+            return true;
+    return false;
+}
+
 static void commit(struct space *space, struct region_change *change)
 {
     spin_lock(&space->regions_lock);
@@ -32,6 +43,8 @@ static int protect_locked(struct space *space, vaddr_t start, vaddr_t end, unsig
 
     if (!region_tree_covers(&space->regions, start, end))
         return -ENOMEM;
+    if ((rights & VM_WRITE) != 0 && refuses_write(space, start, end))
+        return -EACCES;
     int result = region_change_set(&change, &space->regions, start, end, &edit);
 
     if (result != 0)

@@ -118,7 +118,8 @@ struct task_snapshot {
     uint64_t sleep_ticks;    /* neither on a CPU nor waiting for one */
     uint32_t utilisation;    /* of UTIL_ONE: sched/util.h */
     const char *class_name;
-    struct cpumask affinity;
+    uint64_t slice_ticks;    /* round robin, fair and idle class: it runs so long in one go while others wait */
+    struct cpumask affinity; /* its own: of a deadline task not only the CPU that has room for it */
     const void *waits_on;    /* of a blocked task: the wait queue, or NULL; to be shown, not to be used */
 };
 void task_get_snapshot(struct task *task, struct task_snapshot *out);

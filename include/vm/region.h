@@ -40,6 +40,7 @@ struct vm_object;
 #define VM_NO_RESERVE 0x10u /* memory is not promised */
 #define VM_STACK 0x20u
 #define VM_HEAP 0x40u
+#define VM_NO_WRITE 0x80u   /* stores are not allowed, and no change of rights allows them */
 
 struct region {
     /* The tree's. `start` orders it. */

@@ -107,6 +107,7 @@ struct space {
 
     _Atomic(uint32_t) refs; /* PAIRS(space_ref) */
     bool uses_huge;         /* immutable after space_create(): 2 MiB pages where they fit */
+    _Atomic(bool) uses_barriers; /* its program has said so: membarrier(2) */
 
     struct mutex change;
 
@@ -168,6 +169,7 @@ static inline struct space *space_of_tlb(struct tlb_space *tlb)
 #define SPACE_POPULATE 0x20u        /* fault all pages in; running out of memory is no error */
 #define SPACE_HUGE 0x40u            /* use 2 MiB pages if the space does */
 #define SPACE_NO_HUGE 0x80u         /* never */
+#define SPACE_NO_WRITE 0x100u       /* it may never become writable: a shared mapping of what is open for reading */
 
 struct space_request {
     vaddr_t at;     /* with FIXED*: the address; else a hint, taken if it is free, 0: anywhere */
@@ -188,9 +190,25 @@ int space_map(struct space *space, const struct space_request *request, vaddr_t 
 int space_unmap(struct space *space, vaddr_t va, size_t bytes) MUST_USE;
 
 /* Give the whole range these rights. When it returns no CPU uses rights that were taken away; rights that were given
- * are found by faults. -EINVAL: range or rights; -ENOMEM: a hole in the range, or out of memory. Unlike
+ * are found by faults. -EINVAL: range or rights; -ENOMEM: a hole in the range, or out of memory; -EACCES: SPACE_NO_WRITE. Unlike
  * Linux's mprotect(2), which stops in the middle, an error changes nothing. */
 int space_protect(struct space *space, vaddr_t va, size_t bytes, unsigned rights) MUST_USE;
+
+/* mremap(2): old_bytes at `at`, of one region, become `bytes`, there or elsewhere; out of memory and -ENOMEM mean that
+ * nothing has changed but with FIXED, where what was at `to` is gone. -EFAULT: no region covers it. -EINVAL: alignment,
+ * nothing, flags, an overlap, old_bytes 0 of a private region (of a shared one: a second mapping). -ENOMEM: no place, or
+ * large pages would have to move. */
+#define SPACE_REMAP_MAY_MOVE 0x1u
+#define SPACE_REMAP_FIXED 0x2u /* to `to`, in place of what is there */
+#define SPACE_REMAP_KEEP 0x4u  /* the old range stays mapped, and is empty: private anonymous memory only */
+#define SPACE_REMAP_FLAGS (SPACE_REMAP_MAY_MOVE | SPACE_REMAP_FIXED | SPACE_REMAP_KEEP)
+struct space_remap {
+    vaddr_t at;
+    size_t old_bytes, bytes;
+    unsigned flags;
+    vaddr_t to;
+};
+int space_remap(struct space *space, const struct space_remap *remap, vaddr_t *out_va) MUST_USE;
 
 enum space_advice {
     SPACE_DONTNEED, /* forget the pages: private ones read as zeros or as the object says. Until it returns, other
@@ -238,6 +256,12 @@ struct space_region {
     uint64_t offset;
 };
 int space_query(struct space *space, vaddr_t va, struct space_region *out) MUST_USE;
+
+/* mincore(2): 1 for each page that an access would not have to bring in, else 0. -EINVAL; -ENOMEM: a hole. */
+int space_look(struct space *space, vaddr_t va, size_t pages, uint8_t *out) MUST_USE;
+
+/* Is all of it mapped, with whatever rights? False, too, of nothing and of what is not the user's. */
+bool space_is_mapped(struct space *space, vaddr_t va, size_t bytes);
 
 /* What a word of shared memory is known by in every space that maps it: its object, with a reference for the caller,
  * and the offset in it. *out_object NULL: it is this space's own, *out_offset is untouched. -EFAULT: nothing that may
