@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks and sleeping by them. Owns the queue of those who sleep until a time of day: its lock orders them with a change. */
+/* Clocks and sleeping by them. Owns the queue of those who sleep until a time of day: its lock orders them with a
+ * change. */
 #include <proc/clock.h>
 
 #include <k/atomic.h>
@@ -19,7 +20,8 @@ static struct {
 
 /* ---- CPU time ---- */
 
-/* A negative id: bits 0 and 1 say what is counted (3: none), bit 2 that it is a thread's, the rest is the inverted id. */
+/* A negative id: bits 0 and 1 say what is counted (3: none), bit 2 that it is a thread's, the rest is the inverted id.
+ * */
 #define CPU_CLOCK_KIND 3u
 #define CPU_CLOCK_THREAD 4u
 

@@ -105,7 +105,7 @@ static bool is_beyond_limits(const struct task *task, const struct sched_params 
     case SCHED_POLICY_FAIR: {
         bool was_fair = old->policy == SCHED_POLICY_FAIR;
 
-        if (old->policy == SCHED_POLICY_IDLE || (was_fair && wanted->nice < old->nice) || (!was_fair && wanted->nice < 0))
+        if (old->policy == SCHED_POLICY_IDLE || wanted->nice < (was_fair ? old->nice : 0))
             return !may_be_nice(task, wanted->nice);
         return false;
     }
@@ -221,8 +221,10 @@ static int for_each_meant(enum nice_kind kind, int32_t who, nice_fn *fn, void *a
         task_put(task);
         return result;
     }
-    if (who == 0)
-        who = kind == NICE_GROUP ? process_group_id(process_current()) : (int32_t)thread_current()->user.cred->user.real;
+    if (who == 0 && kind == NICE_GROUP)
+        who = process_group_id(process_current());
+    else if (who == 0)
+        who = (int32_t)thread_current()->user.cred->user.real;
     for (tid_t next = 1; (task = task_lookup_next(next)) != NULL; task_put(task)) {
         next = task->tid + 1;
         if (!is_meant(task, kind, who))

@@ -66,8 +66,8 @@ void thread_return_memory(struct thread *thread)
     (void)waitq_wake_all(&thread->user.lent_wait);
 }
 
-/* What it leaves behind in memory: its robust locks, and for set_tid_address(2) a 0, which nobody sees if the memory goes
- * with it. */
+/* What it leaves behind in memory: its robust locks, and for set_tid_address(2) a 0, which nobody sees if the memory
+ * goes with it. */
 void thread_clear_tid(struct thread *thread)
 {
     struct space *space = space_current();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* membarrier(2), and the memory policy of a kernel that has one: take the nearest node. No state but that of the spaces. */
+/* membarrier(2), and the memory policy of a kernel that has one: take the nearest node. No state but that of the
+ * spaces. */
 #include <syscall/table.h>
 
 #include <k/atomic.h>
@@ -23,7 +24,7 @@ enum {
 static void barrier_here(void *arg)
 {
     (void)arg;
-    fence_seq_cst(); /* PAIRS(membarrier): with the programs' own */
+    fence_seq_cst(); /* PAIRS(membarrier): with where a program only keeps its compiler from reordering */
 }
 
 SYSCALL(membarrier)

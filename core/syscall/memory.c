@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory: mmap(2) and what changes mappings. All memory is present or made when it is touched; nothing is ever swapped out,
- * so advice about that has no effect and locking brings pages in. No state.
+ * Memory: mmap(2) and what changes mappings. All memory is present or made when it is touched; nothing is ever swapped
+ * out, so advice about that has no effect and locking brings pages in. No state.
  */
 #include <syscall/table.h>
 
@@ -277,7 +277,9 @@ static int loose_range(const struct syscall_args *args, vaddr_t *out_at, size_t 
     uint64_t bytes = args->arg[1] + (args->arg[0] - at);
 
     *out_at = at;
-    return bytes < args->arg[1] ? -EINVAL : page_range(at, bytes, out_bytes);
+    if (args->arg[0] + args->arg[1] < args->arg[0] || bytes < args->arg[1])
+        return -EINVAL;
+    return page_range(at, bytes, out_bytes);
 }
 
 static int64_t lock_range(const struct syscall_args *args, bool on_fault)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mremap(2): a mapping becomes longer, shorter, or lies elsewhere. Private pages move by their slots, shared ones are found
- * again by faults. While slots move, neither place has a region and faults wait, as for a mapping that takes the place of
- * another. Lock: space->change throughout; of a private mapping's object `change`, too, so that no cut comes between.
+ * mremap(2): a mapping becomes longer, shorter, or lies elsewhere. Private pages move by their slots, shared ones are
+ * found again by faults. While slots move, neither place has a region and faults wait, as for a mapping that takes the
+ * place of another. Lock: space->change throughout; of a private mapping's object `change`, too, so that no cut comes
+ * between.
  */
 #include "vm_priv.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clocks of programs: clock_gettime(2), clock_nanosleep(2). Ids are Linux's; a negative one is the CPU time of a process
- * or thread, as clock_getcpuclockid(3) makes it. All clocks are as fine as the machine's. Time in the kernel counts as a
- * program's: the scheduler does not tell them apart. Context: task.
+ * The clocks of programs: clock_gettime(2), clock_nanosleep(2). Ids are Linux's; a negative one is the CPU time of a
+ * process or thread, as clock_getcpuclockid(3) makes it. All clocks are as fine as the machine's. Time in the kernel
+ * counts as a program's: the scheduler does not tell them apart. Context: task.
  */
 #pragma once
 
@@ -28,8 +28,8 @@ enum clock_id {
 /* -EINVAL: no such clock, or a process or thread that is not there (a thread of another process among them). */
 int clock_get(int32_t id, uint64_t *out_ns) MUST_USE;
 
-/* Set the time of day, and let those look again who sleep by it. -EINVAL: not that clock, or before the monotonic one, which
- * would be a time of day before 1970 at boot. */
+/* Set the time of day, and let those look again who sleep by it. -EINVAL: not that clock, or before the monotonic one,
+ * which would be a time of day before 1970 at boot. */
 int clock_set(int32_t id, uint64_t ns) MUST_USE;
 
 /* Sleep for `ns`, or until the clock shows `ns` or more. 0; -EINVAL: no such clock, or the thread's own; -EOPNOTSUPP:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scheduling of programs' threads, with the rights that sched(7) and setpriority(2) ask for: the caller's effective user id
- * is the thread's real or effective one, or it has CAP_SYS_NICE, without which the limits RLIMIT_NICE and RLIMIT_RTPRIO
- * hold, too. A thread id of 0 is the caller's. -ESRCH: there is no such thread. Context: task, may sleep.
+ * Scheduling of programs' threads, with the rights that sched(7) and setpriority(2) ask for: the caller's effective
+ * user id is the thread's real or effective one, or it has CAP_SYS_NICE, without which the limits RLIMIT_NICE and
+ * RLIMIT_RTPRIO hold, too. A thread id of 0 is the caller's. -ESRCH: there is no such thread. Context: task, may sleep.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ int thread_affinity_set(tid_t tid, const struct cpumask *mask) MUST_USE;
 /* Whose nice value: PRIO_PROCESS (a thread, as on Linux), PRIO_PGRP, PRIO_USER. `who` 0: the caller's. */
 enum nice_kind { NICE_THREAD, NICE_GROUP, NICE_USER };
 
-/* Of all of them; those of other classes have none, and are passed over. -EACCES: lower than RLIMIT_NICE allows; -EPERM. */
+/* Of all of them; those of other classes have none, and are passed over. -EACCES: lower than RLIMIT_NICE allows;
+ * -EPERM. */
 int nice_set(enum nice_kind kind, int32_t who, int nice) MUST_USE;
 
 /* The lowest of them. */

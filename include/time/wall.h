@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The time of day: nanoseconds since 1970-01-01 UTC. It is monotonic time plus an offset, so nothing runs on it; who must
- * know that it was set, hears of it from who sets it. No machine here has told the kernel the time: until somebody sets it,
- * 1970 began at boot. Context: any. Order: none.
+ * The time of day: nanoseconds since 1970-01-01 UTC. It is monotonic time plus an offset, so nothing runs on it; who
+ * must know that it was set, hears of it from who sets it. No machine here has told the kernel the time: until somebody
+ * sets it, 1970 began at boot. Context: any. Order: none.
  */
 #pragma once
 

@@ -190,14 +190,14 @@ int space_map(struct space *space, const struct space_request *request, vaddr_t 
 int space_unmap(struct space *space, vaddr_t va, size_t bytes) MUST_USE;
 
 /* Give the whole range these rights. When it returns no CPU uses rights that were taken away; rights that were given
- * are found by faults. -EINVAL: range or rights; -ENOMEM: a hole in the range, or out of memory; -EACCES: SPACE_NO_WRITE. Unlike
- * Linux's mprotect(2), which stops in the middle, an error changes nothing. */
+ * are found by faults. -EINVAL: range or rights; -ENOMEM: a hole in the range, or out of memory; -EACCES:
+ * SPACE_NO_WRITE. Unlike Linux's mprotect(2), which stops in the middle, an error changes nothing. */
 int space_protect(struct space *space, vaddr_t va, size_t bytes, unsigned rights) MUST_USE;
 
 /* mremap(2): old_bytes at `at`, of one region, become `bytes`, there or elsewhere; out of memory and -ENOMEM mean that
  * nothing has changed but with FIXED, where what was at `to` is gone. -EFAULT: no region covers it. -EINVAL: alignment,
- * nothing, flags, an overlap, old_bytes 0 of a private region (of a shared one: a second mapping). -ENOMEM: no place, or
- * large pages would have to move. */
+ * nothing, flags, an overlap, old_bytes 0 of a private region (of a shared one: a second mapping). -ENOMEM: no place,
+ * or large pages would have to move. */
 #define SPACE_REMAP_MAY_MOVE 0x1u
 #define SPACE_REMAP_FIXED 0x2u /* to `to`, in place of what is there */
 #define SPACE_REMAP_KEEP 0x4u  /* the old range stays mapped, and is empty: private anonymous memory only */

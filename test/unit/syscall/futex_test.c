@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* core/syscall/futex.c: what of futex(2)'s arguments means what. What futexes do is test/unit/proc/futex_test.c's. */
+#include "call_world.h"
+
+#define WORD PAGE0
+#define OTHER (PAGE0 + 4)
+#define TIME (PAGE0 + 64)
+#define PRIVATE 128u
+#define REALTIME 256u
+
+enum { WAIT, WAKE, FD, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET = 9, WAKE_BITSET };
+
+static _Atomic(int64_t) result_of_wait;
+
+static int waiter(void)
+{
+    store_relaxed(&result_of_wait, CALL(futex, WORD, WAIT | PRIVATE, 7, 0));
+    return 0;
+}
+
+static struct task *start_waiter(void)
+{
+    struct task *task = world_thread(waiter);
+
+    WAIT_FOR(is_blocked(task));
+    return task;
+}
+
+static int meanings(void)
+{
+    put32(WORD, 7);
+    CHECK(CALL(futex, WORD, WAIT, 8, 0) == -EAGAIN && CALL(futex, WORD + 1, WAIT, 7, 0) == -EINVAL);
+    CHECK(CALL(futex, NOWHERE, WAIT, 7, 0) == -EFAULT && CALL(futex, WORD, WAIT, 7, NOWHERE) == -EFAULT);
+    CHECK(CALL(futex, WORD, FD, 7, 0) == -ENOSYS && CALL(futex, WORD, 13, 7, 0) == -ENOSYS);
+    CHECK(CALL(futex, WORD, WAIT | REALTIME, 7, 0) == -ENOSYS);
+    CHECK(CALL(futex, WORD, WAIT_BITSET, 7, 0, 0, 0) == -EINVAL);
+    put_time(TIME, 0, -1);
+    CHECK(CALL(futex, WORD, WAIT, 7, TIME) == -EINVAL);
+    CHECK(CALL(futex, WORD, REQUEUE, U(-1), 0, OTHER) == -EINVAL);
+    CHECK(CALL(futex, WORD, CMP_REQUEUE, 0, 1, OTHER, 8) == -EAGAIN);
+
+    struct task *task = start_waiter();
+
+    CHECK(CALL(futex, WORD, WAKE_BITSET | PRIVATE, 1, 0, 0, 1) == 1 && finish(task) == 0);
+    CHECK(load_relaxed(&result_of_wait) == 0);
+    task = start_waiter();
+    CHECK(CALL(futex, WORD, CMP_REQUEUE | PRIVATE, 0, 1, OTHER, 7) == 1);
+    CHECK(CALL(futex, WORD, WAKE | PRIVATE, 1) == 0);
+    CHECK(CALL(futex, WORD, WAKE_OP | PRIVATE, 1, 1, OTHER, 0) == 1 && finish(task) == 0);
+    return 0;
+}
+
+static int timeouts(void)
+{
+    uint64_t before = clock_ns();
+
+    put32(WORD, 7);
+    put_time(TIME, 0, 30 * (int64_t)NS_PER_US);
+    CHECK(CALL(futex, WORD, WAIT | PRIVATE, 7, TIME) == -ETIMEDOUT && clock_ns() >= before + 30 * NS_PER_US);
+    put_time(TIME, 0, (int64_t)(clock_ns() + 30 * NS_PER_US));
+    CHECK(CALL(futex, WORD, WAIT_BITSET, 7, TIME, 0, 1) == -ETIMEDOUT && clock_ns() >= get64(TIME + 8));
+    put_time(TIME, 3000, 0);
+    CHECK(CALL(clock_settime, 0, TIME) == 0);
+    before = clock_ns();
+    put_time(TIME, 3000, (int64_t)NS_PER_MS);
+    CHECK(CALL(futex, WORD, WAIT_BITSET | REALTIME, 7, TIME, 0, 1) == -ETIMEDOUT);
+    CHECK(CALL(clock_gettime, 0, TIME) == 0 && get64(TIME + 8) >= NS_PER_MS && clock_ns() < before + NS_PER_SEC);
+    return 0;
+}
+
+static int lists(void)
+{
+    CHECK(CALL(set_robust_list, PAGE0 + 512, 23) == -EINVAL);
+    CHECK(CALL(set_robust_list, NOWHERE, 24) == 0); /* looked at when the thread ends */
+    CHECK(CALL(get_robust_list, 0, PAGE0, PAGE0 + 8) == 0 && get64(PAGE0) == NOWHERE && get64(PAGE0 + 8) == 24);
+    CHECK(CALL(get_robust_list, U(current_task()->tid), PAGE0, NOWHERE) == -EFAULT);
+    CHECK(CALL(get_robust_list, TID_MAX - 1, PAGE0, PAGE0 + 8) == -ESRCH);
+    return 0;
+}
+
+static void run_meanings(void)
+{
+    world_run(meanings);
+}
+
+static void run_timeouts(void)
+{
+    world_run(timeouts);
+}
+
+static void run_lists(void)
+{
+    world_run(lists);
+}
+
+const struct kernel_test booted_tests[] = {
+    { "meanings", run_meanings },
+    { "timeouts", run_timeouts },
+    { "lists", run_lists },
+    { NULL, NULL },
+};
+
+static void arguments_mean_what_the_manual_says(void **state)
+{
+    (void)state;
+    booted_run("meanings", 8);
+    booted_run("timeouts", 8);
+    booted_run("lists", 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(arguments_mean_what_the_manual_says) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* core/time/wall.c: the time of day is what it was set to, and goes on from there with the clock. */
+#include "unit.h"
+
+#include <host/machine.h>
+#include <smp/cpu.h>
+#include <time/wall.h>
+
+static struct cpu cpu;
+static struct task_base task;
+
+static int enter(void **state)
+{
+    struct host_config config = { .cpus = 1, .memory_bytes = 4 << 20 };
+
+    (void)state;
+    host_unit_setup(&config);
+    store_relaxed(&task.cpu, &cpu);
+    host_unit_enter((struct task *)&task);
+    clock_init(NS_PER_SEC);
+    return 0;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    host_unit_teardown();
+    return 0;
+}
+
+static void it_begins_with_the_clock(void **state)
+{
+    (void)state;
+    uint64_t before = clock_ns(), wall = wall_ns(), after = clock_ns();
+
+    assert_true(wall >= before && wall <= after);
+}
+
+static void it_goes_on_from_what_it_was_set_to(void **state)
+{
+    const uint64_t set = 1700000000 * NS_PER_SEC;
+
+    (void)state;
+    uint64_t before = clock_ns();
+
+    wall_set(set);
+    uint64_t wall = wall_ns(), after = clock_ns();
+
+    assert_true(wall >= set && wall - set <= after - before);
+    wall_set(5); /* back, too */
+    assert_true(wall_ns() >= 5 && wall_ns() < set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_begins_with_the_clock),
+        cmocka_unit_test(it_goes_on_from_what_it_was_set_to),
+    };
+
+    return cmocka_run_group_tests(tests, enter, leave);
+}
