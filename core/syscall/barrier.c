@@ -50,7 +50,8 @@ SYSCALL(membarrier)
     default:
         return -EINVAL;
     }
-    smp_call_all(barrier_here, NULL); /* a thread that does not run has passed one when it was switched away */
+    /* PAIRS(membarrier): a thread that does not run has passed a barrier when it was switched away. */
+    smp_call_all(barrier_here, NULL);
     return 0;
 }
 
