@@ -21,6 +21,7 @@ static struct {
     _Atomic(unsigned) asleep;  /* sleepers that have not ended */
     _Atomic(uint64_t) returned;
     _Atomic(uint64_t) woken;
+    bool is_patient;           /* no deadlines and no signals: whoever is lost stays lost */
     unsigned inside;           /* guarded by the lock that the story makes of a word */
 } futexes;
 
@@ -59,7 +60,7 @@ static int sleeper(void *arg)
     (void)arg;
     sim_line_wait(&futexes.line);
     for (unsigned i = 4 * sim_rounds(); i > 0; i--) {
-        uint64_t deadline = sim_chance(3) ? TIME_NEVER : clock_ns() + sim_random_below(20) * NS_PER_US;
+        uint64_t deadline = futexes.is_patient || sim_chance(3) ? TIME_NEVER : clock_ns() + sim_random_below(20) * NS_PER_US;
         int result = futex_wait(word_at((unsigned)sim_random_below(WORDS)), 0, FUTEX_BITSET_ALL, deadline);
 
         CHECK(result == 0 || result == -ETIMEDOUT || result == -ERESTARTSYS);
@@ -96,18 +97,19 @@ static int waker(void *arg)
     return 0;
 }
 
-static void futex_crowd(void)
+static void crowd(bool is_patient)
 {
     struct thread *threads[SLEEPERS + WAKERS];
     struct task *some = NULL;
 
+    futexes.is_patient = is_patient;
     store_relaxed(&futexes.asleep, SLEEPERS);
     if (!create_world())
         return;
     for (unsigned i = 0; i < SLEEPERS + WAKERS; i++)
         threads[i] = sim_thread(futexes.process, i < SLEEPERS ? sleeper : waker, NULL, NULL);
     sim_line_open(&futexes.line, SLEEPERS + WAKERS);
-    while (load_relaxed(&futexes.asleep) > 0) {
+    while (!is_patient && load_relaxed(&futexes.asleep) > 0) {
         struct thread *thread = threads[sim_random_below(SLEEPERS)];
 
         some = thread != NULL ? task_lookup(thread->tid) : NULL;
@@ -119,6 +121,16 @@ static void futex_crowd(void)
     }
     end_world(threads, SLEEPERS + WAKERS);
     CHECK(load_relaxed(&futexes.returned) == load_relaxed(&futexes.woken));
+}
+
+static void futex_crowd(void)
+{
+    crowd(false);
+}
+
+static void futex_moves(void)
+{
+    crowd(true);
 }
 
 /* futex-lock: as libraries build it. 0 free, 1 held, 2 held and perhaps waited for. */
@@ -172,6 +184,8 @@ static void futex_lock(void)
 const struct sim_scenario sim_scenarios_futex[] = {
     { .name = "futex-crowd", .aim = "wake, requeue, deadline and signal end one wait, and it is lost or counted twice",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_crowd },
+    { .name = "futex-moves", .aim = "a requeue loses a waiter that nothing but a wake will end",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_moves },
     { .name = "futex-lock", .aim = "the word changes between a waiter's look and its sleep, and nobody wakes it",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_lock },
     { .name = NULL },

@@ -51,5 +51,5 @@ FUTEX = (
         if (moved == count)
             break;
 """),
-        scenarios=("futex-crowd",)),
+        scenarios=("futex-moves",)),
 )
