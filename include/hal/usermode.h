@@ -23,6 +23,7 @@
  *   HAL_SIGNAL_AT(trap)          where the frame is that rt_sigreturn(2) means: what hal_signal_push() said, if the
  *                                program kept to the rules
  *   HAL_SIGNAL_FRAME_BYTES       room that hal_signal_push() needs at most, alignment included
+ *   HAL_CLONE_TLS                which argument of clone(2) is the thread pointer, 3 or 4; the other one is child_tid
  *   HAL_ELF_MACHINE              e_machine of programs that run here (ELF specification)
  *
  * What follows is Linux's interface of the ISA: arch/ISA/signal.c names the sources.
@@ -44,7 +45,8 @@ struct hal_user_facts {
 };
 extern struct hal_user_facts hal_user_facts;
 
-/* The registers that a new program sees: all zero but for these two; user mode, interrupts enabled. Context: any. */
+/* The registers that a new program sees: all zero but for these two; user mode, interrupts enabled. Also of the running
+ * task's own trap, in a call that hal_user_enter() led to: it goes back to the new program. Context: any. */
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp);
 
 /* Leave for user mode with these registers, all of them. `trap` lies in the running task's stack, and no lower than the

@@ -70,6 +70,7 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) (*(uint64_t *)((uint8_t *)(area) + FPU_TLS))
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SYSCALL_BYTES 4
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 183
 
 static ALWAYS_INLINE struct task *hal_current(void)

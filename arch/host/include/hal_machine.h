@@ -69,6 +69,7 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) ((trap)->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SYSCALL_BYTES 0 /* who makes a call looks at the program counter: host_user_call() */
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 0   /* nothing that a file could hold */
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)

@@ -119,6 +119,7 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) ((trap)->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SYSCALL_BYTES 4
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 0
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)

@@ -66,6 +66,7 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) ((trap)->x[4 - 1])
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SYSCALL_BYTES 4
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 243
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
 

@@ -77,6 +77,7 @@ static inline struct x86_bases *x86_bases_of(const void *area)
 #define HAL_USER_TLS(trap, area) (x86_bases_of(area)->fs)
 #define HAL_SIGNAL_AT(trap) ((trap)->rsp - 8) /* the handler's RET has taken the return address */
 #define HAL_SYSCALL_BYTES 2
+#define HAL_CLONE_TLS 4
 #define HAL_ELF_MACHINE 62
 
 /* Words of struct hal_trap, for i a constant: rdi, rsi, rdx, r10, r8, r9 (System V ABI, A.2.1). */
