@@ -2,7 +2,8 @@
 /*
  * User mode. A user program of the simulated machine is a function of the host's, which keeps to host_user_call() for
  * what it wants of the kernel, and to hal_user_copy()'s addresses for memory. Its program counter says only which
- * function is to run: where it stands inside is the host's. No lock: a program belongs to its task.
+ * function is to run: where it stands inside is the host's. One below HAL_USER_END is an address of user memory, which
+ * holds the function's: so files of programs can be made. No lock: a program belongs to its task.
  */
 #include "host_priv.h"
 
@@ -13,6 +14,7 @@
 #pragma weak trap_syscall
 #pragma weak trap_user_work
 #pragma weak trap_user_exit
+#pragma weak trap_user_fault
 
 struct hal_user_facts hal_user_facts = { .platform = "host" };
 
@@ -33,13 +35,41 @@ void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
     *trap = (struct hal_trap){ .pc = pc, .sp = sp };
 }
 
+/* A fault in user mode that core brings an end to, or kills the task for. Interrupts are disabled. */
+static void user_fault(struct hal_trap *trap, vaddr_t va, bool is_present)
+{
+    const struct fault_info info = {
+        .kind = FAULT_PAGE, .address = va, .name = "page fault", .is_exec = true, .is_present = is_present,
+        .irqs_enabled = true,
+    };
+
+    HOST_REQUIRE(trap_user_fault != NULL, "a fault in user mode, but this binary has no trap_user_fault()");
+    trap_user_fault(trap, &info);
+    trap_user_exit(trap);
+}
+
+/* The function that the program counter means. Interrupts are disabled. */
+static host_user_program *program_at(struct hal_trap *trap)
+{
+    while (trap->pc < HAL_USER_END) {
+        bool is_present;
+        host_user_program **at = host_tlb_user(trap->pc, PROT_USER | PROT_EXEC, &is_present);
+
+        if (at != NULL)
+            return *at;
+        user_fault(trap, trap->pc, is_present);
+    }
+    return (host_user_program *)trap->pc;
+}
+
 void hal_user_enter(struct hal_trap *trap)
 {
     struct hal_context *context = (struct hal_context *)hal_current();
-    host_user_program *program = (host_user_program *)trap->pc;
 
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_user_enter() with interrupts enabled");
     context->user = trap;
+    host_user_program *program = program_at(trap);
+
     context->is_in_user = true;
     hal_irq_enable();
     program(trap->arg[0]);
@@ -54,6 +84,8 @@ uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
     HOST_REQUIRE(context->is_in_user && trap_syscall != NULL, "a system call by what is no user program");
     hal_irq_disable();
     context->is_in_user = false;
+    uintptr_t pc = trap->pc, sp = trap->sp;
+
     trap->number = number;
     for (unsigned i = 0; i < 6; i++)
         trap->arg[i] = arg[i];
@@ -65,6 +97,8 @@ uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
     HOST_REQUIRE(!hal_irq_is_enabled(), "trap_user_work() returned with interrupts enabled");
     uintptr_t result = trap->result; /* an interrupt may lead to more of the kernel's work */
 
+    if (trap->pc != pc || trap->sp != sp)
+        hal_user_enter(trap); /* another program: what called here is no more */
     context->is_in_user = true;
     hal_irq_enable();
     return result;

@@ -71,7 +71,7 @@ static int init_main(void *arg)
 }
 
 #define STATUS_OF_SIGNAL 128 /* as shells have it: the exit status of what a signal ended is this and its number */
-#define STATUS_NO_PROGRAM 127
+#define STATUS_NO_PROGRAM 63 /* one machine doubles it, in a byte */
 
 /* The first process has ended: so does the machine. */
 static void first_ended(int wait_status)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clone(2) and its relatives. Everything that can fail comes first: memory, process, thread, files, task, each undone in
- * reverse; then the child's registers are filled in and it starts. Locks: the tree lock, inside of what is called.
+ * clone(2) and its relatives. Everything that can fail comes first: memory, process, thread, files, task, each undone
+ * in reverse; then the child's registers are filled in and it starts. Locks: the tree lock, inside of what is called.
  */
 #include <proc/clone.h>
 

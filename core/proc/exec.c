@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * exec: find the file, make the new program beside the old one, end the other threads, change over. The change is in
- * commit(), which cannot fail. What an exec needs until then is one struct; no lock but the tree lock, in short sections.
+ * commit(), which cannot fail. What an exec needs until then is one struct; no lock but the tree lock, in short
+ * sections.
  */
 #include <proc/exec.h>
 

@@ -283,5 +283,6 @@ int image_build(struct image *image)
                                                   random_offset(HEAP_CHANCE, PAGE_BYTES));
     image->entry = interpreter != NULL ? image->interpreter_base + interpreter->entry
                                        : image->base + image->elf->entry;
-    return result == -EEXIST || result == -EINVAL || result == -EPERM ? -ENOMEM : result;
+    /* Whatever does not fit, or cannot be faulted in, in a space that has nothing yet: there is no room for it. */
+    return result != 0 ? -ENOMEM : 0;
 }

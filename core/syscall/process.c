@@ -58,7 +58,9 @@ SYSCALL(clone)
 }
 
 /* struct clone_args of clone3(2): 64, 80 and 88 bytes are its versions. */
-enum { FLAGS, PIDFD, CHILD_TID, PARENT_TID, EXIT_SIGNAL, STACK, STACK_BYTES, TLS, SET_TID, SET_TID_SIZE, CGROUP, WORDS };
+enum {
+    FLAGS, PIDFD, CHILD_TID, PARENT_TID, EXIT_SIGNAL, STACK, STACK_BYTES, TLS, SET_TID, SET_TID_SIZE, CGROUP, WORDS
+};
 #define CLONE_ARGS_BYTES_MIN 64
 
 static int check_clone3(const uint64_t word[WORDS])
@@ -137,7 +139,8 @@ SYSCALL(execveat)
     unsigned flags = (unsigned)args->arg[4];
     int fd = (int)args->arg[0];
     struct exec_request request = {
-        .flags = ((flags & EXECVEAT_NOFOLLOW) != 0 ? 0 : PATH_FOLLOW) | ((flags & EXECVEAT_EMPTY_PATH) != 0 ? PATH_EMPTY : 0),
+        .flags = ((flags & EXECVEAT_NOFOLLOW) != 0 ? 0 : PATH_FOLLOW) |
+                 ((flags & EXECVEAT_EMPTY_PATH) != 0 ? PATH_EMPTY : 0),
         .argv = args->arg[2],
         .envp = args->arg[3],
     };

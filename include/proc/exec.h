@@ -26,7 +26,8 @@ struct exec_request {
     unsigned flags;         /* PATH_FOLLOW, PATH_EMPTY */
     const char *shown;      /* what the program is told of where it comes from: AT_EXECFN, a script's own name */
     bool is_unreachable;    /* that is the name of a descriptor that closes: no script, -ENOENT */
-    /* The vectors of strings: the user's, each ending in a null pointer, or 0; or the kernel's if kernel_argv is set. */
+    /* The vectors of strings: the user's, each ending in a null pointer, or 0; or the kernel's if kernel_argv is set.
+     * */
     vaddr_t argv, envp;
     const char *const *kernel_argv, *const *kernel_envp;
 };

@@ -163,8 +163,8 @@ extern struct process process_kernel;
  * process_lookup() at once. -EINVAL (name), -EAGAIN, -ENOMEM. Context: task. */
 int process_create(struct process *parent, const char *name, struct process **out) MUST_USE;
 /* The same, of a process that runs programs: a child of the running task's process, or with is_sibling of its parent;
- * in its group and with its limits. The reference to `space` becomes its own; on failure it is still the caller's. `pid`
- * is 0, or PID_INIT. */
+ * in its group and with its limits. The reference to `space` becomes its own; on failure it is still the caller's.
+ * `pid` is 0, or PID_INIT. */
 int process_create_user(bool is_sibling, const char *name, struct space *space, pid_t pid, struct process **out)
     MUST_USE;
 void process_get(struct process *process);
