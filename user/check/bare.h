@@ -12,12 +12,13 @@ long start(long *stack);
 #if defined __x86_64__
 __asm__(".globl _start\n_start: mov %rsp, %rdi\n and $-16, %rsp\n call start\n");
 
-static long sys(long nr, long a, long b, long c, long d, long e)
+static long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
 
-    __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
     return nr;
 }
 
@@ -37,7 +38,7 @@ static unsigned long thread_pointer(void)
 #elif defined __aarch64__
 __asm__(".globl _start\n_start: mov x0, sp\n bl start\n");
 
-static long sys(long nr, long a, long b, long c, long d, long e)
+static long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
     register long x8 __asm__("x8") = nr;
     register long x0 __asm__("x0") = a;
@@ -45,8 +46,9 @@ static long sys(long nr, long a, long b, long c, long d, long e)
     register long x2 __asm__("x2") = c;
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
 
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 
@@ -66,7 +68,7 @@ static unsigned long thread_pointer(void)
 __asm__(".globl _start\n_start: mv a0, sp\n.option push\n.option norelax\nla gp, __global_pointer$\n.option pop\n"
         " call start\n");
 
-static long sys(long nr, long a, long b, long c, long d, long e)
+static long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
     register long a7 __asm__("a7") = nr;
     register long a0 __asm__("a0") = a;
@@ -74,8 +76,9 @@ static long sys(long nr, long a, long b, long c, long d, long e)
     register long a2 __asm__("a2") = c;
     register long a3 __asm__("a3") = d;
     register long a4 __asm__("a4") = e;
+    register long a5 __asm__("a5") = f;
 
-    __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4) : "memory");
+    __asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
     return a0;
 }
 
@@ -92,8 +95,8 @@ static unsigned long thread_pointer(void)
 }
 #endif
 
-#define CALL(name, ...) CALL_(__NR_##name, __VA_ARGS__, 0, 0, 0, 0, 0)
-#define CALL_(nr, a, b, c, d, e, ...) sys(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+#define CALL(name, ...) CALL_(__NR_##name, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define CALL_(nr, a, b, c, d, e, f, ...) sys(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 static inline int is_text(const char *a, const char *b)
 {
