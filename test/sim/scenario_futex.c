@@ -60,7 +60,8 @@ static int sleeper(void *arg)
     (void)arg;
     sim_line_wait(&futexes.line);
     for (unsigned i = 4 * sim_rounds(); i > 0; i--) {
-        uint64_t deadline = futexes.is_patient || sim_chance(3) ? TIME_NEVER : clock_ns() + sim_random_below(20) * NS_PER_US;
+        bool waits_long = futexes.is_patient || sim_chance(3);
+        uint64_t deadline = waits_long ? TIME_NEVER : clock_ns() + sim_random_below(20) * NS_PER_US;
         int result = futex_wait(word_at((unsigned)sim_random_below(WORDS)), 0, FUTEX_BITSET_ALL, deadline);
 
         CHECK(result == 0 || result == -ETIMEDOUT || result == -ERESTARTSYS);

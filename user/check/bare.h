@@ -18,7 +18,8 @@ static long sys(long nr, long a, long b, long c, long d, long e, long f)
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
 
-    __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
     return nr;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check-calls - time, memory, scheduling and futexes as a program sees them, without files: it tells by its exit status.
- * As /init of a machine it ends with 42 if all is well, else with the number of the check that failed. With an argument
- * "measure" it ends with what a round trip of two threads through two futexes costs, in nanoseconds / 16.
+ * check-calls - time, memory, scheduling and futexes as a program sees them, without files: it tells by its exit
+ * status. As /init of a machine it ends with 42 if all is well, else with the number of the check that failed. With an
+ * argument "measure" it ends with what a round trip of two threads through two futexes costs, in nanoseconds / 16.
  */
 #include "bare.h"
 
