@@ -176,7 +176,12 @@ void process_put(struct process *process)
     ASSERT(before != 0);
     if (before == 1) {
         ASSERT(process->state == PROCESS_REAPED && list_is_empty(&process->children) && process->threads_alive == 0);
-        ASSERT(process->space == NULL && process->group == NULL);
+        ASSERT(process->group == NULL);
+        /* Its memory does not wait for a grace period: whoever still finds the process gets no reference, and looks at
+         * nothing else. */
+        if (process->space != NULL)
+            space_put(process->space);
+        process->space = NULL;
         quiesce_call(&process->reclaim, process_free);
     }
 }
@@ -260,6 +265,16 @@ static void end_locked(struct process *process, struct list_node *gone) REQUIRES
     process_tell_parent_locked(process);
 }
 
+/* A record needs no memory. Without a user it is its maker's, as long as that one has a reference. */
+static struct space *take_space_locked(struct process *process) REQUIRES(proc_tree_lock)
+{
+    struct space *space = process->has_user ? process->space : NULL;
+
+    if (space != NULL)
+        process->space = NULL;
+    return space;
+}
+
 struct space *process_thread_ended_locked(struct process *process, bool has_status, int wait_status,
                                           struct list_node *gone)
 {
@@ -275,8 +290,7 @@ struct space *process_thread_ended_locked(struct process *process, bool has_stat
     }
     /* In one section with the count: nobody may join a process that has no thread left. */
     if (process->threads_alive == 0 && process->had_thread) {
-        space = process->space;
-        process->space = NULL;
+        space = take_space_locked(process);
         end_locked(process, gone);
     }
     return space;
@@ -291,8 +305,7 @@ int process_discard(struct process *process)
     spin_lock(&proc_tree_lock);
     if (process->state == PROCESS_ALIVE && !process->had_thread) {
         process->is_orphan = true; /* nobody shall wait for it */
-        space = process->space;
-        process->space = NULL;
+        space = take_space_locked(process);
         end_locked(process, &gone);
         result = 0;
     }

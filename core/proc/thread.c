@@ -159,8 +159,7 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
 {
     struct process *process = thread->process;
     struct object_spec spec = {
-        .task = task_spec_of(thread), .tid = tid, .pid = pid, .space = process->space, .thread = thread,
-        .is_user = thread->spec.is_user,
+        .task = task_spec_of(thread), .tid = tid, .pid = pid, .thread = thread, .is_user = thread->spec.is_user,
     };
     struct task_object *object = NULL;
 
@@ -171,7 +170,11 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
     if (result != 0)
         return result;
     reaper_keep_pace();
+    spec.space = process_space_get(process); /* of our own: the last thread may end meanwhile */
+    if (spec.space == NULL)
+        return -ESRCH;
     result = object_create(&spec, &object);
+    space_put(spec.space);
     if (result != 0)
         return result;
     spin_lock(&proc_tree_lock);

@@ -69,8 +69,8 @@ struct process {
     /* Written by its one thread (exec, prctl); who reads it elsewhere may see a part of each. */
     char name[TASK_NAME_BYTES];
 
-    /* Guarded by the tree lock; its threads read it without. One reference, given back when its last thread ends; NULL
-     * then, and for the kernel's own. */
+    /* Guarded by the tree lock; its threads read it without. One reference, given back when its last thread ends, and
+     * NULL then; of a process without a user, with the last reference to this. NULL for the kernel's own. */
     struct space *space;
 
     /* Atomic. */

@@ -11,6 +11,7 @@ from .queues import QUEUES
 from .machine import MACHINE
 from .lifetime import LIFETIME
 from .order import ORDER
+from .process import PROCESS
 from .memory import MEMORY
 from .objects import OBJECTS
 from .pages import PAGES
@@ -24,4 +25,4 @@ from .files import FILES
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + FUTEX + DEADLINE + FILES + STRIDE)
+           + SYNC + FUTEX + DEADLINE + FILES + STRIDE + PROCESS)

@@ -104,12 +104,12 @@ LIFETIME = (
         "child-event-read-late",
         "A parent reads the count of its children's ends after it looked at them: an end in between is slept through.",
         ("liveness", "wake-once"),
-        edit("core/proc/process.c", """
+        edit("core/proc/wait.c", """
         uint64_t seen = load_acquire(&parent->child_events); /* PAIRS(child_event) */
 
-        found = find_ended(parent, pid, &child);
+        found = look(parent, request, out, &gone);
 """, """
-        found = find_ended(parent, pid, &child);
+        found = look(parent, request, out, &gone);
         uint64_t seen = load_acquire(&parent->child_events); /* PAIRS(child_event) */
 
 """),

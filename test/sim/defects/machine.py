@@ -95,25 +95,25 @@ MACHINE = (
         "sleep-under-spinlock",
         "A thread that begins to wait for a child keeps the tree lock.",
         ("locks",),
-        edit("core/proc/process.c", """
-        if (options & WNOHANG)
+        edit("core/proc/wait.c", """
+        if (request->options & WNOHANG)
             return 0;
         int result = waitq_wait_until""", """
-        if (options & WNOHANG)
+        if (request->options & WNOHANG)
             return 0;
         preempt_disable();
         int result = waitq_wait_until""") +
-        edit("core/proc/process.c", """
+        edit("core/proc/wait.c", """
         if (result != 0)
             return result;
     }
-    if (found != 0)
+    if (gone != NULL)
 """, """
         preempt_enable();
         if (result != 0)
             return result;
     }
-    if (found != 0)
+    if (gone != NULL)
 """),
         scenarios=("exit-wait",), hazard=27),
     Defect(

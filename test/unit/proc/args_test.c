@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/args.c: strings arrive as they were, within limits, in a space that is built here. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/clone.c: what children share with their makers, who waits for whom, and that a failure leaves nothing. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/exec.c: a program becomes another at one point, or stays what it was. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

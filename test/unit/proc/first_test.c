@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/first.c: the first process gets pid 1, the orphans, and the last word. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/group.c against a plain model: who is in which group and session after random calls. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

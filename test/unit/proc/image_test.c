@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/image.c: what is where in a new program's memory, with which rights, and that it is not always there. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/limits.c: limits go down freely and up with the right, children have their maker's; usage adds up. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

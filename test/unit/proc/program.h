@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "booted.h"
+#include "check.h"
 
 #include <fs/context.h>
 #include <fs/cred.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/user.c: what a thread leaves behind, and its name. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/wait.c: which children a wait is about, what it reports, and what stays. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

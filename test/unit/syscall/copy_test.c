@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/copy.c: structs that have grown. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/cred.c: ids change by the rules, for one thread; core/fs/cred.c has the rules and their tests. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/ids.c: what programs are told of who they are. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/limits.c: structs as programs see them, and whom a program may limit. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/process.c: arguments that are refused before anything is done; the rest is in test/unit/proc. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/system.c: facts and settings. */
+#include "booted.h"
 #include "program.h"
 #include "unit.h"
 
