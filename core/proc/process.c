@@ -30,6 +30,7 @@ void process_init(void)
 {
     slab_cache_init(&processes, "process", sizeof(struct process), alignof(struct process));
     thread_cache_init();
+    signal_init();
 }
 
 unsigned process_count(void)
@@ -37,10 +38,16 @@ unsigned process_count(void)
     return (unsigned)slab_used(&processes);
 }
 
-struct process *process_current(void)
+struct thread *thread_current(void)
 {
     struct task *self = current_task();
-    struct thread *thread = self->tid == 0 ? NULL : object_of(self)->thread; /* idle tasks have no object */
+
+    return self->tid == 0 ? NULL : object_of(self)->thread; /* idle tasks have no object */
+}
+
+struct process *process_current(void)
+{
+    struct thread *thread = thread_current();
 
     return thread == NULL ? &process_kernel : thread->process;
 }
@@ -57,14 +64,17 @@ int process_create(struct process *parent, const char *name, struct process **ou
 
     if (process == NULL)
         return -ENOMEM;
-    result = space_create(&space);
+    (void)memset(process, 0, sizeof *process);
+    result = process_signals_init(process, NULL, false);
     if (result != 0)
         goto free_process;
+    result = space_create(&space);
+    if (result != 0)
+        goto fini_signals;
     result = id_alloc(&pid);
     if (result != 0)
         goto put_space;
 
-    (void)memset(process, 0, sizeof *process);
     process->pid = pid;
     (void)str_copy(process->name, name, sizeof process->name);
     process->space = space;
@@ -86,6 +96,8 @@ int process_create(struct process *parent, const char *name, struct process **ou
 
 put_space:
     space_put(space);
+fini_signals:
+    process_signals_fini(process);
 free_process:
     slab_free(&processes, process);
     return result;
@@ -117,6 +129,7 @@ void process_put(struct process *process)
          * nothing else. */
         space_put(process->space);
         process->space = NULL;
+        process_signals_fini(process);
         quiesce_call(&process->reclaim, process_free);
     }
 }
@@ -167,16 +180,22 @@ static void end_locked(struct process *process, struct list_node *gone) REQUIRES
         list_push_back(gone, &process->sibling);
         return;
     }
+    struct process *parent = process->parent;
+
+    if (signal_child_ended_locked(process)) {
+        retire_locked(process);
+        list_push_back(gone, &process->sibling);
+    }
     /* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
-    (void)fetch_add_acq_rel(&process->parent->child_events, 1); /* PAIRS(child_event) */
-    (void)waitq_wake_all(&process->parent->child_wait);
+    (void)fetch_add_acq_rel(&parent->child_events, 1); /* PAIRS(child_event) */
+    (void)waitq_wake_all(&parent->child_wait);
 }
 
 void process_thread_ended_locked(struct process *process, bool has_status, int wait_status, struct list_node *gone)
 {
     ASSERT(process->state == PROCESS_ALIVE && process->threads_alive > 0);
     if (has_status)
-        process->wait_status = wait_status;
+        process->wait_status = process_end_status(process, wait_status);
     /* In one section with the count: nobody may join a process that has no thread left. */
     if (--process->threads_alive == 0 && process->had_thread)
         end_locked(process, gone);

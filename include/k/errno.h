@@ -32,4 +32,10 @@
 #define EOVERFLOW 75
 #define ETIMEDOUT 110
 
+/* Of a system call that a signal interrupted, to signal_attend() (proc/signal.h); no user sees one. It is made anew: */
+#define ERESTARTSYS 512            /* if there is no handler, or it has SA_RESTART */
+#define ERESTARTNOINTR 513         /* in any case */
+#define ERESTARTNOHAND 514         /* if there is no handler */
+#define ERESTART_RESTARTBLOCK 516  /* as restart_syscall(2), if there is no handler */
+
 #define ERRNO_MAX 4095 /* -1..-4095 are errors at the system-call boundary */

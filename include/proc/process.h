@@ -13,6 +13,7 @@
 #include <k/limits.h>
 #include <k/list.h>
 #include <k/types.h>
+#include <proc/signal.h>
 #include <sched/waitq.h>
 #include <smp/quiesce.h>
 
@@ -51,6 +52,8 @@ struct process {
     struct waitq child_wait; /* its waiters wait for child_events to change */
     _Atomic(uint64_t) child_events; /* PAIRS(child_event): children that became ZOMBIE, ever */
     struct quiesce_head reclaim;
+
+    struct process_signals signals; /* proc/signal.h */
 };
 
 struct thread_spec {
@@ -80,6 +83,8 @@ struct thread {
     struct task *task;       /* while SCHEDULED; no reference: the task unlinks itself before it dies */
     struct list_node link;   /* process->threads */
     _Atomic(int) exit_code;  /* PAIRS(thread_exit): stored before state is DEAD */
+
+    struct thread_signals signals; /* proc/signal.h */
 };
 
 /* The kernel's own process: parent of all that have no other. */
@@ -124,5 +129,8 @@ int process_kill(struct process *process) MUST_USE;
 
 /* The running task's process, or process_kernel. */
 struct process *process_current(void);
+
+/* The running task's thread, or NULL: it is the kernel's. */
+struct thread *thread_current(void);
 
 unsigned process_count(void);
