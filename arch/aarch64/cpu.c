@@ -83,7 +83,8 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
 
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
 {
-    *trap = (struct hal_trap){ .elr = pc, .sp = sp }; /* SPSR 0: EL0, AArch64, nothing masked */
+    /* SPSR 0: EL0, AArch64, nothing masked. Whose frame it is stays: the running task may be between two entries. */
+    *trap = (struct hal_trap){ .elr = pc, .sp = sp, .task = trap->task };
 }
 
 void hal_user_enter(struct hal_trap *trap)

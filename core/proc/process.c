@@ -8,6 +8,7 @@
 #include <k/errno.h>
 #include <lib/string.h>
 #include <proc/id.h>
+#include <proc/vdso.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
@@ -31,6 +32,7 @@ void process_init(void)
     slab_cache_init(&processes, "process", sizeof(struct process), alignof(struct process));
     thread_cache_init();
     signal_init();
+    vdso_init();
 }
 
 unsigned process_count(void)

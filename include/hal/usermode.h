@@ -48,7 +48,8 @@ struct hal_user_facts {
 };
 extern struct hal_user_facts hal_user_facts;
 
-/* The registers that a new program sees: all zero but for these two; user mode, interrupts enabled. Context: any. */
+/* The registers that a new program sees: all zero but for these two; user mode, interrupts enabled. Also of the running
+ * task's own trap, in a call that hal_user_enter() led to: it goes back to the new program. Context: any. */
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp);
 
 /* Leave for user mode with these registers, all of them. `trap` lies in the running task's stack, and no lower than the
