@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/signal_deliver.c: programs take signals, in handlers and without. */
-#include "program.h"
+#include "signal_program.h"
 #include "unit.h"
 
 #define R1 40
@@ -174,13 +174,13 @@ static void a_stop_is_no_end_of_a_wait(void)
         CHECK(task_sleep_for(NS_PER_US) == 0);
     for (unsigned i = 0; i < 5; i++) {
         CHECK(post(process, i % 2 == 0 ? SIGSTOP : SIGTSTP) == 0);
-        WAIT_FOR(process->signals.stop == SIGNAL_STOPPED && task->state == TASK_STOPPED);
+        WAIT_FOR(signals_of(process).stop == SIGNAL_STOPPED && state_of(task) == TASK_STOPPED);
         if (i == 4)
             CHECK(post(process, SIGUSR1) == 0);
         CHECK(task_sleep_for(10 * NS_PER_US) == 0);
-        CHECK(task->state == TASK_STOPPED && load_relaxed(&returns) == 1);
+        CHECK(state_of(task) == TASK_STOPPED && load_relaxed(&returns) == 1);
         CHECK(post(process, SIGCONT) == 0);
-        CHECK(process->signals.stop == SIGNAL_RUNNING);
+        CHECK(signals_of(process).stop == SIGNAL_RUNNING);
     }
     CHECK(program_bury(process, task) == SIGKILL);
     CHECK(load_relaxed(&calls) == 1);
@@ -206,7 +206,7 @@ static void all_threads_stop(void)
         task[n] = program_thread(process, spins, n, &begun[n], NULL);
     for (unsigned i = 0; i < 5; i++) {
         CHECK(post(process, SIGSTOP) == 0);
-        WAIT_FOR(process->signals.stop == SIGNAL_STOPPED);
+        WAIT_FOR(signals_of(process).stop == SIGNAL_STOPPED);
         unsigned before = load_relaxed(&returns);
 
         CHECK(task_sleep_for(20 * NS_PER_US) == 0);

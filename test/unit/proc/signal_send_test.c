@@ -3,7 +3,7 @@
  * core/proc/signal_send.c: who gets what, and that nothing is lost or doubled, whatever the receiver does meanwhile:
  * runs, sleeps, is moved, is stopped.
  */
-#include "program.h"
+#include "signal_program.h"
 #include "unit.h"
 
 #define R1 35
@@ -149,7 +149,7 @@ static void storm(host_user_program *program)
     store_relaxed(&is_enough, true);
     CHECK(finish(disturbs) == 0);
     WAIT_FOR(load_relaxed(&got) == SENDERS * EACH);
-    CHECK(load_relaxed(&wrong) == 0 && process->signals.queued_count == 0 && signal_record_count() == 0);
+    CHECK(load_relaxed(&wrong) == 0 && signals_of(process).queued_count == 0 && signal_record_count() == 0);
     CHECK(load_relaxed(&standard) > 0);
     CHECK(post(process, SIGKILL) == 0);
     CHECK(program_bury(process, task) == SIGKILL);
@@ -189,28 +189,29 @@ static void rules_of_sending(void)
     struct process_signals *signals = &process->signals;
     struct signal_info info = queued(R1, 1);
 
-    WAIT_FOR(task->state == TASK_BLOCKED);
+    WAIT_FOR(state_of(task) == TASK_BLOCKED);
     CHECK(signal_kill(process->pid, 0) == 0 && signal_kill(process->pid, 65) == -EINVAL);
     CHECK(signal_kill(TID_MAX - 1, SIGTERM) == -ESRCH);
     CHECK(signal_tgkill(process->pid + 1, process->pid, &info) == -ESRCH);
     CHECK(post(process, SIGUSR2) == 0); /* ignored; blocked at this moment, and so it stays */
-    CHECK(signals->shared.set == BIT(SIGUSR2));
+    CHECK(signals_of(process).shared_set == BIT(SIGUSR2));
     signals->queued_max = 2;
     CHECK(signal_send_process(process, &info) == 0 && signal_send_process(process, &info) == 0);
-    CHECK(signal_send_process(process, &info) == -EAGAIN && signals->queued_count == 2);
+    CHECK(signal_send_process(process, &info) == -EAGAIN && signals_of(process).queued_count == 2);
     CHECK(post(process, R1) == 0); /* kill(2) does not fail */
-    CHECK(signals->queued_count == 2);
+    CHECK(signals_of(process).queued_count == 2);
     /* Stop signals and SIGCONT take each other away. */
-    CHECK(post(process, SIGTSTP) == 0 && (signals->shared.set & BIT(SIGTSTP)) != 0);
-    CHECK(post(process, SIGCONT) == 0 && (signals->shared.set & BIT(SIGTSTP)) == 0);
-    CHECK((signals->shared.set & BIT(SIGCONT)) != 0);
-    CHECK(post(process, SIGTTIN) == 0 && (signals->shared.set & BIT(SIGCONT)) == 0);
+    CHECK(post(process, SIGTSTP) == 0 && (signals_of(process).shared_set & BIT(SIGTSTP)) != 0);
+    CHECK(post(process, SIGCONT) == 0 && (signals_of(process).shared_set & BIT(SIGTSTP)) == 0);
+    CHECK((signals_of(process).shared_set & BIT(SIGCONT)) != 0);
+    CHECK(post(process, SIGTTIN) == 0 && (signals_of(process).shared_set & BIT(SIGCONT)) == 0);
     /* Init is reached by nothing that it does not handle. */
     signals->is_protected = true;
     CHECK(post(process, SIGKILL) == 0 && post(process, SIGSTOP) == 0);
-    CHECK(!signals->is_ending && signals->stop == SIGNAL_RUNNING && task->state == TASK_BLOCKED);
+    CHECK(!signals_of(process).is_ending && signals_of(process).stop == SIGNAL_RUNNING);
+    CHECK(state_of(task) == TASK_BLOCKED);
     signals->is_protected = false;
-    CHECK(post(process, SIGKILL) == 0 && signals->is_ending);
+    CHECK(post(process, SIGKILL) == 0 && signals_of(process).is_ending);
     CHECK(program_bury(process, task) == SIGKILL);
     CHECK(signal_record_count() == 0);
 }
@@ -289,7 +290,7 @@ static void parents_are_told(void)
 
         child_task = program_thread(child, spin, 0, &child_begun, NULL);
         CHECK(post(child, SIGSTOP) == 0);
-        WAIT_FOR(child->signals.stop == SIGNAL_STOPPED);
+        WAIT_FOR(signals_of(child).stop == SIGNAL_STOPPED);
         if ((flags & SA_NOCLDSTOP) == 0) {
             want++;
             WAIT_FOR(load_relaxed(&got) == want);

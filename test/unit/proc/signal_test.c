@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/signal.c: handlers, masks, stacks and waits of programs, and what forks and execs make of them. */
-#include "program.h"
+#include "signal_program.h"
 #include "unit.h"
 
 #define R1 36
@@ -153,7 +153,7 @@ static void copies(void)
     store_relaxed(&ready, 0);
     CHECK(process_create(&process_kernel, "program", &process) == 0);
     task = program_thread(process, stands, 0, &begun, &parent);
-    WAIT_FOR(load_relaxed(&ready) == 1 && task->state == TASK_BLOCKED);
+    WAIT_FOR(load_relaxed(&ready) == 1 && state_of(task) == TASK_BLOCKED);
     process->signals.return_code = 0x7000;
     CHECK(process_signals_init(&copy, process, false) == 0 && process_signals_init(&sharer, process, true) == 0);
     CHECK(handler_of(&copy, SIGUSR1) == (uintptr_t)called && copy.signals.return_code == 0x7000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/signal_timer.c: alarms come, again and again, and not after they were taken back. */
-#include "program.h"
+#include "signal_program.h"
 #include "unit.h"
 
 #define PERIOD_US 20

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/user.c: what a user's faults are to it. */
-#include "program.h"
+#include "signal_program.h"
 #include "unit.h"
 
 static _Atomic(unsigned) calls;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/vdso.c: every space can have the page; it holds the machine's code, and nobody writes to it. */
-#include "program.h"
+#include "signal_program.h"
 #include "unit.h"
 
 #include <proc/vdso.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* core/syscall/signal.c: what the calls refuse, and how their arguments lie in memory. */
-#include "../proc/program.h"
+#include "../proc/signal_program.h"
 #include "unit.h"
 
 #define R1 36

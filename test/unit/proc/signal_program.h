@@ -139,6 +139,34 @@ static inline int program_bury(struct process *process, struct task *task)
     return status;
 }
 
+/* A look at the program's signals from outside. */
+struct signals_look {
+    uint64_t shared_set;
+    enum signal_stop stop;
+    unsigned queued_count;
+    bool is_ending;
+};
+static inline struct signals_look signals_of(struct process *process)
+{
+    struct process_signals *signals = &process->signals;
+    uintptr_t state = spin_lock_irqsave(&signals->lock);
+    struct signals_look look = {
+        .shared_set = signals->shared.set, .stop = signals->stop, .queued_count = signals->queued_count,
+        .is_ending = signals->is_ending,
+    };
+
+    spin_unlock_irqrestore(&signals->lock, state);
+    return look;
+}
+
+static inline enum task_state state_of(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    return snapshot.state;
+}
+
 static inline struct signal_info queued(unsigned number, uint64_t value)
 {
     return (struct signal_info){ .number = (int32_t)number, .code = SI_QUEUE, .sent = { .value = value } };
