@@ -15,6 +15,21 @@
 #define ID_MMFR2_UAO(value) ((value) >> 4 & 0xf)
 
 RO_AFTER_INIT bool cpu_has_pan;
+RO_AFTER_INIT struct hal_user_facts hal_user_facts = { .platform = "aarch64" };
+
+/* Linux, Documentation/arch/arm64/elf_hwcaps.rst: which bit a field of an ID register sets, from which value on. */
+#define PFR0_FP 16 /* 15: there is none */
+static const struct {
+    uint8_t shift, least, bit;
+} isar0_hwcaps[] = {
+    { 4, 1, 3 },   /* AES */
+    { 4, 2, 4 },   /* PMULL */
+    { 8, 1, 5 },   /* SHA1 */
+    { 12, 1, 6 },  /* SHA2 */
+    { 16, 1, 7 },  /* CRC32 */
+    { 20, 2, 8 },  /* ATOMICS */
+};
+#define HWCAP_FP_ASIMD 3u
 
 /* boot.S */
 extern char boot_cpu_area[CPU_AREA_BYTES];
@@ -47,6 +62,16 @@ static void init_walls(bool may_store)
     __asm__ volatile(".arch_extension pan\n\tmsr pan, #1" ::: "memory");
 }
 
+static void find_user_facts(void)
+{
+    uint64_t isar0 = SYSREG_READ(id_aa64isar0_el1);
+
+    hal_user_facts.hwcap = (SYSREG_READ(id_aa64pfr0_el1) >> PFR0_FP & 0xf) != 0xf ? HWCAP_FP_ASIMD : 0;
+    for (size_t i = 0; i < ARRAY_COUNT(isar0_hwcaps); i++)
+        if ((isar0 >> isar0_hwcaps[i].shift & 0xf) >= isar0_hwcaps[i].least)
+            hal_user_facts.hwcap |= UINT64_C(1) << isar0_hwcaps[i].bit;
+}
+
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 {
     SYSREG_WRITE(sp_el0, (uintptr_t)task);
@@ -59,6 +84,8 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     SYSREG_WRITE(cntp_ctl_el0, 0);
     ISB();
     init_walls(cpu == 0);
+    if (cpu == 0)
+        find_user_facts();
     ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each CPU the ids are as long as on the boot CPU */
     __asm__ volatile("msr daifclr, #5" ::: "memory"); /* SError and FIQ: fatal, so never late */
     /* Without an area the controller's registers are not mapped yet. */

@@ -2,7 +2,8 @@
 /*
  * User mode. A user program of the simulated machine is a function of the host's, which keeps to host_user_call() for
  * what it wants of the kernel, and to hal_user_copy()'s addresses for memory. Its program counter says only which
- * function is to run: where it stands inside is the host's. A handler is called where the program goes on, and returns
+ * function is to run: where it stands inside is the host's. One below HAL_USER_END is an address of user memory, which
+ * holds the function's: so files of programs can be made. A handler is called where the program goes on, and returns
  * there: none leaves by a jump. No lock: a program belongs to its task.
  */
 #include "host_priv.h"
@@ -92,13 +93,41 @@ void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
     *trap = (struct hal_trap){ .pc = pc, .sp = sp };
 }
 
+/* A fault in user mode that core brings an end to, or kills the task for. Interrupts are disabled. */
+static void user_fault(struct hal_trap *trap, vaddr_t va, bool is_present)
+{
+    const struct fault_info info = {
+        .kind = FAULT_PAGE, .address = va, .name = "page fault", .is_exec = true, .is_present = is_present,
+        .irqs_enabled = true,
+    };
+
+    HOST_REQUIRE(trap_user_fault != NULL, "a fault in user mode, but this binary has no trap_user_fault()");
+    trap_user_fault(trap, &info);
+    trap_user_exit(trap);
+}
+
+/* The function that the program counter means. Interrupts are disabled. */
+static host_user_program *program_at(struct hal_trap *trap)
+{
+    while (trap->pc < HAL_USER_END) {
+        bool is_present;
+        host_user_program **at = host_tlb_user(trap->pc, PROT_USER | PROT_EXEC, &is_present);
+
+        if (at != NULL)
+            return *at;
+        user_fault(trap, trap->pc, is_present);
+    }
+    return (host_user_program *)trap->pc;
+}
+
 void hal_user_enter(struct hal_trap *trap)
 {
     struct hal_context *context = (struct hal_context *)hal_current();
-    host_user_program *program = (host_user_program *)trap->pc;
 
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_user_enter() with interrupts enabled");
     context->user = trap;
+    host_user_program *program = program_at(trap);
+
     context->is_in_user = true;
     hal_irq_enable();
     program(trap->arg[0]);
@@ -109,7 +138,7 @@ uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
 {
     struct hal_context *context = (struct hal_context *)hal_current();
     struct hal_trap *trap = context->user;
-    uintptr_t pc = trap->pc;
+    uintptr_t pc = trap->pc, sp = trap->sp;
     unsigned depth = trap->depth;
 
     trap->number = number;
@@ -118,9 +147,10 @@ uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
     for (;;) {
         enter_kernel(context);
         run_handlers(context, depth);
-        if (trap->pc == pc)
+        if (trap->pc == pc && trap->sp == sp)
             break;
-        HOST_REQUIRE(trap->pc == pc - HAL_SYSCALL_BYTES, "a system call returns to elsewhere");
+        if (trap->pc != pc - HAL_SYSCALL_BYTES || trap->sp != sp)
+            hal_user_enter(trap); /* another program: what called here is no more */
         trap->pc = pc; /* it is made anew, with what the kernel put into the registers */
         hal_irq_enable();
     }

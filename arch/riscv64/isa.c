@@ -4,6 +4,7 @@
  * the older string riscv,isa), and the largest translation mode (riscv/cpus.yaml: mmu-type). No lock: written before
  * kmain().
  */
+#include <hal/usermode.h>
 #include <lib/string.h>
 #include <parse/fdt.h>
 
@@ -71,6 +72,25 @@ static unsigned levels_of(const char *mmu)
     return strcmp(mmu, "riscv,sv48") == 0 ? 4 : 5;
 }
 
+/* Linux, arch/riscv/include/uapi/asm/hwcap.h: a bit for each extension of one letter. */
+struct hal_user_facts hal_user_facts RO_AFTER_INIT = { .platform = "riscv64" };
+
+#define USER_EXTENSIONS "imafdc"
+#define HWCAP_OF(letter) (UINT64_C(1) << ((letter) - 'a'))
+
+static uint64_t hwcap_of(const struct fdt *fdt, fdt_node_t hart)
+{
+    uint64_t hwcap = 0;
+
+    for (const char *letter = USER_EXTENSIONS; *letter != '\0'; letter++) {
+        const char name[2] = { *letter, '\0' };
+
+        if (hart_has(fdt, hart, name))
+            hwcap |= HWCAP_OF(*letter);
+    }
+    return hwcap;
+}
+
 void isa_init(const struct fdt *fdt)
 {
     unsigned levels = 5;
@@ -78,6 +98,7 @@ void isa_init(const struct fdt *fdt)
 
     machine_facts.has_sstc = true;
     machine_facts.has_fpu = true;
+    hal_user_facts.hwcap = UINT64_MAX;
     for (fdt_node_t node = fdt_first_child(fdt, cpus); node != FDT_NODE_NONE; node = fdt_next_sibling(fdt, node)) {
         /* Harts that run no kernel (no MMU, disabled) do not count. */
         const char *mmu = fdt_get_string(fdt, node, "mmu-type");
@@ -87,6 +108,9 @@ void isa_init(const struct fdt *fdt)
         levels = MIN(levels, levels_of(mmu));
         machine_facts.has_sstc &= hart_has(fdt, node, "sstc");
         machine_facts.has_fpu &= hart_has(fdt, node, "f") && hart_has(fdt, node, "d");
+        hal_user_facts.hwcap &= hwcap_of(fdt, node);
     }
+    if (!machine_facts.has_fpu) /* the kernel leaves it off for all */
+        hal_user_facts.hwcap &= ~(HWCAP_OF('f') | HWCAP_OF('d'));
     mmu_take_levels(levels);
 }

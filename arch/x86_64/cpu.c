@@ -6,6 +6,7 @@
 #include <hal/cpu.h>
 
 #include <hal/debug.h>
+#include <hal/usermode.h>
 #include <k/assert.h>
 #include <k/log.h>
 #include <lib/string.h>
@@ -85,12 +86,15 @@ static void detect_xsave(void)
     }
 }
 
+RO_AFTER_INIT struct hal_user_facts hal_user_facts = { .platform = "x86_64" };
+
 void cpu_detect(void)
 {
     uint32_t leaf_max = cpuid(0, 0).eax;
     struct cpuid_result leaf1 = cpuid(1, 0);
     struct cpuid_result leaf7 = leaf_max >= LEAF7 ? cpuid(LEAF7, 0) : (struct cpuid_result){ 0 };
 
+    hal_user_facts.hwcap = leaf1.edx; /* Linux, arch/x86/include/asm/elf.h: ELF_HWCAP */
     cpu_features.has_local_apic = (leaf1.edx & LEAF1_EDX_APIC) != 0;
     cpu_features.has_x2apic = (leaf1.ecx & LEAF1_ECX_X2APIC) != 0;
     cpu_features.has_tsc_deadline = (leaf1.ecx & LEAF1_ECX_TSC_DEADLINE) != 0;

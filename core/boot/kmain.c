@@ -12,11 +12,18 @@
 #include <lib/string.h>
 #include <console/console.h>
 #include <entry/trap.h>
+#include <entry/user.h>
+#include <fs/dev.h>
+#include <fs/filesystem.h>
+#include <fs/name.h>
+#include <fs/unpack.h>
 #include <mm/bootmem.h>
 #include <mm/kmalloc.h>
 #include <mm/kspace.h>
 #include <mm/phys.h>
 #include <vm/space.h>
+#include <proc/first.h>
+#include <proc/process.h>
 #include <proc/task.h>
 #include <sched/latency.h>
 #include <sched/sched.h>
@@ -63,8 +70,42 @@ static int init_main(void *arg)
     hal_machine_exit(code);
 }
 
+#define STATUS_OF_SIGNAL 128 /* as shells have it: the exit status of what a signal ended is this and its number */
+#define STATUS_NO_PROGRAM 63 /* one machine doubles it, in a byte */
+
+/* The first process has ended: so does the machine. */
+static void first_ended(int wait_status)
+{
+    int signal = wait_status & 0x7f;
+    int code = wait_status < 0 ? STATUS_NO_PROGRAM : signal != 0 ? STATUS_OF_SIGNAL + signal : wait_status >> 8 & 0xff;
+
+    if (latency_is_logged())
+        latency_log();
+    if (wait_status >= 0)
+        log_info("init: ended with %s %d", signal != 0 ? "signal" : "status", signal != 0 ? signal : code);
+    hal_machine_exit(code);
+}
+
+static void start_first(void)
+{
+    static const char *argv[] = { NULL };
+    static struct first_spec spec = { .argv = argv, .ended = first_ended };
+
+    spec.path = options.first[0] != '\0' ? options.first : NULL;
+    boot_report.ready_ticks = hal_clock_ticks();
+    int error = first_start(&spec);
+
+    if (error != 0)
+        panic("out of memory at boot: cannot create the first process, error %d", error);
+}
+
+/* A program of the kernel's own, if one is named or there are no files; else the first of the user's. */
 static void start_init(void)
 {
+    if (options.first[0] != '\0' || (!options.has_init && boot_report.info->initrd.bytes != 0)) {
+        start_first();
+        return;
+    }
     const struct boot_program *program = find_program(options.init);
 
     if (program == NULL) {
@@ -91,6 +132,26 @@ static void start_init(void)
         log_error("boot option console: cannot start it, error %d", error);
 }
 
+/* What the boot loader brought along becomes the first files. Damage is told, and what was unpacked before it stays. */
+static void unpack_initrd(const struct boot_info *boot)
+{
+    struct unpack_result result;
+    struct name *root;
+
+    if (boot->initrd.bytes == 0)
+        return;
+    root = fs_root();
+    int error = unpack_reserved(root, boot->initrd.base, boot->initrd.bytes, &result);
+
+    if (error != 0)
+        log_error("initrd: %s%s%s, error %d", result.what != NULL ? result.what : "out of memory",
+                  result.path[0] != 0 ? ": " : "", result.path, error);
+    log_info("initrd: %u files, %u directories, %u others, %llu bytes, %llu of them where they lay", result.files,
+             result.directories, result.others, (unsigned long long)result.bytes,
+             (unsigned long long)result.shared_bytes);
+    name_put(root);
+}
+
 /* Goes on as the idle task of CPU 0, which may not sleep: proc_init() and init's creation never do, at this point. */
 static void boot_main(void *arg)
 {
@@ -111,7 +172,12 @@ static void boot_main(void *arg)
     for_each_online_cpu(id)
         bringup_prepare_stopper(cpu_table[id]);
     proc_init();
+    random_seed(boot_report.info->entropy, boot_report.info->entropy_bytes, boot_report.info->entropy_bytes >= 32);
+    random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
+    fs_init();
+    unpack_initrd(boot_report.info);
     kspace_seal();
+    proc_set_user_begin(user_begin);
     start_init();
     sched_idle_loop();
 }

@@ -17,11 +17,19 @@ static int set_init(struct boot_options *options, const char *value)
     size_t name_bytes = colon != NULL ? (size_t)(colon - value) : strlen(value);
     const char *argument = colon != NULL ? colon + 1 : "";
 
+    if (value[0] == '/') {
+        if (strlen(value) >= sizeof options->first)
+            return -EINVAL;
+        (void)str_copy(options->first, value, sizeof options->first);
+        return 0;
+    }
     /* All or nothing: an option that is refused changes nothing. */
     if (name_bytes == 0 || name_bytes >= sizeof options->init || strlen(argument) >= sizeof options->argument)
         return -EINVAL;
     (void)str_copy(options->init, value, name_bytes + 1);
     (void)str_copy(options->argument, argument, sizeof options->argument);
+    options->has_init = true;
+    options->first[0] = '\0';
     return 0;
 }
 

@@ -3,7 +3,9 @@
  * Create: everything that can fail comes first (object, stack, extended state, id), each undone in
  * reverse; then the task is initialised, which cannot fail, published under its id, and started.
  */
+#include <hal/context.h>
 #include <hal/mmu.h>
+#include <hal/usermode.h>
 #include <k/errno.h>
 #include <k/trace.h>
 #include <mm/kspace.h>
@@ -61,6 +63,7 @@ int object_create(const struct object_spec *spec, struct task_object **out)
         .arg = object,
         .stack_base = stack.base,
         .stack_bytes = stack.bytes,
+        .stack_reserved = spec->is_user ? ROUND_UP(sizeof(struct hal_trap), (size_t)HAL_STACK_ALIGN) : 0,
         .space = spec->space != NULL ? &spec->space->tlb : NULL,
         .fpu_area = fpu_area,
         .priority = spec->task.priority,
@@ -153,6 +156,7 @@ void proc_init(void)
 {
     id_init();
     object_cache_init();
-    process_init();
+    group_cache_init();
+    process_cache_init();
     reaper_init();
 }

@@ -38,6 +38,8 @@ void task_exit(int code)
         panic("task %d '%s' exits while it holds %u mutexes", self->tid, self->name, self->mutexes_held);
 
     object_count_exiting();
+    if (object->thread != NULL)
+        thread_leave_user(object->thread);
     leave_space(self);
     id_unpublish_task(self->tid);
     if (object->thread != NULL) {

@@ -25,6 +25,7 @@ struct id_leaf {
     struct {
         _Atomic(struct task *) task;       /* PAIRS(id_publish) */
         _Atomic(struct process *) process; /* PAIRS(id_publish) */
+        struct process_group *group;       /* guarded by the tree lock */
     } slot[LEAF_IDS];
 };
 
@@ -35,12 +36,13 @@ static struct {
     uint64_t reserved[BITMAP_WORDS(TID_MAX)];   /* guarded by lock */
     size_t next;                                /* guarded by lock: where the search goes on */
     unsigned used;                              /* guarded by lock */
-} ids = { .lock = SPINLOCK_INIT(LOCK_TID), .next = 1 };
+} ids = { .lock = SPINLOCK_INIT(LOCK_TID), .next = PID_INIT + 1 };
 
 void id_init(void)
 {
     slab_cache_init(&ids.leaves, "id leaf", sizeof(struct id_leaf), alignof(struct id_leaf));
     bitmap_set(ids.reserved, 0);
+    bitmap_set(ids.reserved, PID_INIT); /* for ever: id_alloc() never gives it */
 }
 
 static void leaf_free(struct quiesce_head *head)
@@ -63,16 +65,43 @@ static size_t find_free(void) REQUIRES(ids.lock)
 {
     size_t id = bitmap_find_clear(ids.reserved, TID_MAX, ids.next);
 
-    return id != BITMAP_NONE ? id : bitmap_find_clear(ids.reserved, TID_MAX, 1);
+    return id != BITMAP_NONE ? id : bitmap_find_clear(ids.reserved, TID_MAX, PID_INIT + 1);
 }
 
-int id_alloc(tid_t *out)
+/* The number is free and its leaf there. */
+static void reserve(struct id_leaf *leaf, size_t id) REQUIRES(ids.lock)
+{
+    leaf->used++;
+    leaf->users[id % LEAF_IDS] = 1;
+    bitmap_set(ids.reserved, id);
+    ids.used++;
+}
+
+/* The search goes on behind the number. */
+static void advance(size_t id) REQUIRES(ids.lock)
+{
+    size_t previous = ids.next >> LEAF_SHIFT;
+
+    ids.next = id + 1 < TID_MAX ? id + 1 : PID_INIT + 1;
+    if (previous != ids.next >> LEAF_SHIFT)
+        drop_leaf_if_empty(previous, true);
+}
+
+static bool is_used(size_t id) REQUIRES(ids.lock)
+{
+    struct id_leaf *leaf = load_relaxed(&ids.leaf[id >> LEAF_SHIFT]);
+
+    return leaf != NULL && leaf->users[id % LEAF_IDS] != 0;
+}
+
+/* `wanted`, or 0: the next that is free. */
+static int alloc(size_t wanted, tid_t *out)
 {
     struct id_leaf *spare = NULL;
 
     for (;;) {
         spin_lock(&ids.lock);
-        size_t id = find_free();
+        size_t id = wanted == 0 ? find_free() : is_used(wanted) ? BITMAP_NONE : wanted;
 
         if (id == BITMAP_NONE) {
             spin_unlock(&ids.lock);
@@ -89,15 +118,9 @@ int id_alloc(tid_t *out)
         struct id_leaf *leaf = load_relaxed(&ids.leaf[index]);
 
         if (leaf != NULL) {
-            size_t previous = ids.next >> LEAF_SHIFT;
-
-            leaf->used++;
-            leaf->users[id % LEAF_IDS] = 1;
-            bitmap_set(ids.reserved, id);
-            ids.used++;
-            ids.next = id + 1 < TID_MAX ? id + 1 : 1;
-            if (previous != ids.next >> LEAF_SHIFT)
-                drop_leaf_if_empty(previous, true);
+            reserve(leaf, id);
+            if (wanted == 0)
+                advance(id);
             spin_unlock(&ids.lock);
             if (spare != NULL)
                 slab_free(&ids.leaves, spare);
@@ -110,6 +133,18 @@ int id_alloc(tid_t *out)
             return -ENOMEM;
         (void)memset(spare, 0, sizeof *spare);
     }
+}
+
+int id_alloc(tid_t *out)
+{
+    return alloc(0, out);
+}
+
+int id_alloc_init(void)
+{
+    tid_t id;
+
+    return alloc(PID_INIT, &id);
 }
 
 /* The leaf of a reserved number: it exists as long as the number is. */
@@ -141,7 +176,8 @@ void id_release(tid_t id)
     ASSERT(leaf->users[slot] > 0);
     if (--leaf->users[slot] == 0) {
         ASSERT(load_relaxed(&leaf->slot[slot].task) == NULL && load_relaxed(&leaf->slot[slot].process) == NULL);
-        bitmap_clear(ids.reserved, (size_t)id);
+        if (id != PID_INIT)
+            bitmap_clear(ids.reserved, (size_t)id);
         ids.used--;
         leaf->used--;
         drop_leaf_if_empty((size_t)id >> LEAF_SHIFT, true);
@@ -169,6 +205,23 @@ void id_publish_process(pid_t id, struct process *process)
 void id_unpublish_process(pid_t id)
 {
     store_relaxed(&leaf_of(id)->slot[(size_t)id % LEAF_IDS].process, NULL);
+}
+
+void id_publish_group(pid_t id, struct process_group *group)
+{
+    leaf_of(id)->slot[(size_t)id % LEAF_IDS].group = group;
+}
+
+struct process_group *id_group_locked(pid_t id)
+{
+    if (id <= 0 || id >= TID_MAX)
+        return NULL;
+    preempt_disable(); /* a leaf without users may go */
+    struct id_leaf *leaf = load_acquire(&ids.leaf[(size_t)id >> LEAF_SHIFT]); /* PAIRS(id_leaf) */
+    struct process_group *group = leaf != NULL ? leaf->slot[(size_t)id % LEAF_IDS].group : NULL;
+
+    preempt_enable();
+    return group;
 }
 
 struct task *task_lookup(tid_t tid)

@@ -5,6 +5,8 @@
 #include <mm/kstack.h>
 #include <mm/slab.h>
 #include <vm/space.h>
+#include <parse/elf.h>
+#include <proc/exec.h>
 #include <proc/process.h>
 #include <proc/task.h>
 #include <smp/quiesce.h>
@@ -36,6 +38,7 @@ struct object_spec {
     pid_t pid;
     struct space *space;   /* taken by reference; NULL: kernel tasks */
     struct thread *thread; /* taken by reference, or NULL */
+    bool is_user;          /* room for its user's registers at the top of the stack */
 };
 int task_spec_check(const struct task_spec *spec) MUST_USE;
 int object_create(const struct object_spec *spec, struct task_object **out) MUST_USE;
@@ -60,15 +63,16 @@ void reaper_notify(void);
 void reaper_keep_pace(void);
 
 /* thread.c, process.c */
-void process_init(void);
+void process_cache_init(void);
 void thread_exited(struct thread *thread, int code);
 /* A reference to the thread that the task, which is not an idle one, runs; NULL: none, or it has ended. */
 struct thread *thread_get_of_task(struct task *task) MUST_USE;
 /* One thread fewer, in one section with its leaving the list, so that all agree on who was the last; with has_status it
  * ran and this is its status. The last one turns the process into a record for its parent, or into nothing if nobody
- * will ask: such processes go to `gone`, and process_put_all() drops them after the section. */
-void process_thread_ended_locked(struct process *process, bool has_status, int wait_status, struct list_node *gone)
-    REQUIRES(proc_tree_lock);
+ * will ask: such processes go to `gone`, and process_put_all() drops them after the section, in which the space that is
+ * returned (or NULL) is put. */
+struct space *process_thread_ended_locked(struct process *process, bool has_status, int wait_status,
+                                          struct list_node *gone) MUST_USE REQUIRES(proc_tree_lock);
 void process_put_all(struct list_node *gone);
 void thread_cache_init(void);
 
@@ -120,3 +124,85 @@ void signal_timer_fini(struct process_signals *signals);
 
 /* By this action nothing happens. */
 bool signal_is_ignored(const struct signal_action *action, unsigned number);
+/* A child has changed: its parent's waits look again. */
+void process_tell_parent_locked(struct process *process) REQUIRES(proc_tree_lock);
+void process_kill_threads_locked(struct process *process, const struct thread *except) REQUIRES(proc_tree_lock);
+/* All threads are to end, with this status if nobody was first; `except`, which may be NULL, sees to it itself. */
+void process_begin_exit_locked(struct process *process, int wait_status, const struct thread *except)
+    REQUIRES(proc_tree_lock);
+/* Out of the tree and the id table; the caller drops the existence reference. wait.c */
+void process_retire_locked(struct process *process) REQUIRES(proc_tree_lock);
+
+/* The first process: pid 1, or NULL until there is one. Written once. */
+extern struct process *process_init;
+
+/* user.c: the running thread lets go of what it has for its user, while its memory is still there. Its parts: */
+void thread_leave_user(struct thread *thread);
+void thread_clear_tid(struct thread *thread);
+void thread_drop_user(struct thread *thread); /* files, paths, credentials; also of a thread that never ran */
+/* The memory is no longer lent: vfork(2)'s caller goes on. */
+void thread_return_memory(struct thread *thread);
+/* The first function of a thread that runs a program: off to the user. */
+int thread_user_main(void *arg);
+
+/* clone.c: a thread that was counted in and never ran goes, with what it has for its user, and the caller's reference;
+ * its process, if it is the only one, without a record for anybody. */
+void thread_unmake(struct thread *thread, bool is_only);
+
+/* group.c */
+void group_cache_init(void);
+void group_join_locked(struct process *process, struct process_group *group) REQUIRES(proc_tree_lock);
+void group_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
+
+/* limits.c */
+void limits_init(struct process_limit limit[PROCESS_LIMITS]);
+/* The running thread's own numbers, and those of the space that goes, are added to its process's. */
+void usage_add_self_locked(struct process *process) REQUIRES(proc_tree_lock);
+void usage_add_space_locked(struct process *process, struct space *space) REQUIRES(proc_tree_lock);
+
+/* first.c: the first process has ended, and with it the machine's work. */
+void init_ended(int wait_status);
+
+/* ---- exec ---- */
+
+struct exec_request;
+struct script;
+struct cred;
+
+/* args.c: the strings of a new program. */
+struct exec_args {
+    struct vm_object *object;   /* argv's strings, then envp's; or NULL */
+    uint64_t bytes;             /* of them */
+    uint64_t limit;
+    uint64_t first_bytes;       /* of argv[0], */
+    uint64_t skipped;           /* which front[] stands for if there are scripts */
+    unsigned argc, envc;
+    const char *front[2 * EXEC_SCRIPTS_MAX + 1];
+    unsigned front_count;
+    uint64_t front_bytes;
+};
+int args_begin(struct exec_args *args, uint64_t stack_limit) MUST_USE; /* args_end() in any case */
+void args_end(struct exec_args *args);
+int args_add_all(struct exec_args *args, const struct exec_request *request) MUST_USE;
+/* `shown` is the first script's own name. Both must live as long as `args`. */
+int args_add_script(struct exec_args *args, const struct script *script, const char *shown) MUST_USE;
+uint64_t args_bytes(const struct exec_args *args); /* of all strings */
+/* Into the running task's memory: the strings at `at`, pointers and the zeros behind either vector at `table`. */
+int args_put(const struct exec_args *args, vaddr_t at, vaddr_t table) MUST_USE;
+
+/* image.c: a new program's memory. The caller fills in the first part. */
+struct image {
+    struct space *space; /* new, and the running task's */
+    const struct elf_file *elf, *interpreter; /* the latter may be NULL */
+    struct vm_object *object, *interpreter_object;
+    const struct exec_args *args;
+    const struct cred *cred;
+    const char *shown;
+    uint64_t stack_limit;
+    bool is_secure;
+
+    vaddr_t base, interpreter_base;
+    vaddr_t stack_top;
+    vaddr_t entry, sp;   /* where the program begins */
+};
+int image_build(struct image *image) MUST_USE;

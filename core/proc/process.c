@@ -5,6 +5,7 @@
  */
 #include <proc/process.h>
 
+#include <hal/clock.h>
 #include <k/errno.h>
 #include <lib/string.h>
 #include <proc/id.h>
@@ -25,9 +26,11 @@ struct process process_kernel = {
     .child_wait = WAITQ_INIT(process_kernel.child_wait),
 };
 
+struct process *process_init;
+
 static struct slab_cache processes;
 
-void process_init(void)
+void process_cache_init(void)
 {
     slab_cache_init(&processes, "process", sizeof(struct process), alignof(struct process));
     thread_cache_init();
@@ -54,6 +57,54 @@ struct process *process_current(void)
     return thread == NULL ? &process_kernel : thread->process;
 }
 
+/* All that can fail has been done: `space` and `pid` are the process's. */
+static void init_process(struct process *process, const char *name, struct space *space, pid_t pid)
+{
+    (void)memset(process, 0, offsetof(struct process, signals)); /* which have been seen to */
+    process->pid = pid;
+    (void)str_copy(process->name, name, sizeof process->name);
+    process->space = space;
+    process->state = PROCESS_ALIVE;
+    process->exit_signal = PROCESS_SIGCHLD;
+    process->start_ticks = hal_clock_ticks();
+    store_relaxed(&process->refs, 2); /* its existence until it is waited for, and the caller's */
+    list_init(&process->children);
+    list_init(&process->sibling);
+    list_init(&process->threads);
+    list_init(&process->group_link);
+    waitq_init(&process->child_wait);
+    waitq_init(&process->alone_wait);
+}
+
+static void link_locked(struct process *process, struct process *parent) REQUIRES(proc_tree_lock)
+{
+    process->parent = parent;
+    list_push_back(&parent->children, &process->sibling);
+}
+
+static void link_process(struct process *process, struct process *parent)
+{
+    spin_lock(&proc_tree_lock);
+    process->is_orphan = parent->state != PROCESS_ALIVE;
+    link_locked(process, process->is_orphan ? &process_kernel : parent);
+    spin_unlock(&proc_tree_lock);
+    id_publish_process(process->pid, process);
+}
+
+/* The maker runs, so it lives, and so does its parent: that of a dead one's children is another in the same section. */
+static void link_user_process(struct process *process, struct process *maker, bool is_sibling)
+{
+    spin_lock(&proc_tree_lock);
+    process->is_orphan = is_sibling && maker->is_orphan;
+    link_locked(process, is_sibling ? maker->parent : maker);
+    if (maker->group != NULL)
+        group_join_locked(process, maker->group);
+    if (maker->has_user)
+        (void)memcpy(process->limit, maker->limit, sizeof process->limit);
+    spin_unlock(&proc_tree_lock);
+    id_publish_process(process->pid, process);
+}
+
 int process_create(struct process *parent, const char *name, struct process **out)
 {
     struct space *space = NULL;
@@ -66,7 +117,6 @@ int process_create(struct process *parent, const char *name, struct process **ou
 
     if (process == NULL)
         return -ENOMEM;
-    (void)memset(process, 0, sizeof *process);
     result = process_signals_init(process, NULL, false);
     if (result != 0)
         goto free_process;
@@ -77,27 +127,44 @@ int process_create(struct process *parent, const char *name, struct process **ou
     if (result != 0)
         goto put_space;
 
-    process->pid = pid;
-    (void)str_copy(process->name, name, sizeof process->name);
-    process->space = space;
-    process->state = PROCESS_ALIVE;
-    store_relaxed(&process->refs, 2); /* its existence until it is waited for, and the caller's */
-    list_init(&process->children);
-    list_init(&process->sibling);
-    list_init(&process->threads);
-    waitq_init(&process->child_wait);
-
-    spin_lock(&proc_tree_lock);
-    process->parent = parent->state == PROCESS_ALIVE ? parent : &process_kernel;
-    process->is_orphan = process->parent != parent;
-    list_push_back(&process->parent->children, &process->sibling);
-    spin_unlock(&proc_tree_lock);
-    id_publish_process(pid, process);
+    init_process(process, name, space, pid);
+    link_process(process, parent);
     *out = process;
     return 0;
 
 put_space:
     space_put(space);
+fini_signals:
+    process_signals_fini(process);
+free_process:
+    slab_free(&processes, process);
+    return result;
+}
+
+int process_create_user(bool is_sibling, bool shares_handlers, const char *name, struct space *space, pid_t pid,
+                        struct process **out)
+{
+    struct process *process = slab_alloc(&processes);
+
+    if (process == NULL)
+        return -ENOMEM;
+    struct process *maker = process_current();
+    int result = process_signals_init(process, maker == &process_kernel ? NULL : maker, shares_handlers);
+
+    if (result != 0)
+        goto free_process;
+    result = pid == PID_INIT ? id_alloc_init() : id_alloc(&pid);
+    if (result != 0)
+        goto fini_signals;
+    init_process(process, name, space, pid);
+    process->has_user = true;
+    process->signals.is_protected = pid == PID_INIT;
+    if (process_current() == &process_kernel)
+        limits_init(process->limit);
+    link_user_process(process, maker, is_sibling);
+    *out = process;
+    return 0;
+
 fini_signals:
     process_signals_fini(process);
 free_process:
@@ -127,38 +194,65 @@ void process_put(struct process *process)
     ASSERT(before != 0);
     if (before == 1) {
         ASSERT(process->state == PROCESS_REAPED && list_is_empty(&process->children) && process->threads_alive == 0);
-        /* Its memory does not wait for a grace period: whoever still finds the process gets no reference, and looks at
-         * nothing else. */
-        space_put(process->space);
-        process->space = NULL;
+        ASSERT(process->space == NULL && process->group == NULL);
         process_signals_fini(process);
         quiesce_call(&process->reclaim, process_free);
     }
 }
 
 /* The record is consumed: out of the tree and of the id table. The caller drops the existence reference. */
-static void retire_locked(struct process *process) REQUIRES(proc_tree_lock)
+void process_retire_locked(struct process *process)
 {
     ASSERT(process->state == PROCESS_ZOMBIE);
     process->state = PROCESS_REAPED;
     list_remove(&process->sibling);
     process->parent = NULL;
+    if (process->group != NULL)
+        group_leave_locked(process);
     id_unpublish_process(process->pid);
 }
 
-/* Children of a dying process go to the kernel's; those that are zombies already are collected in `gone`. */
+/* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
+void process_tell_parent_locked(struct process *process)
+{
+    (void)fetch_add_acq_rel(&process->parent->child_events, 1); /* PAIRS(child_event) */
+    (void)waitq_wake_all(&process->parent->child_wait);
+}
+
+/* Who gets the children of a process: the nearest ancestor that wants them, or the first process, or the kernel. The
+ * walk is as long as the tree is deep. */
+static struct process *heir_locked(struct process *process) REQUIRES(proc_tree_lock)
+{
+    if (!process->has_user)
+        return &process_kernel;
+    for (struct process *above = process->parent; above != &process_kernel; above = above->parent)
+        if (above->is_subreaper && above->state == PROCESS_ALIVE)
+            return above;
+    return process_init != NULL && process_init != process && process_init->state == PROCESS_ALIVE ? process_init
+                                                                                                    : &process_kernel;
+}
+
+/* Children of a dying process go to its heir; if that is the kernel, those that are zombies already are collected in
+ * `gone`. */
 static void orphan_children_locked(struct process *process, struct list_node *gone) REQUIRES(proc_tree_lock)
 {
+    struct process *heir = list_is_empty(&process->children) ? NULL : heir_locked(process);
+
     list_for_each_safe(node, &process->children) {
         struct process *child = list_entry(node, struct process, sibling);
 
         list_remove(&child->sibling);
-        child->parent = &process_kernel;
-        child->is_orphan = true;
-        list_push_back(&process_kernel.children, &child->sibling);
-        if (child->state == PROCESS_ZOMBIE) {
-            retire_locked(child);
+        child->parent = heir;
+        child->is_orphan = heir == &process_kernel;
+        child->exit_signal = PROCESS_SIGCHLD;
+        list_push_back(&heir->children, &child->sibling);
+        if (child->state != PROCESS_ZOMBIE)
+            continue;
+        if (child->is_orphan) {
+            process_retire_locked(child);
             list_push_back(gone, &child->sibling);
+        } else {
+            process_tell_parent_locked(child);
         }
     }
 }
@@ -178,100 +272,79 @@ static void end_locked(struct process *process, struct list_node *gone) REQUIRES
     (void)fetch_add_acq_rel(&process->child_events, 1); /* PAIRS(child_event) */
     (void)waitq_wake_all(&process->child_wait);
     if (process->is_orphan) {
-        retire_locked(process);
+        process_retire_locked(process);
         list_push_back(gone, &process->sibling);
         return;
     }
-    struct process *parent = process->parent;
-
+    process_tell_parent_locked(process);
     if (signal_child_ended_locked(process)) {
-        retire_locked(process);
+        process_retire_locked(process); /* a parent that is woken looks under the tree lock, and finds none */
         list_push_back(gone, &process->sibling);
     }
-    /* Under the tree lock the parent cannot go away, and it looks again when it is woken. */
-    (void)fetch_add_acq_rel(&parent->child_events, 1); /* PAIRS(child_event) */
-    (void)waitq_wake_all(&parent->child_wait);
 }
 
-void process_thread_ended_locked(struct process *process, bool has_status, int wait_status, struct list_node *gone)
+struct space *process_thread_ended_locked(struct process *process, bool has_status, int wait_status,
+                                          struct list_node *gone)
 {
+    struct space *space = NULL;
+
     ASSERT(process->state == PROCESS_ALIVE && process->threads_alive > 0);
     if (has_status)
-        process->wait_status = process_end_status(process, wait_status);
+        process->wait_status = process->is_exiting ? process->exit_status : process_end_status(process, wait_status);
+    process->threads_alive--;
+    if (process->executing != NULL && process->threads_alive == 1) {
+        store_relaxed(&process->is_alone, true); /* who waits takes the tree lock before it relies on it */
+        (void)waitq_wake_all(&process->alone_wait);
+    }
     /* In one section with the count: nobody may join a process that has no thread left. */
-    if (--process->threads_alive == 0 && process->had_thread)
+    if (process->threads_alive == 0 && process->had_thread) {
+        space = process->space;
+        process->space = NULL;
         end_locked(process, gone);
+    }
+    return space;
 }
 
 int process_discard(struct process *process)
 {
     struct list_node gone = LIST_INIT(gone);
+    struct space *space = NULL;
     int result = -EBUSY;
 
     spin_lock(&proc_tree_lock);
     if (process->state == PROCESS_ALIVE && !process->had_thread) {
         process->is_orphan = true; /* nobody shall wait for it */
+        space = process->space;
+        process->space = NULL;
         end_locked(process, &gone);
         result = 0;
     }
     spin_unlock(&proc_tree_lock);
+    if (space != NULL)
+        space_put(space);
     process_put_all(&gone);
     return result;
 }
 
-/* Look for a child to report. 0 and *out: found, retired. -ECHILD: none matches. -EAGAIN: none has ended. */
-static int find_ended(struct process *parent, pid_t pid, struct process **out)
+/* All threads but `except`. Linked and SCHEDULED: it has not exited, and unlinks under this lock. One that is CREATED
+ * finds is_exiting or `executing` when it is to be scheduled. */
+void process_kill_threads_locked(struct process *process, const struct thread *except)
 {
-    int result = -ECHILD;
+    list_for_each(node, &process->threads) {
+        struct thread *thread = list_entry(node, struct thread, link);
 
-    spin_lock(&proc_tree_lock);
-    list_for_each(node, &parent->children) {
-        struct process *child = list_entry(node, struct process, sibling);
-
-        if ((pid != -1 && child->pid != pid) || child->is_orphan)
-            continue;
-        result = -EAGAIN;
-        if (child->state == PROCESS_ZOMBIE) {
-            retire_locked(child);
-            *out = child;
-            result = 0;
-            break;
-        }
+        if (thread != except && thread->state == THREAD_SCHEDULED)
+            (void)task_kill(thread->task);
     }
-    spin_unlock(&proc_tree_lock);
-    return result;
 }
 
-pid_t process_wait(struct process *parent, pid_t pid, unsigned options, int *out_status)
+void process_begin_exit_locked(struct process *process, int wait_status, const struct thread *except)
 {
-    struct process *child = NULL;
-    int found = 0;
-
-    if ((options & ~(WNOHANG | WUNTRACED | WCONTINUED)) != 0 || (pid <= 0 && pid != -1))
-        return -EINVAL;
-    for (;;) {
-        /* Read before the look, so that a child that ends after the look is an event we do not sleep through. */
-        uint64_t seen = load_acquire(&parent->child_events); /* PAIRS(child_event) */
-
-        found = find_ended(parent, pid, &child);
-        if (found != -EAGAIN)
-            break;
-        if (options & WNOHANG)
-            return 0;
-        int result = waitq_wait_until(&parent->child_wait, load_relaxed(&parent->child_events) != seen, TIME_NEVER,
-                                      WAIT_KILLABLE);
-
-        if (result != 0)
-            return result;
+    if (!process->is_exiting) {
+        process->is_exiting = true;
+        process->exit_status = wait_status;
     }
-    if (found != 0)
-        return found;
-    pid_t ended = child->pid;
-
-    if (out_status != NULL)
-        *out_status = child->wait_status;
-    process_put(child);
-    return ended;
+    process_kill_threads_locked(process, except);
 }
 
 int process_kill(struct process *process)
@@ -281,12 +354,40 @@ int process_kill(struct process *process)
     spin_lock(&proc_tree_lock);
     if (process->state != PROCESS_ALIVE)
         result = -ESRCH;
-    list_for_each(node, &process->threads) {
-        struct thread *thread = list_entry(node, struct thread, link);
-
-        if (thread->state == THREAD_SCHEDULED)
-            (void)task_kill(thread->task); /* linked: it has not exited, and unlinks under this lock */
-    }
+    else if (process->has_user)
+        process_begin_exit_locked(process, WAIT_STATUS_SIGNALED(PROCESS_SIGKILL), NULL);
+    else
+        process_kill_threads_locked(process, NULL);
     spin_unlock(&proc_tree_lock);
     return result;
+}
+
+void process_exit_all(int wait_status)
+{
+    struct thread *self = thread_current();
+
+    spin_lock(&proc_tree_lock);
+    process_begin_exit_locked(self->process, wait_status, self);
+    spin_unlock(&proc_tree_lock);
+    task_exit(wait_status >> 8 & 0xff);
+}
+
+pid_t process_parent_pid(struct process *process)
+{
+    spin_lock(&proc_tree_lock);
+    pid_t pid = process->parent != NULL ? process->parent->pid : 0;
+
+    spin_unlock(&proc_tree_lock);
+    return pid;
+}
+
+struct space *process_space_get(struct process *process)
+{
+    spin_lock(&proc_tree_lock);
+    struct space *space = process->space;
+
+    if (space != NULL)
+        space_get(space);
+    spin_unlock(&proc_tree_lock);
+    return space;
 }

@@ -176,7 +176,6 @@ int process_signals_init(struct process *process, struct process *from, bool sha
     signal_timer_init(signals);
     signals->queued_max = from == NULL ? QUEUED_MAX : from->signals.queued_max;
     signals->return_code = from == NULL ? 0 : from->signals.return_code;
-    signals->exit_signal = SIGCHLD;
     if (shares_handlers && handlers != NULL) {
         (void)fetch_add_relaxed(&handlers->refs, 1);
         signals->handlers = handlers;
@@ -270,17 +269,27 @@ void signal_exec_cancel(struct signal_handlers *handlers)
     handlers_put(handlers);
 }
 
-/* What is ignored stays ignored. */
-void signal_exec_commit(struct thread *thread, struct signal_handlers *handlers) NO_LOCK_ANALYSIS
+/* What is ignored stays ignored. Nobody else knows the table. */
+static void handlers_reset(struct signal_handlers *handlers) NO_LOCK_ANALYSIS
 {
-    struct process_signals *signals = &thread->process->signals;
-    struct thread_signals *self = &thread->signals;
-
     for (unsigned i = 0; i < SIGNAL_MAX; i++) {
         uint64_t handler = handlers->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
 
         handlers->action[i] = (struct signal_action){ .handler = handler };
     }
+}
+
+void signal_handlers_reset(struct process *process)
+{
+    handlers_reset(process->signals.handlers);
+}
+
+void signal_exec_commit(struct thread *thread, struct signal_handlers *handlers) NO_LOCK_ANALYSIS
+{
+    struct process_signals *signals = &thread->process->signals;
+    struct thread_signals *self = &thread->signals;
+
+    handlers_reset(handlers);
     uintptr_t state = signals_lock(signals);
     struct signal_handlers *old = signals->handlers;
 

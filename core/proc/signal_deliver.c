@@ -23,8 +23,8 @@
 
 [[noreturn]] static void end_now(struct process *process, int status)
 {
-    process_end(process, status);
-    task_exit(status);
+    (void)process; /* the running one */
+    process_exit_all(status);
 }
 
 static void tell_parent(struct process *process)
@@ -326,10 +326,24 @@ void signal_attend(struct hal_trap *trap)
     signal_mask_restore();
 }
 
+/* With its process, or alone: it is in the way of an exec then, and its end is nobody's status. */
+[[noreturn]] static void end_killed(void)
+{
+    struct process_signals *signals = &process_current()->signals;
+    uintptr_t state = signals_lock(signals);
+    bool is_ending = signals->is_ending;
+    int status = signals->end_status;
+
+    signals_unlock(signals, state);
+    if (is_ending)
+        process_exit_all(status);
+    task_exit(current_task()->exit_code);
+}
+
 void proc_user_attend(struct hal_trap *trap, uint32_t notices)
 {
     if ((notices & TASK_NOTICE_KILL) != 0)
-        task_exit(current_task()->exit_code);
+        end_killed();
     task_notice_clear(notices & TASK_NOTICE_WORK);
     signal_attend(trap);
 }

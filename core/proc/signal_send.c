@@ -3,30 +3,46 @@
  * Sending: what becomes of a signal before anybody takes it, and who is told of it. Everything is decided under the
  * receiving process's lock, so that a signal is either seen by whoever changes handlers or masks, or sees the change.
  */
+#include <fs/cred.h>
 #include <k/errno.h>
+#include <proc/group.h>
 #include <proc/id.h>
 #include <proc/signo.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
 
-static bool everybody_may(struct process *to, unsigned number)
+/* The credentials of a process's threads; NULL: it has none, or no user. */
+static const struct cred *cred_of_locked(struct process *process) REQUIRES(proc_tree_lock)
 {
-    (void)to;
-    (void)number;
-    return true;
+    list_for_each(node, &process->threads) {
+        const struct cred *cred = list_entry(node, struct thread, link)->user.cred;
+
+        if (cred != NULL)
+            return cred;
+    }
+    return NULL;
 }
 
-static uint32_t user_is_root(void)
+/* kill(2). The kernel's own may do all. */
+static bool may_send(struct process *to, unsigned number) REQUIRES(proc_tree_lock)
 {
-    return 0;
+    const struct thread *self = thread_current();
+    const struct cred *cred = self == NULL ? NULL : self->user.cred, *theirs = cred_of_locked(to);
+
+    if (cred == NULL || theirs == NULL || self->process == to || cred_can(cred, CAP_KILL))
+        return true;
+    if (number == SIGCONT && to->group != NULL && self->process->group->session == to->group->session)
+        return true;
+    return cred->user.effective == theirs->user.real || cred->user.effective == theirs->user.saved ||
+           cred->user.real == theirs->user.real || cred->user.real == theirs->user.saved;
 }
 
-static struct signal_rights signal_rights = { .may_send = everybody_may, .user = user_is_root };
-
-void signal_set_rights(const struct signal_rights *rights)
+static uint32_t user_of_current(void)
 {
-    signal_rights = *rights;
+    const struct thread *self = thread_current();
+
+    return self == NULL || self->user.cred == NULL ? 0 : self->user.cred->user.real;
 }
 
 struct signal_info signal_info_sent(unsigned number, int code)
@@ -34,7 +50,7 @@ struct signal_info signal_info_sent(unsigned number, int code)
     return (struct signal_info){
         .number = (int32_t)number,
         .code = code,
-        .sent = { .pid = (uint32_t)process_current()->pid, .uid = signal_rights.user() },
+        .sent = { .pid = (uint32_t)process_current()->pid, .uid = user_of_current() },
     };
 }
 
@@ -273,7 +289,7 @@ static struct signal_info child_info(const struct process *child, int number, in
     return (struct signal_info){
         .number = number,
         .code = code,
-        .child = { .pid = (uint32_t)child->pid, .uid = signal_rights.user(), .status = status },
+        .child = { .pid = (uint32_t)child->pid, .uid = user_of_current(), .status = status },
     };
 }
 
@@ -286,7 +302,7 @@ static int send_exit_signal(struct process *parent, const struct signal_info *in
 bool signal_child_ended_locked(struct process *child)
 {
     struct signal_action action;
-    int number = child->signals.exit_signal;
+    int number = child->exit_signal;
     int ended_by = child->wait_status & 0x7f;
 
     if (number == 0 || !parent_action(child->parent, number, &action))
@@ -307,7 +323,12 @@ void signal_tell_parent_locked(struct process *child, int code, int status)
     struct process *parent = child->parent;
     struct signal_action action;
 
-    if (parent == NULL || child->is_orphan || !parent_action(parent, SIGCHLD, &action))
+    if (parent == NULL || child->state != PROCESS_ALIVE)
+        return;
+    child->news = code == CLD_STOPPED ? PROCESS_NEWS_STOPPED : PROCESS_NEWS_CONTINUED;
+    child->news_signal = status;
+    process_tell_parent_locked(child);
+    if ( child->is_orphan || !parent_action(parent, SIGCHLD, &action))
         return;
     if (action.handler == SIG_IGN || (action.flags & SA_NOCLDSTOP) != 0)
         return;
@@ -326,7 +347,7 @@ static int check_number(int number)
 static int check_rights(struct process *to, unsigned number)
 {
     spin_lock(&proc_tree_lock);
-    bool may = signal_rights.may_send(to, number);
+    bool may = may_send(to, number);
 
     spin_unlock(&proc_tree_lock);
     return may ? 0 : -EPERM;
@@ -371,13 +392,36 @@ static int send_to_all(const struct signal_info *info)
         count++;
         int one = -EPERM;
 
-        if (signal_rights.may_send(to, (unsigned)info->number))
+        if (may_send(to, (unsigned)info->number))
             one = info->number == 0 ? 0 : send(to, NULL, info);
         if (one != -EPERM)
             result = one;
     }
     spin_unlock(&proc_tree_lock);
     return count == 0 ? -ESRCH : result == -ESRCH ? -EPERM : result;
+}
+
+/* -EPERM only if nobody got it. */
+static int send_to_group(pid_t pgid, const struct signal_info *info)
+{
+    int result = -ESRCH;
+
+    spin_lock(&proc_tree_lock);
+    const struct process_group *group = id_group_locked(pgid);
+
+    if (group != NULL) {
+        list_for_each(node, &group->members) {
+            struct process *to = list_entry(node, struct process, group_link);
+            int one = -EPERM;
+
+            if (may_send(to, (unsigned)info->number))
+                one = info->number == 0 ? 0 : send(to, NULL, info);
+            if (result != 0)
+                result = one;
+        }
+    }
+    spin_unlock(&proc_tree_lock);
+    return result;
 }
 
 int signal_kill(pid_t pid, unsigned number)
@@ -390,7 +434,7 @@ int signal_kill(pid_t pid, unsigned number)
     if (pid == -1)
         return send_to_all(&info);
     if (pid <= 0)
-        return -ESRCH;
+        return pid == INT32_MIN ? -ESRCH : send_to_group(pid == 0 ? process_group_id(process_current()) : -pid, &info);
     return signal_queue(pid, &info);
 }
 

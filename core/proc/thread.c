@@ -35,6 +35,8 @@ static int adopt(struct process *process, bool *out_is_first)
     spin_lock(&proc_tree_lock);
     if (process->state != PROCESS_ALIVE) {
         result = -ESRCH;
+    } else if (process->executing != NULL || process->is_exiting) {
+        result = -EINTR;
     } else {
         *out_is_first = !process->had_thread;
         process->had_thread = true;
@@ -53,8 +55,11 @@ static void disown(struct process *process, bool was_first)
     spin_lock(&proc_tree_lock);
     if (was_first)
         process->had_thread = process->threads_alive > 1; /* alone again: as if it had never had one */
-    process_thread_ended_locked(process, false, 0, &gone);
+    struct space *space = process_thread_ended_locked(process, false, 0, &gone);
+
     spin_unlock(&proc_tree_lock);
+    if (space != NULL)
+        space_put(space);
     process_put_all(&gone);
 }
 
@@ -93,6 +98,7 @@ int thread_create(struct process *process, const struct thread_spec *spec, struc
         cpumask_set_all(&thread->affinity);
     thread->spec.affinity = &thread->affinity;
     thread_signals_init(thread, NULL, false);
+    waitq_init(&thread->user.lent_wait);
     store_relaxed(&thread->refs, 2); /* the process's list, and the caller's */
     spin_lock(&proc_tree_lock);
     list_push_back(&process->threads, &thread->link);
@@ -118,8 +124,11 @@ int thread_discard(struct thread *thread)
     }
     thread->state = THREAD_DEAD;
     list_remove(&thread->link);
-    process_thread_ended_locked(thread->process, false, 0, &gone);
+    struct space *space = process_thread_ended_locked(thread->process, false, 0, &gone);
+
     spin_unlock(&proc_tree_lock);
+    if (space != NULL)
+        space_put(space);
     process_put_all(&gone);
     thread_put(thread);
     return 0;
@@ -163,6 +172,7 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
     struct process *process = thread->process;
     struct object_spec spec = {
         .task = task_spec_of(thread), .tid = tid, .pid = pid, .space = process->space, .thread = thread,
+        .is_user = thread->spec.is_user,
     };
     struct task_object *object = NULL;
 
@@ -194,6 +204,8 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
     thread->task = &object->task;
     task_get(&object->task);
     signal_attach_locked(thread, &object->task);
+    if (process->is_exiting || process->executing != NULL) /* who ends the threads has been here, and saw no task */
+        store_relaxed(&object->task.notices, TASK_NOTICE_KILL);
     id_publish_task(tid, &object->task);
     spin_unlock(&proc_tree_lock);
     *out = &object->task;
@@ -225,8 +237,20 @@ void thread_exited(struct thread *thread, int code)
     thread->task = NULL;
     signal_detach_locked(thread);
     list_remove(&thread->link);
-    process_thread_ended_locked(thread->process, true, WAIT_STATUS_EXITED(code), &gone);
+    struct process *process = thread->process;
+
+    if (process->has_user)
+        usage_add_self_locked(process);
+    struct space *space = process_thread_ended_locked(process, true, WAIT_STATUS_EXITED(code), &gone);
+    bool is_end_of_init = process == process_init && process->state == PROCESS_ZOMBIE;
+
+    if (space != NULL && process->has_user)
+        usage_add_space_locked(process, space);
     spin_unlock(&proc_tree_lock);
+    if (space != NULL)
+        space_put(space);
+    if (is_end_of_init)
+        init_ended(process->wait_status);
     process_put_all(&gone);
     thread_put(thread); /* the list's */
 }

@@ -1,15 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults of the running thread's user become signals. */
+/* The running thread and its user: how it gets there, notices, faults, and what it leaves behind. */
 #include <proc/user.h>
 
+#include <fs/context.h>
+#include <fs/cred.h>
+#include <fs/fd.h>
 #include <hal/upcall.h>
 #include <hal/usermode.h>
-#include <k/errno.h>
 #include <k/log.h>
+#include <k/panic.h>
+#include <lib/string.h>
+#include <mm/user.h>
 #include <proc/signo.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
+
+static void (*user_begin_hook)(struct hal_trap *trap); /* written at boot */
+
+void proc_set_user_begin(void (*begin)(struct hal_trap *trap))
+{
+    user_begin_hook = begin;
+}
+
+struct hal_trap *task_user_trap(const struct task *task)
+{
+    return (struct hal_trap *)(task->stack_base + task->stack_bytes) - 1;
+}
+
+int thread_user_main(void *arg)
+{
+    (void)arg;
+    struct thread *self = thread_current();
+    tid_t tid = self->tid;
+
+    /* CLONE_CHILD_SETTID, in memory that may be the child's alone. As on Linux a bad address is no error. */
+    if (self->user.set_tid != 0)
+        (void)user_copy_out(self->user.set_tid, &tid, sizeof tid);
+    user_begin_hook(task_user_trap(current_task()));
+    panic("task %d '%s': its user returned", current_task()->tid, current_task()->name);
+}
 
 /* What a page fault that nobody could repair is. */
 static struct signal_info of_page(const struct fault_info *fault, int error)
@@ -50,4 +80,114 @@ void proc_user_fault(struct hal_trap *trap, const struct fault_info *fault, int 
     struct signal_info info = fault->kind == FAULT_PAGE ? of_page(fault, error) : of_fault(trap, fault);
 
     signal_force(&info);
+}
+
+void thread_return_memory(struct thread *thread)
+{
+    if (!load_relaxed(&thread->user.is_lent))
+        return;
+    store_release(&thread->user.is_lent, false); /* PAIRS(thread_lent) */
+    (void)waitq_wake_all(&thread->user.lent_wait);
+}
+
+/* set_tid_address(2): who waits for the thread's end sees a 0. Nobody can if the memory goes with it. */
+void thread_clear_tid(struct thread *thread)
+{
+    const uint32_t nobody = 0;
+    struct space *space = space_current();
+    vaddr_t at = thread->user.clear_tid;
+
+    thread->user.clear_tid = 0;
+    /* The thread and its process have one reference each. */
+    if (at != 0 && space != NULL && load_relaxed(&space->refs) > 2)
+        (void)user_copy_out(at, &nobody, sizeof nobody);
+}
+
+void thread_drop_user(struct thread *thread)
+{
+    spin_lock(&proc_tree_lock); /* others that look, do so under it */
+    struct thread_user *user = &thread->user;
+    struct fd_table *files = user->files;
+    struct fs_context *paths = user->paths;
+    struct cred *cred = user->cred;
+
+    if (cred != NULL)
+        thread->process->last_user = cred->user.real;
+    user->files = NULL;
+    user->paths = NULL;
+    user->cred = NULL;
+    spin_unlock(&proc_tree_lock);
+    if (files != NULL)
+        fd_table_put(files);
+    if (paths != NULL)
+        fs_context_put(paths);
+    if (cred != NULL)
+        cred_put(cred);
+}
+
+void thread_leave_user(struct thread *thread)
+{
+    thread_clear_tid(thread);
+    thread_return_memory(thread);
+    thread_drop_user(thread);
+}
+
+void thread_set_name(const char *name)
+{
+    struct thread *self = thread_current();
+
+    spin_lock(&proc_tree_lock);
+    (void)str_copy(current_task()->name, name, sizeof current_task()->name);
+    (void)str_copy(self->name, name, sizeof self->name);
+    if (self->tid == self->process->pid)
+        (void)str_copy(self->process->name, name, sizeof self->process->name);
+    spin_unlock(&proc_tree_lock);
+}
+
+void thread_set_cred(struct cred *cred)
+{
+    struct thread *self = thread_current();
+
+    spin_lock(&proc_tree_lock);
+    struct cred *old = self->user.cred;
+
+    self->user.cred = cred;
+    spin_unlock(&proc_tree_lock);
+    cred_put(old);
+}
+
+void process_set_subreaper(struct process *process, bool is_subreaper)
+{
+    spin_lock(&proc_tree_lock);
+    process->is_subreaper = is_subreaper;
+    spin_unlock(&proc_tree_lock);
+}
+
+bool process_is_subreaper(struct process *process)
+{
+    spin_lock(&proc_tree_lock);
+    bool is_subreaper = process->is_subreaper;
+
+    spin_unlock(&proc_tree_lock);
+    return is_subreaper;
+}
+
+static bool is_all(const struct cred_ids *ids, uint32_t id)
+{
+    return ids->real == id && ids->effective == id && ids->saved == id;
+}
+
+bool process_is_of(struct process *process, const struct cred *cred)
+{
+    bool result = true;
+
+    spin_lock(&proc_tree_lock);
+    list_for_each(node, &process->threads) {
+        const struct cred *theirs = list_entry(node, struct thread, link)->user.cred;
+
+        result = result && theirs != NULL && is_all(&theirs->user, cred->user.real) &&
+                 is_all(&theirs->group, cred->group.real);
+    }
+    spin_unlock(&proc_tree_lock);
+    return result;
 }

@@ -49,8 +49,8 @@ void task_init(struct task *task, const struct task_params *params)
     task->space = params->space;
     task->fpu_area = params->fpu_area;
     task->has_extras = params->space != NULL || params->fpu_area != NULL;
-    hal_context_init(&task->base.context, params->stack_base + params->stack_bytes, params->stack_bytes, task_first_run,
-                     task);
+    hal_context_init(&task->base.context, params->stack_base + params->stack_bytes - params->stack_reserved,
+                     params->stack_bytes - params->stack_reserved, task_first_run, task);
     trace(TRACE_TASK_INIT, task, (uint64_t)task->tid);
 }
 

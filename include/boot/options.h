@@ -10,6 +10,8 @@
 struct boot_options {
     char init[32];     /* which program of boot_programs to run; default "showcase" */
     char argument[96]; /* what follows ':' in init= */
+    bool has_init;     /* init= names one of them */
+    char first[96];    /* init=/PATH: the first program of the user's; "": the usual ones, if there are files */
     unsigned cpus_max; /* start at most so many CPUs */
     unsigned asids_max; /* asids= address-space ids in use, at most; with few they run out often */
     bool use_console;  /* console=on: the debug console beside init */

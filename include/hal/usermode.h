@@ -27,6 +27,7 @@
  *   HAL_SIGNAL_HAS_RESTORER      0, 1: struct sigaction has a place for the handler's return address
  *   HAL_SIGNAL_RETURN_CODE       initialiser of bytes: instructions that call rt_sigreturn(2), for programs without one
  *   HAL_USER_RED_ZONE            bytes below the stack pointer that are the program's
+ *   HAL_CLONE_TLS                which argument of clone(2) is the thread pointer, 3 or 4; the other one is child_tid
  *   HAL_ELF_MACHINE              e_machine of programs that run here (ELF specification)
  *
  * What follows is Linux's interface of the ISA: arch/ISA/signal.c names the sources.

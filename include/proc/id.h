@@ -9,12 +9,18 @@
 #include <k/types.h>
 
 struct process;
+struct process_group;
 struct task;
+
+#define PID_INIT 1 /* the first process's; nobody else gets it */
 
 void id_init(void);
 
 /* Reserve the next free number. -EAGAIN: all in use. -ENOMEM. Context: task. */
 int id_alloc(tid_t *out) MUST_USE;
+
+/* Reserve PID_INIT. -EAGAIN: it is in use. -ENOMEM. Context: task. */
+int id_alloc_init(void) MUST_USE;
 
 /* One more user of a reserved number (a process and its first thread share theirs). */
 void id_hold(tid_t id);
@@ -27,6 +33,10 @@ void id_publish_task(tid_t id, struct task *task);
 void id_unpublish_task(tid_t id);
 void id_publish_process(pid_t id, struct process *process);
 void id_unpublish_process(pid_t id);
+
+/* The process group of that id, or NULL: published under the process tree's lock, which its finder holds, too. */
+void id_publish_group(pid_t id, struct process_group *group);
+struct process_group *id_group_locked(pid_t id) MUST_USE;
 
 /* A counted reference, or NULL: no such task or process, or it is past its exit. Takes no lock. Context: any. */
 struct task *task_lookup(tid_t tid) MUST_USE;

@@ -145,9 +145,6 @@ struct process_signals {
     bool is_ending;
     int end_status;                   /* in wait(2)'s form */
 
-    /* Guarded by the tree lock. */
-    int exit_signal;                  /* to the parent, at the end; 0: none */
-
     /* Owned by the process while it has one thread; immutable otherwise. */
     vaddr_t return_code;              /* where handlers return to without SA_RESTORER; 0: nowhere */
 
@@ -207,15 +204,10 @@ int signal_exec_prepare(struct process *process, struct signal_handlers **out) M
 void signal_exec_commit(struct thread *thread, struct signal_handlers *handlers);
 void signal_exec_cancel(struct signal_handlers *handlers);
 
-/* ---- Sending ---- */
+/* CLONE_CLEAR_SIGHAND: caught signals are default ones, in a table that nobody shares. */
+void signal_handlers_reset(struct process *process);
 
-/* Whom may the running task send to, and what user is it? Registered by who knows credentials; until then everybody is
- * user 0 and may. Called under the tree lock. */
-struct signal_rights {
-    bool (*may_send)(struct process *to, unsigned number);
-    uint32_t (*user)(void);
-};
-void signal_set_rights(const struct signal_rights *rights);
+/* ---- Sending ---- */
 
 /* What kill(2) and tkill(2) send from the running task. */
 struct signal_info signal_info_sent(unsigned number, int code);

@@ -183,6 +183,7 @@ struct task_params {
     void *arg;
     vaddr_t stack_base;
     size_t stack_bytes;
+    size_t stack_reserved;          /* of these, at the top, left alone: a multiple of HAL_STACK_ALIGN */
     struct tlb_space *space;
     void *fpu_area;
     int priority;                   /* 0..99 */

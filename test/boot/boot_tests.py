@@ -5,6 +5,7 @@ Every ISA runs every test that does not name its `only`. Patterns are regular ex
 lines; "{cpus}" stands for the machine's CPU count. An end is one of
 
   success  the exit status of success, and every line
+  status   the exit status that is `status` to the kernel, and every line
   panic    the exit status of a panic, with a backtrace whose frames have names, and every line
   either   success, or a panic or a refusal to start, with the same exit status, and a line that matches `says`
   hang     no exit: the detector must report the state of every CPU, and every line is there
@@ -50,6 +51,9 @@ class BootTest:
     debug_only: bool = False        # a release build has nothing to test here
     boots: int = 1
     differs: str = ""               # a pattern whose group is not the same in all those boots
+    program: str = ""               # /init of its initrd: one of CHECKS in tools/verdantlib/programs.py,
+    files: tuple = ()               # and what else is there
+    status: int = 0                 # of end "status"
     initrd_bytes: int = 0           # the machine has an initrd of so many bytes: initrd() below
     keys: tuple = ()                # (pattern, text): what to type when the console shows what; see runner.run()
     icount: bool = False            # an instruction is a nanosecond, and the run repeats exactly
@@ -145,6 +149,13 @@ TESTS = (
     port_check_initrd("initrd-uboot", 700_001, firmware="uboot", only=("aarch64", "riscv64")),
     selftest("initrd", append="init=selftest:user", initrd_bytes=40 << 20, memory="128M",
              lines=(rf"^mm: an initrd of {40 << 20} bytes$",)),
+    # Programs of the user's: the first one's end is the machine's.
+    BootTest("procs", "loglevel=3", end="status", status=42, program="procs",
+             files=(("script", 0o755, b"#!/init of the script\n"), ("loop", 0o755, b"#!/loop\n"),
+                    ("garbage", 0o755, bytes(range(256)) * 8), ("plain", 0o644, 1 << 20), ("cut", 0o755, 100)),
+             lines=(r"^init\[1\]: /cut: program headers", r"^init: ended with status 42$")),
+    BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",
+             lines=(r"\binit: /nothing: error -2$", r"\binit: no program to start$")),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",
              cpus=1, image="port-check"),
 

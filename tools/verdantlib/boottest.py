@@ -10,7 +10,7 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, machine as machines, runner
+from . import ROOT, build, firmware, golden, machine as machines, programs, report, runner
 
 TAIL_LINES = 40
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
@@ -54,6 +54,9 @@ def boot(test, arch, folder):
         if test.initrd_bytes:
             machine.initrd = pathlib.Path(scratch) / "initrd"
             machine.initrd.write_bytes(load_table().initrd(test.initrd_bytes))
+        if test.program:
+            machine.initrd = pathlib.Path(scratch) / "initrd"
+            machine.initrd.write_bytes(programs.check_archive(arch, test.program, test.files, report.Progress()))
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
         return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)
@@ -85,6 +88,10 @@ def judge(test, machine, outcome):
         return problems + problems_of_success(machine, outcome)
     if test.end == "panic":
         return problems + problems_of_panic(machine, outcome)
+    if test.end == "status":
+        wanted = machine.isa.status(test.status)
+        return problems if outcome.status == wanted else problems + [f"expected the exit status {wanted}, got "
+                                                                     f"{outcome.ending(machine.isa)}"]
     if test.end == "hang":
         return problems + problems_of_hang(test, machine, outcome)
     if test.firmware_may_fail and not seen(outcome, table.FIRST_LINE):

@@ -26,6 +26,12 @@ class Isa:
     failure: int        # and after hal_machine_exit(1), a panic
     cpus_max: int       # QEMU's or the firmware's limit: beyond it nothing is printed at all
     cpus_max_uboot: int = 0
+    status_factor: int = 1  # hal_machine_exit(n), n small and neither 0 nor what means success, is this * n
+    status_offset: int = 0  # and this
+
+    def status(self, code):
+        """QEMU's status after hal_machine_exit(code), code neither 0 nor above 100."""
+        return self.status_factor * code + self.status_offset
 
 
 ISAS = {
@@ -33,7 +39,7 @@ ISAS = {
         # isa-debug-exit turns a written value v into status v*2+1: never 0, so 0x10 (33) is chosen as success.
         # Beyond 255 CPUs, QEMU wants x2APIC, which it cannot emulate without KVM.
         Isa("x86_64", "qemu-system-x86_64", "q35", "max", ("-device", "isa-debug-exit,iobase=0xf4,iosize=4"), 33, 3,
-            255),
+            255, status_factor=2, status_offset=1),
         # Semihosting's SYS_EXIT_EXTENDED carries the code.
         Isa("aarch64", "qemu-system-aarch64", "virt", "max", ("-semihosting",), 0, 1, 512, 512),
         # The sifive_test device of the board carries the code. With 108 harts OpenSBI 1.6 stays silent; U-Boot with 52.

@@ -57,6 +57,20 @@ PROGRAMS = (
     Program("kbench", "bench/kbench.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
     Program("kbench-tiny", "bench/tiny.c", BARE),
 )
+# As /init of a machine each tells by its exit status whether all is well: boot tests.
+CHECKS = {
+    "procs": Program("check-procs", "check/procs.c", BARE),
+}
+
+
+def check_archive(isa, name, files, progress):
+    """An initrd with that check as /init, and `files`: (name, mode, bytes, or None: the first so many of /init)."""
+    archive = cpio.Archive()
+    program = compiled(isa, CHECKS[name], progress).read_bytes()
+    archive.file("init", program, 0o755)
+    for path, mode, data in files:
+        archive.file(path, program[:data] if isinstance(data, int) else data, mode)
+    return archive.to_bytes()
 
 
 def build(isa, progress):

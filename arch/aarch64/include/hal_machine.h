@@ -75,6 +75,7 @@ struct hal_trap {
 #define HAL_SIGNAL_RETURN_CODE { 0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4 } /* mov x8, #139; svc #0 */
 #define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 4
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 183
 
 static ALWAYS_INLINE struct task *hal_current(void)

@@ -75,6 +75,7 @@ struct hal_trap {
 #define HAL_SIGNAL_RETURN_CODE { 0 } /* handlers are functions, and return */
 #define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 1 /* who makes a call looks at the program counter: host_user_call() */
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 0   /* nothing that a file could hold */
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)

@@ -124,6 +124,7 @@ struct hal_trap {
 #define HAL_SIGNAL_RETURN_CODE { 0 }
 #define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 4
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 0
 
 #define HAL_TRAP_PC(trap) ((trap)->pc)

@@ -71,6 +71,7 @@ struct hal_trap {
 #define HAL_SIGNAL_RETURN_CODE { 0x93, 0x08, 0xb0, 0x08, 0x73, 0x00, 0x00, 0x00 } /* li a7, 139; ecall */
 #define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 4
+#define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 243
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
 

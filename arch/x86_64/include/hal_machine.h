@@ -82,6 +82,7 @@ static inline struct x86_bases *x86_bases_of(const void *area)
 #define HAL_SIGNAL_RETURN_CODE { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05 } /* mov $15, %rax; syscall */
 #define HAL_USER_RED_ZONE 128 /* System V ABI, 3.2.2 */
 #define HAL_SYSCALL_BYTES 2
+#define HAL_CLONE_TLS 4
 #define HAL_ELF_MACHINE 62
 
 /* Words of struct hal_trap, for i a constant: rdi, rsi, rdx, r10, r8, r9 (System V ABI, A.2.1). */

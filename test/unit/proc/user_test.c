@@ -1,82 +1,101 @@
 /* SPDX-License-Identifier: MIT */
-/* core/proc/user.c: what a user's faults are to it. */
-#include "signal_program.h"
+/* core/proc/user.c: what a thread leaves behind, and its name. */
+#include "program.h"
 #include "unit.h"
 
-static _Atomic(unsigned) calls;
-static struct signal_info seen_info;
+#include <vm/space.h>
 
-static void note(uintptr_t number, uintptr_t info, uintptr_t frame)
+#define TID (PROGRAM_MEMORY + 128)
+#define NAME (PROGRAM_MEMORY + 256)
+#define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+
+/* Only memory that somebody else still uses has its word cleared; a bad address is no error. */
+static void clears(uintptr_t arg)
 {
-    (void)number;
-    (void)frame;
-    get(&seen_info, info, sizeof seen_info);
-    (void)fetch_add_relaxed(&calls, 1);
+    if (arg == THREAD) {
+        CHECK(program_call("set_tid_address", TID) == program_call("gettid"));
+        program_call("exit", 0);
+    }
+    program_store(TID, UINT64_MAX);
+    CHECK(program_call("clone", THREAD) > 0);
+    while (program_load(TID) != UINT64_C(0xffffffff00000000))
+        (void)program_call("sched_yield");
+    CHECK(program_call("set_tid_address", 8) == program_call("gettid"));
+    program_exit(0);
 }
 
-static int run(host_user_program *program)
+static void clear_test(void)
 {
-    struct process *process = NULL;
-    struct begun begun;
-
-    store_relaxed(&calls, 0);
-    CHECK(process_create(&process_kernel, "program", &process) == 0);
-    struct task *task = program_thread(process, program, 0, &begun, NULL);
-
-    return program_bury(process, task);
+    program_run(clears);
 }
 
-static void faults(uintptr_t area)
+static void is_named(uintptr_t arg)
 {
-    const struct fault_info page = { .kind = FAULT_PAGE, .address = 0x5000, .name = "page fault" };
-    const struct fault_info illegal = { .kind = FAULT_ILLEGAL, .name = "illegal" };
-
-    CHECK(handle(area, SIGSEGV, (uintptr_t)note, SA_SIGINFO, 0) == 0);
-    CHECK(handle(area, SIGILL, (uintptr_t)note, SA_SIGINFO, 0) == 0);
-    host_user_fault(&page);
-    CHECK(load_relaxed(&calls) == 1 && seen_info.number == SIGSEGV && seen_info.code == SEGV_MAPERR);
-    CHECK(seen_info.address == 0x5000);
-    host_user_fault(&illegal);
-    CHECK(load_relaxed(&calls) == 2 && seen_info.number == SIGILL && seen_info.code == 2);
-    CHECK(seen_info.address == (uintptr_t)faults);
-    (void)mask_change(area, BLOCK, signal_bit(SIGSEGV)); /* then it is the end */
-    host_user_fault(&page);
-    CHECK(false);
+    (void)arg;
+    program_store(NAME, UINT64_C(0x6867666564636261)); /* abcdefgh */
+    program_store(NAME + 8, UINT64_C(0x706f6e6d6c6b6a69));
+    CHECK(program_call("prctl", 15, NAME) == 0);
+    CHECK(strcmp(current_task()->name, "abcdefghijklmno") == 0);
+    CHECK(strcmp(process_current()->name, "abcdefghijklmno") == 0);
+    program_store(NAME + 8, 0);
+    CHECK(program_call("prctl", 16, NAME) == 0 && program_load(NAME + 8) == UINT64_C(0x006f6e6d6c6b6a69));
+    CHECK(program_call("prctl", 15, 8) == -EFAULT);
+    program_exit(0);
 }
 
-/* A handler that is ignored is no way out, and init dies of it, too. */
-static void ignored_fault(uintptr_t area)
+static void name_test(void)
 {
-    const struct fault_info page = { .kind = FAULT_PAGE, .address = 0x5000, .is_write = true, .name = "page fault" };
-
-    CHECK(handle(area, SIGSEGV, SIG_IGN, 0, 0) == 0);
-    process_current()->signals.is_protected = true;
-    host_user_fault(&page);
-    CHECK(false);
+    program_run(is_named);
 }
 
-static void faults_are_signals(void)
+/* A zombie holds no memory and no files. */
+static void leaves(uintptr_t arg)
 {
-    CHECK(run(faults) == SIGSEGV);
-    CHECK(load_relaxed(&calls) == 2);
-    CHECK(run(ignored_fault) == SIGSEGV);
+    (void)arg;
+    program_exit(3);
+}
+
+static void zombie_test(void)
+{
+    struct process *process = program_start(leaves, 0);
+    struct wait_result found;
+    const struct wait_request request = { .which = WAIT_PID, .id = process->pid, .options = WEXITED | WNOWAIT };
+
+    CHECK(process_wait_for(&process_kernel, &request, &found) == process->pid);
+    CHECK(found.status == WAIT_STATUS_EXITED(3) && process->state == PROCESS_ZOMBIE);
+    CHECK(process->space == NULL && process_space_get(process) == NULL);
+    CHECK(process_kill(process) == -ESRCH && process_parent_pid(process) == 0);
+    CHECK(program_finish(process) == WAIT_STATUS_EXITED(3));
 }
 
 const struct kernel_test booted_tests[] = {
-    { "faults", faults_are_signals },
-    { NULL, NULL },
+    { "clear", clear_test }, { "name", name_test }, { "zombie", zombie_test }, { NULL, NULL },
 };
 
-static void a_fault_is_a_signal_and_a_blocked_or_ignored_one_the_end(void **state)
+static void an_ending_thread_clears_the_word_that_others_look_at(void **state)
 {
     (void)state;
-    booted_run("faults", 16);
+    booted_run("clear", 24);
+}
+
+static void a_name_is_cut_as_linux_cuts_it(void **state)
+{
+    (void)state;
+    booted_run("name", 8);
+}
+
+static void a_zombie_has_no_memory(void **state)
+{
+    (void)state;
+    booted_run("zombie", 16);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_fault_is_a_signal_and_a_blocked_or_ignored_one_the_end),
+        cmocka_unit_test(an_ending_thread_clears_the_word_that_others_look_at),
+        cmocka_unit_test(a_name_is_cut_as_linux_cuts_it),
+        cmocka_unit_test(a_zombie_has_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

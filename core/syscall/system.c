@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* Facts about the system, and settings of a process that fit nowhere else. No state. */
+#include <syscall/table.h>
+
+#include <fs/context.h>
+#include <fs/dev.h>
+#include <fs/iospan.h>
+#include <hal/usermode.h>
+#include <k/errno.h>
+#include <lib/fmt.h>
+#include <lib/string.h>
+#include <mm/phys.h>
+#include <mm/stats.h>
+#include <mm/user.h>
+#include <proc/process.h>
+#include <sched/sched.h>
+#include <smp/cpu.h>
+#include <time/clock.h>
+
+#include "syscall_priv.h"
+
+/* ---- uname(2), sysinfo(2) ---- */
+
+#define UNAME_BYTES 65
+#define LINUX_RELEASE "6.12.0-verdant" /* C libraries look at the number: whose interface this is */
+
+struct uname {
+    char system[UNAME_BYTES], node[UNAME_BYTES], release[UNAME_BYTES], version[UNAME_BYTES], machine[UNAME_BYTES],
+        domain[UNAME_BYTES];
+};
+
+SYSCALL(uname)
+{
+    struct uname out = { .system = "Linux", .node = "verdant", .release = LINUX_RELEASE, .domain = "(none)" };
+
+    (void)fmt_print(out.version, sizeof out.version, "#1 SMP Verdant");
+    (void)str_copy(out.machine, hal_user_facts.platform, sizeof out.machine);
+    return user_copy_out(args->arg[0], &out, sizeof out);
+}
+
+struct sysinfo {
+    int64_t uptime_seconds;
+    uint64_t loads[3];
+    uint64_t ram, free, shared, buffers, swap, swap_free;
+    uint16_t processes;
+    uint16_t pad;
+    uint64_t high, high_free;
+    uint32_t unit;
+    uint32_t pad_end;
+};
+
+SYSCALL(sysinfo)
+{
+    struct phys_stats pages;
+
+    phys_stats_get(&pages);
+    const struct sysinfo out = {
+        .uptime_seconds = (int64_t)(clock_ns() / NS_PER_SEC),
+        .ram = (pages.total_pages + pages.reserved_pages) * PAGE_BYTES,
+        .free = pages.free_pages * PAGE_BYTES,
+        .processes = (uint16_t)MIN(process_count(), (unsigned)UINT16_MAX),
+        .unit = 1,
+    };
+
+    return user_copy_out(args->arg[0], &out, sizeof out);
+}
+
+/* ---- getrandom(2) ---- */
+
+enum { GRND_NONBLOCK = 1, GRND_RANDOM = 2, GRND_INSECURE = 4 };
+
+SYSCALL(getrandom)
+{
+    unsigned flags = (unsigned)args->arg[2];
+    struct io_span span;
+
+    if ((flags & ~(unsigned)(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE)) != 0 ||
+        (flags & (GRND_RANDOM | GRND_INSECURE)) == (GRND_RANDOM | GRND_INSECURE))
+        return -EINVAL;
+    io_span_user(&span, args->arg[0], args->arg[1]);
+    return random_read(&span);
+}
+
+/* ---- Settings ---- */
+
+SYSCALL(umask)
+{
+    return fs_context_set_umask(thread_current()->user.paths, (uint32_t)args->arg[0] & 0777);
+}
+
+#define PERSONALITY_ASK 0xffffffffu
+
+SYSCALL(personality)
+{
+    uint32_t wanted = (uint32_t)args->arg[0];
+    struct thread_user *user = &thread_current()->user;
+    uint32_t old = user->personality;
+
+    if (wanted != PERSONALITY_ASK)
+        user->personality = wanted;
+    return old;
+}
+
+SYSCALL(sched_yield)
+{
+    (void)args;
+    task_yield();
+    return 0;
+}
+
+enum {
+    PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_SET_NAME = 15, PR_GET_NAME = 16, PR_SET_CHILD_SUBREAPER = 36,
+    PR_GET_CHILD_SUBREAPER = 37,
+};
+
+static int64_t set_name(vaddr_t from)
+{
+    char name[TASK_NAME_BYTES] = "";
+
+    /* As Linux, a long name is cut: so much is there, or a NUL before. */
+    int64_t result = user_copy_string(name, from, sizeof name);
+
+    if (result == -ENAMETOOLONG)
+        result = user_copy_in(name, from, sizeof name - 1);
+    if (result < 0)
+        return result;
+    name[sizeof name - 1] = '\0';
+    thread_set_name(name);
+    return 0;
+}
+
+SYSCALL(prctl)
+{
+    struct thread *self = thread_current();
+    uint64_t value = args->arg[1];
+    int32_t out = 0;
+
+    switch ((int)args->arg[0]) {
+    case PR_SET_PDEATHSIG:
+        if (value > 64)
+            return -EINVAL;
+        self->user.parent_death_signal = (int)value;
+        return 0;
+    case PR_GET_PDEATHSIG:
+        out = self->user.parent_death_signal;
+        return user_copy_out(value, &out, sizeof out);
+    case PR_SET_NAME:
+        return set_name(value);
+    case PR_GET_NAME:
+        return user_copy_out(value, current_task()->name, TASK_NAME_BYTES);
+    case PR_SET_CHILD_SUBREAPER:
+        process_set_subreaper(self->process, value != 0);
+        return 0;
+    case PR_GET_CHILD_SUBREAPER:
+        out = process_is_subreaper(self->process);
+        return user_copy_out(value, &out, sizeof out);
+    default:
+        return -EINVAL;
+    }
+}
+
+SYSCALL(arch_prctl)
+{
+    return args->trap == NULL ? SYSCALL_WANTS_REGISTERS
+                              : hal_user_call(args->trap, current_task()->fpu_area, args->number);
+}
