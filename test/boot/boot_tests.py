@@ -154,6 +154,8 @@ TESTS = (
              files=(("script", 0o755, b"#!/init of the script\n"), ("loop", 0o755, b"#!/loop\n"),
                     ("garbage", 0o755, bytes(range(256)) * 8), ("plain", 0o644, 1 << 20), ("cut", 0o755, 100)),
              lines=(r"^init\[1\]: /cut: program headers", r"^init: ended with status 42$")),
+    BootTest("signals", "", end="status", status=42, program="signals",
+             lines=(r"signal 11, code 1, pc 0x[0-9a-f]+, address 0x8$", r"^init: ended with status 42$")),
     BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",
              lines=(r"\binit: /nothing: error -2$", r"\binit: no program to start$")),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",

@@ -60,6 +60,7 @@ PROGRAMS = (
 # As /init of a machine each tells by its exit status whether all is well: boot tests.
 CHECKS = {
     "procs": Program("check-procs", "check/procs.c", BARE),
+    "signals": Program("check-signals", "check/signals.c", BARE),
 }
 
 
