@@ -3,7 +3,8 @@
  * User mode. A user program of the simulated machine is a function of the host's, which keeps to host_user_call() for
  * what it wants of the kernel, and to hal_user_copy()'s addresses for memory. Its program counter says only which
  * function is to run: where it stands inside is the host's. One below HAL_USER_END is an address of user memory, which
- * holds the function's: so files of programs can be made. No lock: a program belongs to its task.
+ * holds the function's: so files of programs can be made. A handler is called where the program goes on, and returns
+ * there: none leaves by a jump. No lock: a program belongs to its task.
  */
 #include "host_priv.h"
 
@@ -18,16 +19,73 @@
 
 struct hal_user_facts hal_user_facts = { .platform = "host" };
 
+/* What a handler's return is: its restorer's one call. */
+#define SYS_RT_SIGRETURN 139
+
+typedef void handler(uintptr_t number, uintptr_t info, uintptr_t frame);
+
+/* A system call as the kernel sees it, up to the point where the user goes on. Interrupts are disabled then. */
+static void enter_kernel(struct hal_context *context)
+{
+    struct hal_trap *trap = context->user;
+
+    HOST_REQUIRE(context->is_in_user && trap_syscall != NULL, "a system call by what is no user program");
+    hal_irq_disable();
+    context->is_in_user = false;
+    unsigned work = trap_syscall(trap);
+
+    HOST_REQUIRE(!hal_irq_is_enabled(), "trap_syscall() returned with interrupts enabled");
+    if (work != 0)
+        trap_user_work(trap, work);
+    HOST_REQUIRE(!hal_irq_is_enabled(), "trap_user_work() returned with interrupts enabled");
+    context->is_in_user = true;
+}
+
+/* Before a program that stood `depth` handlers deep goes on: those that were entered since, the last one first. */
+static void run_handlers(struct hal_context *context, unsigned depth)
+{
+    struct hal_trap *trap = context->user;
+
+    while (trap->depth > depth) {
+        unsigned here = trap->depth;
+
+        hal_irq_enable();
+        ((handler *)trap->pc)(trap->arg[0], trap->arg[1], trap->arg[2]);
+        hal_irq_disable();
+        run_handlers(context, here);
+        trap->number = SYS_RT_SIGRETURN;
+        enter_kernel(context);
+    }
+}
+
 bool host_user_exit(void)
 {
     struct hal_context *context = (struct hal_context *)hal_current();
 
     if (!context->is_in_user)
         return false;
+    unsigned depth = context->user->depth;
+
     context->is_in_user = false;
     trap_user_exit(context->user);
     context->is_in_user = true;
+    run_handlers(context, depth);
     return true;
+}
+
+void host_user_fault(const struct fault_info *fault)
+{
+    struct hal_context *context = (struct hal_context *)hal_current();
+    unsigned depth = context->user->depth;
+
+    HOST_REQUIRE(context->is_in_user && trap_user_fault != NULL, "a fault by what is no user program");
+    hal_irq_disable();
+    context->is_in_user = false;
+    trap_user_fault(context->user, fault);
+    trap_user_exit(context->user);
+    context->is_in_user = true;
+    run_handlers(context, depth);
+    hal_irq_enable();
 }
 
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
@@ -80,26 +138,24 @@ uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6])
 {
     struct hal_context *context = (struct hal_context *)hal_current();
     struct hal_trap *trap = context->user;
-
-    HOST_REQUIRE(context->is_in_user && trap_syscall != NULL, "a system call by what is no user program");
-    hal_irq_disable();
-    context->is_in_user = false;
     uintptr_t pc = trap->pc, sp = trap->sp;
+    unsigned depth = trap->depth;
 
     trap->number = number;
     for (unsigned i = 0; i < 6; i++)
         trap->arg[i] = arg[i];
-    unsigned work = trap_syscall(trap);
-
-    HOST_REQUIRE(!hal_irq_is_enabled(), "trap_syscall() returned with interrupts enabled");
-    if (work != 0)
-        trap_user_work(trap, work);
-    HOST_REQUIRE(!hal_irq_is_enabled(), "trap_user_work() returned with interrupts enabled");
+    for (;;) {
+        enter_kernel(context);
+        run_handlers(context, depth);
+        if (trap->pc == pc && trap->sp == sp)
+            break;
+        if (trap->pc != pc - HAL_SYSCALL_BYTES || trap->sp != sp)
+            hal_user_enter(trap); /* another program: what called here is no more */
+        trap->pc = pc; /* it is made anew, with what the kernel put into the registers */
+        hal_irq_enable();
+    }
     uintptr_t result = trap->result; /* an interrupt may lead to more of the kernel's work */
 
-    if (trap->pc != pc || trap->sp != sp)
-        hal_user_enter(trap); /* another program: what called here is no more */
-    context->is_in_user = true;
     hal_irq_enable();
     return result;
 }

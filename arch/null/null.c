@@ -114,6 +114,9 @@ void hal_fpu_switch(void *save, const void *load)
 
 struct hal_user_facts hal_user_facts;
 
+/* By kind of fault. */
+const struct hal_fault_signal hal_fault_signals[FAULT_OTHER + 1];
+
 /* All zero but for these two; user mode, interrupts enabled. */
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
 {

@@ -94,7 +94,8 @@ void trap_user_fault(struct hal_trap *trap, const struct fault_info *fault)
 
 void user_begin(struct hal_trap *trap)
 {
-    current_task()->is_user = true;
+    store_relaxed(&current_task()->is_user, true);
+    fence_seq_cst(); /* PAIRS(user_poke): who gives a notice from here on pokes; what was given before is seen below */
     hal_irq_disable();
     leave(trap);
     hal_user_enter(trap);

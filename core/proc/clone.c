@@ -81,8 +81,8 @@ static int make_process(struct cloning *cloning)
         result = space_fork(space, &space);
     if (result != 0)
         return result;
-    result = process_create_user(has(request, CLONE_PARENT), cloning->maker->process->name, space, 0,
-                                 &cloning->process);
+    result = process_create_user(has(request, CLONE_PARENT), has(request, CLONE_SIGHAND),
+                                 cloning->maker->process->name, space, 0, &cloning->process);
     if (result != 0)
         space_put(space);
     return result;
@@ -141,6 +141,10 @@ static int give_user(struct cloning *cloning)
     }
     if (result != 0)
         return result;
+    /* vfork(2)'s child uses its maker's stack; other threads of the same memory have none yet. */
+    thread_signals_init(cloning->thread, cloning->maker, !has(request, CLONE_VM) || has(request, CLONE_VFORK));
+    if (has(request, CLONE_CLEAR_SIGHAND))
+        signal_handlers_reset(cloning->process);
     cred_get(from->cred);
     to->cred = from->cred;
     to->personality = from->personality;

@@ -20,6 +20,7 @@
 #include <parse/script.h>
 #include <proc/id.h>
 #include <proc/limits.h>
+#include <proc/vdso.h>
 #include <sched/sched.h>
 #include <smp/tlb.h>
 
@@ -39,6 +40,8 @@ struct exec {
     bool is_secure;
     struct image image;
     char name[TASK_NAME_BYTES];
+    struct signal_handlers *handlers; /* or NULL */
+    vaddr_t return_code;
 };
 
 /* ---- Files ---- */
@@ -235,6 +238,10 @@ static int prepare(struct exec *exec)
         result = fd_table_copy(exec->self->user.files, &exec->files);
     if (result == 0)
         result = build(exec);
+    if (result == 0)
+        result = vdso_map(exec->space, &exec->return_code);
+    if (result == 0)
+        result = signal_exec_prepare(exec->process, &exec->handlers);
     take_name(exec);
     return result;
 }
@@ -358,6 +365,9 @@ static void commit(struct exec *exec, struct hal_trap *trap)
     space_put(old);
     space_put(old);
     take_files_and_cred(exec);
+    signal_exec_commit(exec->self, exec->handlers);
+    exec->handlers = NULL;
+    exec->process->signals.return_code = exec->return_code;
     exec->self->user.set_tid = 0;
     exec->self->user.parent_death_signal = exec->is_secure ? 0 : exec->self->user.parent_death_signal;
     reset_registers(exec, trap);
@@ -376,6 +386,8 @@ static void give_back(struct exec *exec)
         fd_table_put(exec->files);
     if (exec->cred != NULL)
         cred_put(exec->cred);
+    if (exec->handlers != NULL)
+        signal_exec_cancel(exec->handlers);
     kfree(exec);
 }
 

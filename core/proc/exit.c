@@ -45,7 +45,6 @@ void task_exit(int code)
     if (object->thread != NULL) {
         struct thread *thread = object->thread;
 
-        object->thread = NULL;
         thread_exited(thread, code);
         thread_put(thread);
     }

@@ -20,7 +20,7 @@ struct task_object {
     void *fpu_area;
     int (*entry)(void *arg);
     void *arg;
-    struct thread *thread;   /* a reference, or NULL; cleared by exit */
+    struct thread *thread;   /* a reference, or NULL; cleared by exit; tree lock, but for the task itself */
 };
 
 static inline struct task_object *object_of(struct task *task)
@@ -68,6 +68,8 @@ void reaper_keep_pace(void);
 /* thread.c, process.c */
 void process_cache_init(void);
 void thread_exited(struct thread *thread, int code);
+/* A reference to the thread that the task, which is not an idle one, runs; NULL: none, or it has ended. */
+struct thread *thread_get_of_task(struct task *task) MUST_USE;
 /* One thread fewer, in one section with its leaving the list, so that all agree on who was the last; with has_status it
  * ran and this is its status. The last one turns the process into a record for its parent, or into nothing if nobody
  * will ask: such processes go to `gone`, and process_put_all() drops them after the section, in which the space that is
@@ -76,6 +78,55 @@ struct space *process_thread_ended_locked(struct process *process, bool has_stat
                                           struct list_node *gone) MUST_USE REQUIRES(proc_tree_lock);
 void process_put_all(struct list_node *gone);
 void thread_cache_init(void);
+
+/* signal.c: what the files about signals share. A process's signals are locked with interrupts disabled; unlock may
+ * switch, if something here woke a task. */
+uintptr_t signals_lock(struct process_signals *signals) ACQUIRES(signals->lock);
+void signals_unlock(struct process_signals *signals, uintptr_t state) RELEASES(signals->lock);
+
+struct signal_action signals_action(struct process_signals *signals, unsigned number) REQUIRES(signals->lock);
+void signals_set_action(struct process_signals *signals, unsigned number, const struct signal_action *action)
+    REQUIRES(signals->lock);
+
+/* Take these out of the process's or a thread's; their records go in front of *chain, which signal_records_free()
+ * gives back without the lock. */
+void signals_drop(struct process_signals *signals, struct signal_pending *pending, uint64_t set,
+                  struct signal_record **chain) REQUIRES(signals->lock);
+void signal_records_free(struct signal_record *chain);
+struct signal_record *signal_record_alloc(void) MUST_USE;
+
+/* What the thread does not block, or waits for. */
+static inline uint64_t thread_wanted_signals(const struct thread_signals *thread)
+{
+    return ~thread->mask | thread->awaited;
+}
+
+/* Is there something for the thread to do on its way to the user? The running one's notice says so afterwards. */
+bool signals_are_due(const struct process_signals *signals, const struct thread_signals *thread);
+void signals_update_notice(struct process_signals *signals, struct thread_signals *self) REQUIRES(signals->lock);
+
+/* Threads other than `but` may have to take what is pending for the process. */
+void signals_retarget(struct process_signals *signals, const struct thread_signals *but, uint64_t set)
+    REQUIRES(signals->lock);
+
+/* signal_send.c: the parent's SIGCHLD about a stop or a continuation (CLD_...). */
+void signal_tell_parent_locked(struct process *child, int code, int status) REQUIRES(proc_tree_lock);
+void signals_end(struct process_signals *signals, int status) REQUIRES(signals->lock);
+
+/* signal_timer.c */
+void signal_timer_init(struct process_signals *signals);
+void signal_timer_fini(struct process_signals *signals);
+
+/* By default a signal ends the process; but these are nothing, stop it, or are about a fault and logged. */
+#define SIGNALS_IGNORED (signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) | signal_bit(SIGWINCH))
+#define SIGNALS_STOPPING (signal_bit(SIGSTOP) | signal_bit(SIGTSTP) | signal_bit(SIGTTIN) | signal_bit(SIGTTOU))
+#define SIGNALS_DUMPING                                                                                              \
+    (signal_bit(SIGQUIT) | signal_bit(SIGILL) | signal_bit(SIGTRAP) | signal_bit(SIGABRT) | signal_bit(SIGBUS) |    \
+     signal_bit(SIGFPE) | signal_bit(SIGSEGV) | signal_bit(SIGXCPU) | signal_bit(SIGXFSZ) | signal_bit(SIGSYS))
+#define SIGNALS_UNBLOCKABLE (signal_bit(SIGKILL) | signal_bit(SIGSTOP))
+
+/* By this action nothing happens. */
+bool signal_is_ignored(const struct signal_action *action, unsigned number);
 /* A child has changed: its parent's waits look again. */
 void process_tell_parent_locked(struct process *process) REQUIRES(proc_tree_lock);
 void process_kill_threads_locked(struct process *process, const struct thread *except) REQUIRES(proc_tree_lock);

@@ -9,6 +9,7 @@
 #include <k/errno.h>
 #include <lib/string.h>
 #include <proc/id.h>
+#include <proc/vdso.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
@@ -33,6 +34,8 @@ void process_cache_init(void)
 {
     slab_cache_init(&processes, "process", sizeof(struct process), alignof(struct process));
     thread_cache_init();
+    signal_init();
+    vdso_init();
 }
 
 unsigned process_count(void)
@@ -57,7 +60,7 @@ struct process *process_current(void)
 /* All that can fail has been done: `space` and `pid` are the process's. */
 static void init_process(struct process *process, const char *name, struct space *space, pid_t pid)
 {
-    (void)memset(process, 0, sizeof *process);
+    (void)memset(process, 0, offsetof(struct process, signals)); /* which have been seen to */
     process->pid = pid;
     (void)str_copy(process->name, name, sizeof process->name);
     process->space = space;
@@ -114,9 +117,12 @@ int process_create(struct process *parent, const char *name, struct process **ou
 
     if (process == NULL)
         return -ENOMEM;
-    result = space_create(&space);
+    result = process_signals_init(process, NULL, false);
     if (result != 0)
         goto free_process;
+    result = space_create(&space);
+    if (result != 0)
+        goto fini_signals;
     result = id_alloc(&pid);
     if (result != 0)
         goto put_space;
@@ -128,30 +134,42 @@ int process_create(struct process *parent, const char *name, struct process **ou
 
 put_space:
     space_put(space);
+fini_signals:
+    process_signals_fini(process);
 free_process:
     slab_free(&processes, process);
     return result;
 }
 
-int process_create_user(bool is_sibling, const char *name, struct space *space, pid_t pid, struct process **out)
+int process_create_user(bool is_sibling, bool shares_handlers, const char *name, struct space *space, pid_t pid,
+                        struct process **out)
 {
     struct process *process = slab_alloc(&processes);
 
     if (process == NULL)
         return -ENOMEM;
-    int result = pid == PID_INIT ? id_alloc_init() : id_alloc(&pid);
+    struct process *maker = process_current();
+    int result = process_signals_init(process, maker == &process_kernel ? NULL : maker, shares_handlers);
 
-    if (result != 0) {
-        slab_free(&processes, process);
-        return result;
-    }
+    if (result != 0)
+        goto free_process;
+    result = pid == PID_INIT ? id_alloc_init() : id_alloc(&pid);
+    if (result != 0)
+        goto fini_signals;
     init_process(process, name, space, pid);
     process->has_user = true;
+    process->signals.is_protected = pid == PID_INIT;
     if (process_current() == &process_kernel)
         limits_init(process->limit);
-    link_user_process(process, process_current(), is_sibling);
+    link_user_process(process, maker, is_sibling);
     *out = process;
     return 0;
+
+fini_signals:
+    process_signals_fini(process);
+free_process:
+    slab_free(&processes, process);
+    return result;
 }
 
 void process_get(struct process *process)
@@ -182,6 +200,7 @@ void process_put(struct process *process)
         if (process->space != NULL)
             space_put(process->space);
         process->space = NULL;
+        process_signals_fini(process);
         quiesce_call(&process->reclaim, process_free);
     }
 }
@@ -263,6 +282,10 @@ static void end_locked(struct process *process, struct list_node *gone) REQUIRES
         return;
     }
     process_tell_parent_locked(process);
+    if (signal_child_ended_locked(process)) {
+        process_retire_locked(process); /* a parent that is woken looks under the tree lock, and finds none */
+        list_push_back(gone, &process->sibling);
+    }
 }
 
 /* A record needs no memory. Without a user it is its maker's, as long as that one has a reference. */
@@ -282,7 +305,7 @@ struct space *process_thread_ended_locked(struct process *process, bool has_stat
 
     ASSERT(process->state == PROCESS_ALIVE && process->threads_alive > 0);
     if (has_status)
-        process->wait_status = process->is_exiting ? process->exit_status : wait_status;
+        process->wait_status = process->is_exiting ? process->exit_status : process_end_status(process, wait_status);
     process->threads_alive--;
     if (process->executing != NULL && process->threads_alive == 1) {
         store_relaxed(&process->is_alone, true); /* who waits takes the tree lock before it relies on it */

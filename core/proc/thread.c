@@ -97,6 +97,7 @@ int thread_create(struct process *process, const struct thread_spec *spec, struc
     else
         cpumask_set_all(&thread->affinity);
     thread->spec.affinity = &thread->affinity;
+    thread_signals_init(thread, NULL, false);
     waitq_init(&thread->user.lent_wait);
     store_relaxed(&thread->refs, 2); /* the process's list, and the caller's */
     spin_lock(&proc_tree_lock);
@@ -138,6 +139,17 @@ void thread_get(struct thread *thread)
     uint32_t before = fetch_add_relaxed(&thread->refs, 1);
 
     ASSERT(before != 0);
+}
+
+struct thread *thread_get_of_task(struct task *task)
+{
+    spin_lock(&proc_tree_lock);
+    struct thread *thread = object_of(task)->thread;
+
+    if (thread != NULL)
+        thread_get(thread);
+    spin_unlock(&proc_tree_lock);
+    return thread;
 }
 
 void thread_put(struct thread *thread)
@@ -194,6 +206,7 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
     thread->state = THREAD_SCHEDULED;
     thread->task = &object->task;
     task_get(&object->task);
+    signal_attach_locked(thread, &object->task);
     if (process->is_exiting || process->executing != NULL) /* who ends the threads has been here, and saw no task */
         store_relaxed(&object->task.notices, TASK_NOTICE_KILL);
     id_publish_task(tid, &object->task);
@@ -223,7 +236,9 @@ void thread_exited(struct thread *thread, int code)
     spin_lock(&proc_tree_lock);
     ASSERT(thread->state == THREAD_SCHEDULED);
     thread->state = THREAD_DEAD;
+    object_of(thread->task)->thread = NULL;
     thread->task = NULL;
+    signal_detach_locked(thread);
     list_remove(&thread->link);
     struct process *process = thread->process;
 

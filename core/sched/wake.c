@@ -154,7 +154,8 @@ bool task_wake(struct task *task)
 /* It may be in user mode, and looks when it leaves the kernel the next time: let it come in. */
 static void poke_user(struct task *task, struct runq *rq)
 {
-    if (task->is_user && task->state == TASK_RUNNING && task != current_task())
+    fence_seq_cst(); /* PAIRS(user_poke): either we see that it has a user, or it sees the notice on its way there */
+    if (load_relaxed(&task->is_user) && task->state == TASK_RUNNING && task != current_task())
         cpu_request(&rq->cpu, IPI_RESCHEDULE);
 }
 

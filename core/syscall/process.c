@@ -195,7 +195,10 @@ SYSCALL(wait4)
         return -EINVAL;
     if (pid == INT32_MIN)
         return -ESRCH;
-    pid_t result = process_wait_for(process_current(), &request, &found);
+    int64_t result = process_wait_for(process_current(), &request, &found);
+
+    if (result == -EINTR)
+        result = -ERESTARTSYS;
 
     if (result <= 0)
         return result;
@@ -252,7 +255,10 @@ SYSCALL(waitid)
     if ((kind == P_PID && id <= 0) || (kind == P_PGID && id < 0))
         return -EINVAL;
     const struct wait_request request = { .which = kinds[kind], .id = id, .options = options };
-    pid_t result = process_wait_for(process_current(), &request, &found);
+    int64_t result = process_wait_for(process_current(), &request, &found);
+
+    if (result == -EINTR)
+        result = -ERESTARTSYS;
 
     if (result < 0)
         return result;

@@ -22,7 +22,11 @@
  *                                again and going back that far
  *   HAL_SIGNAL_AT(trap)          where the frame is that rt_sigreturn(2) means: what hal_signal_push() said, if the
  *                                program kept to the rules
- *   HAL_SIGNAL_FRAME_BYTES       room that hal_signal_push() needs at most, alignment included
+ *   HAL_SIGNAL_FRAME_BYTES       constant: of a frame, what hal_signal_push() writes and hal_signal_pop() wants at most
+ *   HAL_SIGNAL_STACK_BYTES_MIN   MINSIGSTKSZ
+ *   HAL_SIGNAL_HAS_RESTORER      0, 1: struct sigaction has a place for the handler's return address
+ *   HAL_SIGNAL_RETURN_CODE       initialiser of bytes: instructions that call rt_sigreturn(2), for programs without one
+ *   HAL_USER_RED_ZONE            bytes below the stack pointer that are the program's
  *   HAL_CLONE_TLS                which argument of clone(2) is the thread pointer, 3 or 4; the other one is child_tid
  *   HAL_ELF_MACHINE              e_machine of programs that run here (ELF specification)
  *
@@ -53,6 +57,12 @@ void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp);
  * caller's frame; what stands below it is forgotten. Context: task, interrupts disabled, no lock held. */
 [[noreturn]] void hal_user_enter(struct hal_trap *trap);
 
+/* Which signal a fault is, by enum fault_kind (hal/upcall.h), but for FAULT_PAGE; `code` is siginfo's. */
+struct hal_fault_signal {
+    uint8_t number, code;
+};
+extern const struct hal_fault_signal hal_fault_signals[];
+
 /* A signal on its way to a handler, or back from one. */
 struct hal_signal {
     uint32_t number;
@@ -67,9 +77,9 @@ struct hal_signal {
 };
 
 /*
- * Build Linux's frame of `signal` below `sp` (HAL_SIGNAL_FRAME_BYTES of user memory at most), with the registers of
- * `trap` and what `area` holds, into `frame`; *out_va is the user address where `frame` goes. Returns its length.
- * `trap` then enters the handler. `area` has been brought up to date; NULL: the task has none. Context: any.
+ * Build Linux's frame of `signal` below `sp`, with the registers of `trap` and what `area` holds, into `frame`, which
+ * has HAL_SIGNAL_FRAME_BYTES; *out_va is the user address where it goes. Returns its length. `trap` then enters the
+ * handler. `area` has been brought up to date; NULL: the task has none. Context: any.
  */
 size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal_signal *signal, vaddr_t sp,
                        void *frame, vaddr_t *out_va);

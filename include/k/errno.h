@@ -49,10 +49,10 @@
 #define EOPNOTSUPP 95
 #define ETIMEDOUT 110
 
-/* Linux's, inside the kernel only: what a call returns that a signal interrupted. The way back to the user makes -EINTR
- * of them, or makes the call anew. */
-#define ERESTARTSYS 512           /* anew if no handler ran, or one with SA_RESTART */
-#define ERESTARTNOINTR 513        /* anew in any case */
-#define ERESTARTNOHAND 514        /* anew if no handler ran */
+/* Of a system call that a signal interrupted, to signal_attend() (proc/signal.h); no user sees one. It is made anew: */
+#define ERESTARTSYS 512            /* if there is no handler, or it has SA_RESTART */
+#define ERESTARTNOINTR 513         /* in any case */
+#define ERESTARTNOHAND 514         /* if there is no handler */
+#define ERESTART_RESTARTBLOCK 516  /* as restart_syscall(2), if there is no handler */
 
 #define ERRNO_MAX 4095 /* -1..-4095 are errors at the system-call boundary */

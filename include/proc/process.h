@@ -20,6 +20,7 @@
 #include <k/list.h>
 #include <k/types.h>
 #include <proc/futex.h>
+#include <proc/signal.h>
 #include <sched/waitq.h>
 #include <smp/quiesce.h>
 
@@ -105,6 +106,8 @@ struct process {
     struct waitq child_wait; /* its waiters wait for child_events to change */
     _Atomic(uint64_t) child_events; /* PAIRS(child_event): children that became ZOMBIE, ever */
     struct quiesce_head reclaim;
+
+    struct process_signals signals; /* proc/signal.h */
 };
 
 struct thread_spec {
@@ -154,6 +157,7 @@ struct thread {
     _Atomic(int) exit_code;  /* PAIRS(thread_exit): stored before state is DEAD */
 
     struct thread_futex futex;
+    struct thread_signals signals; /* proc/signal.h */
 };
 
 /* The kernel's own process: parent of all that have no other. */
@@ -163,10 +167,10 @@ extern struct process process_kernel;
  * process_lookup() at once. -EINVAL (name), -EAGAIN, -ENOMEM. Context: task. */
 int process_create(struct process *parent, const char *name, struct process **out) MUST_USE;
 /* The same, of a process that runs programs: a child of the running task's process, or with is_sibling of its parent;
- * in its group and with its limits. The reference to `space` becomes its own; on failure it is still the caller's.
- * `pid` is 0, or PID_INIT. */
-int process_create_user(bool is_sibling, const char *name, struct space *space, pid_t pid, struct process **out)
-    MUST_USE;
+ * in its group and with its limits, and with its signal handlers or a copy of them. The reference to `space` becomes
+ * its own; on failure it is still the caller's. `pid` is 0, or PID_INIT. */
+int process_create_user(bool is_sibling, bool shares_handlers, const char *name, struct space *space, pid_t pid,
+                        struct process **out) MUST_USE;
 void process_get(struct process *process);
 /* The last one gives the process's reference to its space back at once, and the object after a grace period.
  * Context: task, may sleep. */

@@ -159,7 +159,7 @@ struct task {
      * exit leaves the space. */
     struct tlb_space *space;
     void *fpu_area;     /* NULL: no floating point */
-    bool is_user;       /* it goes to user mode, and must be told of notices there */
+    _Atomic(bool) is_user; /* PAIRS(user_poke): it goes to user mode, and must be told of notices there */
     bool has_extras;    /* began with one of these two: a switch has more to do than the registers */
 
     /* What follows is not cleared by task_init(). */

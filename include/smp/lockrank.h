@@ -26,6 +26,8 @@ enum lock_rank {
     LOCK_DEADLOCK,  /* one check for a circle of mutexes at a time */
     LOCK_MUTEX,     /* a mutex's inner lock */
     LOCK_PI,        /* what a task inherits and lends; a second mutex's inner lock under it by try only */
+    LOCK_SIGNAL,    /* a process's signals */
+    LOCK_HANDLERS,  /* a table of signal handlers, which processes may share */
     LOCK_TIMER,     /* a CPU's timer queue */
     LOCK_WAITQ,     /* a wait queue */
     LOCK_QUIESCE,   /* grace-period bookkeeping */

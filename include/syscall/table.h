@@ -25,6 +25,9 @@ struct syscall_args {
 /* No result that a user could get. */
 #define SYSCALL_WANTS_REGISTERS INT64_MIN
 
+/* Of a handler that was given all registers, and has made them what the user gets, the result among them. */
+#define SYSCALL_KEEPS_REGISTERS (INT64_MIN + 1)
+
 /* Context: task, interrupts enabled, no lock; may sleep. */
 typedef int64_t syscall_handler(const struct syscall_args *args);
 

@@ -156,6 +156,8 @@ TESTS = (
              lines=(r"^init\[1\]: /cut: program headers", r"^init: ended with status 42$")),
     BootTest("calls", "loglevel=3", end="status", status=42, program="calls",
              lines=(r"^init: ended with status 42$",)),
+    BootTest("signals", "", end="status", status=42, program="signals",
+             lines=(r"signal 11, code 1, pc 0x[0-9a-f]+, address 0x8$", r"^init: ended with status 42$")),
     BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",
              lines=(r"\binit: /nothing: error -2$", r"\binit: no program to start$")),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",

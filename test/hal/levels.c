@@ -25,6 +25,7 @@ const struct kit_level kit_levels[] = {
     { "code", level_code },
     { "user", level_user },
     { "usermode", level_usermode },
+    { "signals", level_signals },
     { "park", level_park },
     { NULL, NULL },
 };

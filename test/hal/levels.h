@@ -42,3 +42,4 @@ const char *level_user(void);
 
 /* levels_usermode.c */
 const char *level_usermode(void);
+const char *level_signals(void);

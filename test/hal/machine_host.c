@@ -21,5 +21,5 @@ bool kit_is_code(uintptr_t address)
 
 /* userland.h: nothing of it can run. */
 const char userland_begin[1], userland_call[1], userland_spin[1], userland_store[1], userland_read[1],
-    userland_deny[1], userland_end[1];
+    userland_deny[1], userland_handler[1], userland_end[1];
 const struct userland_words userland_words;

@@ -9,6 +9,7 @@
  *   userland_store   store all; system call; then begins at userland_call. Entered where userland_spin spins.
  *   userland_read    load all; read the word at the address in userland_words.address_word
  *   userland_deny    an instruction that a user may not execute
+ *   userland_handler system call
  */
 #pragma once
 
@@ -19,7 +20,7 @@
 #include <stdint.h>
 
 extern const char userland_begin[], userland_call[], userland_spin[], userland_store[], userland_read[],
-    userland_deny[], userland_end[];
+    userland_deny[], userland_handler[], userland_end[];
 
 struct userland_words {
     uint8_t number, arg[6], result; /* words of the registers that a system call uses */

@@ -25,7 +25,8 @@
 
     .section .rodata.userland, "a", %progbits
     .balign 4
-    .globl userland_begin, userland_call, userland_spin, userland_store, userland_read, userland_deny, userland_end
+    .globl userland_begin, userland_call, userland_spin, userland_store, userland_read
+    .globl userland_deny, userland_handler, userland_end
 userland_begin:
 userland_call:
     all ldp, 0
@@ -52,6 +53,9 @@ userland_read:
 
 userland_deny:
     mrs x5, sctlr_el1
+
+userland_handler:
+    svc #0
 
 userland_end:
 

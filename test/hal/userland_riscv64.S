@@ -17,7 +17,8 @@
     .option norelax
     .section .rodata.userland, "a", @progbits
     .balign 4
-    .globl userland_begin, userland_call, userland_spin, userland_store, userland_read, userland_deny, userland_end
+    .globl userland_begin, userland_call, userland_spin, userland_store, userland_read
+    .globl userland_deny, userland_handler, userland_end
 userland_begin:
 userland_call:
     all ld, 0
@@ -40,6 +41,9 @@ userland_read:
 
 userland_deny:
     csrr t0, sstatus
+
+userland_handler:
+    ecall
 
 userland_end:
 

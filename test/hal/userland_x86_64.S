@@ -42,7 +42,8 @@
     .endm
 
     .section .rodata.userland, "a", @progbits
-    .globl userland_begin, userland_call, userland_spin, userland_store, userland_read, userland_deny, userland_end
+    .globl userland_begin, userland_call, userland_spin, userland_store, userland_read
+    .globl userland_deny, userland_handler, userland_end
 userland_begin:
 userland_call:
     load_all
@@ -65,6 +66,9 @@ userland_read:
 
 userland_deny:
     mov %cr0, %rdi
+
+userland_handler:
+    syscall
 
 userland_end:
 

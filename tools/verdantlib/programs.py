@@ -61,6 +61,7 @@ PROGRAMS = (
 CHECKS = {
     "procs": Program("check-procs", "check/procs.c", BARE),
     "calls": Program("check-calls", "check/calls.c", BARE),
+    "signals": Program("check-signals", "check/signals.c", BARE),
 }
 
 

@@ -69,6 +69,11 @@ struct hal_trap {
 #define HAL_USER_RESULT(trap) ((trap)->x[0])
 #define HAL_USER_TLS(trap, area) (*(uint64_t *)((uint8_t *)(area) + FPU_TLS))
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SIGNAL_FRAME_BYTES 1168
+#define HAL_SIGNAL_STACK_BYTES_MIN 5120u
+#define HAL_SIGNAL_HAS_RESTORER 1
+#define HAL_SIGNAL_RETURN_CODE { 0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4 } /* mov x8, #139; svc #0 */
+#define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 4
 #define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 183

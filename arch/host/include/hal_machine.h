@@ -60,6 +60,7 @@ struct hal_trap {
     bool is_write;
     /* Of a user: host/machine.h. */
     uintptr_t number, arg[6], result, tls;
+    unsigned depth; /* handlers that were entered and have not returned */
 };
 
 #define HAL_USER_SP(trap) ((trap)->sp)
@@ -68,7 +69,12 @@ struct hal_trap {
 #define HAL_USER_RESULT(trap) ((trap)->result)
 #define HAL_USER_TLS(trap, area) ((trap)->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
-#define HAL_SYSCALL_BYTES 0 /* who makes a call looks at the program counter: host_user_call() */
+#define HAL_SIGNAL_FRAME_BYTES 512
+#define HAL_SIGNAL_STACK_BYTES_MIN 2048u
+#define HAL_SIGNAL_HAS_RESTORER 1
+#define HAL_SIGNAL_RETURN_CODE { 0 } /* handlers are functions, and return */
+#define HAL_USER_RED_ZONE 0
+#define HAL_SYSCALL_BYTES 1 /* who makes a call looks at the program counter: host_user_call() */
 #define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 0   /* nothing that a file could hold */
 

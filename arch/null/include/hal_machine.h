@@ -118,6 +118,11 @@ struct hal_trap {
 #define HAL_USER_RESULT(trap) ((trap)->result)
 #define HAL_USER_TLS(trap, area) ((trap)->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SIGNAL_FRAME_BYTES 1024
+#define HAL_SIGNAL_STACK_BYTES_MIN 2048u
+#define HAL_SIGNAL_HAS_RESTORER 0
+#define HAL_SIGNAL_RETURN_CODE { 0 }
+#define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 4
 #define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 0

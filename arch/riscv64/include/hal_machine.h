@@ -65,6 +65,11 @@ struct hal_trap {
 #define HAL_USER_RESULT(trap) ((trap)->x[10 - 1])
 #define HAL_USER_TLS(trap, area) ((trap)->x[4 - 1])
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SIGNAL_FRAME_BYTES 1088
+#define HAL_SIGNAL_STACK_BYTES_MIN 2048u
+#define HAL_SIGNAL_HAS_RESTORER 0
+#define HAL_SIGNAL_RETURN_CODE { 0x93, 0x08, 0xb0, 0x08, 0x73, 0x00, 0x00, 0x00 } /* li a7, 139; ecall */
+#define HAL_USER_RED_ZONE 0
 #define HAL_SYSCALL_BYTES 4
 #define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 243

@@ -76,6 +76,11 @@ static inline struct x86_bases *x86_bases_of(const void *area)
 #define HAL_USER_RESULT(trap) ((trap)->rax)
 #define HAL_USER_TLS(trap, area) (x86_bases_of(area)->fs)
 #define HAL_SIGNAL_AT(trap) ((trap)->rsp - 8) /* the handler's RET has taken the return address */
+#define HAL_SIGNAL_FRAME_BYTES 3584 /* 504, and an XSAVE area with AVX-512 */
+#define HAL_SIGNAL_STACK_BYTES_MIN 2048u
+#define HAL_SIGNAL_HAS_RESTORER 1
+#define HAL_SIGNAL_RETURN_CODE { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05 } /* mov $15, %rax; syscall */
+#define HAL_USER_RED_ZONE 128 /* System V ABI, 3.2.2 */
 #define HAL_SYSCALL_BYTES 2
 #define HAL_CLONE_TLS 4
 #define HAL_ELF_MACHINE 62

@@ -70,7 +70,8 @@ static void caller(uintptr_t arg)
 {
     CHECK(arg == 77);
     for (;;) {
-        CHECK(hal_irq_is_enabled() && current_task()->base.preempt_count == 0 && current_task()->is_user);
+        CHECK(hal_irq_is_enabled() && current_task()->base.preempt_count == 0);
+        CHECK(load_relaxed(&current_task()->is_user));
         CHECK(call(NO_SUCH_CALL) == -ENOSYS);
         CHECK(call(UINTPTR_MAX) == -ENOSYS);
         (void)fetch_add_relaxed(&rounds, 1);
@@ -87,7 +88,7 @@ static void calls_return_and_a_kill_ends_it(void)
 
     while (load_relaxed(&rounds) < CALLS)
         CHECK(task_sleep_for(NS_PER_US) == 0);
-    CHECK(task->is_user);
+    CHECK(load_relaxed(&task->is_user));
     CHECK(process_kill(process) == 0);
     bury(process, task);
 }

@@ -224,3 +224,8 @@ uint64_t host_fpu_peek(unsigned word);
  * argument register. It never returns. A system call: number and arguments; the result. */
 typedef void host_user_program(uintptr_t arg);
 uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6]);
+
+/* The program did what this says. A signal's handler is a function, too: number, address of siginfo, of the frame; it
+ * returns. */
+struct fault_info;
+void host_user_fault(const struct fault_info *fault);
