@@ -15,6 +15,7 @@ from .memory import MEMORY
 from .objects import OBJECTS
 from .pages import PAGES
 from .spaces import SPACES
+from .signals import SIGNALS
 from .sync import SYNC
 from .tables import TABLES
 from .balance import BALANCE
@@ -22,4 +23,4 @@ from .deadline import DEADLINE
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + DEADLINE + STRIDE)
+           + SYNC + SIGNALS + DEADLINE + STRIDE)
