@@ -397,9 +397,9 @@ int64_t signal_pause(void)
     return -ERESTARTNOHAND;
 }
 
-/* 0: none of `set` is there. */
+/* 0: none of `set` is there; *out_is_due says whether something else is, for which the wait has to end. */
 static unsigned take_awaited(struct process_signals *signals, struct thread_signals *self, uint64_t set,
-                             struct signal_info *out)
+                             struct signal_info *out, bool *out_is_due)
 {
     struct signal_pending *pending = &self->own;
     struct signal_record *chain = NULL;
@@ -418,6 +418,7 @@ static unsigned take_awaited(struct process_signals *signals, struct thread_sign
         }
     }
     self->awaited = number == 0 ? set : 0;
+    *out_is_due = signals_are_due(signals, self);
     signals_update_notice(signals, self);
     signals_unlock(signals, state);
     signal_records_free(chain);
@@ -443,11 +444,13 @@ int signal_wait(uint64_t set, uint64_t deadline_ns, struct signal_info *out)
 
     set &= ~SIGNALS_UNBLOCKABLE;
     for (;;) {
-        unsigned number = take_awaited(signals, self, set, out);
+        bool is_due;
+        unsigned number = take_awaited(signals, self, set, out, &is_due);
 
         if (number != 0)
             return (int)number;
-        if (result != 0)
+        /* Else it was told of a signal that another thread has taken meanwhile: nothing to say to the user. */
+        if (result == -ETIMEDOUT || is_due || task_is_killed())
             break;
         result = sleep_interruptibly(deadline_ns);
     }

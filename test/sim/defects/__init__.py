@@ -16,6 +16,7 @@ from .memory import MEMORY
 from .objects import OBJECTS
 from .pages import PAGES
 from .spaces import SPACES
+from .signals import SIGNALS
 from .sync import SYNC
 from .tables import TABLES
 from .futex import FUTEX
@@ -25,4 +26,4 @@ from .files import FILES
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + FUTEX + DEADLINE + FILES + STRIDE + PROCESS)
+           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS)

@@ -8,7 +8,7 @@
 
 #define R1 35
 #define SENDERS 3
-#define EACH 25
+#define EACH 12
 #define BIT(n) signal_bit(n)
 
 static _Atomic(unsigned) got, wrong, ready, standard;
