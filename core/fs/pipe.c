@@ -163,10 +163,15 @@ static ALWAYS_INLINE bool never_waits(const struct file *file)
     return (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
 }
 
+/* Bytes, or the end. */
+static ALWAYS_INLINE bool has_news(struct pipe *pipe)
+{
+    return load_relaxed(&pipe->used) > 0 || load_relaxed(&pipe->writers) == 0;
+}
+
 static int wait_for_bytes(struct pipe *pipe)
 {
-    return waitq_wait_until(&pipe->can_read.wait, load_relaxed(&pipe->used) > 0 || load_relaxed(&pipe->writers) == 0,
-                            TIME_NEVER, FILE_WAIT);
+    return waitq_wait_until(&pipe->can_read.wait, has_news(pipe), TIME_NEVER, FILE_WAIT);
 }
 
 static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
@@ -177,15 +182,17 @@ static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *positi
 
     (void)position;
     for (;;) {
-        mutex_lock(&pipe->mutex);
-        used = load_relaxed(&pipe->used);
-        if (used > 0)
-            break;
-        bool is_over = load_relaxed(&pipe->writers) == 0;
+        if (has_news(pipe)) { /* else there is nothing to lock it for */
+            mutex_lock(&pipe->mutex);
+            used = load_relaxed(&pipe->used);
+            if (LIKELY(used > 0))
+                break;
+            bool is_over = load_relaxed(&pipe->writers) == 0;
 
-        mutex_unlock(&pipe->mutex);
-        if (is_over)
-            return 0;
+            mutex_unlock(&pipe->mutex);
+            if (is_over)
+                return 0;
+        }
         if (never_waits(file))
             return -EAGAIN;
         error = wait_for_bytes(pipe);
