@@ -100,8 +100,8 @@ static void pipe_stream(void)
     CHECK(load_relaxed(&shared.sum_in) == load_relaxed(&shared.sum_out));
 }
 
-/* The last task polls the pipes of the others until all have hung up. They go on when their bytes have been taken: if one
- * wake is lost, sooner or later all wait. */
+/* The last task polls the pipes of the others until all have hung up. They go on when their bytes have been taken: if
+ * one wake is lost, sooner or later all wait. */
 static int poll_pipes(void *arg)
 {
     uintptr_t self = (uintptr_t)arg;
