@@ -4,11 +4,14 @@
 
 import argparse
 import functools
+import pathlib
 import re
 import signal
 import sys
+import tempfile
 
-from verdantlib import Failure, build, firmware, hostbench, machine as machines, portcheck, report, showcase, sim
+from verdantlib import (ROOT, Failure, build, firmware, hostbench, machine as machines, portcheck, programs, report,
+                        showcase, sim)
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -36,6 +39,8 @@ def parse(words):
     run.add_argument("--mem")
     run.add_argument("--firmware", default="direct")
     run.add_argument("--append", default="")
+    run.add_argument("--initrd", type=pathlib.Path)
+    run.add_argument("--add", action="append", default=[])
     for flag in ("--gdb", "--icount", "--release", "--debug"):
         run.add_argument(flag, action="store_true")
     test = commands.add_parser("test", add_help=False, allow_abbrev=False)
@@ -48,14 +53,16 @@ def parse(words):
     sim.add_options(simulate)
     check = commands.add_parser("port-check", add_help=False, allow_abbrev=False)
     portcheck.add_options(check)
-    for command in (run, test, bench, simulate, check):
+    make = commands.add_parser("programs", add_help=False, allow_abbrev=False)
+    make.add_argument("isas", nargs="*", metavar="ISA")
+    for command in (run, test, bench, simulate, check, make):
         command.add_argument("--yes", action="store_true")  # ./verdant's: do not ask before installing
     options, unknown = parser.parse_known_args(words)
     if unknown:
         right = (name for action in commands.choices[options.command]._actions for name in action.option_strings)
         raise WrongWords(f"{unknown[0]}: no such word for {options.command}; options are: {', '.join(right)}")
     {"run": check_run, "test": check_test, "bench": check_bench, "sim": functools.partial(checked_by, sim),
-     "port-check": functools.partial(checked_by, portcheck)}[options.command](options)
+     "port-check": functools.partial(checked_by, portcheck), "programs": check_programs}[options.command](options)
     return options
 
 
@@ -68,7 +75,7 @@ def check_run(options):
     check_word("ISA", options.isa, machines.ISAS)
     options.isas = [options.isa] if options.isa else list(machines.ISAS)
     single = ("--firmware", options.firmware != "direct"), ("--append", options.append), ("--gdb", options.gdb), \
-        ("--icount", options.icount), ("--debug", options.debug)
+        ("--icount", options.icount), ("--debug", options.debug), ("--initrd", options.initrd), ("--add", options.add)
     for name, given in single:
         if given and not options.isa:
             raise WrongWords(f"{name} needs one ISA: {', '.join(machines.ISAS)}")
@@ -94,6 +101,12 @@ def check_test(options):
     options.repeat = int(options.repeat)
 
 
+def check_programs(options):
+    for isa in options.isas:
+        check_word("ISA", isa, machines.ISAS)
+    options.isas = options.isas or list(machines.ISAS)
+
+
 def check_bench(options):
     check_word("benchmark", options.what, (*showcase.BENCHES, "host"))
     options.isas = list(machines.ISAS) if options.what != "host" else []
@@ -113,12 +126,16 @@ def needs(options):
         return portcheck.needs(options)
     if options.command == "sim":
         return ["build", "sim", *([options.against] if options.against else [])]
+    if options.command == "programs":
+        return ["build", *(f"programs-{isa}" for isa in options.isas)]
     words = ["build", *(options.groups if options.command == "test" else ())]
     if options.command == "bench" and options.what == "host":
         return words + ["unit"]
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:
         words += options.isas
+    if options.command == "run" and options.add and not options.initrd:
+        words.append(f"programs-{options.isa}")
     return words + (["uboot"] if uboot else [])
 
 
@@ -153,8 +170,30 @@ def run_one(options):
     append = options.append if re.search(r"(^|\s)init=", options.append) else f"init=showcase {options.append}".strip()
     machine = machines.Machine(arch, image, elf, options.cpus, options.mem, append, options.firmware,
                                icount=options.icount, gdb=options.gdb)
-    print(f"{arch}: {options.cpus} CPUs, {options.mem}, \"{machine.command_line}\"; Ctrl-A X leaves", flush=True)
-    return qemu.boot_on_terminal(machine)
+    with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
+        machine.initrd = find_initrd(options, pathlib.Path(scratch), progress)
+        progress.clear()
+        print(f"{arch}: {options.cpus} CPUs, {options.mem}, \"{machine.command_line}\"; Ctrl-A X leaves", flush=True)
+        return qemu.boot_on_terminal(machine)
+
+
+def find_initrd(options, scratch, progress):
+    """The one that is named, or the ISA's own if something is to be added; with that. None: neither is asked for."""
+    if options.initrd and not options.initrd.is_file():
+        raise Failure(f"--initrd {options.initrd}: no such file")
+    if not options.add:
+        return options.initrd
+    return programs.with_added(options.initrd or programs.build(options.isa, progress), options.add, scratch / "initrd")
+
+
+def run_programs(options):
+    """The initrd of each ISA."""
+    progress = report.Progress()
+    paths = [programs.build(isa, progress) for isa in options.isas]
+    progress.clear()
+    for path in paths:
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size >> 10} KiB")
+    return 0
 
 
 def prepare_firmware(isas, progress):
@@ -236,6 +275,8 @@ def main():
         return sim.run(options)
     if options.command == "port-check":
         return run_port_check(options)
+    if options.command == "programs":
+        return run_programs(options)
     return run_one(options) if options.isa else run_all(options)
 
 

@@ -4,6 +4,7 @@
 
 #include <hal/context.h>
 #include <hal/irq.h>
+#include <hal/usermode.h>
 #include <k/assert.h>
 #include <k/errno.h>
 #include <k/log.h>
@@ -22,6 +23,7 @@ void boot_secondary(void);
 
 /* context.S, entry.S */
 void context_first_run(void);
+[[noreturn]] void user_enter(struct hal_trap *trap);
 extern const char trap_vectors[];
 
 /*
@@ -51,7 +53,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     SYSREG_WRITE(tpidr_el1, (uintptr_t)(area != NULL ? area : boot_cpu_area));
     SYSREG_WRITE(vbar_el1, (uintptr_t)trap_vectors);
     SYSREG_WRITE(cpacr_el1, 0);
-    SYSREG_WRITE(cntkctl_el1, 0);
+    SYSREG_WRITE(cntkctl_el1, CNTKCTL_USER);
     SYSREG_WRITE(mdscr_el1, 0);
     SYSREG_WRITE(cntv_ctl_el0, 0);
     SYSREG_WRITE(cntp_ctl_el0, 0);
@@ -77,6 +79,27 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     first[0] = (uintptr_t)entry;
     first[1] = (uintptr_t)arg;
     *context = (struct hal_context){ .x30 = (uintptr_t)context_first_run, .sp = (uintptr_t)first };
+}
+
+void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
+{
+    *trap = (struct hal_trap){ .elr = pc, .sp = sp }; /* SPSR 0: EL0, AArch64, nothing masked */
+}
+
+void hal_user_enter(struct hal_trap *trap)
+{
+    ASSERT(IS_ALIGNED((uintptr_t)trap, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    trap->task = (uintptr_t)hal_current();
+    user_enter(trap);
+}
+
+/* Linux has none here. */
+int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)
+{
+    (void)trap;
+    (void)area;
+    (void)number;
+    return -ENOSYS;
 }
 
 /* The new CPU reads this with its MMU off, past all caches: write it back to the point of coherency. */

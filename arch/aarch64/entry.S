@@ -12,6 +12,8 @@
  */
 #include <machine_layout.h>
 
+#define ESR_CLASS_SVC 0x15
+
     .cfi_sections .debug_frame
 
 /* All registers into the frame at sp, except the interrupted sp. Leaves x0 = frame. */
@@ -100,9 +102,15 @@ trap_vectors:
     vector_fatal trap_el1h_fiq, 6
     vector_fatal trap_el1h_serror, 7
 
-    /* From EL0, AArch64 and AArch32: SP_EL1 is then the top of the task's kernel stack. */
-    vector_fatal trap_el0_sync, 8
-    vector_fatal trap_el0_irq, 9
+    /* From EL0, AArch64 and AArch32: SP_EL1 is then the end of the user's frame in the task's kernel stack. */
+    vector_entry trap_el0_sync
+    sub sp, sp, #TRAP_BYTES
+    b trap_enter_user_sync
+
+    vector_entry trap_el0_irq
+    sub sp, sp, #TRAP_BYTES
+    b trap_enter_user_irq
+
     vector_fatal trap_el0_fiq, 10
     vector_fatal trap_el0_serror, 11
     vector_fatal trap_el0_32_sync, 12
@@ -163,6 +171,112 @@ trap_leave:
     eret
     .cfi_endproc
     .size trap_leave, . - trap_leave
+
+/*
+ * From user mode. The frame takes the user's registers; SP_EL0 becomes the task again, which is in the frame since
+ * hal_user_enter(). A system call stores only what C may change; the rest, x19 to x28, is the user's all the way,
+ * unless trap_syscall() says that it is wanted.
+ */
+.macro user_save
+    stp x0, x1, [sp, #TRAP_X(0)]
+    stp x2, x3, [sp, #TRAP_X(2)]
+    stp x4, x5, [sp, #TRAP_X(4)]
+    stp x6, x7, [sp, #TRAP_X(6)]
+    stp x8, x9, [sp, #TRAP_X(8)]
+    stp x10, x11, [sp, #TRAP_X(10)]
+    stp x12, x13, [sp, #TRAP_X(12)]
+    stp x14, x15, [sp, #TRAP_X(14)]
+    stp x16, x17, [sp, #TRAP_X(16)]
+    str x18, [sp, #TRAP_X(18)]
+    stp x29, x30, [sp, #TRAP_X(29)]
+    ldr x4, [sp, #TRAP_TASK]
+    mrs x0, sp_el0
+    mrs x1, elr_el1
+    mrs x2, spsr_el1
+    mrs x3, esr_el1
+    msr sp_el0, x4
+    stp x0, x1, [sp, #TRAP_SP]
+    str x2, [sp, #TRAP_SPSR]
+    stp x29, x1, [sp, #TRAP_RECORD]
+    add x29, sp, #TRAP_RECORD
+    mov x0, sp
+.endm
+
+.macro user_preserved operation
+    \operation x19, x20, [sp, #TRAP_X(19)]
+    \operation x21, x22, [sp, #TRAP_X(21)]
+    \operation x23, x24, [sp, #TRAP_X(23)]
+    \operation x25, x26, [sp, #TRAP_X(25)]
+    \operation x27, x28, [sp, #TRAP_X(27)]
+.endm
+
+    .type trap_enter_user_sync, %function
+trap_enter_user_sync:
+    .cfi_startproc
+    user_save
+    lsr x1, x3, #26
+    cmp x1, #ESR_CLASS_SVC
+    b.ne 1f
+    msr daifclr, #5
+    bl trap_syscall
+    cbz w0, trap_leave_user
+    mov w1, w0
+    mov x0, sp
+    user_preserved stp
+    bl trap_user_work
+    b trap_leave_user_all
+1:  mrs x4, far_el1
+    stp x3, x4, [sp, #TRAP_ESR]
+    user_preserved stp
+    msr daifclr, #5
+    bl trap_user_sync
+    b trap_leave_user_all
+    .cfi_endproc
+    .size trap_enter_user_sync, . - trap_enter_user_sync
+
+    .type trap_enter_user_irq, %function
+trap_enter_user_irq:
+    .cfi_startproc
+    user_save
+    user_preserved stp
+    msr daifclr, #5
+    bl trap_user_irq
+    b trap_leave_user_all
+    .cfi_endproc
+    .size trap_enter_user_irq, . - trap_enter_user_irq
+
+/* [[noreturn]] void user_enter(struct hal_trap *trap) */
+    .globl user_enter
+    .type user_enter, %function
+user_enter:
+    .cfi_startproc
+    mov sp, x0
+trap_leave_user_all:
+    user_preserved ldp
+    /* TPIDRRO_EL0, which users can read, has been the kernel's scratch. SError and FIQ come again once SPSR is back. */
+trap_leave_user:
+    msr daifset, #5
+    ldp x0, x1, [sp, #TRAP_SP]
+    ldr x2, [sp, #TRAP_SPSR]
+    msr sp_el0, x0
+    msr elr_el1, x1
+    msr spsr_el1, x2
+    msr tpidrro_el0, xzr
+    ldp x0, x1, [sp, #TRAP_X(0)]
+    ldp x2, x3, [sp, #TRAP_X(2)]
+    ldp x4, x5, [sp, #TRAP_X(4)]
+    ldp x6, x7, [sp, #TRAP_X(6)]
+    ldp x8, x9, [sp, #TRAP_X(8)]
+    ldp x10, x11, [sp, #TRAP_X(10)]
+    ldp x12, x13, [sp, #TRAP_X(12)]
+    ldp x14, x15, [sp, #TRAP_X(14)]
+    ldp x16, x17, [sp, #TRAP_X(16)]
+    ldr x18, [sp, #TRAP_X(18)]
+    ldp x29, x30, [sp, #TRAP_X(29)]
+    add sp, sp, #TRAP_BYTES
+    eret
+    .cfi_endproc
+    .size user_enter, . - user_enter
 
 /* Fatal: x0, x1 are saved, x1 = number of the vector. Never returns. */
     .type trap_enter_fatal, %function

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advanced SIMD and floating point: q0-q31, FPSR, FPCR. The unit traps (CPACR_EL1.FPEN) unless the running task owns an
- * area. SVE and SME stay off (CPACR_EL1.ZEN, SMEN, and their EL2 traps): nobody's state needs them, and they would come
- * here as a larger area.
+ * Advanced SIMD and floating point: q0-q31, FPSR, FPCR; with them goes the user's thread pointer, TPIDR_EL0. The unit
+ * traps (CPACR_EL1.FPEN) unless the running task owns an area. SVE and SME stay off (CPACR_EL1.ZEN, SMEN, and their EL2
+ * traps): nobody's state needs them, and they would come here as a larger area.
  */
 #include <hal/context.h>
 
@@ -16,22 +16,24 @@
 void fpu_save(void *area);
 void fpu_load(const void *area);
 
-size_t hal_fpu_bytes(void)
-{
-    return FPU_BYTES;
-}
-
 /* All zero: round to nearest, no exception trapped, none seen. */
 void hal_fpu_init(void *area)
 {
     memset(area, 0, FPU_BYTES);
 }
 
+static uint64_t *tls_of(void *area)
+{
+    return (uint64_t *)((uint8_t *)area + FPU_TLS);
+}
+
 void hal_fpu_switch(void *save, const void *load)
 {
     /* Who has an area to save has had the unit on. */
-    if (save != NULL)
+    if (save != NULL) {
         fpu_save(save);
+        *tls_of(save) = SYSREG_READ(tpidr_el0);
+    }
     if (load == NULL) {
         SYSREG_WRITE(cpacr_el1, 0);
         ISB();
@@ -40,4 +42,5 @@ void hal_fpu_switch(void *save, const void *load)
     SYSREG_WRITE(cpacr_el1, CPACR_FPEN);
     ISB();
     fpu_load(load);
+    SYSREG_WRITE(tpidr_el0, *(const uint64_t *)((const uint8_t *)load + FPU_TLS));
 }

@@ -58,7 +58,7 @@ static uint64_t map_step(paddr_t pa, uint64_t bytes, unsigned prot)
         uint64_t rest = LEVEL_BYTES(level) - pa % LEVEL_BYTES(level);
 
         if ((*entry & HAL_PTE_VALID) == 0) {
-            if (level <= hal_pt_leaf_level_max() && rest == LEVEL_BYTES(level) && bytes >= rest) {
+            if (level <= HAL_PT_LEAF_LEVEL_MAX && rest == LEVEL_BYTES(level) && bytes >= rest) {
                 *entry = hal_pte_leaf(pa, prot, level);
                 return rest;
             }
@@ -96,7 +96,7 @@ uint64_t mmu_map_early(paddr_t pa, uint64_t bytes, unsigned prot)
 void hal_mmu_activate_kernel(paddr_t root)
 {
     /* The boot tables map the image writable and executable; core's do not, so from now on WXN can hold. */
-    uint64_t sctlr = SYSREG_READ(sctlr_el1) | SCTLR_WXN;
+    uint64_t sctlr = SYSREG_READ(sctlr_el1) | SCTLR_WXN | SCTLR_USER;
     paddr_t empty = mmu_image_paddr((uintptr_t)boot_empty_root);
     void (*replace_root)(paddr_t, uint64_t, paddr_t) =
         (void (*)(paddr_t, uint64_t, paddr_t))mmu_image_paddr((uintptr_t)boot_replace_root);

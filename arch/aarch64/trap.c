@@ -16,21 +16,13 @@
 
 #include "machine_priv.h"
 
-struct hal_trap {
-    uint64_t x[31];
-    uint64_t sp;
-    uint64_t elr;
-    uint64_t spsr;
-    uint64_t esr;
-    uint64_t far;
-    uint64_t record[2]; /* the caller's x29, and elr: a frame record */
-};
 static_assert(offsetof(struct hal_trap, x[30]) == TRAP_X(30));
 static_assert(offsetof(struct hal_trap, sp) == TRAP_SP);
 static_assert(offsetof(struct hal_trap, elr) == TRAP_ELR);
 static_assert(offsetof(struct hal_trap, spsr) == TRAP_SPSR);
 static_assert(offsetof(struct hal_trap, esr) == TRAP_ESR);
 static_assert(offsetof(struct hal_trap, far) == TRAP_FAR);
+static_assert(offsetof(struct hal_trap, task) == TRAP_TASK);
 static_assert(offsetof(struct hal_trap, record) == TRAP_RECORD);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_ALIGN == 0);
 
@@ -40,7 +32,7 @@ static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_AL
 #define ESR_WRITE 0x40u
 #define ESR_CACHE_OPERATION 0x100u /* reports as a write, but needs no right to write */
 
-#define CLASS_INSTRUCTION_ABORT 0x21u
+#define CLASS_INSTRUCTION_ABORT 0x21u /* the class below: the same from user mode */
 #define CLASS_DATA_ABORT 0x25u
 #define CLASS_BRK 0x3cu
 
@@ -48,6 +40,8 @@ static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_AL
 extern const char semihost_instruction[];
 uint64_t semihost_call(uint64_t operation, const void *argument);
 void trap_irq(struct hal_trap *trap);
+void trap_user_irq(struct hal_trap *trap);
+void trap_user_sync(struct hal_trap *trap);
 void trap_sync(struct hal_trap *trap);
 [[noreturn]] void trap_bad_stack(struct hal_trap *trap);
 [[noreturn]] void trap_fatal(struct hal_trap *trap, unsigned vector);
@@ -100,13 +94,16 @@ static const struct cause class_causes[64] = {
     [0x18] = { FAULT_ILLEGAL, "trapped system register" },
     [0x19] = { FAULT_ILLEGAL, "SVE use" },
     [0x1d] = { FAULT_ILLEGAL, "SME use" },
-    [0x22] = { FAULT_OTHER, "misaligned program counter" },
-    [0x26] = { FAULT_OTHER, "misaligned stack pointer" },
-    [0x2c] = { FAULT_OTHER, "trapped FP exception" },
+    [0x22] = { FAULT_MISALIGNED, "misaligned program counter" },
+    [0x26] = { FAULT_MISALIGNED, "misaligned stack pointer" },
+    [0x2c] = { FAULT_FLOAT, "trapped FP exception" },
     [0x2f] = { FAULT_OTHER, "SError" },
-    [0x31] = { FAULT_BREAKPOINT, "hardware breakpoint" },
-    [0x33] = { FAULT_BREAKPOINT, "software step" },
-    [0x35] = { FAULT_BREAKPOINT, "watchpoint" },
+    [0x30] = { FAULT_STEP, "hardware breakpoint" },
+    [0x31] = { FAULT_STEP, "hardware breakpoint" },
+    [0x32] = { FAULT_STEP, "software step" },
+    [0x33] = { FAULT_STEP, "software step" },
+    [0x34] = { FAULT_STEP, "watchpoint" },
+    [0x35] = { FAULT_STEP, "watchpoint" },
     [CLASS_BRK] = { FAULT_BREAKPOINT, "brk" },
 };
 
@@ -129,7 +126,7 @@ static struct cause abort_cause(uint64_t status)
     case 0x10:
         return (struct cause){ FAULT_OTHER, "bus error" };
     case 0x21:
-        return (struct cause){ FAULT_OTHER, "misaligned access" };
+        return (struct cause){ FAULT_MISALIGNED, "misaligned access" };
     case 0x30:
         return (struct cause){ FAULT_OTHER, "TLB conflict" };
     default:
@@ -140,8 +137,8 @@ static struct cause abort_cause(uint64_t status)
 static struct fault_info describe(const struct hal_trap *trap)
 {
     uint64_t class = ESR_CLASS(trap->esr);
-    bool is_exec = class == CLASS_INSTRUCTION_ABORT;
-    bool is_data = class == CLASS_DATA_ABORT;
+    bool is_exec = (class | 1) == CLASS_INSTRUCTION_ABORT;
+    bool is_data = (class | 1) == CLASS_DATA_ABORT;
     struct cause cause = is_exec || is_data ? abort_cause(ESR_STATUS(trap->esr)) : class_causes[class];
     bool is_abort = is_exec || is_data;
 
@@ -206,7 +203,7 @@ void trap_fatal(struct hal_trap *trap, unsigned vector)
 /* ---- Interrupts ---- */
 
 /* A timer stays asserted until it is disarmed, and would interrupt again right after the end of interrupt. */
-void trap_irq(struct hal_trap *trap)
+static void interrupt(void)
 {
     uint32_t token = gic_acknowledge();
     uint32_t id = gic_id(token);
@@ -222,20 +219,31 @@ void trap_irq(struct hal_trap *trap)
         else
             trap_spurious(id);
     }
+}
+
+void trap_irq(struct hal_trap *trap)
+{
+    interrupt();
     trap_exit(trap);
 }
 
+/* From user mode. */
+void trap_user_irq(struct hal_trap *trap)
+{
+    interrupt();
+    trap_user_exit(trap);
+}
+
+/* From user mode, but for system calls. */
+void trap_user_sync(struct hal_trap *trap)
+{
+    struct fault_info fault = describe(trap);
+
+    trap_user_fault(trap, &fault);
+    trap_user_exit(trap);
+}
+
 /* ---- For the log ---- */
-
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->elr;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->x[29];
-}
 
 void hal_trap_dump(const struct hal_trap *trap)
 {

@@ -76,29 +76,19 @@ void host_context_switch(struct task *prev, struct task *next)
 #define FPU_MARK UINT64_C(0x656d617266757066) /* "fpuframe" */
 #define FPU_OFF_VALUE UINT64_C(0xdeadf00ddeadf00d)
 
-struct fpu_area {
-    uint64_t mark;
-    uint64_t word[HOST_FPU_WORDS];
-};
-
-size_t hal_fpu_bytes(void)
-{
-    return ROUND_UP(sizeof(struct fpu_area), HAL_FPU_ALIGN);
-}
-
 void hal_fpu_init(void *area)
 {
-    struct fpu_area *fpu = area;
+    struct host_fpu_area *fpu = area;
 
     HOST_REQUIRE(IS_ALIGNED((uintptr_t)area, HAL_FPU_ALIGN), "hal_fpu_init(): the area is not aligned");
-    *fpu = (struct fpu_area){ .mark = FPU_MARK };
+    *fpu = (struct host_fpu_area){ .mark = FPU_MARK };
 }
 
 void hal_fpu_switch(void *save, const void *load)
 {
     struct host_cpu *self = host_self();
-    struct fpu_area *to = save;
-    const struct fpu_area *from = load;
+    struct host_fpu_area *to = save;
+    const struct host_fpu_area *from = load;
 
     HOST_REQUIRE(!self->regs.irq_enabled, "hal_fpu_switch() on CPU %u with interrupts enabled", self->id);
     if (to != NULL) {

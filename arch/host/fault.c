@@ -135,16 +135,6 @@ void host_fault_remove(void)
     os_release(faults.stacks, faults.stacks_bytes);
 }
 
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->pc;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->frame_pointer;
-}
-
 void hal_trap_dump(const struct hal_trap *trap)
 {
     if (log_line != NULL)

@@ -274,12 +274,9 @@ void host_swap(uintptr_t *save_sp, uintptr_t load_sp);
 uintptr_t host_swap_prepare(uintptr_t top, void (*entry)(void *), void *arg);
 
 /* Where a host signal interrupted. */
-struct hal_trap {
-    uintptr_t pc;
-    uintptr_t frame_pointer;
-    uintptr_t sp;
-    bool is_write;
-};
+/* usermode.c: if an interrupt came from user mode, leave the kernel as from there. */
+bool host_user_exit(void);
+
 void host_signal_return(void);
 void host_swap_signal_facts(const void *ucontext, struct hal_trap *out);
 

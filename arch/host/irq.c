@@ -89,7 +89,8 @@ static void take(struct host_cpu *self, enum host_irq source)
         trap_ipi();
     }
     HOST_REQUIRE(!host_cpu_now->irq_enabled, "an interrupt handler returned with interrupts enabled");
-    trap_exit(&trap);
+    if (!host_user_exit())
+        trap_exit(&trap);
     /* Returning from the interrupt restores the enable state of what it interrupted; perhaps on another CPU by now. */
     host_cpu_now->irq_enabled = true;
 }

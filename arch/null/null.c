@@ -6,6 +6,7 @@
 #include <hal/boot.h>
 #include <hal/upcall.h>
 #include <hal/user.h>
+#include <hal/usermode.h>
 #include <hal_machine.h>
 
 void null_entry(void);
@@ -32,18 +33,6 @@ void hal_console_put(char c)
 
 int hal_console_get(void)
 {
-    null_stop();
-}
-
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    (void)trap;
-    null_stop();
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    (void)trap;
     null_stop();
 }
 
@@ -107,11 +96,6 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     null_stop();
 }
 
-size_t hal_fpu_bytes(void)
-{
-    null_stop();
-}
-
 void hal_fpu_init(void *area)
 {
     (void)area;
@@ -123,6 +107,59 @@ void hal_fpu_switch(void *save, const void *load)
 {
     (void)save;
     (void)load;
+    null_stop();
+}
+
+/* ---- hal/usermode.h ---- */
+
+struct hal_user_facts hal_user_facts;
+
+/* All zero but for these two; user mode, interrupts enabled. */
+void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
+{
+    (void)trap;
+    (void)pc;
+    (void)sp;
+    null_stop();
+}
+
+/* The way back to user mode of a trap. */
+void hal_user_enter(struct hal_trap *trap)
+{
+    (void)trap;
+    null_stop();
+}
+
+/* Linux's signal frame of the ISA. */
+size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal_signal *signal, vaddr_t sp,
+                       void *frame, vaddr_t *out_va)
+{
+    (void)trap;
+    (void)area;
+    (void)signal;
+    (void)sp;
+    (void)frame;
+    (void)out_va;
+    null_stop();
+}
+
+/* Nothing that a program may not have comes in. */
+bool hal_signal_pop(struct hal_trap *trap, void *area, const void *frame, size_t bytes, struct hal_signal *out)
+{
+    (void)trap;
+    (void)area;
+    (void)frame;
+    (void)bytes;
+    (void)out;
+    null_stop();
+}
+
+/* The calls that only this ISA has. */
+int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)
+{
+    (void)trap;
+    (void)area;
+    (void)number;
     null_stop();
 }
 

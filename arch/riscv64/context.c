@@ -5,16 +5,13 @@
  */
 #include <hal/context.h>
 #include <hal/cpu.h>
+#include <hal/irq.h>
+#include <hal/usermode.h>
 #include <k/assert.h>
+#include <k/errno.h>
 #include <lib/string.h>
 
 #include "machine_priv.h"
-
-/* f0..f31, fcsr */
-struct fpu_area {
-    uint64_t f[32];
-    uint64_t fcsr;
-};
 
 void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),
                       void *arg)
@@ -28,15 +25,33 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
     *context = (struct hal_context){ .ra = (uintptr_t)context_first_run, .sp = (uintptr_t)first };
 }
 
-/* 0 on harts without F and D: there is no state to own. */
-size_t hal_fpu_bytes(void)
+void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
 {
-    return machine_facts.has_fpu ? sizeof(struct fpu_area) : 0;
+    *trap = (struct hal_trap){ .pc = pc };
+    HAL_USER_SP(trap) = sp;
+}
+
+void hal_user_enter(struct hal_trap *trap)
+{
+    struct hal_context *context = (struct hal_context *)hal_current();
+
+    context->user = (uintptr_t)(trap + 1);
+    ASSERT(IS_ALIGNED(context->user, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    user_enter(trap);
+}
+
+/* Linux has some (riscv_hwprobe, riscv_flush_icache); none of them is here yet. */
+int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)
+{
+    (void)trap;
+    (void)area;
+    (void)number;
+    return -ENOSYS;
 }
 
 void hal_fpu_init(void *area)
 {
-    memset(area, 0, hal_fpu_bytes());
+    memset(area, 0, HAL_FPU_BYTES);
 }
 
 void hal_fpu_switch(void *save, const void *load)

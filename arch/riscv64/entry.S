@@ -8,12 +8,13 @@
  * registers still hold their values, and the interrupted pc was put aside first. No stack bounds need to be known, so
  * every stack with an unmapped page below it is covered, whatever its size and alignment.
  *
- * sscratch is 0 in the kernel; entries from user mode will be told apart by it.
+ * sscratch is 0 in the kernel, and the running task while its user runs: that tells where a trap came from.
  */
 #include "asm.h"
 #include "offsets.h"
 #include "riscv_csr.h"
 
+#define CAUSE_USER_ECALL 8
 #define STORE_BYTES (31 * 4) /* the store sequence that may fault */
 
     .section .text.entry, "ax"
@@ -54,6 +55,9 @@
  *            |                   |           sp -> | struct hal_trap   |
  */
 FUNCTION(trap_vector)
+    csrrw   tp, sscratch, tp
+    bnez    tp, trap_from_user
+    csrrw   tp, sscratch, zero
     sd      t0, CPU_ENTRY_T0(gp)
     sd      t1, CPU_ENTRY_T1(gp)
     csrr    t0, sepc
@@ -111,3 +115,92 @@ FUNCTION(trap_overflow)
 1:  wfi
     j       1b
 END(trap_overflow)
+
+/*
+ * From user mode: tp is the task, sscratch the user's tp. The frame stands at the top of the task's stack, which is
+ * mapped and empty, so nothing can fault here. A system call that takes the short way stores only what C may change,
+ * and s0.
+ */
+    .macro user_registers operation
+    .irp n, 1, 5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 28, 29, 30, 31
+    \operation x\n, TRAP_X(\n)(sp)
+    .endr
+    .endm
+
+    /* What C preserves, but for s0. */
+    .macro user_preserved operation
+    .irp n, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27
+    \operation x\n, TRAP_X(\n)(sp)
+    .endr
+    .endm
+
+FUNCTION(trap_from_user)
+    sd      sp, CONTEXT_USER_SP(tp)
+    ld      sp, CONTEXT_USER(tp)
+    addi    sp, sp, -TRAP_BYTES
+    user_registers sd
+    sd      s0, TRAP_X(8)(sp)
+    sd      gp, TRAP_X(3)(sp)
+    ld      gp, TRAP_KERNEL_GP(sp)
+    ld      t0, CONTEXT_USER_SP(tp)
+    csrrw   t1, sscratch, zero
+    sd      t0, TRAP_X(2)(sp)
+    sd      t1, TRAP_X(4)(sp)
+    csrr    t0, sepc
+    csrr    t1, scause
+    addi    s0, sp, TRAP_BYTES
+    li      t2, CAUSE_USER_ECALL
+    mv      a0, sp
+    bne     t1, t2, .Lnot_a_call
+    addi    t0, t0, 4
+    sd      t0, TRAP_PC(sp)
+    call    trap_syscall
+    bnez    a0, .Lwork
+
+    /* Back, by the short way: what C preserves is the user's still. s0 is this frame's. */
+.Lleave:
+    ld      t0, TRAP_PC(sp)
+    sd      gp, TRAP_KERNEL_GP(sp)
+    sc.d    zero, t0, (sp)          /* ends a reservation: see above */
+    csrw    sepc, t0
+    li      t0, SSTATUS_SPP
+    csrc    sstatus, t0
+    li      t0, SSTATUS_SPIE
+    csrs    sstatus, t0
+    csrw    sscratch, tp
+    user_registers ld
+    ld      s0, TRAP_X(8)(sp)
+    ld      gp, TRAP_X(3)(sp)
+    ld      tp, TRAP_X(4)(sp)
+    ld      sp, TRAP_X(2)(sp)
+    sret
+
+.Lwork:
+    mv      a1, a0
+    mv      a0, sp
+    user_preserved sd
+    call    trap_user_work
+    user_preserved ld
+    j       .Lleave
+
+.Lnot_a_call:
+    csrr    t2, stval
+    sd      t0, TRAP_PC(sp)
+    sd      t1, TRAP_SCAUSE(sp)
+    sd      t2, TRAP_STVAL(sp)
+    csrr    t0, sstatus
+    sd      t0, TRAP_SSTATUS(sp)
+    user_preserved sd
+    call    trap_handle_user
+    user_preserved ld
+    j       .Lleave
+END(trap_from_user)
+
+/*
+ * [[noreturn]] static void user_enter(struct hal_trap *trap)
+ */
+FUNCTION(user_enter)
+    mv      sp, a0
+    user_preserved ld
+    j       .Lleave
+END(user_enter)

@@ -15,18 +15,6 @@
 /* kernel.ld */
 extern char __image_start[], __image_end[];
 
-/* Registers at a trap, on the stack of what it interrupted. It ends in a frame record, so backtraces walk through. */
-struct hal_trap {
-    uintptr_t pc;
-    uintptr_t x[31]; /* x1..x31 */
-    uintptr_t sstatus;
-    uintptr_t scause;
-    uintptr_t stval;
-    uintptr_t unused; /* keeps the stack aligned */
-    uintptr_t record_fp;
-    uintptr_t record_ra;
-};
-
 /* At the top end of a CPU's area; gp points here, and the emergency stack grows down from here.
  * Owned by its CPU, interrupts off. */
 struct machine_cpu {
@@ -47,11 +35,14 @@ struct hart_start {
 static_assert(offsetof(struct hal_context, ra) == CONTEXT_RA);
 static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
 static_assert(offsetof(struct hal_context, s0) == CONTEXT_S0);
+static_assert(offsetof(struct hal_context, user) == CONTEXT_USER);
+static_assert(offsetof(struct hal_context, user_sp) == CONTEXT_USER_SP);
 static_assert(offsetof(struct hal_trap, pc) == TRAP_PC);
 static_assert(offsetof(struct hal_trap, x) == TRAP_X(1));
 static_assert(offsetof(struct hal_trap, sstatus) == TRAP_SSTATUS);
 static_assert(offsetof(struct hal_trap, scause) == TRAP_SCAUSE);
 static_assert(offsetof(struct hal_trap, stval) == TRAP_STVAL);
+static_assert(offsetof(struct hal_trap, kernel_gp) == TRAP_KERNEL_GP);
 static_assert(offsetof(struct hal_trap, record_fp) == TRAP_RECORD_FP);
 static_assert(offsetof(struct hal_trap, record_ra) == TRAP_RECORD_RA);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_ALIGN == 0);
@@ -148,5 +139,7 @@ void trap_vector(void);
 void secondary_start(void);
 void secondary_virtual(void);
 void context_first_run(void);
+[[noreturn]] void user_enter(struct hal_trap *trap);
 void trap_handle(struct hal_trap *trap);
+void trap_handle_user(struct hal_trap *trap);
 void trap_handle_overflow(struct hal_trap *trap);

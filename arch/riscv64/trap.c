@@ -26,13 +26,13 @@ struct cause_fact {
 
 /* Privileged Architecture, table of section 10.1.8. */
 static const struct cause_fact cause_facts[] = {
-    [0] = { FAULT_OTHER, "instruction address misaligned", true, false, true },
+    [0] = { FAULT_MISALIGNED, "instruction address misaligned", true, false, true },
     [1] = { FAULT_OTHER, "instruction access fault", true, false, true },
     [CAUSE_ILLEGAL] = { FAULT_ILLEGAL, "illegal instruction", false, false, false },
     [3] = { FAULT_BREAKPOINT, "breakpoint", false, false, false },
-    [4] = { FAULT_OTHER, "load address misaligned", true, false, false },
+    [4] = { FAULT_MISALIGNED, "load address misaligned", true, false, false },
     [5] = { FAULT_OTHER, "load access fault", true, false, false },
-    [6] = { FAULT_OTHER, "store address misaligned", true, true, false },
+    [6] = { FAULT_MISALIGNED, "store address misaligned", true, true, false },
     [7] = { FAULT_OTHER, "store access fault", true, true, false },
     [8] = { FAULT_OTHER, "environment call from U-mode", false, false, false },
     [12] = { FAULT_PAGE, "instruction page fault", true, false, true },
@@ -40,7 +40,7 @@ static const struct cause_fact cause_facts[] = {
     [CAUSE_STORE_PAGE_FAULT] = { FAULT_PAGE, "store page fault", true, true, false },
 };
 
-static NOINLINE void handle_interrupt(struct hal_trap *trap)
+static NOINLINE void handle_interrupt(const struct hal_trap *trap)
 {
     unsigned source = (unsigned)(trap->scause & ~SCAUSE_INTERRUPT);
 
@@ -56,7 +56,6 @@ static NOINLINE void handle_interrupt(struct hal_trap *trap)
         csr_clear(sie, UINT64_C(1) << source);
         trap_spurious(source);
     }
-    trap_exit(trap);
 }
 
 /* The instruction word, from stval where the hart reports it, else from memory: it has just been fetched there. */
@@ -101,7 +100,7 @@ static NOINLINE bool is_fpu_instruction(uint32_t word)
     return false;
 }
 
-static void handle_fault(struct hal_trap *trap)
+static struct fault_info describe(const struct hal_trap *trap)
 {
     static const struct cause_fact unknown = { FAULT_OTHER, "unknown exception", false, false, false };
     const struct cause_fact *fact = &unknown;
@@ -118,12 +117,19 @@ static void handle_fault(struct hal_trap *trap)
         .is_exec = fact->is_exec,
         .irqs_enabled = (trap->sstatus & SSTATUS_SPIE) != 0,
     };
-    uintptr_t failed_pc = 0;
 
     if (trap->scause == CAUSE_ILLEGAL && is_fpu_instruction(illegal_instruction(trap))) {
         fault.kind = FAULT_FPU_OFF;
         fault.name = "floating-point or vector unit off";
     }
+    return fault;
+}
+
+static void handle_fault(struct hal_trap *trap)
+{
+    struct fault_info fault = describe(trap);
+    uintptr_t failed_pc = 0;
+
     if (fault.kind == FAULT_PAGE && fault.address < HAL_USER_END)
         failed_pc = user_failed_pc(trap->pc);
     fault.is_user_access = failed_pc != 0;
@@ -144,10 +150,25 @@ static void die_if_early(const struct hal_trap *trap)
 void trap_handle(struct hal_trap *trap)
 {
     die_if_early(trap);
-    if ((trap->scause & SCAUSE_INTERRUPT) != 0)
+    if ((trap->scause & SCAUSE_INTERRUPT) != 0) {
         handle_interrupt(trap);
-    else
+        trap_exit(trap);
+    } else {
         handle_fault(trap);
+    }
+}
+
+/* From user mode, but for system calls. */
+void trap_handle_user(struct hal_trap *trap)
+{
+    if ((trap->scause & SCAUSE_INTERRUPT) != 0) {
+        handle_interrupt(trap);
+    } else {
+        struct fault_info fault = describe(trap);
+
+        trap_user_fault(trap, &fault);
+    }
+    trap_user_exit(trap);
 }
 
 /* scause and stval are those of the store that could not be done. */
@@ -164,16 +185,6 @@ void trap_handle_overflow(struct hal_trap *trap)
     die_if_early(trap);
     (void)trap_fault(trap, &fault);
     hal_cpu_park();
-}
-
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->pc;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->x[8 - 1];
 }
 
 void hal_trap_dump(const struct hal_trap *trap)

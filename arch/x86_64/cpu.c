@@ -58,6 +58,7 @@ struct PACKED descriptor_pointer {
 };
 
 RO_AFTER_INIT struct cpu_features cpu_features;
+RO_AFTER_INIT size_t x86_fpu_bytes;
 RO_AFTER_INIT bool cpu_has_smap;
 
 /* The boot CPU's, until core has memory: one stack does for both emergencies. */
@@ -74,13 +75,13 @@ static void detect_xsave(void)
     if ((offered & XCR0_AVX) != 0 && (offered & XCR0_AVX512) == XCR0_AVX512)
         cpu_features.xcr0 |= XCR0_AVX512;
     cpu_features.has_xsaveopt = (cpuid(LEAF_XSAVE, 1).eax & LEAF_XSAVE_SUB1_EAX_XSAVEOPT) != 0;
-    cpu_features.fpu_bytes = XSAVE_LEGACY_AND_HEADER;
+    x86_fpu_bytes = XSAVE_LEGACY_AND_HEADER;
     for (uint32_t i = 2; i < 64; i++) {
         if ((cpu_features.xcr0 >> i & 1) == 0)
             continue;
         struct cpuid_result component = cpuid(LEAF_XSAVE, i); /* EAX bytes at offset EBX of the standard format */
 
-        cpu_features.fpu_bytes = MAX(cpu_features.fpu_bytes, component.ebx + component.eax);
+        x86_fpu_bytes = MAX(x86_fpu_bytes, component.ebx + component.eax);
     }
 }
 
@@ -107,9 +108,10 @@ void cpu_detect(void)
      * first hal_mmu_activate(). */
     cpu_features.cr4 |= cpu_features.has_asids ? CR4_PCIDE : 0;
 
-    cpu_features.fpu_bytes = FXSAVE_BYTES;
+    x86_fpu_bytes = FXSAVE_BYTES;
     if (cpu_features.has_xsave)
         detect_xsave();
+    x86_fpu_bytes = ROUND_UP(x86_fpu_bytes, HAL_FPU_ALIGN) + HAL_FPU_ALIGN; /* struct x86_bases */
     if ((cpuid(CPUID_EXTENDED_FEATURES, 0).edx & LEAF_EXTENDED_EDX_1G_PAGES) != 0)
         x86_leaf_level_max = 2;
 }
@@ -164,6 +166,16 @@ static void block_activate(struct cpu_block *block, struct task *task, uint8_t *
     wrmsr(MSR_KERNEL_GS_BASE, 0); /* the user's, once there is one */
 }
 
+/* SYSCALL and SYSRET: SDM vol. 3, 5.8.8. SYSRET adds 8 and 16 to its selector for SS and CS. */
+static void syscall_init_cpu(void)
+{
+    static_assert(SELECTOR_KERNEL_DATA == SELECTOR_KERNEL_CODE + 8 && SELECTOR_USER_CODE == SELECTOR_USER_DATA + 8);
+    wrmsr(MSR_STAR, (uint64_t)SELECTOR_KERNEL_CODE << 32 | (uint64_t)(SELECTOR_USER_DATA - 8) << 48);
+    wrmsr(MSR_LSTAR, (uintptr_t)trap_enter_call);
+    wrmsr(MSR_FMASK, SYSCALL_FLAGS_CLEARED);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
+}
+
 static const char *if_on(uint64_t flag, const char *name)
 {
     return (cpu_features.cr4 & flag) != 0 ? name : "";
@@ -185,6 +197,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area_memory)
     if (cpu_has_smap)
         __asm__ volatile("clac" ::: "memory", "cc");
     fpu_init_cpu();
+    syscall_init_cpu();
     apic_init_cpu();
     timer_init_cpu();
     if (cpu == 0 && area != NULL)

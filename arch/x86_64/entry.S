@@ -18,6 +18,9 @@
 /* Vectors with an error code: SDM vol. 3, table 6-1. */
 #define HAS_ERROR_CODE(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)
 
+/* trap.c, vector_stack(). */
+#define IS_ALONE(v) ((v) == 2 || (v) == 8 || (v) == 18)
+
     .globl trap_vectors
     .type trap_vectors, @function
     .balign VECTOR_ENTRY_BYTES
@@ -29,7 +32,11 @@ trap_vectors:
     pushq $0
     .endif
     pushq $vector
+    .if IS_ALONE(vector)
+    jmp trap_alone
+    .else
     jmp trap_common
+    .endif
     .set vector, vector + 1
     .endr
     .size trap_vectors, . - trap_vectors
@@ -46,7 +53,9 @@ trap_common:
     testb $3, 24(%rsp)          /* privilege level in the interrupted CS */
     jz 1f
     swapgs
-1:  push %rax
+1:
+trap_swapped:
+    push %rax
     push %rbx
     push %rcx
     push %rdx
@@ -100,3 +109,134 @@ trap_common:
     jmp 2b
     .cfi_endproc
     .size trap_common, . - trap_common
+
+/*
+ * SYSCALL (SDM vol. 2): RCX is the user's RIP, R11 its RFLAGS; RSP is the user's still. The frame is laid out as that
+ * of an interrupt; CS and SS stand there since hal_user_init(). Only what C may change is stored; RBX and R12 to R15
+ * are the user's all the way, unless trap_syscall() says that they are wanted. Nothing can interrupt before GS is ours,
+ * but for NMI and machine check: trap_alone.
+ */
+    .macro user_preserved_save
+    mov %rbx, TRAP_RBX(%rsp)
+    mov %r12, TRAP_R12(%rsp)
+    mov %r13, TRAP_R13(%rsp)
+    mov %r14, TRAP_R14(%rsp)
+    mov %r15, TRAP_R15(%rsp)
+    .endm
+
+    .macro user_preserved_load
+    mov TRAP_RBX(%rsp), %rbx
+    mov TRAP_R12(%rsp), %r12
+    mov TRAP_R13(%rsp), %r13
+    mov TRAP_R14(%rsp), %r14
+    mov TRAP_R15(%rsp), %r15
+    .endm
+
+    .macro user_load
+    mov TRAP_R10(%rsp), %r10
+    mov TRAP_R9(%rsp), %r9
+    mov TRAP_R8(%rsp), %r8
+    mov TRAP_RBP(%rsp), %rbp
+    mov TRAP_RDI(%rsp), %rdi
+    mov TRAP_RSI(%rsp), %rsi
+    mov TRAP_RDX(%rsp), %rdx
+    mov TRAP_RAX(%rsp), %rax
+    .endm
+
+    .globl trap_enter_call
+    .type trap_enter_call, @function
+    .balign 16
+trap_enter_call:
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, TRAP_BYTES
+    .cfi_undefined %rip
+    swapgs
+    mov %rsp, %gs:CPU_USER_SP
+    mov %gs:CPU_USER_STACK, %rsp
+    sub $TRAP_BYTES, %rsp
+    mov %rax, TRAP_RAX(%rsp)
+    mov %rcx, TRAP_RIP(%rsp)
+    mov %r11, TRAP_RFLAGS(%rsp)
+    mov %gs:CPU_USER_SP, %rcx
+    mov %rdx, TRAP_RDX(%rsp)
+    mov %rsi, TRAP_RSI(%rsp)
+    mov %rdi, TRAP_RDI(%rsp)
+    mov %rbp, TRAP_RBP(%rsp)
+    mov %r8, TRAP_R8(%rsp)
+    mov %r9, TRAP_R9(%rsp)
+    mov %r10, TRAP_R10(%rsp)
+    mov %rcx, TRAP_RSP(%rsp)
+    mov %rbp, (%rsp)            /* the frame record, for backtraces */
+    mov %rsp, %rbp
+    mov %rsp, %rdi
+    call trap_syscall
+    test %eax, %eax
+    jnz 1f
+
+    /* The short way back. The address is the user's own next one, so that it is canonical (HAL_USER_END). */
+    lea TRAP_BYTES(%rsp), %rcx
+    mov TRAP_RFLAGS(%rsp), %r11
+    mov %rcx, %gs:CPU_USER_STACK
+    mov TRAP_RIP(%rsp), %rcx
+    user_load
+    mov TRAP_RSP(%rsp), %rsp
+    swapgs
+    sysretq
+
+    /* RCX and R11 are what SYSCALL made of them. */
+1:  mov TRAP_RIP(%rsp), %rcx
+    mov TRAP_RFLAGS(%rsp), %r11
+    user_preserved_save
+    mov %rcx, TRAP_RCX(%rsp)
+    mov %r11, TRAP_R11(%rsp)
+    mov %eax, %esi
+    mov %rsp, %rdi
+    call trap_user_work
+    jmp 2f
+    .cfi_endproc
+    .size trap_enter_call, . - trap_enter_call
+
+/* [[noreturn]] void user_enter(struct hal_trap *trap): all registers, and to anywhere. */
+    .globl user_enter
+    .type user_enter, @function
+user_enter:
+    .cfi_startproc simple
+    .cfi_undefined %rip
+    mov %rdi, %rsp
+2:  lea TRAP_BYTES(%rsp), %rcx
+    mov %rcx, %gs:CPU_USER_STACK
+    user_preserved_load
+    user_load
+    mov TRAP_RCX(%rsp), %rcx
+    mov TRAP_R11(%rsp), %r11
+    add $TRAP_RIP, %rsp
+    swapgs
+    iretq
+    .cfi_endproc
+    .size user_enter, . - user_enter
+
+/*
+ * NMI, double fault, machine check: each comes on a stack of its own, perhaps between a SYSCALL and its SWAPGS, so that
+ * CS does not tell whose GS base is in use. The base itself does: ours lies in the kernel's half, and a user cannot
+ * have such a one. They do not return to user mode.
+ */
+    .type trap_alone, @function
+trap_alone:
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 56
+    push %rax
+    push %rcx
+    push %rdx
+    mov $MSR_GS_BASE_NUMBER, %ecx
+    rdmsr
+    test %edx, %edx
+    js 1f
+    swapgs
+1:  pop %rdx
+    pop %rcx
+    pop %rax
+    jmp trap_swapped
+    .cfi_endproc
+    .size trap_alone, . - trap_alone

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Floating-point and vector state: XSAVE where CPUID offers it, FXSAVE else (SDM vol. 1, chapters 10 and 13). CR0.TS is
- * set while the running task has no area, so that its first use traps; state is never left in the unit for later.
+ * set while the running task has no area, so that its first use traps; state is never left in the unit for later. The
+ * bases of FS and GS, which users change by arch_prctl(2) alone, are loaded with it and never saved.
  */
 #include <hal/context.h>
 
@@ -23,18 +24,13 @@ void fpu_init_cpu(void)
     write_cr0(CR0_KERNEL | CR0_TS);
 }
 
-size_t hal_fpu_bytes(void)
-{
-    return cpu_features.fpu_bytes;
-}
-
 /* A zero XSAVE header says "every component is in its initial state"; XRSTOR takes MXCSR from the area all the same. */
 void hal_fpu_init(void *area)
 {
     const uint16_t fcw = FCW_INITIAL;
     const uint32_t mxcsr = MXCSR_INITIAL;
 
-    memset(area, 0, cpu_features.fpu_bytes);
+    memset(area, 0, x86_fpu_bytes);
     memcpy((uint8_t *)area + FXSAVE_FCW, &fcw, sizeof fcw);
     memcpy((uint8_t *)area + FXSAVE_MXCSR, &mxcsr, sizeof mxcsr);
 }
@@ -70,4 +66,6 @@ void hal_fpu_switch(void *save, const void *load)
     if (save == NULL)
         __asm__ volatile("clts" ::: "memory");
     fpu_load(load);
+    wrmsr(MSR_FS_BASE, x86_bases_of(load)->fs);
+    wrmsr(MSR_KERNEL_GS_BASE, x86_bases_of(load)->gs); /* SWAPGS makes it the user's */
 }

@@ -39,8 +39,13 @@
 
 #define RFLAGS_AC 0x00040000
 
+/* What SYSCALL clears of RFLAGS: TF, IF, DF, IOPL, NT, AC, and the arithmetic flags. */
+#define SYSCALL_FLAGS_CLEARED 0x00047fd5
+
 #define MSR_EFER 0xc0000080
+#define EFER_SCE 0x1
 #define EFER_LME 0x100
+#define MSR_GS_BASE_NUMBER 0xc0000101
 #define EFER_NXE 0x800
 
 #define CPUID_EXTENDED_FEATURES 0x80000001
@@ -51,12 +56,30 @@
 
 /* struct cpu_block */
 #define CPU_CURRENT 0
+#define CPU_USER_STACK 76 /* tss.stack[0]: where an entry from user mode begins to store */
+#define CPU_USER_SP 176   /* a working word of the SYSCALL entry */
 
 /* struct hal_context */
 #define CONTEXT_STACK_POINTER 0
 
 /* struct hal_trap */
+#define TRAP_R15 16
+#define TRAP_R14 24
+#define TRAP_R13 32
+#define TRAP_R12 40
+#define TRAP_R11 48
+#define TRAP_R10 56
+#define TRAP_R9 64
+#define TRAP_R8 72
+#define TRAP_RBP 80
+#define TRAP_RDI 88
+#define TRAP_RSI 96
+#define TRAP_RDX 104
+#define TRAP_RCX 112
+#define TRAP_RBX 120
+#define TRAP_RAX 128
 #define TRAP_RIP 152
 #define TRAP_RFLAGS 168
+#define TRAP_RSP 176
 #define TRAP_BYTES 192
 #define VECTOR_ENTRY_BYTES 16

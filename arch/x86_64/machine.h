@@ -27,7 +27,6 @@ struct cpu_features {
     bool has_asids;     /* PCID and INVPCID; on from hal_cpu_init() on */
     uint64_t cr4;       /* all the bits of CR4 that we use and this CPU has */
     uint64_t xcr0;      /* state components that we save; 0 without XSAVE */
-    uint32_t fpu_bytes; /* of one save area */
 };
 extern struct cpu_features cpu_features;
 
@@ -77,7 +76,10 @@ struct cpu_block {
     struct task *current; /* hal_current() */
     uint64_t gdt[GDT_ENTRIES];
     struct task_state_segment tss;
+    uint64_t user_sp; /* entry.S */
 };
+static_assert(offsetof(struct cpu_block, tss) + offsetof(struct task_state_segment, stack) == CPU_USER_STACK);
+static_assert(offsetof(struct cpu_block, user_sp) == CPU_USER_SP);
 static_assert(offsetof(struct cpu_block, current) == CPU_CURRENT);
 static_assert(SELECTOR_TSS / 8 + 2 <= GDT_ENTRIES);
 
@@ -106,14 +108,9 @@ static_assert(HAL_DIRECT_MAP_BASE == DIRECT_MAP_BASE);
 #define VECTOR_APIC_ERROR 0xfe
 #define VECTOR_APIC_SPURIOUS 0xff
 
-/* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */
-struct hal_trap {
-    uint64_t frame_next, frame_return;
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
-    uint64_t vector, error;
-    uint64_t rip, cs, rflags, rsp, ss;
-};
+static_assert(offsetof(struct hal_trap, r15) == TRAP_R15 && offsetof(struct hal_trap, r8) == TRAP_R8);
+static_assert(offsetof(struct hal_trap, rbp) == TRAP_RBP && offsetof(struct hal_trap, rax) == TRAP_RAX);
+static_assert(offsetof(struct hal_trap, rsp) == TRAP_RSP);
 static_assert(offsetof(struct hal_trap, rip) == TRAP_RIP);
 static_assert(offsetof(struct hal_trap, rflags) == TRAP_RFLAGS);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES);
@@ -123,6 +120,8 @@ static_assert(offsetof(struct hal_trap, frame_return) == HAL_FRAME_RETURN);
 void trap_init(void);     /* once: build the IDT */
 void trap_init_cpu(void); /* on each CPU: load it */
 void trap_enter(struct hal_trap *trap);
+void trap_enter_call(void);
+[[noreturn]] void user_enter(struct hal_trap *trap);
 
 /* user.c: where to go on when the access to user memory at pc fails; 0: there is none at pc. */
 uintptr_t user_failed_pc(uintptr_t pc);

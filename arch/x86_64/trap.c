@@ -14,19 +14,27 @@
 #include "x86.h"
 
 /* SDM vol. 3, 6.15: vector numbers that are more than a name. */
+#define VECTOR_DIVIDE 0
+#define VECTOR_DEBUG 1
 #define VECTOR_NMI 2
 #define VECTOR_BREAKPOINT 3
+#define VECTOR_OVERFLOW 4
 #define VECTOR_INVALID_OPCODE 6
 #define VECTOR_DEVICE_NOT_AVAILABLE 7
 #define VECTOR_DOUBLE_FAULT 8
 #define VECTOR_PAGE_FAULT 14
+#define VECTOR_X87 16
+#define VECTOR_ALIGNMENT 17
 #define VECTOR_MACHINE_CHECK 18
+#define VECTOR_SIMD 19
 
 #define PAGE_FAULT_PRESENT 0x01u
 #define PAGE_FAULT_WRITE 0x02u
 #define PAGE_FAULT_FETCH 0x10u
 
 #define GATE_INTERRUPT 0x8eu /* present, for the kernel only, disables interrupts */
+#define GATE_FOR_USERS 0x60u /* INT n from user mode reaches it */
+#define USER_PRIVILEGE 3u
 
 /* SDM vol. 3, figure 6-8. */
 struct PACKED gate {
@@ -77,7 +85,8 @@ void trap_init(void)
             .offset_high = (uint32_t)(entry >> 32),
             .selector = SELECTOR_KERNEL_CODE,
             .ist = vector_stack(vector),
-            .type = GATE_INTERRUPT,
+            .type = vector == VECTOR_BREAKPOINT || vector == VECTOR_OVERFLOW ? GATE_INTERRUPT | GATE_FOR_USERS
+                                                                             : GATE_INTERRUPT,
         };
     }
 }
@@ -100,7 +109,7 @@ static bool is_stack_overflow(const struct hal_trap *trap, uintptr_t address)
     return address + PAGE_BYTES > trap->rsp && address < trap->rsp + PAGE_BYTES;
 }
 
-static void trap_exception(struct hal_trap *trap)
+static struct fault_info describe(const struct hal_trap *trap)
 {
     struct fault_info fault = {
         .kind = FAULT_OTHER,
@@ -108,7 +117,6 @@ static void trap_exception(struct hal_trap *trap)
         .name = exception_names[trap->vector],
         .irqs_enabled = (trap->rflags & X86_FLAGS_IF) != 0,
     };
-    uintptr_t failed_pc = 0;
 
     switch (trap->vector) {
     case VECTOR_PAGE_FAULT:
@@ -117,8 +125,6 @@ static void trap_exception(struct hal_trap *trap)
         fault.is_write = (trap->error & PAGE_FAULT_WRITE) != 0;
         fault.is_exec = (trap->error & PAGE_FAULT_FETCH) != 0;
         fault.is_present = (trap->error & PAGE_FAULT_PRESENT) != 0;
-        failed_pc = fault.address < HAL_USER_END ? user_failed_pc(trap->rip) : 0;
-        fault.is_user_access = failed_pc != 0;
         break;
     case VECTOR_DOUBLE_FAULT:
         fault.address = read_cr2();
@@ -133,9 +139,38 @@ static void trap_exception(struct hal_trap *trap)
     case VECTOR_BREAKPOINT:
         fault.kind = FAULT_BREAKPOINT;
         break;
+    case VECTOR_DEBUG:
+        fault.kind = FAULT_STEP;
+        break;
+    case VECTOR_DIVIDE:
+        fault.kind = FAULT_DIVIDE;
+        break;
+    case VECTOR_X87:
+    case VECTOR_SIMD:
+        fault.kind = FAULT_FLOAT;
+        break;
+    case VECTOR_ALIGNMENT:
+        fault.kind = FAULT_MISALIGNED;
+        break;
     default:
         break;
     }
+    return fault;
+}
+
+static bool is_from_user(const struct hal_trap *trap)
+{
+    return (trap->cs & USER_PRIVILEGE) != 0;
+}
+
+static void trap_exception(struct hal_trap *trap)
+{
+    struct fault_info fault = describe(trap);
+    uintptr_t failed_pc = 0;
+
+    if (fault.kind == FAULT_PAGE && fault.address < HAL_USER_END)
+        failed_pc = user_failed_pc(trap->rip);
+    fault.is_user_access = failed_pc != 0;
     if (trap_fault(trap, &fault))
         return;
     ASSERT(failed_pc != 0);
@@ -150,7 +185,7 @@ static void trap_unexpected(unsigned vector)
     trap_spurious(vector);
 }
 
-static NOINLINE void trap_interrupt(struct hal_trap *trap)
+static NOINLINE void trap_interrupt(const struct hal_trap *trap)
 {
     switch (trap->vector) {
     case VECTOR_TIMER:
@@ -165,26 +200,37 @@ static NOINLINE void trap_interrupt(struct hal_trap *trap)
         trap_unexpected((unsigned)trap->vector);
         break;
     }
-    if ((trap->rflags & X86_FLAGS_IF) != 0)
-        trap_exit(trap);
+}
+
+/* From user mode, but for SYSCALL. What comes on a stack of its own is about the machine, whoever ran. */
+static NOINLINE void trap_enter_user(struct hal_trap *trap)
+{
+    if (trap->vector >= VECTOR_EXCEPTIONS) {
+        trap_interrupt(trap);
+    } else if (vector_stack((unsigned)trap->vector) != 0) {
+        trap_exception(trap);
+        return;
+    } else {
+        struct fault_info fault = describe(trap);
+
+        trap_user_fault(trap, &fault);
+    }
+    trap_user_exit(trap);
+    /* The next entry comes on this CPU, which need not be the one that this came on. */
+    *(uint64_t X86_PER_CPU *)CPU_USER_STACK = (uintptr_t)(trap + 1);
 }
 
 void trap_enter(struct hal_trap *trap)
 {
-    if (trap->vector < VECTOR_EXCEPTIONS)
+    if (is_from_user(trap)) {
+        trap_enter_user(trap);
+    } else if (trap->vector < VECTOR_EXCEPTIONS) {
         trap_exception(trap);
-    else
+    } else {
         trap_interrupt(trap);
-}
-
-uintptr_t hal_trap_pc(const struct hal_trap *trap)
-{
-    return trap->rip;
-}
-
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap)
-{
-    return trap->rbp;
+        if ((trap->rflags & X86_FLAGS_IF) != 0)
+            trap_exit(trap);
+    }
 }
 
 void hal_trap_dump(const struct hal_trap *trap)

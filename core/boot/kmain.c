@@ -211,6 +211,8 @@ void kmain(struct boot_info *boot)
     bootmem_finish();
     kmalloc_init();
     log_info("mm: %llu MiB of memory", (unsigned long long)(boot_report.ram_bytes >> 20));
+    if (boot->initrd.bytes != 0)
+        log_info("mm: an initrd of %llu bytes", (unsigned long long)boot->initrd.bytes);
     space_init();
     space_set_huge(options.use_huge);
     trap_set_user_fault(space_fault_current);

@@ -109,13 +109,13 @@ void trap_exit(struct hal_trap *trap)
     DEBUG_ASSERT(!hal_irq_is_enabled() && cpu->irq_depth == 0);
     if (task == cpu->idle_task) { /* the idle loop schedules itself */
         if (UNLIKELY(latency_wants_pc(cpu, false)))
-            latency_interrupted(cpu, hal_trap_pc(trap));
+            latency_interrupted(cpu, HAL_TRAP_PC(trap));
         return;
     }
     bool is_asked = load_relaxed(&cpu->need_resched);
 
     if (UNLIKELY(latency_wants_pc(cpu, is_asked)))
-        latency_interrupted(cpu, hal_trap_pc(trap));
+        latency_interrupted(cpu, HAL_TRAP_PC(trap));
     if (UNLIKELY(is_asked) && task->base.preempt_count == 0)
         sched_preempt();
 }
@@ -181,6 +181,10 @@ bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
         panic_trap(trap, "%s: floating-point or vector use by a task without such state", fault->name);
     case FAULT_ILLEGAL:
     case FAULT_BREAKPOINT:
+    case FAULT_STEP:
+    case FAULT_DIVIDE:
+    case FAULT_FLOAT:
+    case FAULT_MISALIGNED:
     case FAULT_OTHER:
         break;
     }

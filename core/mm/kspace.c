@@ -152,8 +152,8 @@ void kspace_init(const struct boot_info *boot)
     map_image();
     kmap_init(kspace.root, bootmem_ram_bytes(), &boot_tables);
     hal_mmu_activate_kernel(kspace.root);
-    log_info("kspace: page tables of %u levels, pages of up to %zu MiB", hal_pt_levels(),
-             pt_level_bytes(hal_pt_leaf_level_max()) >> 20);
+    log_info("kspace: page tables of %u levels, pages of up to %zu MiB", HAL_PT_LEVELS,
+             pt_level_bytes(HAL_PT_LEAF_LEVEL_MAX) >> 20);
 }
 
 struct check {
@@ -186,7 +186,7 @@ static int check_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned 
 static void check_user_half(void)
 {
     const uint64_t *entries = pt_table_at(kspace.root);
-    size_t count = HAL_PT_SHARED_ROOT ? pt_index((vaddr_t)HAL_DIRECT_MAP_BASE, hal_pt_levels() - 1) : 0;
+    size_t count = HAL_PT_SHARED_ROOT ? pt_index((vaddr_t)HAL_DIRECT_MAP_BASE, HAL_PT_LEVELS - 1) : 0;
 
     for (size_t i = 0; i < count; i++)
         if (entries[i] != 0)
@@ -197,7 +197,7 @@ unsigned kspace_check(void)
 {
     struct alias aliases[2];
     struct check check = {.leaves = 0};
-    unsigned bits = pt_level_shift(hal_pt_levels()) - (HAL_PT_SHARED_ROOT ? 1 : 0);
+    unsigned bits = pt_level_shift(HAL_PT_LEVELS) - (HAL_PT_SHARED_ROOT ? 1 : 0);
     size_t half = (size_t)1 << bits;
 
     check_user_half();

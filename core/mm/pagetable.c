@@ -17,7 +17,7 @@ struct table_pool {
 
 bool pt_range_is_sane(vaddr_t va, size_t bytes)
 {
-    unsigned bits = pt_level_shift(hal_pt_levels()) - (HAL_PT_SHARED_ROOT ? 1 : 0);
+    unsigned bits = pt_level_shift(HAL_PT_LEVELS) - (HAL_PT_SHARED_ROOT ? 1 : 0);
     vaddr_t last = va + bytes - 1;
     vaddr_t half = va >> bits;
 
@@ -28,7 +28,7 @@ bool pt_range_is_sane(vaddr_t va, size_t bytes)
 
 uint64_t *pt_find_entry(paddr_t root, vaddr_t va, unsigned level, unsigned *out_level)
 {
-    unsigned at = hal_pt_levels() - 1;
+    unsigned at = HAL_PT_LEVELS - 1;
     uint64_t *entry = pt_entry_at(root, va, at);
 
     /* The entry of `level` itself is not read: unless the caller holds its lock, its table may be on its way out. */
@@ -109,7 +109,7 @@ static int pool_fill(struct table_pool *pool, size_t count, const struct pt_allo
 /* The level of the largest leaf that may stand at va: alignment, length and CPU allow it. */
 static unsigned leaf_level(vaddr_t va, paddr_t pa, size_t bytes)
 {
-    unsigned level = hal_pt_leaf_level_max();
+    unsigned level = HAL_PT_LEAF_LEVEL_MAX;
 
     while (level > 0 && (((va | pa) & (pt_level_bytes(level) - 1)) != 0 || bytes < pt_level_bytes(level)))
         level--;
@@ -225,7 +225,7 @@ int pt_prepare(paddr_t root, vaddr_t va, size_t bytes, unsigned level, const str
     vaddr_t last = va + bytes - 1;
 
     ASSERT(pt_range_is_sane(va, bytes));
-    ASSERT(level + 1 < hal_pt_levels());
+    ASSERT(level + 1 < HAL_PT_LEVELS);
     /* One step per table of `level`: all of a table's entries are the same to us. */
     va &= ~(vaddr_t)(step - 1);
     for (vaddr_t at = va; at <= last && at >= va; at += step) {

@@ -188,7 +188,7 @@ vaddr_t pt_next_span(paddr_t root, vaddr_t va, vaddr_t end)
 
 void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc)
 {
-    unsigned top = hal_pt_levels() - 1;
+    unsigned top = HAL_PT_LEVELS - 1;
     unsigned level = top;
     paddr_t table[PT_LEVELS_MAX] = {[0] = 0};
     size_t index[PT_LEVELS_MAX] = {0};

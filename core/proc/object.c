@@ -21,7 +21,7 @@ static void release_task(struct task *task);
 void object_cache_init(void)
 {
     slab_cache_init(&object.objects, "task", sizeof(struct task_object), CACHE_LINE_BYTES);
-    slab_cache_init(&object.fpu_areas, "fpu area", hal_fpu_bytes(), HAL_FPU_ALIGN);
+    slab_cache_init(&object.fpu_areas, "fpu area", HAL_FPU_BYTES, HAL_FPU_ALIGN);
     task_set_release(release_task);
 }
 

@@ -78,7 +78,7 @@ static enum waiter_status sleep_on(struct mutex_waiter *waiter, enum wait_mode m
         if (UNLIKELY(load_relaxed(&waiter->is_expired)) && give_up(waiter, WAITER_TIMED_OUT))
             continue;
         sched_block(TASK_BLOCKED, mode);
-        if (mode == WAIT_KILLABLE && UNLIKELY(task_is_killed()))
+        if (UNLIKELY((mode & load_relaxed(&current_task()->notices)) != 0))
             (void)give_up(waiter, WAITER_KILLED);
     }
     trace(TRACE_WAIT_END, &waiter->waiter, status);

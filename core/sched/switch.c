@@ -296,8 +296,8 @@ void task_yield(void)
 /* There is something to look at before the task blocks. True: it goes on instead. */
 static NOINLINE bool stays_awake(struct runq *rq, struct task *self, enum wait_mode mode) REQUIRES(rq->lock)
 {
-    /* PAIRS(task_kill): as its caller. */
-    if (self->wake_pending || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) {
+    /* PAIRS(task_notice): as its caller. */
+    if (self->wake_pending || (mode & load_acquire(&self->notices)) != 0) {
         trace(TRACE_TASK_UNLATCH, self, self->wake_pending);
         self->wake_pending = false;
         return true;
@@ -317,8 +317,8 @@ ALWAYS_INLINE bool sched_block_self(struct task *self, enum task_state state, en
     ASSERT(state == TASK_BLOCKED || state == TASK_SLEEPING || state == TASK_STOPPED);
     spin_lock_irqoff(&rq->lock);
     self->wait_mode = mode;
-    /* PAIRS(task_kill): the killer sets the flag under this lock, so either we see it or it sees us blocked. */
-    if (UNLIKELY(self->attention != 0 || (mode == WAIT_KILLABLE && load_acquire(&self->kill_pending))) &&
+    /* PAIRS(task_notice): the killer sets the flag under this lock, so either we see it or it sees us blocked. */
+    if (UNLIKELY(self->attention != 0 || (mode & load_acquire(&self->notices)) != 0) &&
         stays_awake(rq, self, mode)) {
         spin_unlock_irqoff(&rq->lock);
         return true;

@@ -52,10 +52,11 @@ static void waiter_timeout(struct timer *timer)
 /* Killed while queued: settle our own record. */
 static NOINLINE void settle_if_killed(struct waiter *waiter)
 {
-    struct waitq *queue = waiter->task->waits_on;
+    struct task *self = waiter->task;
+    struct waitq *queue = self->waits_on;
 
     spin_lock_irqoff(&queue->lock);
-    if (load_relaxed(&waiter->status) == WAITER_QUEUED && load_relaxed(&waiter->task->kill_pending)) {
+    if (load_relaxed(&waiter->status) == WAITER_QUEUED && (load_relaxed(&self->notices) & self->wait_mode) != 0) {
         list_remove(&waiter->link);
         store_relaxed(&waiter->status, WAITER_KILLED);
         trace(TRACE_WAIT_SETTLE, waiter, WAITER_KILLED);
@@ -81,7 +82,7 @@ static NOINLINE enum waiter_status sleep_again(struct waiter *waiter, enum task_
     enum waiter_status status;
 
     for (;;) {
-        if (mode == WAIT_KILLABLE && load_relaxed(&current_task()->kill_pending))
+        if ((mode & load_relaxed(&current_task()->notices)) != 0)
             settle_if_killed(waiter);
         status = load_acquire(&waiter->status); /* PAIRS(waiter) */
         if (status > WAITER_CLAIMED)

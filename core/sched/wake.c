@@ -151,8 +151,15 @@ bool task_wake(struct task *task)
     return woke;
 }
 
+/* It may be in user mode, and looks when it leaves the kernel the next time: let it come in. */
+static void poke_user(struct task *task, struct runq *rq)
+{
+    if (task->is_user && task->state == TASK_RUNNING && task != current_task())
+        cpu_request(&rq->cpu, IPI_RESCHEDULE);
+}
+
 /* -ESRCH if it was dead before. Interrupts are disabled. */
-static int kill(struct task *task) NO_LOCK_ANALYSIS
+static int notify(struct task *task, uint32_t notices) NO_LOCK_ANALYSIS
 {
     bool was_alive = false;
 
@@ -163,10 +170,11 @@ static int kill(struct task *task) NO_LOCK_ANALYSIS
             spin_unlock_irqoff(&rq->lock);
             return -ESRCH;
         }
-        /* PAIRS(task_kill): under the lock that a task on its way to block takes before it looks. */
-        store_release(&task->kill_pending, true);
+        /* PAIRS(task_notice): under the lock that a task on its way to block takes before it looks. */
+        (void)fetch_or_acq_rel(&task->notices, notices);
         was_alive = true;
-        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
+        if (!is_blocked(task) || (task->wait_mode & notices) == 0) {
+            poke_user(task, rq);
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
@@ -175,16 +183,27 @@ static int kill(struct task *task) NO_LOCK_ANALYSIS
     }
 }
 
-int task_kill(struct task *task)
+int task_notify(struct task *task, uint32_t notices)
 {
     uintptr_t state = hal_irq_save();
-    int result = kill(task);
+    int result = notify(task, notices);
 
     sched_irq_restore(state);
     return result;
 }
 
+int task_kill(struct task *task)
+{
+    return task_notify(task, TASK_NOTICE_KILL);
+}
+
+void task_notice_clear(uint32_t notices)
+{
+    /* PAIRS(task_notice): what it says was stored before. */
+    (void)fetch_and_acq_rel(&current_task()->notices, ~notices);
+}
+
 bool task_is_killed(void)
 {
-    return load_relaxed(&current_task()->kill_pending);
+    return (load_relaxed(&current_task()->notices) & TASK_NOTICE_KILL) != 0;
 }

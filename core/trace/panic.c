@@ -139,7 +139,7 @@ void panic_trap(const struct hal_trap *trap, const char *format, ...)
     panic_say(format, args);
     va_end(args);
     hal_trap_dump(trap);
-    report_cpu(hal_trap_pc(trap), hal_trap_frame_pointer(trap));
+    report_cpu(HAL_TRAP_PC(trap), HAL_TRAP_FRAME_POINTER(trap));
     panic_finish();
 }
 

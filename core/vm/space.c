@@ -89,7 +89,7 @@ int space_create(struct space **out)
     memset(space, 0, sizeof *space);
     tlb_space_init(&space->tlb, root);
     store_relaxed(&space->refs, 1);
-    space->uses_huge = vm.use_huge && hal_pt_leaf_level_max() > 0;
+    space->uses_huge = vm.use_huge && HAL_PT_LEAF_LEVEL_MAX > 0;
     mutex_init(&space->change);
     spin_init(&space->regions_lock, LOCK_SPACE);
     region_tree_init(&space->regions, SPACE_ADDRESS_MIN, ROUND_DOWN(HAL_USER_END, PAGE_BYTES));

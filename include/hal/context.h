@@ -23,10 +23,8 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
  * prev's state. */
 static inline void hal_context_switch(struct task *prev, struct task *next);
 
-/* Floating-point and vector state. Off (a use traps) unless the running task owns an area. */
-
-/* Bytes and alignment (HAL_FPU_ALIGN) of one area on this machine; known after hal_cpu_init() of the boot CPU. */
-size_t hal_fpu_bytes(void);
+/* Floating-point and vector state. Off (a use traps) unless the running task owns an area: HAL_FPU_BYTES at multiples
+ * of HAL_FPU_ALIGN. The size is known after hal_cpu_init() of the boot CPU; 0: this machine has no such state. */
 
 /* Fill an area with the state that a new program sees. */
 void hal_fpu_init(void *area);

@@ -14,13 +14,13 @@ void hal_console_put(char c);
 /* A byte from the console, or -1. Context: any. */
 int hal_console_get(void);
 
-/* Where a trap interrupted, and the frame pointer there for a backtrace. */
-uintptr_t hal_trap_pc(const struct hal_trap *trap);
-uintptr_t hal_trap_frame_pointer(const struct hal_trap *trap);
-
 /* Print all registers through log_line(). Context: any. */
 void hal_trap_dump(const struct hal_trap *trap);
 
-/* A frame record is two words; these are their byte offsets from a frame pointer (negative on riscv64):
- * HAL_FRAME_NEXT (the caller's frame pointer) and HAL_FRAME_RETURN (the return address). */
+/*
+ *   HAL_TRAP_PC(trap), HAL_TRAP_FRAME_POINTER(trap)   where a trap interrupted, and the frame pointer there for a
+ *                                                     backtrace: lvalues of type uintptr_t
+ *   HAL_FRAME_NEXT, HAL_FRAME_RETURN                  a frame record is two words: byte offsets of the caller's frame
+ *                                                     pointer and of the return address from a frame pointer
+ */
 #include <hal_machine.h>

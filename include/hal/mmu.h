@@ -3,6 +3,8 @@
  * Page-table entries and the local TLB. The walk itself is core/mm/pagetable.c, over these constants and functions:
  *
  *   HAL_PT_INDEX_BITS    bits per level (9);  an entry is a uint64_t
+ *   HAL_PT_LEVELS        levels in use, 3 to 5: level 0 maps 4 KiB, 1 maps 2 MiB, 2 maps 1 GiB
+ *   HAL_PT_LEAF_LEVEL_MAX  the largest level with leaves on this CPU; both unsigned, constant after boot code
  *   HAL_PT_SHARED_ROOT   1: one root holds user and kernel half (x86_64, riscv64); 0: kernel has its own (aarch64)
  *   HAL_DIRECT_MAP_BASE  all RAM and the listed devices are mapped here by mm; the machine's early tables map what its
  *                        own boot code touches at the same addresses
@@ -30,11 +32,6 @@
 #define PROT_USER 0x4u
 #define PROT_GLOBAL 0x8u  /* same in all spaces */
 #define PROT_DEVICE 0x10u /* uncached, ordered device memory */
-
-/* Level 0 maps 4 KiB, 1 maps 2 MiB, 2 maps 1 GiB. Levels in use: hal_pt_levels() (3..5); the largest leaf level that
- * this CPU supports: hal_pt_leaf_level_max(). Constant after the machine's boot code. */
-static inline unsigned hal_pt_levels(void);
-static inline unsigned hal_pt_leaf_level_max(void);
 
 /* Bit 0 says on every machine whether an entry is valid; if it is not, the other bits are core's. */
 #define HAL_PTE_VALID UINT64_C(0x1)

@@ -11,6 +11,7 @@
 #include <k/types.h>
 
 struct boot_info;
+struct fault_info;
 struct hal_trap;
 
 /* Once, on the boot CPU, on any valid stack of >= 16 KiB, kernel half mapped, interrupts disabled. hal_cpu_init() has
@@ -23,6 +24,23 @@ void trap_timer(void);
 void trap_ipi(void);
 void trap_spurious(unsigned vector); /* nobody asked for it: counted and logged */
 
+/*
+ * User mode (hal/usermode.h). `trap` is the one that hal_user_enter() was given by the running task. Each is called
+ * with interrupts disabled, and returns with interrupts disabled.
+ *
+ * A system call. The registers that C preserves need not have been stored in `trap` yet. 0: back to the user, and what
+ * C preserves is untouched. Else all registers matter: the machine completes `trap`, calls trap_user_work() with the
+ * returned value, and then loads all registers from `trap`.
+ */
+unsigned trap_syscall(struct hal_trap *trap);
+void trap_user_work(struct hal_trap *trap, unsigned what);
+
+/* A synchronous fault in user mode, instead of trap_fault(). */
+void trap_user_fault(struct hal_trap *trap, const struct fault_info *fault);
+
+/* The last thing after an interrupt or fault that came from user mode; instead of trap_exit(). */
+void trap_user_exit(struct hal_trap *trap);
+
 /* The preemption point. May switch to another task and return much later, on another CPU. Only for a trap that
  * interrupted code with interrupts enabled. */
 void trap_exit(struct hal_trap *trap);
@@ -34,6 +52,10 @@ enum fault_kind {
     FAULT_FPU_OFF,        /* floating point or vector use by a task without an area */
     FAULT_ILLEGAL,        /* instruction */
     FAULT_BREAKPOINT,
+    FAULT_STEP,           /* single step, watchpoint: only of a user */
+    FAULT_DIVIDE,         /* integer division by 0, or a quotient too large */
+    FAULT_FLOAT,          /* an enabled floating-point exception */
+    FAULT_MISALIGNED,
     FAULT_OTHER,
 };
 

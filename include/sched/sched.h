@@ -73,6 +73,12 @@ bool task_wake(struct task *task);
 int task_kill(struct task *task) MUST_USE;
 bool task_is_killed(void); /* the running task */
 
+/* The same of any TASK_NOTICE_ (sched/waitq.h): a wait of a mode that listens to one of them ends with -EINTR, now and
+ * until it is taken back, and a task that runs in user mode on another CPU comes into the kernel. What the notice
+ * stands for was stored before. -ESRCH if it is dead already. Context: any, no run-queue lock held. Order: release. */
+int task_notify(struct task *task, uint32_t notices) MUST_USE;
+void task_notice_clear(uint32_t notices); /* of the running task. Order: acquire. */
+
 /* Last step of a task's life: DEAD, switch away for ever. exit code and joiners are proc's and already settled.
  * Context: task, interrupts disabled, no locks. */
 [[noreturn]] void sched_exit(void);

@@ -136,7 +136,7 @@ struct task {
 
     /* Atomic. */
     _Atomic(uint32_t) refs;         /* PAIRS(task_ref) */
-    _Atomic(bool) kill_pending;     /* PAIRS(task_kill): set before the wake that it causes */
+    _Atomic(uint32_t) notices;      /* PAIRS(task_notice): TASK_NOTICE_ bits, set before the wake that one causes */
     uint32_t mutexes_held;          /* owned by the task */
 
     /* Guarded by exit_waiters.lock. */
@@ -159,6 +159,7 @@ struct task {
      * exit leaves the space. */
     struct tlb_space *space;
     void *fpu_area;     /* NULL: no floating point */
+    bool is_user;       /* it goes to user mode, and must be told of notices there */
     bool has_extras;    /* began with one of these two: a switch has more to do than the registers */
 
     /* What follows is not cleared by task_init(). */

@@ -47,9 +47,15 @@ struct waitq {
 
 #define WAITQ_INIT(name) { .lock = SPINLOCK_INIT(LOCK_WAITQ), .waiters = LIST_INIT((name).waiters) }
 
+/* What a task is to look at soon: task_notify(). A wait mode is the set of those that end the wait. */
+#define TASK_NOTICE_KILL 0x1u   /* it is to end; never taken back */
+#define TASK_NOTICE_SIGNAL 0x2u /* a signal for its user */
+#define TASK_NOTICE_WORK 0x4u   /* something else to do before it goes back to its user; ends no wait */
+
 enum wait_mode {
-    WAIT_KILLABLE,      /* a kill ends the wait with -EINTR */
-    WAIT_UNINTERRUPTED, /* a kill is remembered and does not end the wait */
+    WAIT_UNINTERRUPTED = 0,                            /* a notice is remembered and does not end the wait */
+    WAIT_KILLABLE = TASK_NOTICE_KILL,                  /* a kill ends the wait with -EINTR */
+    WAIT_INTERRUPTIBLE = TASK_NOTICE_KILL | TASK_NOTICE_SIGNAL, /* so does a signal */
 };
 
 void waitq_init(struct waitq *queue);

@@ -50,6 +50,7 @@ class BootTest:
     debug_only: bool = False        # a release build has nothing to test here
     boots: int = 1
     differs: str = ""               # a pattern whose group is not the same in all those boots
+    initrd_bytes: int = 0           # the machine has an initrd of so many bytes: initrd() below
     keys: tuple = ()                # (pattern, text): what to type when the console shows what; see runner.run()
     icount: bool = False            # an instruction is a nanosecond, and the run repeats exactly
     report: tuple = ()              # what the report on a hang shows
@@ -86,6 +87,18 @@ def session(name, append, *dialogue, **other):
 def port_check(name, cpus, **other):
     """The HAL conformance kit, test/hal: a kernel of its own."""
     return BootTest(f"port-check-{name}", "", lines=(PORT_CHECK_PASSED,), cpus=cpus, image="port-check", **other)
+
+
+def initrd(size):
+    """The contents of an initrd of a test: no page is like another."""
+    pattern = bytes(range(1, 252))  # of a prime length
+    return (pattern * (size // len(pattern) + 1))[:size]
+
+
+def port_check_initrd(name, size, **other):
+    found = sum(byte * at for at, byte in enumerate(initrd(size), 1)) % 2 ** 64
+    return BootTest(f"port-check-{name}", "", lines=(PORT_CHECK_PASSED, rf"^initrd of {size} bytes, sum {found}$"),
+                    cpus=1, image="port-check", initrd_bytes=size, **other)
 
 
 def little_memory(size, **other):
@@ -127,6 +140,11 @@ TESTS = (
     port_check("gic-version-3", 2, board_options="gic-version=3", only=("aarch64",)),
     port_check("sstc-off", 2, cpu="rv64,sstc=off", only=("riscv64",)),
     port_check("cpu-qemu64", 2, cpu="qemu64", only=("x86_64",)),
+    # An initrd arrives whole, by each way in: the kit sums up what it finds. The kernel says that it has it.
+    port_check_initrd("initrd", 700_001),
+    port_check_initrd("initrd-uboot", 700_001, firmware="uboot", only=("aarch64", "riscv64")),
+    selftest("initrd", append="init=selftest:user", initrd_bytes=40 << 20, memory="128M",
+             lines=(rf"^mm: an initrd of {40 << 20} bytes$",)),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",
              cpus=1, image="port-check"),
 

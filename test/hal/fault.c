@@ -33,9 +33,9 @@ void kit_catch_arrived(struct hal_trap *trap, const struct fault_info *fault)
     const struct task *probe = &self->probe;
 
     out->info = *fault;
-    out->pc = hal_trap_pc(trap);
+    out->pc = HAL_TRAP_PC(trap);
     out->was_irq_enabled = hal_irq_is_enabled();
-    out->records = kit_records_count(hal_trap_frame_pointer(trap), probe->stack_base,
+    out->records = kit_records_count(HAL_TRAP_FRAME_POINTER(trap), probe->stack_base,
                                      probe->stack_base + probe->stack_bytes, &out->has_end);
     self->caught = NULL;
     self->has_caught = true;

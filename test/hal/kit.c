@@ -137,7 +137,7 @@ void kit_fail(const char *condition, const char *file, int line, const char *for
     if (trap == NULL)
         end_with_trace(0, (uintptr_t)__builtin_frame_address(0));
     hal_trap_dump(trap);
-    end_with_trace(hal_trap_pc(trap), hal_trap_frame_pointer(trap));
+    end_with_trace(HAL_TRAP_PC(trap), HAL_TRAP_FRAME_POINTER(trap));
 }
 
 void panic(const char *format, ...)

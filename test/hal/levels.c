@@ -24,6 +24,7 @@ const struct kit_level kit_levels[] = {
     { "migrate", level_migrate },
     { "code", level_code },
     { "user", level_user },
+    { "usermode", level_usermode },
     { "park", level_park },
     { NULL, NULL },
 };

@@ -39,3 +39,6 @@ const char *level_code(void);
 
 /* levels_user.c */
 const char *level_user(void);
+
+/* levels_usermode.c */
+const char *level_usermode(void);

@@ -62,6 +62,21 @@ static void check_cpus(void)
                   (unsigned long long)kit_boot->cpu_hw_id[i]);
 }
 
+/* What is there is the caller's to compare: a sum of the bytes, each by its place, is told. */
+static void check_initrd(void)
+{
+    const uint8_t *data = kit_direct(kit_boot->initrd.base);
+    uint64_t sum = 0;
+
+    for (uint64_t at = 0; at < kit_boot->initrd.bytes; at += PAGE_BYTES)
+        CHECK(ranges_cover(kit_boot->reserved, kit_boot->reserved_count, kit_boot->initrd.base + at),
+              "the initrd's byte %#llx is not reserved", (unsigned long long)at);
+    for (uint64_t at = 0; at < kit_boot->initrd.bytes; at++)
+        sum += data[at] * (at + 1);
+    if (kit_boot->initrd.bytes != 0)
+        kit_say("initrd of %llu bytes, sum %llu", (unsigned long long)kit_boot->initrd.bytes, (unsigned long long)sum);
+}
+
 static bool is_text(const char *text, size_t room)
 {
     return strnlen(text, room) < room;
@@ -78,9 +93,7 @@ const char *level_memory(void)
                   kit_boot->device[i].bytes <= HAL_DIRECT_MAP_BYTES - kit_boot->device[i].base,
               "device %u lies beyond the direct map", i);
     check_image();
-    for (uint64_t at = 0; at < kit_boot->initrd.bytes; at += PAGE_BYTES)
-        CHECK(ranges_cover(kit_boot->reserved, kit_boot->reserved_count, kit_boot->initrd.base + at),
-              "the initrd's byte %#llx is not reserved", (unsigned long long)at);
+    check_initrd();
     check_cpus();
     CHECK(kit_boot->clock_hz >= CLOCK_HZ_MIN && kit_boot->clock_hz <= CLOCK_HZ_MAX, "a clock of %llu Hz",
           (unsigned long long)kit_boot->clock_hz);
@@ -133,19 +146,19 @@ static void check_leaf(paddr_t pa, unsigned prot, unsigned level)
 
 const char *level_entries(void)
 {
-    unsigned top = hal_pt_levels() - 1;
+    unsigned top = HAL_PT_LEVELS - 1;
     unsigned prot_all = PROT_WRITE | PROT_EXEC | PROT_USER | PROT_GLOBAL | PROT_DEVICE;
 
-    CHECK(hal_pt_levels() >= 3 && hal_pt_levels() <= PT_LEVELS_MAX, "%u levels", hal_pt_levels());
-    CHECK(hal_pt_leaf_level_max() <= top && hal_pt_leaf_level_max() <= 2, "leaves up to level %u of %u",
-          hal_pt_leaf_level_max(), top + 1);
+    CHECK(HAL_PT_LEVELS >= 3 && HAL_PT_LEVELS <= PT_LEVELS_MAX, "%u levels", HAL_PT_LEVELS);
+    CHECK(HAL_PT_LEAF_LEVEL_MAX <= top && HAL_PT_LEAF_LEVEL_MAX <= 2, "leaves up to level %u of %u",
+          HAL_PT_LEAF_LEVEL_MAX, top + 1);
     CHECK(HAL_KMAP_BASE % (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS)) == 0, "the kmap window is not aligned");
     CHECK(HAL_KMAP_BASE >= HAL_DIRECT_MAP_BASE + HAL_DIRECT_MAP_BYTES ||
               HAL_KMAP_BASE + HAL_KMAP_BYTES <= HAL_DIRECT_MAP_BASE, "the direct map and the kmap window overlap");
     for (unsigned round = 0; round < 64; round++) {
         paddr_t page = kit_random() % HAL_DIRECT_MAP_BYTES & ~(paddr_t)(PAGE_BYTES - 1);
 
-        for (unsigned level = 0; level <= hal_pt_leaf_level_max(); level++)
+        for (unsigned level = 0; level <= HAL_PT_LEAF_LEVEL_MAX; level++)
             for (unsigned prot = 0; prot <= prot_all; prot++)
                 check_leaf(page & ~((PAGE_BYTES << (HAL_PT_INDEX_BITS * level)) - 1), prot, level);
         uint64_t pte = hal_pte_table(page);

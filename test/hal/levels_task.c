@@ -269,7 +269,7 @@ static void check_fpu(const uint64_t *want, uint64_t words, const char *what)
 const char *level_fpu(void)
 {
     uint64_t want[3][TORTURE_WORDS_MAX];
-    size_t bytes = hal_fpu_bytes();
+    size_t bytes = HAL_FPU_BYTES;
 
     hal_fpu_switch(NULL, NULL);
     check_fpu_off("after hal_cpu_init()");
@@ -402,7 +402,7 @@ const char *level_mmu(void)
     check_load(va, "a load from a page that was unmapped and flushed");
     check_write(va, "a store to a page that was unmapped and flushed");
     check_rights(va, pages[0]);
-    for (unsigned level = 1; level <= hal_pt_leaf_level_max(); level++)
+    for (unsigned level = 1; level <= HAL_PT_LEAF_LEVEL_MAX; level++)
         check_large_leaf(level);
     check_spaces(pages[0], pages[1]);
     return NULL;

@@ -123,7 +123,7 @@ uint64_t *kit_pte(paddr_t root, vaddr_t va)
 {
     paddr_t table = root;
 
-    for (unsigned level = hal_pt_levels() - 1;; level--) {
+    for (unsigned level = HAL_PT_LEVELS - 1;; level--) {
         uint64_t *pte = (uint64_t *)kit_direct(table) +
                         (va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & ((1u << HAL_PT_INDEX_BITS) - 1));
 

@@ -60,7 +60,7 @@ static void compare(const uint64_t *want, const uint64_t *got, uint64_t words, c
 
 void roam_init(void)
 {
-    size_t bytes = hal_fpu_bytes();
+    size_t bytes = HAL_FPU_BYTES;
 
     roam.random = UINT64_C(0x2545f4914f6cdd1d);
     roam.task.stack_base = kit_stack_alloc();

@@ -214,7 +214,7 @@ static int use_blocks(void *arg)
     struct space_stats stats;
 
     (void)arg;
-    space->uses_huge = hal_pt_leaf_level_max() > 0;
+    space->uses_huge = HAL_PT_LEAF_LEVEL_MAX > 0;
     CHECK(map_at(space, 2 * SPAN_BYTES, 1024, RW, SPACE_PRIVATE) == 0);
     CHECK(word_at(2 * SPAN_BYTES) == 0 && store_word(3 * SPAN_BYTES - 8, 5));
     CHECK(store_word(3 * SPAN_BYTES + 8, 6));

@@ -123,7 +123,7 @@ static void add_victim(uint64_t (*run)(uint64_t, uint64_t), int priority, unsign
 {
     struct cpumask where;
 
-    if (uses_fpu(run) && hal_fpu_bytes() == 0)
+    if (uses_fpu(run) && HAL_FPU_BYTES == 0)
         return; /* this machine has no such registers */
     ASSERT(torture.victims < ARRAY_COUNT(torture.victim));
     struct victim *self = &torture.victim[torture.victims++];
@@ -303,7 +303,7 @@ static int be_newcomer(void *arg)
 /* Others leave patterns in the registers all the time, and newcomers get the areas of those before them. */
 static void new_tasks_see_clean_fpu_registers(void)
 {
-    if (hal_fpu_bytes() == 0) {
+    if (HAL_FPU_BYTES == 0) {
         log_info("torture: this machine has no floating-point registers");
         return;
     }

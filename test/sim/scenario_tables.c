@@ -196,7 +196,7 @@ static void user_tables(void)
         if (thread[i] != NULL)
             thread_put(thread[i]);
     /* What is left is two tables of level 1, and those above them but the root: freed with it. */
-    CHECK(load_relaxed(&story.tables) <= (int)hal_pt_levels() - 1);
+    CHECK(load_relaxed(&story.tables) <= (int)HAL_PT_LEVELS - 1);
     CHECK(pt_next_span(story.root, 0, SPANS_VA + SPANS * SPAN_BYTES) == SPANS_VA + SPANS * SPAN_BYTES);
     process_put(process);
 }

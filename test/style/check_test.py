@@ -166,6 +166,12 @@ class Style(Base):
         self.reject({"run": "#!/bin/sh\necho\n"}, "run:2", "SPDX")
         self.accept({"run": "#!/bin/sh\n" + HASH, "README.md": "# Title\n"})
 
+    def test_a_copied_program_needs_the_licence_only(self):
+        text = C + "/" * 121 + "\n" + "\n" * 700
+        self.accept({"user/bench/kbench.c": text})
+        self.reject({"user/bench/kbench.c": text[1:]}, "SPDX")
+        self.reject({"user/bench/other.c": text}, "121 characters")
+
     def test_lengths_are_bounded(self):
         self.accept({"arch/one/x.c": C + "/" * 120 + "\n"})
         self.reject({"arch/one/x.c": C + "/" * 121 + "\n"}, "x.c:2", "121 characters")

@@ -50,7 +50,10 @@ def carry_out(test, arch, folder):
 
 def boot(test, arch, folder):
     machine = machine_of(test, arch, folder)
-    with tempfile.TemporaryDirectory(prefix="verdant-dtb-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="verdant-boot-") as scratch:
+        if test.initrd_bytes:
+            machine.initrd = pathlib.Path(scratch) / "initrd"
+            machine.initrd.write_bytes(load_table().initrd(test.initrd_bytes))
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
         return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)

@@ -60,6 +60,7 @@ class Machine:
     icount: bool = False
     gdb: bool = False
     dtb: pathlib.Path | None = None     # a device tree instead of the one that QEMU makes
+    initrd: pathlib.Path | None = None
     files: dict = dataclasses.field(default_factory=dict)
 
     @property
@@ -152,6 +153,8 @@ def board(machine):
 
 def way_in(machine):
     kernel = ["-kernel", str(machine.image), "-append", machine.command_line]
+    if machine.initrd:
+        kernel += ["-initrd", str(machine.initrd)]
     if machine.arch == "riscv64":
         bios = ["-bios", str(machine.files["opensbi"])]
         if machine.firmware == "direct":

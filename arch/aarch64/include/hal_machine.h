@@ -22,6 +22,7 @@
 
 #define HAL_STACK_ALIGN 16
 #define HAL_FPU_ALIGN 16
+#define HAL_FPU_BYTES ((size_t)FPU_BYTES)
 #define HAL_CPU_AREA_BYTES CPU_AREA_BYTES
 
 #define HAL_FRAME_NEXT 0
@@ -46,6 +47,30 @@ struct hal_context {
 static_assert(offsetof(struct hal_context, x29) == CONTEXT_X29);
 static_assert(offsetof(struct hal_context, x30) == CONTEXT_X29 + 8);
 static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
+
+/* Registers at a trap. */
+struct hal_trap {
+    uint64_t x[31];
+    uint64_t sp;
+    uint64_t elr;
+    uint64_t spsr;
+    uint64_t esr;
+    uint64_t far;
+    uint64_t task;      /* of a user's frame: whose it is */
+    uint64_t unused;
+    uint64_t record[2]; /* the caller's x29, and elr: a frame record */
+};
+
+#define HAL_TRAP_PC(trap) ((trap)->elr)
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[29])
+#define HAL_USER_SP(trap) ((trap)->sp)
+#define HAL_USER_NUMBER(trap) ((trap)->x[8])
+#define HAL_USER_ARG(trap, i) ((trap)->x[i])
+#define HAL_USER_RESULT(trap) ((trap)->x[0])
+#define HAL_USER_TLS(trap, area) (*(uint64_t *)((uint8_t *)(area) + FPU_TLS))
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 4
+#define HAL_ELF_MACHINE 183
 
 static ALWAYS_INLINE struct task *hal_current(void)
 {
@@ -134,15 +159,8 @@ static ALWAYS_INLINE void hal_timer_arm(uint64_t deadline_ticks)
                      ::"r"(deadline_ticks), "r"(UINT64_C(1)) : "memory");
 }
 
-static ALWAYS_INLINE unsigned hal_pt_levels(void)
-{
-    return 4;
-}
-
-static ALWAYS_INLINE unsigned hal_pt_leaf_level_max(void)
-{
-    return 2;
-}
+#define HAL_PT_LEVELS 4u
+#define HAL_PT_LEAF_LEVEL_MAX 2u
 
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
 {

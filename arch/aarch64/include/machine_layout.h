@@ -23,16 +23,18 @@
 #define TRAP_SPSR 264
 #define TRAP_ESR 272
 #define TRAP_FAR 280
-#define TRAP_RECORD 288
-#define TRAP_BYTES 304
+#define TRAP_TASK 288 /* of a user's frame */
+#define TRAP_RECORD 304
+#define TRAP_BYTES 320
 
 /* A CPU's area (TPIDR_EL1): all of it is the emergency stack. Logging and panicking take about a quarter of it. */
 #define CPU_AREA_BYTES 8192
 #define BOOT_STACK_BYTES 16384
 
-/* FP area: q0-q31, fpsr, fpcr. */
+/* FP area: q0-q31, fpsr, fpcr, tpidr_el0. */
 #define FPU_FPSR 512
-#define FPU_BYTES 528
+#define FPU_TLS 528
+#define FPU_BYTES 544
 
 /* Descriptors, VMSAv8-64, 4 KiB granule (ARM D8.3). */
 #define PTE_VALID 0x1
@@ -62,5 +64,11 @@
 #define SCTLR_ICACHE 0x1000
 #define SCTLR_WXN 0x80000
 #define SCTLR_SPAN 0x800000 /* 1: exceptions leave PSTATE.PAN alone */
+/* What user programs may do themselves: wfe and wfi, clear blocks of memory (DC ZVA), read CTR_EL0, and maintain caches
+ * for code that they make: nTWE, nTWI, DZE, UCT, UCI. */
+#define SCTLR_USER 0x405c000
 #define SCTLR_BOOT (SCTLR_RES1 | SCTLR_MMU | SCTLR_DCACHE | SCTLR_SP_ALIGNED | SCTLR_ICACHE)
-#define SCTLR_KERNEL (SCTLR_BOOT | SCTLR_WXN)
+#define SCTLR_KERNEL (SCTLR_BOOT | SCTLR_WXN | SCTLR_USER)
+
+/* CNTKCTL_EL1.EL0VCTEN: users read the counter (ARM D17.11.5). */
+#define CNTKCTL_USER 0x2

@@ -49,7 +49,38 @@ struct hal_context {
     size_t stack_bytes;
     uint32_t running_on;  /* 1 + the CPU that runs the task, or 0: resuming it twice ends the simulation */
     void *fiber;          /* the task as ThreadSanitizer knows it, or NULL */
+    struct hal_trap *user; /* the registers of its program, once there is one */
+    bool is_in_user;       /* and that runs */
 };
+
+struct hal_trap {
+    uintptr_t pc;
+    uintptr_t frame_pointer;
+    uintptr_t sp;
+    bool is_write;
+    /* Of a user: host/machine.h. */
+    uintptr_t number, arg[6], result, tls;
+};
+
+#define HAL_USER_SP(trap) ((trap)->sp)
+#define HAL_USER_NUMBER(trap) ((trap)->number)
+#define HAL_USER_ARG(trap, i) ((trap)->arg[i])
+#define HAL_USER_RESULT(trap) ((trap)->result)
+#define HAL_USER_TLS(trap, area) ((trap)->tls)
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 0 /* who makes a call looks at the program counter: host_user_call() */
+#define HAL_ELF_MACHINE 0   /* nothing that a file could hold */
+
+#define HAL_TRAP_PC(trap) ((trap)->pc)
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->frame_pointer)
+
+/* The floating-point unit is this many words; an area is a mark and the words. */
+#define HOST_FPU_WORDS 8
+struct host_fpu_area {
+    uint64_t mark;
+    uint64_t word[HOST_FPU_WORDS];
+};
+#define HAL_FPU_BYTES ROUND_UP(sizeof(struct host_fpu_area), HAL_FPU_ALIGN)
 
 /* The words of the running CPU that the hooks below read. The rest of it is private to arch/host. */
 struct host_cpu_regs {
@@ -141,15 +172,8 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 /* What core is told: see host_pt_levels_set(). */
 extern unsigned host_pt_levels;
 
-HOST_HOOK static inline unsigned hal_pt_levels(void)
-{
-    return host_pt_levels;
-}
-
-static inline unsigned hal_pt_leaf_level_max(void)
-{
-    return 2;
-}
+#define HAL_PT_LEVELS host_pt_levels
+#define HAL_PT_LEAF_LEVEL_MAX 2u
 
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
 {

@@ -23,6 +23,7 @@
 /* ---- Constants: their meaning is in hal/mmu.h, hal/context.h, hal/cpu.h and hal/debug.h. ---- */
 
 #define HAL_STACK_ALIGN 16
+#define HAL_FPU_BYTES ((size_t)0)
 #define HAL_FPU_ALIGN 16
 #define HAL_CPU_AREA_BYTES PAGE_BYTES /* at least an emergency stack */
 #define HAL_FRAME_NEXT 0
@@ -100,6 +101,29 @@ static inline bool hal_irq_is_enabled(void)
     null_stop();
 }
 
+/* ---- hal/debug.h ---- */
+
+/* What the trap entry saves. */
+struct hal_trap {
+    uintptr_t pc;
+    uintptr_t frame_pointer;
+    uintptr_t sp, number, arg[6], result, tls;
+};
+
+/* ---- hal/usermode.h ---- */
+
+#define HAL_USER_SP(trap) ((trap)->sp)
+#define HAL_USER_NUMBER(trap) ((trap)->number)
+#define HAL_USER_ARG(trap, i) ((trap)->arg[i])
+#define HAL_USER_RESULT(trap) ((trap)->result)
+#define HAL_USER_TLS(trap, area) ((trap)->tls)
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 4
+#define HAL_ELF_MACHINE 0
+
+#define HAL_TRAP_PC(trap) ((trap)->pc)
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->frame_pointer)
+
 /* ---- hal/clock.h ---- */
 
 /* Not executed before the loads in front of it. */
@@ -123,15 +147,8 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 #define NULL_PTE_PROT_MASK UINT64_C(0x1f)
 #define NULL_PTE_ADDRESS UINT64_C(0x000ffffffffff000)
 
-static inline unsigned hal_pt_levels(void)
-{
-    return 4;
-}
-
-static inline unsigned hal_pt_leaf_level_max(void)
-{
-    return 2;
-}
+#define HAL_PT_LEVELS 4u
+#define HAL_PT_LEAF_LEVEL_MAX 2u
 
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)
 {

@@ -42,7 +42,39 @@ struct hal_context {
     uintptr_t ra;
     uintptr_t sp;
     uintptr_t s0;
+    uintptr_t user;    /* end of the trap frame of the user: where the stack begins for an entry from user mode */
+    uintptr_t user_sp; /* the entry's working word */
 };
+
+/* Registers at a trap, on the stack of what it interrupted. It ends in a frame record, so backtraces walk through. */
+struct hal_trap {
+    uintptr_t pc;
+    uintptr_t x[31]; /* x1..x31 */
+    uintptr_t sstatus;
+    uintptr_t scause;
+    uintptr_t stval;
+    uintptr_t kernel_gp; /* of a user's frame, while the user runs */
+    uintptr_t record_fp;
+    uintptr_t record_ra;
+};
+
+#define HAL_TRAP_PC(trap) ((trap)->pc)
+#define HAL_USER_SP(trap) ((trap)->x[2 - 1])
+#define HAL_USER_NUMBER(trap) ((trap)->x[17 - 1])
+#define HAL_USER_ARG(trap, i) ((trap)->x[10 - 1 + (i)])
+#define HAL_USER_RESULT(trap) ((trap)->x[10 - 1])
+#define HAL_USER_TLS(trap, area) ((trap)->x[4 - 1])
+#define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
+#define HAL_SYSCALL_BYTES 4
+#define HAL_ELF_MACHINE 243
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
+
+/* Floating-point registers. */
+struct machine_fpu {
+    uint64_t f[32];
+    uint64_t fcsr;
+};
+#define HAL_FPU_BYTES (machine_facts.has_fpu ? sizeof(struct machine_fpu) : 0)
 
 /* Facts about this machine, written by its boot code before kmain(). */
 struct machine_facts {
@@ -151,18 +183,11 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 #define PTE_PPN_SHIFT 10
 #define PTE_PPN_MASK ((UINT64_C(1) << 44) - 1)
 
-static inline unsigned hal_pt_levels(void)
-{
-    return machine_facts.pt_levels;
-}
-
+#define HAL_PT_LEVELS (machine_facts.pt_levels)
 /* The lower half of what the levels in use translate. */
-#define HAL_USER_END (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * hal_pt_levels() - 1))
+#define HAL_USER_END (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * HAL_PT_LEVELS - 1))
 
-static inline unsigned hal_pt_leaf_level_max(void)
-{
-    return 2; /* Sv39 and Sv48 both allow leaves at every level (section 10.4.1) */
-}
+#define HAL_PT_LEAF_LEVEL_MAX 2u /* Sv39 and Sv48 both allow leaves at every level (section 10.4.1) */
 
 static inline uint64_t hal_pte_table(paddr_t table)
 {

@@ -47,6 +47,42 @@ struct hal_context {
     uintptr_t stack_pointer;
 };
 
+/* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */
+struct hal_trap {
+    uint64_t frame_next, frame_return;
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t vector, error;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+#define HAL_TRAP_PC(trap) ((trap)->rip)
+#define HAL_TRAP_FRAME_POINTER(trap) ((trap)->rbp)
+
+/* An XSAVE or FXSAVE area, and behind it the user's two segment bases. */
+struct x86_bases {
+    uint64_t fs, gs;
+};
+extern size_t x86_fpu_bytes; /* with them */
+#define HAL_FPU_BYTES x86_fpu_bytes
+
+static inline struct x86_bases *x86_bases_of(const void *area)
+{
+    return (struct x86_bases *)((uintptr_t)area + x86_fpu_bytes) - 1;
+}
+
+#define HAL_USER_SP(trap) ((trap)->rsp)
+#define HAL_USER_NUMBER(trap) ((trap)->rax)
+#define HAL_USER_RESULT(trap) ((trap)->rax)
+#define HAL_USER_TLS(trap, area) (x86_bases_of(area)->fs)
+#define HAL_SIGNAL_AT(trap) ((trap)->rsp - 8) /* the handler's RET has taken the return address */
+#define HAL_SYSCALL_BYTES 2
+#define HAL_ELF_MACHINE 62
+
+/* Words of struct hal_trap, for i a constant: rdi, rsi, rdx, r10, r8, r9 (System V ABI, A.2.1). */
+#define HAL_USER_ARG(trap, i)                                                                             \
+    (*((uint64_t *)(trap) + ((i) == 0 ? 11 : (i) == 1 ? 12 : (i) == 2 ? 13 : (i) == 3 ? 7 : (i) == 4 ? 9 : 8)))
+
 /* GS.base points at this CPU's block, whose first word is the current task. The compiler sees an ordinary load, so it
  * neither moves one above hal_cpu_init() nor repeats one without need. */
 #define X86_PER_CPU __attribute__((address_space(256)))
@@ -152,15 +188,8 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 
 extern unsigned x86_leaf_level_max;
 
-static inline unsigned hal_pt_levels(void)
-{
-    return 4;
-}
-
-static inline unsigned hal_pt_leaf_level_max(void)
-{
-    return x86_leaf_level_max;
-}
+#define HAL_PT_LEVELS 4u
+#define HAL_PT_LEAF_LEVEL_MAX x86_leaf_level_max
 
 /* Accessed and dirty are set from the start: nothing here looks at them, and so the CPU need not write them. */
 static inline uint64_t hal_pte_leaf(paddr_t pa, unsigned prot, unsigned level)

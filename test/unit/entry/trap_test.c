@@ -142,7 +142,7 @@ static void the_way_out_does_not_switch_idle_tasks_or_read_sections(void **state
 static void raise_fault(void *arg)
 {
     struct {
-        uintptr_t words[16]; /* a machine's own frame: at least what hal_trap_pc() and its like read */
+        uintptr_t words[16]; /* a machine's own frame: at least what HAL_TRAP_PC() and its like read */
     } trap = { 0 };
 
     (void)trap_fault((struct hal_trap *)&trap, arg);

@@ -482,7 +482,7 @@ static void entry_fpu(struct boot_info *boot)
 
     (void)boot;
     boot_cpu_start();
-    assert_true(hal_fpu_bytes() <= sizeof a);
+    assert_true(HAL_FPU_BYTES <= sizeof a);
     hal_fpu_init(a);
     hal_fpu_init(b);
     hal_fpu_switch(NULL, a);

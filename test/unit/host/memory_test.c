@@ -130,7 +130,7 @@ static void test_page_table_entries_keep_what_they_are_given(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_COUNT(prots); i++)
-        for (unsigned level = 0; level <= hal_pt_leaf_level_max(); level++) {
+        for (unsigned level = 0; level <= HAL_PT_LEAF_LEVEL_MAX; level++) {
             uint64_t pte = hal_pte_leaf(0x80200000, prots[i], level);
 
             assert_true((pte & HAL_PTE_VALID) != 0 && hal_pte_is_leaf(pte, level));

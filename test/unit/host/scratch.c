@@ -24,7 +24,7 @@ void trap_ipi(void)
 
 void trap_exit(struct hal_trap *trap)
 {
-    assert_true(hal_trap_pc(trap) != 0);
+    assert_true(HAL_TRAP_PC(trap) != 0);
     if (scratch.on_exit != NULL)
         scratch.on_exit();
 }
@@ -88,7 +88,7 @@ uint64_t *pte_at(paddr_t root, vaddr_t va, unsigned want)
 {
     paddr_t table = root;
 
-    for (unsigned level = hal_pt_levels() - 1; level > want; level--) {
+    for (unsigned level = HAL_PT_LEVELS - 1; level > want; level--) {
         uint64_t *pte = &table_at(table)[va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & 511];
 
         if ((*pte & HAL_PTE_VALID) == 0)

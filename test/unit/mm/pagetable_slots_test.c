@@ -58,14 +58,14 @@ static const struct pt_alloc alloc = {.alloc = table_alloc, .free = table_free};
 
 static vaddr_t user_end(void)
 {
-    return (vaddr_t)1 << (pt_level_shift(hal_pt_levels()) - (HAL_PT_SHARED_ROOT ? 1 : 0));
+    return (vaddr_t)1 << (pt_level_shift(HAL_PT_LEVELS) - (HAL_PT_SHARED_ROOT ? 1 : 0));
 }
 
 /* The lowest addresses, the two sides of a border of 1 GiB, of an entry of the root, and the highest addresses. */
 static vaddr_t span_va(unsigned span)
 {
     const vaddr_t half = SPANS_PER_PLACE / 2 * pt_level_bytes(1);
-    const vaddr_t base[PLACES] = {0, 5 * pt_level_bytes(2) - half, 9 * pt_level_bytes(hal_pt_levels() - 1) - half,
+    const vaddr_t base[PLACES] = {0, 5 * pt_level_bytes(2) - half, 9 * pt_level_bytes(HAL_PT_LEVELS - 1) - half,
                                   user_end() - 2 * half};
 
     return base[span / SPANS_PER_PLACE] + span % SPANS_PER_PLACE * pt_level_bytes(1);
@@ -116,7 +116,7 @@ static unsigned model_tables(void)
 {
     unsigned count = 0;
 
-    for (unsigned above = 1; above < hal_pt_levels(); above++) {
+    for (unsigned above = 1; above < HAL_PT_LEVELS; above++) {
         vaddr_t last = ~(vaddr_t)0;
 
         for (unsigned i = 0; i < SPANS; i++) {

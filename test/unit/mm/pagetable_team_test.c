@@ -35,7 +35,7 @@ static const struct pt_alloc team_alloc = {.alloc = team_table_alloc, .free = te
 
 static vaddr_t user_end(void)
 {
-    return (vaddr_t)1 << (pt_level_shift(hal_pt_levels()) - (HAL_PT_SHARED_ROOT ? 1 : 0));
+    return (vaddr_t)1 << (pt_level_shift(HAL_PT_LEVELS) - (HAL_PT_SHARED_ROOT ? 1 : 0));
 }
 
 static vaddr_t team_va(unsigned span)

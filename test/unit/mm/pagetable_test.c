@@ -7,7 +7,7 @@
 
 #include <k/errno.h>
 
-#define WINDOW_BASE (5 * (vaddr_t)pt_level_bytes(hal_pt_levels() - 1)) /* the sixth entry of the root */
+#define WINDOW_BASE (5 * (vaddr_t)pt_level_bytes(HAL_PT_LEVELS - 1)) /* the sixth entry of the root */
 #define WINDOW_PAGES ((size_t)3 << 18) /* 3 GiB */
 
 struct model_page {
@@ -55,7 +55,7 @@ static int forget_leaf(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned
 /* Tables are freed when no leaf is left in them. */
 static void free_tables(paddr_t from)
 {
-    size_t half = pt_level_bytes(hal_pt_levels()) / 2;
+    size_t half = pt_level_bytes(HAL_PT_LEVELS) / 2;
 
     (void)pt_walk(from, 0, half, forget_leaf, &from);
     (void)pt_walk(from, (vaddr_t)0 - half, half, forget_leaf, &from);
@@ -272,12 +272,12 @@ static void the_largest_leaves_are_used(void **state)
     assert_int_equal(walk.leaves[1], 512);
     assert_int_equal(walk.leaves[2], 1);
     /* One table each for levels 1 and 0 at the start and behind the large leaf, and those between them and the root. */
-    assert_int_equal(tables, 4 + hal_pt_levels() - 3);
+    assert_int_equal(tables, 4 + HAL_PT_LEVELS - 3);
 }
 
 static void bad_requests_are_refused(void **state)
 {
-    const vaddr_t half = pt_level_bytes(hal_pt_levels()) / 2;
+    const vaddr_t half = pt_level_bytes(HAL_PT_LEVELS) / 2;
     const struct {
         vaddr_t va;
         paddr_t pa;
@@ -317,7 +317,7 @@ static void both_ends_of_the_address_space_can_be_mapped(void **state)
     assert_true(pa == 0x5fff && prot == PROT_WRITE);
     assert_int_equal(pt_query(root, ~(vaddr_t)0, &pa, &prot), 0);
     assert_true(pa == 0x6fff && prot == PROT_EXEC);
-    assert_int_equal(pt_query(root, pt_level_bytes(hal_pt_levels()), &pa, &prot), -ENOENT);
+    assert_int_equal(pt_query(root, pt_level_bytes(HAL_PT_LEVELS), &pa, &prot), -ENOENT);
 }
 
 static int stop_at_second(void *arg, vaddr_t va, size_t bytes, paddr_t pa, unsigned prot)
@@ -346,14 +346,14 @@ static void prepared_tables_make_mapping_need_none(void **state)
 
     (void)state;
     /* Three tables of the last level and what is above them: all or none. */
-    for (unsigned nth = 1; nth <= hal_pt_levels() + 1; nth++) {
+    for (unsigned nth = 1; nth <= HAL_PT_LEVELS + 1; nth++) {
         fail_nth = nth;
         assert_int_equal(pt_prepare(root, va, request.count * PAGE_BYTES, 0, &alloc), -ENOMEM);
         assert_int_equal(tables, 0);
     }
     fail_nth = 0;
     assert_int_equal(pt_prepare(root, va, request.count * PAGE_BYTES, 0, &alloc), 0);
-    assert_int_equal(tables, hal_pt_levels() + 1);
+    assert_int_equal(tables, HAL_PT_LEVELS + 1);
     fail_nth = 1;
     assert_int_equal(pt_prepare(root, va, request.count * PAGE_BYTES, 0, &alloc), 0);
     assert_int_equal(try_map(&request), 0);
@@ -425,7 +425,7 @@ static void shared_entries_survive_the_freeing_of_a_root(void **state)
     before = tables;
     memcpy(phys_to_virt(user), phys_to_virt(root), PAGE_BYTES);
     assert_int_equal(pt_map(user, 0x1000, 0, 3 * PAGE_BYTES, PROT_USER, &alloc), 0);
-    assert_int_equal(tables, before + hal_pt_levels() - 1);
+    assert_int_equal(tables, before + HAL_PT_LEVELS - 1);
     pt_unmap(user, 0x1000, 3 * PAGE_BYTES);
     pt_free_tables(user, root, &alloc);
     assert_int_equal(tables, before);

@@ -276,7 +276,7 @@ static void failures(void)
 static int sleep_until_killed(void *arg)
 {
     (void)arg;
-    while (!load_relaxed(&current_task()->kill_pending))
+    while (!task_is_killed())
         (void)task_sleep_until(TIME_NEVER - 1);
     return 9;
 }

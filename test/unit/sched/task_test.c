@@ -49,7 +49,7 @@ static void a_new_task_is_what_its_parameters_say(void **state)
     assert_false(task->is_pinned);
     assert_memory_equal(&task->affinity, &pair, sizeof pair);
     assert_int_equal(load_relaxed(&task->refs), 1);
-    assert_true(!load_relaxed(&task->kill_pending) && !task->wake_pending && !task->has_exited);
+    assert_true(load_relaxed(&task->notices) == 0 && !task->wake_pending && !task->has_exited);
     assert_true(!list_is_linked(&task->queue_link) && !list_is_linked(&task->movable_link));
     assert_true(task->base.preempt_count == 0 && task->base.lock_depth == 0 && task->mutexes_held == 0);
     const struct task_stats none = { 0 };

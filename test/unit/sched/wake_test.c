@@ -50,7 +50,7 @@ static void a_kill_ends_only_killable_waits_of_the_living(void **state)
         task->wait_mode = killable ? WAIT_KILLABLE : WAIT_UNINTERRUPTED;
         rq->blocked = 1;
         assert_int_equal(task_kill(task), 0);
-        assert_true(load_relaxed(&task->kill_pending));
+        assert_true(load_relaxed(&task->notices) == TASK_NOTICE_KILL);
         assert_int_equal(task->state, killable ? TASK_READY : TASK_BLOCKED);
         assert_false(task->wake_pending); /* a kill is no wake: it must not end the next, uninterrupted wait */
         if (killable)
@@ -60,7 +60,7 @@ static void a_kill_ends_only_killable_waits_of_the_living(void **state)
 
     dead->state = TASK_DEAD;
     assert_int_equal(task_kill(dead), -ESRCH);
-    assert_false(load_relaxed(&dead->kill_pending));
+    assert_false(load_relaxed(&dead->notices) == TASK_NOTICE_KILL);
 }
 
 static void starting_needs_an_online_cpu(void **state)

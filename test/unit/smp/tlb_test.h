@@ -66,7 +66,7 @@ static inline _Atomic(uint64_t) *entry_of(paddr_t root, vaddr_t va, unsigned wan
 {
     paddr_t table = root;
 
-    for (unsigned level = hal_pt_levels() - 1;; level--) {
+    for (unsigned level = HAL_PT_LEVELS - 1;; level--) {
         uint64_t *pte = &words_of(table)[va >> (PAGE_SHIFT + level * HAL_PT_INDEX_BITS) & 511];
 
         if (level == want)
@@ -131,7 +131,7 @@ static inline void space_unmake(struct test_space *space)
     tlb_space_fini(&space->tlb);
     for (unsigned place = 0; place < PLACES; place++)
         page_give(space->page[place]);
-    for (unsigned level = 1; level < hal_pt_levels(); level++)
+    for (unsigned level = 1; level < HAL_PT_LEVELS; level++)
         page_give(hal_pte_paddr(load_relaxed(entry_of(root, USER_VA, level))));
     page_give(root);
 }

@@ -217,6 +217,10 @@ void host_memory_open(const volatile void *at, size_t bytes);
 void host_memory_open_all(void); /* whoever shut it will not hear any more when it is used again */
 
 /* The simulated floating-point unit: what a task's own vector code would do. Using it while it is off is a fault. */
-#define HOST_FPU_WORDS 8
 void host_fpu_use(unsigned word, uint64_t value);
 uint64_t host_fpu_peek(unsigned word);
+
+/* User programs are functions of the host's: hal_user_init()'s program counter is one of these, and it gets the first
+ * argument register. It never returns. A system call: number and arguments; the result. */
+typedef void host_user_program(uintptr_t arg);
+uintptr_t host_user_call(uintptr_t number, const uintptr_t arg[6]);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In from user mode, and out again. A system call runs with interrupts enabled and goes back by the short way unless
+ * there is something to do first: a switch that is due, a notice (sched/waitq.h), or that the call itself wants all
+ * registers. On the way out both words are looked at with interrupts disabled; whoever sets one later pokes this CPU,
+ * and the interrupt brings the task back here.
+ */
+#include <entry/user.h>
+
+#include <hal/irq.h>
+#include <hal/upcall.h>
+#include <hal/usermode.h>
+#include <k/assert.h>
+#include <k/errno.h>
+#include <mm/user.h>
+#include <proc/user.h>
+#include <sched/latency.h>
+#include <sched/sched.h>
+#include <syscall/syscall.h>
+#include <vm/space.h>
+
+#define WORK_EXIT 1u /* something is due */
+#define WORK_CALL 2u /* a call wants all registers */
+
+static bool is_work_due(const struct task *self)
+{
+    return (load_relaxed(&this_cpu()->need_resched) | load_relaxed(&self->notices)) != 0;
+}
+
+/* Interrupts are disabled; in between they are not. */
+static void leave(struct hal_trap *trap)
+{
+    struct task *self = current_task();
+
+    DEBUG_ASSERT(!hal_irq_is_enabled() && self->base.preempt_count == 0 && self->mutexes_held == 0);
+    while (UNLIKELY(is_work_due(self))) {
+        sched_preempt();
+        uint32_t notices = load_acquire(&self->notices); /* PAIRS(task_notice) */
+
+        if (notices != 0) {
+            hal_irq_enable();
+            proc_user_attend(trap, notices);
+            hal_irq_disable();
+        }
+    }
+}
+
+unsigned trap_syscall(struct hal_trap *trap)
+{
+    hal_irq_enable();
+    bool wants_all = syscall_begin(trap);
+
+    hal_irq_disable();
+    if (UNLIKELY(wants_all))
+        return WORK_CALL;
+    return UNLIKELY(is_work_due(current_task())) ? WORK_EXIT : 0;
+}
+
+void trap_user_work(struct hal_trap *trap, unsigned what)
+{
+    if (what == WORK_CALL) {
+        hal_irq_enable();
+        syscall_finish(trap);
+        hal_irq_disable();
+    }
+    leave(trap);
+}
+
+void trap_user_exit(struct hal_trap *trap)
+{
+    struct cpu *cpu = this_cpu();
+    bool is_asked = load_relaxed(&cpu->need_resched);
+
+    DEBUG_ASSERT(!hal_irq_is_enabled() && cpu->irq_depth == 0);
+    if (UNLIKELY(latency_wants_pc(cpu, is_asked)))
+        latency_interrupted(cpu, HAL_TRAP_PC(trap));
+    leave(trap);
+}
+
+void trap_user_fault(struct hal_trap *trap, const struct fault_info *fault)
+{
+    int error = -EFAULT;
+
+    hal_irq_enable();
+    if (fault->kind == FAULT_PAGE) {
+        unsigned access = fault->is_exec ? USER_ACCESS_EXEC : fault->is_write ? USER_ACCESS_WRITE : USER_ACCESS_READ;
+
+        error = space_fault_current(fault->address, access);
+    }
+    if (error != 0)
+        proc_user_fault(trap, fault, error);
+    hal_irq_disable();
+}
+
+void user_begin(struct hal_trap *trap)
+{
+    current_task()->is_user = true;
+    hal_irq_disable();
+    leave(trap);
+    hal_user_enter(trap);
+}

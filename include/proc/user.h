@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of a thread on its way to user mode, and of its faults there. */
+#pragma once
+
+#include <stdint.h>
+
+struct fault_info;
+struct hal_trap;
+
+/* Notices (sched/waitq.h) of the running task, about to go to its user: take back what has been attended to. A killed
+ * thread does not return. Context: task, interrupts enabled, no lock held. */
+void proc_user_attend(struct hal_trap *trap, uint32_t notices);
+
+/* The user of the running task did what it may not, or what nobody could give: error is space_fault()'s, -EFAULT for
+ * what was no page fault. Context: as above. */
+void proc_user_fault(struct hal_trap *trap, const struct fault_info *fault, int error);

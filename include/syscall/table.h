@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's table of system calls, made of core/syscall/calls.tbl by tools/gen_syscalls.py. A handler takes the
+ * arguments out of *args, checks all of them, and then makes one call into the room that does the work. What it returns
+ * is the user's result: -1..-ERRNO_MAX are errors (include/k/errno.h).
+ */
+#pragma once
+
+#include <k/compiler.h>
+#include <k/types.h>
+
+#define SYSCALL_NUMBERS 512 /* Linux 6.12's end at 462 on every machine here; tools/gen_syscalls.py has it, too */
+#define SYSCALL_ARGUMENTS 6
+
+struct hal_trap;
+
+struct syscall_args {
+    uint64_t number;
+    /* All of the user's registers, for a handler that reads or changes more than arguments and result. NULL at first:
+     * such a handler then does nothing but return SYSCALL_WANTS_REGISTERS, and is called again with them. */
+    struct hal_trap *trap;
+    uint64_t arg[SYSCALL_ARGUMENTS]; /* as the registers had them: what is above a 32-bit argument's bits is no zero */
+};
+
+/* No result that a user could get. */
+#define SYSCALL_WANTS_REGISTERS INT64_MIN
+
+/* Context: task, interrupts enabled, no lock; may sleep. */
+typedef int64_t syscall_handler(const struct syscall_args *args);
+
+/* Opens the definition of a handler: SYSCALL(read) { ... args->arg[0] ... }. */
+#define SYSCALL(name)                                      \
+    int64_t sys_##name(const struct syscall_args *args);   \
+    int64_t sys_##name(const struct syscall_args *args)
+
+/* By number. None is NULL: a number without a handler has sys_absent(). */
+extern syscall_handler *const syscall_handlers[SYSCALL_NUMBERS];
+
+/* By number: Linux's name, also of absent calls, or NULL. */
+extern const char *const syscall_names[SYSCALL_NUMBERS];
+
+/* -ENOSYS. */
+int64_t sys_absent(const struct syscall_args *args);
+
+/* The handler of any number, never NULL. Context: any. */
+static inline syscall_handler *syscall_find(uint64_t number)
+{
+    return LIKELY(number < SYSCALL_NUMBERS) ? syscall_handlers[number] : sys_absent;
+}
+
+/* The name of any number, or NULL. Context: any. */
+static inline const char *syscall_name(uint64_t number)
+{
+    return number < SYSCALL_NUMBERS ? syscall_names[number] : NULL;
+}

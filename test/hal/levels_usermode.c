@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The level about user mode: a program (userland.h) whose registers hold patterns, on each CPU. What a trap brings in
+ * is compared with them, what core changes must be what the program sees, and all else must come back as it was, by the
+ * short way and by the long one, from system calls, interrupts and faults. The kit plays core: the upcalls below.
+ */
+#include "levels.h"
+
+#include <hal/usermode.h>
+#include <lib/string.h>
+
+#include "userland.h"
+
+#define CODE_VA ((vaddr_t)0x10000)
+#define DATA_VA ((vaddr_t)0x20000)
+#define HOLE_VA ((vaddr_t)0x40000)
+#define CALLS 60u
+#define SPINS 20u
+#define SPIN_NS (30 * NS_PER_US)
+
+enum act { ACT_CALLS, ACT_SPIN, ACT_STORED, ACT_READ, ACT_DENY, ACT_OVER };
+
+static struct {
+    paddr_t root, code, data;
+    uint64_t *words; /* the data page: what the program loads, then what it stores */
+    struct task task;
+    struct task *caller; /* goes on when the program's part is over */
+    enum act act;
+    unsigned left;
+    uint64_t result;     /* that the last call was given */
+    bool was_restarted;
+    vaddr_t read;        /* what ACT_READ reads */
+} um;
+
+static vaddr_t code_at(const char *label)
+{
+    return CODE_VA + (vaddr_t)(label - userland_begin);
+}
+
+static void new_words(void)
+{
+    for (unsigned i = 0; i < USERLAND_WORDS; i++)
+        um.words[i] = kit_random();
+    memset(um.words + USERLAND_WORDS, 0, USERLAND_WORDS * sizeof *um.words);
+}
+
+/* Back to the kit, for good: the program's registers are of no further use. */
+[[noreturn]] static void over(void)
+{
+    um.act = ACT_OVER;
+    hal_context_switch(&um.task, um.caller);
+    CHECK(false, "a program that has ended goes on");
+    __builtin_unreachable();
+}
+
+static void check_trap(const struct hal_trap *trap, const char *what)
+{
+    uintptr_t end = (uintptr_t)(trap + 1);
+
+    CHECK(!hal_irq_is_enabled(), "%s: interrupts are enabled", what);
+    CHECK(hal_current() == &um.task, "%s: hal_current() is not the task", what);
+    CHECK(end == um.task.stack_base + um.task.stack_bytes, "%s: the registers are not where they were", what);
+    CHECK(HAL_USER_SP(trap) == DATA_VA, "%s: the stack pointer is %#lx", what, (unsigned long)HAL_USER_SP(trap));
+}
+
+static bool is_lost(unsigned word)
+{
+    return word == userland_words.lost[0] || word == userland_words.lost[1];
+}
+
+/* What the program stored: word `result` is what the call was given, if it was one. */
+static void check_stored(const char *what, bool is_call)
+{
+    const uint64_t *got = um.words + USERLAND_WORDS;
+
+    for (unsigned i = 0; i < USERLAND_WORDS; i++) {
+        uint64_t want = is_call && i == userland_words.result ? um.result : um.words[i];
+
+        if (got[i] == 0 || (is_call && is_lost(i)))
+            continue; /* nobody's; a pattern is 0 once in 2^64 */
+        CHECK(got[i] == want, "%s: word %u comes back as %#llx, not %#llx", what, i, (unsigned long long)got[i],
+              (unsigned long long)want);
+    }
+}
+
+static void check_call_words(const struct hal_trap *trap)
+{
+    const uintptr_t arg[6] = { HAL_USER_ARG(trap, 0), HAL_USER_ARG(trap, 1), HAL_USER_ARG(trap, 2),
+                               HAL_USER_ARG(trap, 3), HAL_USER_ARG(trap, 4), HAL_USER_ARG(trap, 5) };
+
+    CHECK(HAL_USER_NUMBER(trap) == um.words[userland_words.number], "a call's number is wrong");
+    for (unsigned i = 0; i < 6; i++)
+        CHECK(arg[i] == um.words[userland_words.arg[i]], "a call's argument %u is wrong", i);
+}
+
+static bool has_stored(void)
+{
+    return um.words[USERLAND_WORDS + userland_words.result] != 0;
+}
+
+/* What the kit does about a call. True: it wants all registers. */
+static bool on_call(struct hal_trap *trap)
+{
+    check_trap(trap, "trap_syscall()");
+    if (um.act == ACT_STORED) {
+        check_stored("an interrupt", false);
+        if (um.left-- == 0)
+            over();
+        new_words();
+        um.act = ACT_CALLS;
+        HAL_TRAP_PC(trap) = code_at(userland_spin);
+        um.act = ACT_SPIN;
+        hal_timer_arm(hal_clock_ticks() + kit_ticks_of_ns(kit_random() % SPIN_NS));
+        return true;
+    }
+    CHECK(um.act == ACT_CALLS, "a system call that nobody made");
+    if (has_stored() && !um.was_restarted)
+        check_stored("a system call", true);
+    if (um.was_restarted) {
+        um.was_restarted = false;
+        check_call_words(trap);
+        um.result = HAL_USER_RESULT(trap) = kit_random();
+        return false;
+    }
+    if (um.left-- == 0)
+        over();
+    if (has_stored()) { /* it has loaded the words that were there before: let it come again */
+        new_words();
+        HAL_TRAP_PC(trap) = code_at(userland_call);
+        return um.left % 2 == 0;
+    }
+    check_call_words(trap);
+    if (um.left % 5 == 0) { /* the call is made anew */
+        uintptr_t number = HAL_USER_NUMBER(trap), arg = HAL_USER_ARG(trap, 0);
+
+        um.was_restarted = true;
+        HAL_USER_RESULT(trap) = kit_random();
+        HAL_USER_NUMBER(trap) = number;
+        HAL_USER_ARG(trap, 0) = arg;
+        HAL_TRAP_PC(trap) -= HAL_SYSCALL_BYTES;
+        return false;
+    }
+    um.result = HAL_USER_RESULT(trap) = kit_random();
+    return um.left % 2 == 0;
+}
+
+unsigned trap_syscall(struct hal_trap *trap)
+{
+    return on_call(trap) ? 7 : 0;
+}
+
+void trap_user_work(struct hal_trap *trap, unsigned what)
+{
+    check_trap(trap, "trap_user_work()");
+    CHECK(what == 7, "trap_user_work() is given %u, not what trap_syscall() returned", what);
+}
+
+void trap_user_fault(struct hal_trap *trap, const struct fault_info *fault)
+{
+    check_trap(trap, "trap_user_fault()");
+    if (um.act == ACT_DENY) {
+        CHECK(fault->kind == FAULT_ILLEGAL || fault->kind == FAULT_OTHER,
+              "a privileged instruction is a fault of kind %d", (int)fault->kind);
+        CHECK(HAL_TRAP_PC(trap) == code_at(userland_deny), "a privileged instruction faults elsewhere");
+        over();
+    }
+    CHECK(um.act == ACT_READ, "the program faults: %s at %#lx, address %#lx", fault->name,
+          (unsigned long)HAL_TRAP_PC(trap), (unsigned long)fault->address);
+    CHECK(fault->kind == FAULT_PAGE && fault->address == um.read, "a read of %#lx is %s of kind %d at %#lx",
+          (unsigned long)um.read, fault->name, (int)fault->kind, (unsigned long)fault->address);
+    CHECK(!fault->is_write && !fault->is_exec && !fault->is_user_access, "a read is reported as something else");
+    HAL_TRAP_PC(trap) = code_at(userland_deny);
+    um.act = ACT_DENY;
+}
+
+/* After an interrupt the program spins; leave it there for a while. */
+void trap_user_exit(struct hal_trap *trap)
+{
+    check_trap(trap, "trap_user_exit()");
+    if (um.act != ACT_SPIN)
+        return;
+    CHECK(HAL_TRAP_PC(trap) >= code_at(userland_spin) && HAL_TRAP_PC(trap) < code_at(userland_store),
+          "an interrupt finds the program at %#lx", (unsigned long)HAL_TRAP_PC(trap));
+    if (HAL_TRAP_PC(trap) + 8 < code_at(userland_store)) { /* not all is loaded */
+        hal_timer_arm(hal_clock_ticks() + kit_ticks_of_ns(SPIN_NS));
+        return;
+    }
+    HAL_TRAP_PC(trap) = code_at(userland_store);
+    um.act = ACT_STORED;
+}
+
+static void program(void *arg)
+{
+    struct hal_trap *trap = (struct hal_trap *)(um.task.stack_base + um.task.stack_bytes) - 1;
+
+    hal_user_init(trap, code_at(arg), DATA_VA);
+    CHECK(HAL_USER_ARG(trap, 1) == 0, "hal_user_init() leaves something in a register");
+    hal_user_enter(trap);
+}
+
+static void play(struct kit_cpu *self, enum act act, const char *at, unsigned left)
+{
+    um.act = act;
+    um.left = left;
+    um.was_restarted = false;
+    um.caller = hal_current();
+    um.task.cpu = self;
+    new_words();
+    if (act == ACT_READ)
+        um.words[userland_words.address] = um.read;
+    hal_context_init(&um.task.context, um.task.stack_base + um.task.stack_bytes / 2, um.task.stack_bytes / 2, program,
+                     (void *)(uintptr_t)at);
+    hal_context_switch(um.caller, &um.task);
+}
+
+static void run_on(struct kit_cpu *self, void *unused)
+{
+    const vaddr_t forbidden[] = { HOLE_VA, (vaddr_t)um.words, (vaddr_t)&um };
+    unsigned asid = kit_boot->asid_count - 1;
+
+    (void)unused;
+    if (asid != 0)
+        hal_tlb_flush_local(asid, 0, HAL_TLB_ALL_PAGES);
+    hal_mmu_activate(um.root, asid);
+    play(self, ACT_CALLS, userland_call, CALLS);
+    hal_timer_arm(hal_clock_ticks() + kit_ticks_of_ns(SPIN_NS));
+    play(self, ACT_SPIN, userland_spin, SPINS);
+    hal_timer_arm(TIME_NEVER);
+    for (unsigned i = 0; i < ARRAY_COUNT(forbidden); i++) {
+        um.read = forbidden[i];
+        play(self, ACT_READ, userland_read, 0);
+    }
+    hal_mmu_activate(HAL_PT_SHARED_ROOT ? kit_root() : 0, 0);
+}
+
+const char *level_usermode(void)
+{
+    if (!kit_executes_ram)
+        return "this machine executes nothing out of its RAM";
+    um.root = kit_page_alloc();
+    um.code = kit_page_alloc();
+    um.data = kit_page_alloc();
+    if (HAL_PT_SHARED_ROOT)
+        memcpy(kit_direct(um.root), kit_direct(kit_root()), PAGE_BYTES);
+    memcpy(kit_direct(um.code), userland_begin, (size_t)(userland_end - userland_begin));
+    hal_icache_sync(um.code, PAGE_BYTES);
+    kit_map(um.root, CODE_VA, um.code, PAGE_BYTES, PROT_USER | PROT_EXEC);
+    kit_map(um.root, DATA_VA, um.data, PAGE_BYTES, PROT_USER | PROT_WRITE);
+    um.words = kit_direct(um.data);
+    um.task.stack_base = kit_stack_alloc();
+    um.task.stack_bytes = KIT_STACK_BYTES;
+    for (cpu_id_t id = 0; id < kit_boot->cpu_count; id++)
+        kit_cpus_run(id, run_on, NULL);
+    return NULL;
+}

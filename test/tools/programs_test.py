@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of tools/verdantlib/cpio.py and programs.py: what an initrd is made of, and how it reaches the machine."""
+
+import pathlib
+import stat
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+
+from verdantlib import Failure, cpio, disk, firmware, machine, programs, report
+
+
+def read(data):
+    """(name, mode, data, rdev) of every entry of archives one after the other, as the format's description says."""
+    at, entries = 0, []
+    while at < len(data):
+        if data[at] == 0:
+            at += 1
+            continue
+        assert data[at:at + 6] == b"070701" and at % 4 == 0, at
+        field = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
+        name = data[at + 110:at + 110 + field[11]]
+        body = -(-(at + 110 + field[11]) // 4) * 4
+        assert name[-1] == 0
+        entries.append((name[:-1].decode(), field[1], data[body:body + field[6]], (field[9], field[10])))
+        at = -(-(body + field[6]) // 4) * 4
+    return entries
+
+
+class Archives(unittest.TestCase):
+    def test_entries_are_read_back_with_their_folders_before_them(self):
+        archive = cpio.Archive()
+        archive.file("/b/c/d", b"12345", 0o755)
+        archive.link("b/l", "c/d")
+        archive.device("dev/console", 5, 1, 0o600)
+        data = archive.to_bytes()
+        self.assertEqual(len(data) % 512, 0)
+        self.assertEqual(read(data), [
+            ("b", stat.S_IFDIR | 0o755, b"", (0, 0)), ("b/c", stat.S_IFDIR | 0o755, b"", (0, 0)),
+            ("b/c/d", stat.S_IFREG | 0o755, b"12345", (0, 0)), ("b/l", stat.S_IFLNK | 0o777, b"c/d", (0, 0)),
+            ("dev", stat.S_IFDIR | 0o755, b"", (0, 0)), ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
+            ("TRAILER!!!", 0, b"", (0, 0))])
+
+    def test_the_same_entries_give_the_same_bytes_in_any_order_and_at_any_time(self):
+        one, other = cpio.Archive(), cpio.Archive()
+        one.file("a", b"1")
+        one.folder("z")
+        other.folder("z")
+        other.file("a", b"1")
+        self.assertEqual(one.to_bytes(), other.to_bytes())
+
+    def test_a_tree_keeps_links_and_the_right_to_execute(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "sub").mkdir()
+            (root / "sub/run").write_bytes(b"#!")
+            (root / "sub/run").chmod(0o700)
+            (root / "sub/text").write_bytes(b"t")
+            (root / "link").symlink_to("nowhere")
+            archive = cpio.Archive()
+            archive.tree(root, "x")
+            modes = {name: mode for name, mode, _, _ in read(archive.to_bytes())}
+            with self.assertRaises(Failure):
+                archive.tree(root / "missing", "y")
+        self.assertEqual(modes, {"x": stat.S_IFDIR | 0o755, "x/link": stat.S_IFLNK | 0o777,
+                                 "x/sub": stat.S_IFDIR | 0o755, "x/sub/run": stat.S_IFREG | 0o755,
+                                 "x/sub/text": stat.S_IFREG | 0o644, "TRAILER!!!": 0})
+
+    def test_names_that_cannot_be_are_refused(self):
+        for name in ("", "/", "TRAILER!!!", "a\0b"):
+            with self.assertRaises(Failure):
+                cpio.Archive().file(name, b"")
+
+
+class Programs(unittest.TestCase):
+    def test_what_is_added_stands_behind_the_initrd(self):
+        first = cpio.Archive()
+        first.file("a", b"1")
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "initrd").write_bytes(first.to_bytes() + b"\0")
+            (root / "prog").write_bytes(b"2")
+            programs.with_added(root / "initrd", [root / "prog"], root / "both")
+            names = [name for name, *_ in read((root / "both").read_bytes())]
+            with self.assertRaises(Failure):
+                programs.with_added(root / "initrd", [root / "none"], root / "both")
+            with self.assertRaises(Failure):
+                programs.with_added(root / "initrd", ["/"], root / "both")
+        self.assertEqual(names, ["a", "TRAILER!!!", "prog", "TRAILER!!!"])
+
+    def test_the_names_of_busybox_end_where_they_do_not_rise(self):
+        names = ["[", "[["] + sorted({f"a{i}" for i in range(programs.APPLETS_LEAST)} | {"sh"})
+        table = b"x" + b"".join(name.encode() + b"\0" for name in names)
+        self.assertEqual(programs.applets(table + b"a0\0zz\0"), names)
+        self.assertEqual(programs.applets(table + b"\0zz\0"), names)
+        for damaged in (b"", table[:100], table.replace(b"a100\0", b"\xff100\0"), table.replace(b"sh\0", b"si\0")):
+            with self.assertRaises(Failure):
+                programs.applets(damaged)
+
+    def test_a_missing_compiler_is_named_with_its_packages(self):
+        program = programs.Program("none", "bench/tiny.c", ())
+        progress = mock.create_autospec(report.Progress)
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(programs, "FOLDER", pathlib.Path(folder)), \
+                mock.patch.object(programs.shutil, "which", return_value=None):
+            with self.assertRaisesRegex(Failure, "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross"):
+                programs.compiled("aarch64", program, progress)
+
+    def test_every_program_has_sources_and_the_first_program_is_executable(self):
+        for program in programs.PROGRAMS:
+            self.assertTrue(programs.sources_of(program))
+        self.assertTrue((programs.USER / "root/init").stat().st_mode & 0o111)
+        with self.assertRaises(Failure):
+            programs.sources_of(programs.Program("x", "nowhere/*.c", ()))
+
+
+class Machines(unittest.TestCase):
+    def machine(self, arch, **other):
+        return machine.Machine(arch, pathlib.Path("k.img"), pathlib.Path("k.elf"), initrd=pathlib.Path("i.cpio"),
+                               files={"opensbi": "o", "uboot": "u", "disk": "d"}, **other)
+
+    def test_qemu_gets_the_initrd_where_it_gets_the_kernel(self):
+        for arch, firmware_name in (("x86_64", "direct"), ("aarch64", "direct"), ("riscv64", "direct"),
+                                    ("aarch64", "uboot")):
+            args = machine.command(self.machine(arch, firmware=firmware_name), "null")
+            self.assertEqual(args[args.index("-initrd") + 1], "i.cpio")
+        self.assertNotIn("-initrd", machine.command(self.machine("riscv64", firmware="uboot"), "null"))
+
+    def test_uboot_loads_it_from_the_disk_where_it_has_one(self):
+        written = {}
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(
+                disk, "write_image", side_effect=lambda path, files: written.update(files)):
+            initrd, image = pathlib.Path(folder) / "initrd", pathlib.Path(folder) / "image"
+            initrd.write_bytes(b"archive")
+            image.write_bytes(b"kernel")
+            with_one = machine.Machine("riscv64", image, image, initrd=initrd)
+            firmware.write_boot_disk(pathlib.Path("disk"), with_one)
+            self.assertEqual(written["INITRD"], b"archive")
+            self.assertIn(b"booti ${kernel_addr_r} ${ramdisk_addr_r}:0x${filesize} ", written["BOOT.SCR"])
+            firmware.write_boot_disk(pathlib.Path("disk"), machine.Machine("riscv64", image, image))
+            self.assertIn(b"booti ${kernel_addr_r} - ", written["BOOT.SCR"])
+
+
+if __name__ == "__main__":
+    unittest.main()
