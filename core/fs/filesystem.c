@@ -6,6 +6,7 @@
 #include <fs/fd.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
+#include <fs/procfs.h>
 #include <k/errno.h>
 #include <k/panic.h>
 #include <lib/string.h>
@@ -62,6 +63,7 @@ void fs_init(void)
         panic("out of memory at boot: cannot make the first root");
     list_push_back(&all.mounted, &all.first->link);
     devfs_init();
+    procfs_init();
 }
 
 void filesystem_for_each(bool (*fn)(struct filesystem *fs, void *argument), void *argument)

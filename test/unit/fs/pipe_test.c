@@ -215,6 +215,29 @@ static void kill_writer(void)
     close_pipe();
 }
 
+static int read_until_signalled(void *arg)
+{
+    char byte;
+
+    (void)arg;
+    CHECK(read_into(out, &byte, 1) == -EINTR && read_into(out, &byte, 1) == -EINTR);
+    task_notice_clear(TASK_NOTICE_SIGNAL);
+    CHECK(read_into(out, &byte, 1) == 1);
+    return 0;
+}
+
+static void signal_reader(void)
+{
+    open_pipe(0);
+    struct task *task = spawn("reader", read_until_signalled, NULL, 60, NULL);
+
+    WAIT_FOR(is_blocked(task));
+    CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0);
+    WAIT_FOR((load_relaxed(&task->notices) & TASK_NOTICE_SIGNAL) == 0 && is_blocked(task));
+    CHECK(write_from(in, "x", 1) == 1 && finish(task) == 0);
+    close_pipe();
+}
+
 /* ---- FIFOs ---- */
 
 static int open_fifo(void *arg)
@@ -282,7 +305,7 @@ static void memory(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    {"stream", stream}, {"atomic", atomic}, {"rules", rules}, {"sizes", sizes}, {"kill", kill_writer},
+    {"stream", stream}, {"atomic", atomic}, {"rules", rules}, {"sizes", sizes}, {"kill", kill_writer}, {"signal", signal_reader},
     {"fifo", fifo}, {"memory", memory}, {NULL, NULL},
 };
 
@@ -291,10 +314,12 @@ BOOTED(small_writes_are_whole, "atomic", 60)
 BOOTED(errors_and_readiness_are_as_told, "rules", 2)
 BOOTED(a_change_of_size_keeps_the_bytes, "sizes", 40)
 BOOTED(a_kill_ends_a_write, "kill", 10)
+BOOTED(a_signal_ends_a_read_until_it_is_taken, "signal", 10)
 BOOTED(both_sides_of_a_fifo_meet, "fifo", 40)
 BOOTED(without_memory_nothing_is_left, "memory", 4)
 
 FS_TEST_MAIN(cmocka_unit_test(bytes_in_are_bytes_out), cmocka_unit_test(small_writes_are_whole),
              cmocka_unit_test(errors_and_readiness_are_as_told), cmocka_unit_test(a_change_of_size_keeps_the_bytes),
-             cmocka_unit_test(a_kill_ends_a_write), cmocka_unit_test(both_sides_of_a_fifo_meet),
+             cmocka_unit_test(a_kill_ends_a_write), cmocka_unit_test(a_signal_ends_a_read_until_it_is_taken),
+             cmocka_unit_test(both_sides_of_a_fifo_meet),
              cmocka_unit_test(without_memory_nothing_is_left))
