@@ -305,8 +305,8 @@ static void memory(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    {"stream", stream}, {"atomic", atomic}, {"rules", rules}, {"sizes", sizes}, {"kill", kill_writer}, {"signal", signal_reader},
-    {"fifo", fifo}, {"memory", memory}, {NULL, NULL},
+    {"stream", stream}, {"atomic", atomic}, {"rules", rules}, {"sizes", sizes}, {"kill", kill_writer},
+    {"signal", signal_reader}, {"fifo", fifo}, {"memory", memory}, {NULL, NULL},
 };
 
 BOOTED(bytes_in_are_bytes_out, "stream", 60)
