@@ -139,6 +139,7 @@ static void boot_main(void *arg)
     random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
     fs_init();
     unpack_initrd(boot_report.info);
+    fs_mount_usual();
     kspace_seal();
     start_init();
     sched_idle_loop();

@@ -166,7 +166,6 @@ static void all(void)
     struct io_span span;
     char record[64];
 
-    CHECK(path_mkdir(&user.place, "/proc", 0755) == 0 && path_mount(&user.place, "proc", "/proc", NULL) == 0);
     CHECK(fd_table_create(&table) == 0);
     procfs_register(&long_file);
     procfs_register(&self_link);
@@ -205,7 +204,6 @@ static void memory(void)
 {
     struct fs_user user = fs_user_create(0);
 
-    CHECK(path_mkdir(&user.place, "/proc", 0755) == 0 && path_mount(&user.place, "proc", "/proc", NULL) == 0);
     procfs_register(&long_file);
     fail_each(try_read, &user.place);
     fs_user_destroy(&user);
