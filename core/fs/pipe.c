@@ -105,7 +105,7 @@ static char *make_page(struct pipe *pipe, size_t index)
 }
 
 /* Copy up to `bytes` bytes, for which there is room, behind those that are there. Fewer: *out_error says why. */
-static size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
+static NOINLINE size_t fill_pages(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
 {
     size_t at = pipe->start + load_relaxed(&pipe->used), done = 0;
 
@@ -129,8 +129,23 @@ static size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *o
     return done;
 }
 
+/* The same: mostly all of it goes into a page that is there. */
+static ALWAYS_INLINE size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
+{
+    size_t place = (pipe->start + load_relaxed(&pipe->used)) & (pipe->capacity - 1), offset = place % PAGE_BYTES;
+    char *page = pipe->page[place / PAGE_BYTES];
+
+    if (UNLIKELY(page == NULL || bytes > PAGE_BYTES - offset))
+        return fill_pages(pipe, from, bytes, out_error);
+    size_t done = io_copy_from(from, page + offset, bytes);
+
+    if (UNLIKELY(done < bytes))
+        *out_error = -EFAULT;
+    return done;
+}
+
 /* The other way. */
-static size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
+static NOINLINE size_t drain_pages(struct pipe *pipe, struct io_span *to, size_t bytes)
 {
     size_t done = 0;
 
@@ -144,6 +159,15 @@ static size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
             break;
     }
     return done;
+}
+
+static ALWAYS_INLINE size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
+{
+    size_t offset = pipe->start % PAGE_BYTES;
+
+    if (UNLIKELY(bytes > PAGE_BYTES - offset))
+        return drain_pages(pipe, to, bytes);
+    return io_copy_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset, bytes);
 }
 
 static void forget(struct pipe *pipe, size_t bytes)
