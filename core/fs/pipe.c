@@ -6,8 +6,8 @@
  */
 #include <fs/pipe.h>
 
-#include <fs/cred.h>
-#include <fs/filesystem.h>
+#include "fs_priv.h"
+
 #include <k/errno.h>
 #include <mm/kmalloc.h>
 #include <mm/phys.h>
@@ -15,37 +15,17 @@
 #include <mm/user.h>
 #include <sched/sched.h>
 
-struct pipe {
-    struct mutex mutex;
-    size_t capacity;  /* a power of two, at least a page; guarded by mutex, as what follows up to the atomics */
-    size_t start;     /* of the oldest byte in the ring */
-    unsigned pages;   /* that exist */
-    unsigned last_page; /* none exists above it */
-    char **page;      /* capacity / PAGE_BYTES; NULL: not there */
-
-    /* Written with mutex held. */
-    _Atomic(size_t) used;
-    _Atomic(size_t) room_total; /* capacity, for those who do not hold the mutex */
-    _Atomic(uint32_t) readers, writers;
-    _Atomic(uint32_t) reader_opens, writer_opens; /* ever */
-
-    struct poll_queue can_read, can_write;
-};
-
 static struct slab_cache pipe_cache;
-static struct filesystem pipe_fs = {.type = "pipefs", .magic = 0x50495045, .inodes_max = UINT64_MAX,
-                                    .is_dynamic = true};
-static const struct inode_ops pipe_inode_ops;
 
 void pipe_init(void)
 {
     slab_cache_init(&pipe_cache, "pipe", sizeof(struct pipe), _Alignof(struct pipe));
-    pipe_fs.device = fs_next_device();
+    fifo_init();
 }
 
 /* ---- The ring ---- */
 
-static int create(struct pipe **out)
+int pipe_ring_create(struct pipe **out)
 {
     struct pipe *pipe = slab_alloc(&pipe_cache);
 
@@ -85,7 +65,7 @@ static void free_pages(struct pipe *pipe, unsigned first)
     pipe->last_page = 0;
 }
 
-static void destroy(struct pipe *pipe)
+void pipe_ring_destroy(struct pipe *pipe)
 {
     free_pages(pipe, 0);
     kfree(pipe->page);
@@ -329,46 +309,12 @@ static int64_t pipe_ioctl(struct file *file, uint32_t command, uintptr_t argumen
     return user_copy_out(argument, &used, sizeof used);
 }
 
-/* An end goes; the last one takes the pipe along. inode->fifo.mutex is held. */
-static void leave_locked(struct inode *inode, bool reads, bool writes)
-{
-    struct pipe *pipe = inode->fifo.pipe;
-
-    mutex_lock(&pipe->mutex);
-    uint32_t readers = load_relaxed(&pipe->readers) - reads, writers = load_relaxed(&pipe->writers) - writes;
-
-    store_relaxed(&pipe->readers, readers);
-    store_relaxed(&pipe->writers, writers);
-    mutex_unlock(&pipe->mutex);
-    if (readers + writers == 0) {
-        inode->fifo.pipe = NULL;
-        destroy(pipe);
-        return;
-    }
-    if (reads && readers == 0)
-        poll_wake(&pipe->can_write);
-    if (writes && writers == 0)
-        poll_wake(&pipe->can_read);
-}
-
-static void leave(struct inode *inode, bool reads, bool writes)
-{
-    mutex_lock(&inode->fifo.mutex);
-    leave_locked(inode, reads, writes);
-    mutex_unlock(&inode->fifo.mutex);
-}
-
-static void pipe_release(struct file *file)
-{
-    leave(file->inode, file->can_read, file->can_write);
-}
-
-static const struct file_ops pipe_ops = {
+const struct file_ops pipe_ops = {
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
-    .release = pipe_release,
+    .release = fifo_release,
 };
 
 bool file_is_pipe(const struct file *file)
@@ -448,100 +394,4 @@ int64_t pipe_size_set(struct file *file, size_t bytes)
     poll_wake(&pipe->can_read);
     poll_wake(&pipe->can_write);
     return result;
-}
-
-/* ---- Opening ---- */
-
-static void count_open(struct pipe *pipe, bool reads, bool writes)
-{
-    mutex_lock(&pipe->mutex);
-    store_relaxed(&pipe->readers, load_relaxed(&pipe->readers) + reads);
-    store_relaxed(&pipe->writers, load_relaxed(&pipe->writers) + writes);
-    store_relaxed(&pipe->reader_opens, load_relaxed(&pipe->reader_opens) + reads);
-    store_relaxed(&pipe->writer_opens, load_relaxed(&pipe->writer_opens) + writes);
-    mutex_unlock(&pipe->mutex);
-}
-
-/* The inode's pipe has this end. inode->fifo.mutex is held. */
-static int open_end(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
-{
-    int error = 0;
-
-    if (inode->fifo.pipe == NULL)
-        error = create(&inode->fifo.pipe);
-    if (error != 0)
-        return error;
-    struct pipe *pipe = inode->fifo.pipe;
-
-    error = file_create(inode, name, &pipe_ops, flags, out);
-    if (error != 0) {
-        if (load_relaxed(&pipe->readers) + load_relaxed(&pipe->writers) == 0) {
-            inode->fifo.pipe = NULL;
-            destroy(pipe);
-        }
-        return error;
-    }
-    (*out)->data = pipe;
-    /* What the other side's count was: a pipe's end has no other use for a position. */
-    (*out)->position = load_relaxed((*out)->can_read ? &pipe->writer_opens : &pipe->reader_opens);
-    count_open(pipe, (*out)->can_read, (*out)->can_write);
-    return 0;
-}
-
-int pipe_create(uint32_t flags, struct file **out_read, struct file **out_write)
-{
-    const struct inode_spec spec = {.mode = S_IFIFO | 0600};
-    struct inode *inode;
-    int error = inode_create(&pipe_fs, &pipe_inode_ops, &spec, &inode);
-
-    if (error != 0)
-        return error;
-    mutex_lock(&inode->fifo.mutex);
-    error = open_end(inode, NULL, (flags & O_NONBLOCK) | O_RDONLY, out_read);
-    if (error == 0)
-        error = open_end(inode, NULL, (flags & O_NONBLOCK) | O_WRONLY, out_write);
-    mutex_unlock(&inode->fifo.mutex);
-    if (error != 0 && inode->fifo.pipe != NULL)
-        file_put(*out_read);
-    inode_put(inode);
-    return error;
-}
-
-/* Wait until the other side has been there since we came: it may be gone again by now. */
-static int wait_for_peer(struct pipe *pipe, struct file *file)
-{
-    struct poll_queue *queue = file->can_read ? &pipe->can_read : &pipe->can_write;
-    _Atomic(uint32_t) *peers = file->can_read ? &pipe->writers : &pipe->readers;
-    _Atomic(uint32_t) *opens = file->can_read ? &pipe->writer_opens : &pipe->reader_opens;
-    uint32_t seen = (uint32_t)file->position;
-
-    return waitq_wait_until(&queue->wait, load_relaxed(opens) != seen || load_relaxed(peers) > 0, TIME_NEVER,
-                            FILE_WAIT);
-}
-
-int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
-{
-    uint32_t mode = flags & O_ACCMODE;
-    struct pipe *pipe;
-    int error = 0;
-
-    mutex_lock(&inode->fifo.mutex);
-    pipe = inode->fifo.pipe;
-    if (mode == O_WRONLY && (flags & O_NONBLOCK) != 0 && (pipe == NULL || load_relaxed(&pipe->readers) == 0))
-        error = -ENXIO;
-    if (error == 0)
-        error = open_end(inode, name, flags, out);
-    mutex_unlock(&inode->fifo.mutex);
-    if (error != 0)
-        return error;
-    pipe = (*out)->data;
-    if ((*out)->can_read)
-        poll_wake(&pipe->can_write);
-    if ((*out)->can_write)
-        poll_wake(&pipe->can_read);
-    if (mode != O_RDWR && (flags & O_NONBLOCK) == 0)
-        error = wait_for_peer(pipe, *out);
-    if (error != 0)
-        file_put(*out);
-    return error;
 }
