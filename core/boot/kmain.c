@@ -176,6 +176,7 @@ static void boot_main(void *arg)
     random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
     fs_init();
     unpack_initrd(boot_report.info);
+    fs_mount_usual();
     kspace_seal();
     proc_set_user_begin(user_begin);
     start_init();

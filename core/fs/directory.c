@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Open directories of the tree of names: what a reader sees while names come and go. */
-#include <fs/file.h>
+#include "fs_priv.h"
 
 #include <fs/name.h>
 #include <k/errno.h>
-
-extern const struct file_ops directory_ops;
 
 /* "." and "..": positions 0 and 1. False: no room. */
 static bool emit_dots(struct file *file, struct dir_sink *sink)

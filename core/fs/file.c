@@ -60,13 +60,21 @@ void file_put(struct file *file)
 
 /* ---- Transfers ---- */
 
+COLD static int refusal(const struct file *file, bool is_open_for_it)
+{
+    if (!is_open_for_it)
+        return -EBADF;
+    return inode_is(file->inode, S_IFDIR) ? -EISDIR : -EINVAL;
+}
+
+/* Directories have neither read nor write. */
 static ALWAYS_INLINE int may_transfer(const struct file *file, bool writes)
 {
-    if (UNLIKELY(writes ? !file->can_write : !file->can_read))
-        return -EBADF;
-    if (UNLIKELY(inode_is(file->inode, S_IFDIR)))
-        return -EISDIR;
-    return UNLIKELY((writes ? file->ops->write : file->ops->read) == NULL) ? -EINVAL : 0;
+    bool is_open_for_it = writes ? file->can_write : file->can_read;
+
+    if (LIKELY(is_open_for_it && (writes ? file->ops->write != NULL : file->ops->read != NULL)))
+        return 0;
+    return refusal(file, is_open_for_it);
 }
 
 static ALWAYS_INLINE int64_t transfer(struct file *file, struct io_span *span, uint64_t *position, bool writes)

@@ -6,7 +6,9 @@
 #include <fs/fd.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
+#include <fs/procfs.h>
 #include <k/errno.h>
+#include <k/log.h>
 #include <k/panic.h>
 #include <lib/string.h>
 
@@ -62,6 +64,7 @@ void fs_init(void)
         panic("out of memory at boot: cannot make the first root");
     list_push_back(&all.mounted, &all.first->link);
     devfs_init();
+    procfs_init();
 }
 
 void filesystem_for_each(bool (*fn)(struct filesystem *fs, void *argument), void *argument)
@@ -113,6 +116,31 @@ int path_mount(const struct path_place *place, const char *type, const char *pat
     error = mount(found, at, options);
     name_put(at);
     return error;
+}
+
+static const struct {
+    const char *path, *type;
+} usual[] = {{"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/tmp", "tmpfs"}};
+
+void fs_mount_usual(void)
+{
+    struct fs_context *context;
+    int error = fs_context_create(&context);
+
+    if (error != 0) {
+        log_error("fs: nothing is mounted, error %d", error);
+        return;
+    }
+    const struct path_place place = {.context = context, .cred = &cred_root};
+
+    for (unsigned i = 0; i < ARRAY_COUNT(usual); i++) {
+        error = path_mkdir(&place, usual[i].path, 0755);
+        if (error == 0 || error == -EEXIST)
+            error = path_mount(&place, usual[i].type, usual[i].path, NULL);
+        if (error != 0)
+            log_error("fs: no %s at %s, error %d", usual[i].type, usual[i].path, error);
+    }
+    fs_context_put(context);
 }
 
 void filesystem_stat_get(struct filesystem *fs, struct filesystem_stat *out)

@@ -77,7 +77,7 @@ static ALWAYS_INLINE size_t transfer_piece(const struct io_span *span, char *ker
     return bytes;
 }
 
-static ALWAYS_INLINE size_t transfer(struct io_span *span, char *kernel, size_t bytes, enum transfer how)
+static NOINLINE size_t transfer(struct io_span *span, char *kernel, size_t bytes, enum transfer how)
 {
     size_t done = 0;
 
@@ -96,14 +96,26 @@ static ALWAYS_INLINE size_t transfer(struct io_span *span, char *kernel, size_t 
     return done;
 }
 
+/* Nearly all copies: all of it in the piece at hand, which is the user's. */
+static ALWAYS_INLINE size_t copy(struct io_span *span, char *kernel, size_t bytes, enum transfer how)
+{
+    if (UNLIKELY(bytes > span->piece_left || bytes > span->left || !span->is_user ||
+                 bytes > HAL_USER_END || span->at > HAL_USER_END - bytes))
+        return transfer(span, kernel, bytes, how);
+    size_t moved = bytes - hal_user_copy(kernel, span->at, bytes, how == TRANSFER_TO ? USER_COPY_OUT : USER_COPY_IN);
+
+    consume(span, moved);
+    return moved;
+}
+
 size_t io_copy_to(struct io_span *span, const void *from, size_t bytes)
 {
-    return transfer(span, (char *)(uintptr_t)from, bytes, TRANSFER_TO);
+    return copy(span, (char *)(uintptr_t)from, bytes, TRANSFER_TO);
 }
 
 size_t io_copy_from(struct io_span *span, void *to, size_t bytes)
 {
-    return transfer(span, to, bytes, TRANSFER_FROM);
+    return copy(span, to, bytes, TRANSFER_FROM);
 }
 
 size_t io_zero(struct io_span *span, size_t bytes)

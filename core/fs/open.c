@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* open(2), and truncate(2) by path. */
+#include "fs_priv.h"
+
 #include <fs/path.h>
 
 #include <fs/cred.h>
@@ -9,8 +11,6 @@
 #include <k/errno.h>
 
 static const struct file_ops path_only_ops; /* O_PATH: a place, nothing to read or write */
-
-extern const struct file_ops directory_ops;
 
 static unsigned wanted_rights(uint32_t flags)
 {

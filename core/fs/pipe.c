@@ -6,8 +6,8 @@
  */
 #include <fs/pipe.h>
 
-#include <fs/cred.h>
-#include <fs/filesystem.h>
+#include "fs_priv.h"
+
 #include <k/errno.h>
 #include <mm/kmalloc.h>
 #include <mm/phys.h>
@@ -15,37 +15,17 @@
 #include <mm/user.h>
 #include <sched/sched.h>
 
-struct pipe {
-    struct mutex mutex;
-    size_t capacity;  /* a power of two, at least a page; guarded by mutex, as what follows up to the atomics */
-    size_t start;     /* of the oldest byte in the ring */
-    unsigned pages;   /* that exist */
-    unsigned last_page; /* none exists above it */
-    char **page;      /* capacity / PAGE_BYTES; NULL: not there */
-
-    /* Written with mutex held. */
-    _Atomic(size_t) used;
-    _Atomic(size_t) room_total; /* capacity, for those who do not hold the mutex */
-    _Atomic(uint32_t) readers, writers;
-    _Atomic(uint32_t) reader_opens, writer_opens; /* ever */
-
-    struct poll_queue can_read, can_write;
-};
-
 static struct slab_cache pipe_cache;
-static struct filesystem pipe_fs = {.type = "pipefs", .magic = 0x50495045, .inodes_max = UINT64_MAX,
-                                    .is_dynamic = true};
-static const struct inode_ops pipe_inode_ops;
 
 void pipe_init(void)
 {
     slab_cache_init(&pipe_cache, "pipe", sizeof(struct pipe), _Alignof(struct pipe));
-    pipe_fs.device = fs_next_device();
+    fifo_init();
 }
 
 /* ---- The ring ---- */
 
-static int create(struct pipe **out)
+int pipe_ring_create(struct pipe **out)
 {
     struct pipe *pipe = slab_alloc(&pipe_cache);
 
@@ -85,7 +65,7 @@ static void free_pages(struct pipe *pipe, unsigned first)
     pipe->last_page = 0;
 }
 
-static void destroy(struct pipe *pipe)
+void pipe_ring_destroy(struct pipe *pipe)
 {
     free_pages(pipe, 0);
     kfree(pipe->page);
@@ -105,7 +85,7 @@ static char *make_page(struct pipe *pipe, size_t index)
 }
 
 /* Copy up to `bytes` bytes, for which there is room, behind those that are there. Fewer: *out_error says why. */
-static size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
+static NOINLINE size_t fill_pages(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
 {
     size_t at = pipe->start + load_relaxed(&pipe->used), done = 0;
 
@@ -129,8 +109,23 @@ static size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *o
     return done;
 }
 
+/* The same: mostly all of it goes into a page that is there. */
+static ALWAYS_INLINE size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
+{
+    size_t place = (pipe->start + load_relaxed(&pipe->used)) & (pipe->capacity - 1), offset = place % PAGE_BYTES;
+    char *page = pipe->page[place / PAGE_BYTES];
+
+    if (UNLIKELY(page == NULL || bytes > PAGE_BYTES - offset))
+        return fill_pages(pipe, from, bytes, out_error);
+    size_t done = io_copy_from(from, page + offset, bytes);
+
+    if (UNLIKELY(done < bytes))
+        *out_error = -EFAULT;
+    return done;
+}
+
 /* The other way. */
-static size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
+static NOINLINE size_t drain_pages(struct pipe *pipe, struct io_span *to, size_t bytes)
 {
     size_t done = 0;
 
@@ -144,6 +139,15 @@ static size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
             break;
     }
     return done;
+}
+
+static ALWAYS_INLINE size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
+{
+    size_t offset = pipe->start % PAGE_BYTES;
+
+    if (UNLIKELY(bytes > PAGE_BYTES - offset))
+        return drain_pages(pipe, to, bytes);
+    return io_copy_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset, bytes);
 }
 
 static void forget(struct pipe *pipe, size_t bytes)
@@ -163,10 +167,15 @@ static ALWAYS_INLINE bool never_waits(const struct file *file)
     return (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
 }
 
+/* Bytes, or the end. */
+static ALWAYS_INLINE bool has_news(struct pipe *pipe)
+{
+    return load_relaxed(&pipe->used) > 0 || load_relaxed(&pipe->writers) == 0;
+}
+
 static int wait_for_bytes(struct pipe *pipe)
 {
-    return waitq_wait_until(&pipe->can_read.wait, load_relaxed(&pipe->used) > 0 || load_relaxed(&pipe->writers) == 0,
-                            TIME_NEVER, FILE_WAIT);
+    return waitq_wait_until(&pipe->can_read.wait, has_news(pipe), TIME_NEVER, FILE_WAIT);
 }
 
 static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
@@ -177,15 +186,17 @@ static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *positi
 
     (void)position;
     for (;;) {
-        mutex_lock(&pipe->mutex);
-        used = load_relaxed(&pipe->used);
-        if (used > 0)
-            break;
-        bool is_over = load_relaxed(&pipe->writers) == 0;
+        if (has_news(pipe)) { /* else there is nothing to lock it for */
+            mutex_lock(&pipe->mutex);
+            used = load_relaxed(&pipe->used);
+            if (LIKELY(used > 0))
+                break;
+            bool is_over = load_relaxed(&pipe->writers) == 0;
 
-        mutex_unlock(&pipe->mutex);
-        if (is_over)
-            return 0;
+            mutex_unlock(&pipe->mutex);
+            if (is_over)
+                return 0;
+        }
         if (never_waits(file))
             return -EAGAIN;
         error = wait_for_bytes(pipe);
@@ -298,46 +309,12 @@ static int64_t pipe_ioctl(struct file *file, uint32_t command, uintptr_t argumen
     return user_copy_out(argument, &used, sizeof used);
 }
 
-/* An end goes; the last one takes the pipe along. inode->fifo.mutex is held. */
-static void leave_locked(struct inode *inode, bool reads, bool writes)
-{
-    struct pipe *pipe = inode->fifo.pipe;
-
-    mutex_lock(&pipe->mutex);
-    uint32_t readers = load_relaxed(&pipe->readers) - reads, writers = load_relaxed(&pipe->writers) - writes;
-
-    store_relaxed(&pipe->readers, readers);
-    store_relaxed(&pipe->writers, writers);
-    mutex_unlock(&pipe->mutex);
-    if (readers + writers == 0) {
-        inode->fifo.pipe = NULL;
-        destroy(pipe);
-        return;
-    }
-    if (reads && readers == 0)
-        poll_wake(&pipe->can_write);
-    if (writes && writers == 0)
-        poll_wake(&pipe->can_read);
-}
-
-static void leave(struct inode *inode, bool reads, bool writes)
-{
-    mutex_lock(&inode->fifo.mutex);
-    leave_locked(inode, reads, writes);
-    mutex_unlock(&inode->fifo.mutex);
-}
-
-static void pipe_release(struct file *file)
-{
-    leave(file->inode, file->can_read, file->can_write);
-}
-
-static const struct file_ops pipe_ops = {
+const struct file_ops pipe_ops = {
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
-    .release = pipe_release,
+    .release = fifo_release,
 };
 
 bool file_is_pipe(const struct file *file)
@@ -417,100 +394,4 @@ int64_t pipe_size_set(struct file *file, size_t bytes)
     poll_wake(&pipe->can_read);
     poll_wake(&pipe->can_write);
     return result;
-}
-
-/* ---- Opening ---- */
-
-static void count_open(struct pipe *pipe, bool reads, bool writes)
-{
-    mutex_lock(&pipe->mutex);
-    store_relaxed(&pipe->readers, load_relaxed(&pipe->readers) + reads);
-    store_relaxed(&pipe->writers, load_relaxed(&pipe->writers) + writes);
-    store_relaxed(&pipe->reader_opens, load_relaxed(&pipe->reader_opens) + reads);
-    store_relaxed(&pipe->writer_opens, load_relaxed(&pipe->writer_opens) + writes);
-    mutex_unlock(&pipe->mutex);
-}
-
-/* The inode's pipe has this end. inode->fifo.mutex is held. */
-static int open_end(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
-{
-    int error = 0;
-
-    if (inode->fifo.pipe == NULL)
-        error = create(&inode->fifo.pipe);
-    if (error != 0)
-        return error;
-    struct pipe *pipe = inode->fifo.pipe;
-
-    error = file_create(inode, name, &pipe_ops, flags, out);
-    if (error != 0) {
-        if (load_relaxed(&pipe->readers) + load_relaxed(&pipe->writers) == 0) {
-            inode->fifo.pipe = NULL;
-            destroy(pipe);
-        }
-        return error;
-    }
-    (*out)->data = pipe;
-    /* What the other side's count was: a pipe's end has no other use for a position. */
-    (*out)->position = load_relaxed((*out)->can_read ? &pipe->writer_opens : &pipe->reader_opens);
-    count_open(pipe, (*out)->can_read, (*out)->can_write);
-    return 0;
-}
-
-int pipe_create(uint32_t flags, struct file **out_read, struct file **out_write)
-{
-    const struct inode_spec spec = {.mode = S_IFIFO | 0600};
-    struct inode *inode;
-    int error = inode_create(&pipe_fs, &pipe_inode_ops, &spec, &inode);
-
-    if (error != 0)
-        return error;
-    mutex_lock(&inode->fifo.mutex);
-    error = open_end(inode, NULL, (flags & O_NONBLOCK) | O_RDONLY, out_read);
-    if (error == 0)
-        error = open_end(inode, NULL, (flags & O_NONBLOCK) | O_WRONLY, out_write);
-    mutex_unlock(&inode->fifo.mutex);
-    if (error != 0 && inode->fifo.pipe != NULL)
-        file_put(*out_read);
-    inode_put(inode);
-    return error;
-}
-
-/* Wait until the other side has been there since we came: it may be gone again by now. */
-static int wait_for_peer(struct pipe *pipe, struct file *file)
-{
-    struct poll_queue *queue = file->can_read ? &pipe->can_read : &pipe->can_write;
-    _Atomic(uint32_t) *peers = file->can_read ? &pipe->writers : &pipe->readers;
-    _Atomic(uint32_t) *opens = file->can_read ? &pipe->writer_opens : &pipe->reader_opens;
-    uint32_t seen = (uint32_t)file->position;
-
-    return waitq_wait_until(&queue->wait, load_relaxed(opens) != seen || load_relaxed(peers) > 0, TIME_NEVER,
-                            FILE_WAIT);
-}
-
-int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
-{
-    uint32_t mode = flags & O_ACCMODE;
-    struct pipe *pipe;
-    int error = 0;
-
-    mutex_lock(&inode->fifo.mutex);
-    pipe = inode->fifo.pipe;
-    if (mode == O_WRONLY && (flags & O_NONBLOCK) != 0 && (pipe == NULL || load_relaxed(&pipe->readers) == 0))
-        error = -ENXIO;
-    if (error == 0)
-        error = open_end(inode, name, flags, out);
-    mutex_unlock(&inode->fifo.mutex);
-    if (error != 0)
-        return error;
-    pipe = (*out)->data;
-    if ((*out)->can_read)
-        poll_wake(&pipe->can_write);
-    if ((*out)->can_write)
-        poll_wake(&pipe->can_read);
-    if (mode != O_RDWR && (flags & O_NONBLOCK) == 0)
-        error = wait_for_peer(pipe, *out);
-    if (error != 0)
-        file_put(*out);
-    return error;
 }

@@ -109,7 +109,7 @@ static bool sleep(struct poll_wait *wait, struct poll_timer *timer)
     for (;;) {
         /* PAIRS(poll_told): the next look sees what was changed before we were told, and later changes tell again. */
         is_told = xchg_acquire(&wait->is_told, false);
-        if (is_told || load_relaxed(&timer->is_over) || task_is_killed())
+        if (is_told || load_relaxed(&timer->is_over) || file_wait_is_interrupted())
             break;
         sched_block(TASK_BLOCKED, FILE_WAIT);
     }

@@ -6,10 +6,10 @@
  */
 #include <fs/dev.h>
 
+#include <fs/poll.h>
 #include <k/errno.h>
 #include <lib/chacha20.h>
 #include <lib/string.h>
-#include <sched/sched.h>
 
 static struct {
     struct spinlock lock; /* LOCK_RANDOM */
@@ -98,7 +98,7 @@ int64_t random_read(struct io_span *to)
         total += done;
         if (done < part)
             break;
-        if (task_is_killed()) {
+        if (file_wait_is_interrupted()) {
             error = -EINTR;
             break;
         }

@@ -185,7 +185,7 @@ int path_walk_follow(struct path_walk *walk, struct name *link)
 
     if (walk->links++ >= SYMLINKS_MAX)
         error = -ELOOP;
-    else if (link->inode->ops->follow != NULL)
+    else if (link->inode->link == NULL)
         error = follow_magic(walk, link);
     else
         error = follow_text(walk, link);
@@ -272,7 +272,7 @@ int64_t name_read_link(struct name *name, char *to, size_t room)
 
     if (!inode_is(inode, S_IFLNK))
         return -EINVAL;
-    if (inode->ops->read_link != NULL)
+    if (inode->link == NULL)
         return inode->ops->read_link(inode, to, room);
     size_t bytes = MIN(strlen(inode->link), room);
 

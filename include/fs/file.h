@@ -55,8 +55,6 @@ struct file {
 
     struct mutex position_lock;
     uint64_t position; /* guarded by position_lock */
-
-    /* Of whoever wants signals (F_SETOWN): nobody yet. */
 };
 
 #define FILE_FLAGS_SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME) /* by F_SETFL */

@@ -17,6 +17,10 @@ struct filesystem_type {
 /* Boot: everything that this room has, and an empty root. Panics if there is no memory. */
 void fs_init(void);
 
+/* Boot: devfs, procfs and a tmpfs at /dev, /proc and /tmp, which are made if they are missing. What fails is logged,
+ * and the rest goes on. */
+void fs_mount_usual(void);
+
 /* Register at boot. At most FILESYSTEM_TYPES_MAX. */
 #define FILESYSTEM_TYPES_MAX 8u
 void filesystem_register(const struct filesystem_type *type);

@@ -54,7 +54,7 @@ struct inode_ops {
     /* Of directories in which names can be made: a fresh inode, not linked. dir->mutex is held. `link`: of a symlink.
      * -ENOSPC, -ENOMEM, -EPERM. NULL: -EACCES. */
     int (*make)(struct inode *dir, const struct inode_spec *spec, struct inode **out);
-    /* Of magic links: where it leads, a reference. In place of inode->link. */
+    /* Of symlinks without a text of their own (inode->link), magic ones: where it leads, a reference. */
     int (*follow)(struct inode *link, struct name **out);
     /* The text of a magic link: bytes, at most room, no NUL. */
     int64_t (*read_link)(struct inode *link, char *to, size_t room);

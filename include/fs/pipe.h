@@ -32,7 +32,3 @@ int64_t pipe_size_set(struct file *file, size_t bytes) MUST_USE;
 /* open(2) of a FIFO's inode: waits for the other side (-EINTR), but for O_RDWR and O_NONBLOCK: then a writer without
  * readers is -ENXIO. For open.c. */
 int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct file **out) MUST_USE;
-
-/* The inode goes: what it has kept of a pipe. For inode.c. */
-struct pipe;
-void fifo_destroy(struct pipe *pipe);

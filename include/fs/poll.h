@@ -9,13 +9,18 @@
  */
 #pragma once
 
-#include <sched/waitq.h>
+#include <sched/task.h>
 
 /* How every wait of a program for a file, a pipe or a terminal sleeps: a kill or a signal ends it with -EINTR. */
-#define FILE_WAIT WAIT_KILLABLE
+#define FILE_WAIT WAIT_INTERRUPTIBLE
+
+/* Would such a wait of the running task end at once? */
+static inline bool file_wait_is_interrupted(void)
+{
+    return (load_relaxed(&current_task()->notices) & FILE_WAIT) != 0;
+}
 
 struct file;
-struct task;
 
 struct poll_queue {
     struct waitq wait;

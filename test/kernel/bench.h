@@ -43,3 +43,7 @@ void bench_space_fork(void);
 
 /* bench_shoot.c, for the same table. */
 void bench_shootdown(void);
+
+/* bench_files.c, for the same table. */
+void bench_pipe_round_trip(void);
+void bench_files_alone(void);

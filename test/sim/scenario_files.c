@@ -20,6 +20,7 @@ static struct {
     struct fs_context *context;
     _Atomic(uint64_t) bytes_in, bytes_out, sum_in, sum_out;
     _Atomic(int) open_files;
+    struct sim_semaphore taken[TASKS]; /* bytes of that task's pipe */
 } shared;
 
 static void start(int (*entry)(void *), unsigned count)
@@ -99,7 +100,8 @@ static void pipe_stream(void)
     CHECK(load_relaxed(&shared.sum_in) == load_relaxed(&shared.sum_out));
 }
 
-/* The last task polls the pipes of the others until all have hung up. */
+/* The last task polls the pipes of the others until all have hung up. They go on when their bytes have been taken: if
+ * one wake is lost, sooner or later all wait. */
 static int poll_pipes(void *arg)
 {
     uintptr_t self = (uintptr_t)arg;
@@ -109,7 +111,9 @@ static int poll_pipes(void *arg)
         for (unsigned i = 0; i < 4 * sim_rounds(); i++) {
             if (sim_chance(3))
                 sim_delay();
-            write_some(shared.write_end[self], 1 + sim_random_below(3));
+            write_some(shared.write_end[self], 3);
+            for (unsigned taken = 0; taken < 3; taken++)
+                CHECK(sim_down(&shared.taken[self], TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
         }
         file_put(shared.write_end[self]);
         return 0;
@@ -121,7 +125,11 @@ static int poll_pipes(void *arg)
             items[i] = (struct poll_item){.file = shared.read_end[i], .wanted = POLLIN};
         CHECK(poll_wait_for(items, TASKS - 1, TIME_NEVER) > 0);
         for (unsigned i = 0; i < TASKS - 1; i++) {
-            if (items[i].got == 0 || read_some(items[i].file, 1 + sim_random_below(4)) > 0)
+            int64_t got = items[i].got == 0 ? 0 : read_some(items[i].file, 1 + sim_random_below(4));
+
+            for (int64_t n = 0; n < got; n++)
+                sim_up(&shared.taken[i]);
+            if (items[i].got == 0 || got > 0)
                 continue;
             file_put(shared.read_end[i]);
             shared.read_end[i] = NULL;
@@ -133,8 +141,10 @@ static int poll_pipes(void *arg)
 
 static void pipe_poll(void)
 {
-    for (unsigned i = 0; i < TASKS - 1; i++)
+    for (unsigned i = 0; i < TASKS - 1; i++) {
+        sim_semaphore_init(&shared.taken[i], 0);
         CHECK(pipe_create(0, &shared.read_end[i], &shared.write_end[i]) == 0);
+    }
     start(poll_pipes, TASKS);
     CHECK(sim_finish_all(shared.task, TASKS) == 0);
     CHECK(load_relaxed(&shared.bytes_in) == load_relaxed(&shared.bytes_out));
@@ -150,11 +160,9 @@ static struct path_place place(void)
 
 #define DIRS 3
 
-/* A path of one to four components of a few letters, in "/s". */
-static void some_path(char out[32])
+/* A path of so many components of a few letters, in "/s". */
+static void some_path(char out[32], unsigned depth)
 {
-    unsigned depth = 1 + (unsigned)sim_random_below(4);
-
     (void)str_copy(out, "/s", 32);
     for (unsigned i = 0; i < depth; i++) {
         size_t length = strlen(out);
@@ -171,14 +179,15 @@ static int move_names(void *arg)
     (void)arg;
     sim_line_wait(&shared.line);
     for (unsigned i = 0; i < 10 * sim_rounds(); i++) {
-        some_path(from);
-        some_path(to);
-        if (sim_chance(3))
+        /* Mostly into each other: two moves of this kind at once are what could make a circle. */
+        some_path(from, sim_chance(4) ? 3 : 2);
+        some_path(to, sim_chance(4) ? 2 : 3);
+        if (sim_chance(5))
             (void)path_mkdir(&here, to, 0755);
-        else if (sim_chance(5))
+        else if (sim_chance(8))
             (void)path_rmdir(&here, from);
         else
-            (void)path_rename(&here, from, &here, to, sim_chance(3) ? RENAME_EXCHANGE : 0);
+            (void)path_rename(&here, from, &here, to, sim_chance(4) ? RENAME_EXCHANGE : 0);
     }
     return 0;
 }
@@ -221,11 +230,12 @@ static void names_move(void)
     struct path_place here = place();
 
     CHECK(path_mkdir(&here, "/s", 0755) == 0);
-    for (unsigned i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < DIRS * (DIRS + 1); i++) {
         char path[32];
 
-        some_path(path);
-        (void)path_mkdir(&here, path, 0755);
+        (void)fmt_print(path, sizeof path, i < DIRS ? "/s/%c" : "/s/%c/%c", (int)('a' + i % DIRS),
+                        (int)('a' + i / DIRS - 1));
+        CHECK(path_mkdir(&here, path, 0755) == 0);
     }
     start(move_names, TASKS);
     CHECK(sim_finish_all(shared.task, TASKS) == 0);

@@ -28,22 +28,6 @@ FILES = (
 """),
         scenarios=("pipe-stream",)),
     Defect(
-        "poll-told-forgotten",
-        "A poller forgets that it was told after its look, and with it who told it meanwhile.",
-        ("liveness",),
-        edit("core/fs/poll.c", "        is_told = xchg_acquire(&wait->is_told, false);",
-             "        is_told = load_acquire(&wait->is_told);") +
-        edit("core/fs/poll.c", """
-    while (ready == 0 && sleep(wait, &timer))
-        ready = look(items, count, wait);
-""", """
-    while (ready == 0 && sleep(wait, &timer)) {
-        ready = look(items, count, wait);
-        store_relaxed(&wait->is_told, false);
-    }
-"""),
-        scenarios=("pipe-poll",)),
-    Defect(
         "poll-enters-late",
         "A poller enters itself after it has looked.",
         ("liveness",),
@@ -61,28 +45,29 @@ FILES = (
         return ready;
     wait->enters = true;
     for (unsigned i = 0; i < count; i++)
-        (void)file_poll(items[i].file, wait);
+        if (items[i].file != NULL)
+            (void)file_poll(items[i].file, wait);
     wait->enters = false;
 """),
         scenarios=("pipe-poll",)),
     Defect(
         "rename-without-its-mutex",
         "Two renames between directories at a time: each finds that it makes no circle, both together make one.",
-        ("story", "liveness", "sanity"),
+        ("locks", "conserved", "story", "liveness", "sanity"),
         edit("core/fs/rename.c", "    mutex_lock(&rename_mutex);\n", "") +
         edit("core/fs/rename.c", "    mutex_unlock(&rename_mutex);\n", "    (void)rename_mutex;\n"),
         scenarios=("names-move",)),
     Defect(
         "rename-locks-by-address",
         "Of two directories the one at the lower address is locked first, although it lies below the other.",
-        ("liveness",),
+        ("locks", "liveness"),
         edit("core/fs/rename.c", "    bool a_first = name_is_below(b, a) || (!name_is_below(a, b) && ",
              "    bool a_first = ("),
         scenarios=("names-move",)),
     Defect(
         "removed-directory-not-dead",
         "A directory that was removed while somebody stood before it takes new names in.",
-        ("sanity", "story"),
+        ("conserved", "sanity", "story"),
         edit("core/fs/remove.c", "        inode->dir.is_dead = true;\n", "        ;\n"),
         scenarios=("names-move",)),
     Defect(

@@ -43,6 +43,21 @@ static void mounts(void)
     fs_user_destroy(&user);
 }
 
+/* What boot has mounted, and may be mounted at no second place. */
+static void usual(void)
+{
+    struct fs_user user = fs_user_create(0);
+    struct path_place *place = &user.place;
+    struct inode_stat stat;
+
+    CHECK(mounted() == 4);
+    CHECK(stat_of(place, "/dev/null", &stat) == 0 && stat.device == DEVICE(1, 3));
+    CHECK(stat_of(place, "/proc", &stat) == 0 && stat.mode == (S_IFDIR | 0555));
+    CHECK(stat_of(place, "/tmp", &stat) == 0 && stat.mode == (S_IFDIR | 01777));
+    CHECK(path_mount(place, "proc", "/tmp", NULL) == -EBUSY);
+    fs_user_destroy(&user);
+}
+
 static int try_mount(void *arg)
 {
     struct fs_user *user = arg;
@@ -60,10 +75,11 @@ static void memory(void)
     fs_user_destroy(&user);
 }
 
-const struct kernel_test booted_tests[] = {{"mounts", mounts}, {"memory", memory}, {NULL, NULL}};
+const struct kernel_test booted_tests[] = {{"mounts", mounts}, {"usual", usual}, {"memory", memory}, {NULL, NULL}};
 
 BOOTED(file_systems_are_mounted_on_each_other, "mounts", 2)
+BOOTED(boot_mounts_what_is_usual, "usual", 2)
 BOOTED(without_memory_nothing_is_mounted, "memory", 2)
 
 FS_TEST_MAIN(cmocka_unit_test(file_systems_are_mounted_on_each_other),
-             cmocka_unit_test(without_memory_nothing_is_mounted))
+             cmocka_unit_test(boot_mounts_what_is_usual), cmocka_unit_test(without_memory_nothing_is_mounted))

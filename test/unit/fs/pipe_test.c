@@ -215,43 +215,27 @@ static void kill_writer(void)
     close_pipe();
 }
 
-/* ---- FIFOs ---- */
-
-static int open_fifo(void *arg)
+static int read_until_signalled(void *arg)
 {
-    struct fs_user user = fs_user_create(0);
-    uint32_t flags = (uint32_t)(uintptr_t)arg;
-    struct file *file;
-    char byte = 'x';
+    char byte;
 
-    CHECK(path_open(&user.place, "/fifo", flags, 0, &file) == 0);
-    if (flags == O_WRONLY)
-        CHECK(write_from(file, &byte, 1) == 1);
-    else
-        CHECK(read_into(file, &byte, 1) == 1 && byte == 'x');
-    file_put(file);
-    fs_user_destroy(&user);
+    (void)arg;
+    CHECK(read_into(out, &byte, 1) == -EINTR && read_into(out, &byte, 1) == -EINTR);
+    task_notice_clear(TASK_NOTICE_SIGNAL);
+    CHECK(read_into(out, &byte, 1) == 1);
     return 0;
 }
 
-static void fifo(void)
+static void signal_reader(void)
 {
-    struct fs_user user = fs_user_create(0);
-    struct file *file;
-    struct task *task[2];
+    open_pipe(0);
+    struct task *task = spawn("reader", read_until_signalled, NULL, 60, NULL);
 
-    CHECK(path_mknod(&user.place, "/fifo", S_IFIFO | 0600, 0) == 0);
-    CHECK(path_open(&user.place, "/fifo", O_WRONLY | O_NONBLOCK, 0, &file) == -ENXIO);
-    CHECK(path_open(&user.place, "/fifo", O_RDONLY | O_NONBLOCK, 0, &file) == 0);
-    CHECK(file_poll(file, NULL) == 0); /* nobody has hung up yet */
-    file_put(file);
-    for (unsigned i = 0; i < 3; i++) {
-        task[0] = spawn("reader", open_fifo, (void *)(uintptr_t)O_RDONLY, 60, NULL);
-        task[1] = spawn("writer", open_fifo, (void *)(uintptr_t)O_WRONLY, 60, NULL);
-        CHECK(finish(task[0]) == 0 && finish(task[1]) == 0);
-    }
-    CHECK(path_unlink(&user.place, "/fifo") == 0);
-    fs_user_destroy(&user);
+    WAIT_FOR(is_blocked(task));
+    CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0);
+    WAIT_FOR((load_relaxed(&task->notices) & TASK_NOTICE_SIGNAL) == 0 && is_blocked(task));
+    CHECK(write_from(in, "x", 1) == 1 && finish(task) == 0);
+    close_pipe();
 }
 
 static int try_pipe(void *arg)
@@ -283,7 +267,7 @@ static void memory(void)
 
 const struct kernel_test booted_tests[] = {
     {"stream", stream}, {"atomic", atomic}, {"rules", rules}, {"sizes", sizes}, {"kill", kill_writer},
-    {"fifo", fifo}, {"memory", memory}, {NULL, NULL},
+    {"signal", signal_reader}, {"memory", memory}, {NULL, NULL},
 };
 
 BOOTED(bytes_in_are_bytes_out, "stream", 60)
@@ -291,10 +275,10 @@ BOOTED(small_writes_are_whole, "atomic", 60)
 BOOTED(errors_and_readiness_are_as_told, "rules", 2)
 BOOTED(a_change_of_size_keeps_the_bytes, "sizes", 40)
 BOOTED(a_kill_ends_a_write, "kill", 10)
-BOOTED(both_sides_of_a_fifo_meet, "fifo", 40)
+BOOTED(a_signal_ends_a_read_until_it_is_taken, "signal", 10)
 BOOTED(without_memory_nothing_is_left, "memory", 4)
 
 FS_TEST_MAIN(cmocka_unit_test(bytes_in_are_bytes_out), cmocka_unit_test(small_writes_are_whole),
              cmocka_unit_test(errors_and_readiness_are_as_told), cmocka_unit_test(a_change_of_size_keeps_the_bytes),
-             cmocka_unit_test(a_kill_ends_a_write), cmocka_unit_test(both_sides_of_a_fifo_meet),
+             cmocka_unit_test(a_kill_ends_a_write), cmocka_unit_test(a_signal_ends_a_read_until_it_is_taken),
              cmocka_unit_test(without_memory_nothing_is_left))

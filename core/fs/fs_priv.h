@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What files of this room share: the inside of a pipe, and the operations of open directories. */
+#pragma once
+
+#include <fs/file.h>
+
+extern const struct file_ops directory_ops;
+extern const struct file_ops pipe_ops;
+
+struct pipe {
+    struct mutex mutex;
+    size_t capacity;  /* a power of two, at least a page; guarded by mutex, as what follows up to the atomics */
+    size_t start;     /* of the oldest byte in the ring */
+    unsigned pages;   /* that exist */
+    unsigned last_page; /* none exists above it */
+    char **page;      /* capacity / PAGE_BYTES; NULL: not there */
+
+    /* Written with mutex held. */
+    _Atomic(size_t) used;
+    _Atomic(size_t) room_total; /* capacity, for those who do not hold the mutex */
+    _Atomic(uint32_t) readers, writers;
+    _Atomic(uint32_t) reader_opens, writer_opens; /* ever */
+
+    struct poll_queue can_read, can_write;
+};
+
+/* An empty pipe without ends. -ENOMEM. */
+int pipe_ring_create(struct pipe **out) MUST_USE;
+void pipe_ring_destroy(struct pipe *pipe);
+
+void fifo_init(void);
+void fifo_release(struct file *file); /* of pipe_ops */
