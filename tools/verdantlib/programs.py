@@ -56,6 +56,7 @@ BARE = ("-std=gnu11", "-Wall", "-Wextra", "-static", "-nostdlib", "-ffreestandin
 PROGRAMS = (
     Program("kbench", "bench/kbench.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
     Program("kbench-tiny", "bench/tiny.c", BARE),
+    Program("check", "check/*.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
 )
 
 
