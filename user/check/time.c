@@ -206,7 +206,6 @@ CHECK(sched_setscheduler, policies_and_their_priorities)
     EQUAL(syscall(SYS_sched_getscheduler, 0), SCHED_OTHER);
     GOOD(syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &param));
     EQUAL(syscall(SYS_sched_getscheduler, getpid()), SCHED_BATCH);
-    GOOD(syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &param));
     GOOD(syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &param));
     FAILS(EINVAL, syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param)); /* priority 0 */
     FAILS(EINVAL, syscall(SYS_sched_setscheduler, 0, 99, &param));
@@ -225,6 +224,9 @@ CHECK(sched_setscheduler, policies_and_their_priorities)
     BAD_SOURCES(sizeof(param), UNLESS_NULL(bad, syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, bad)));
     BAD_TARGETS(sizeof(param), UNLESS_NULL(bad, syscall(SYS_sched_getparam, 0, bad)));
     FAILS(EINVAL, syscall(SYS_sched_getparam, 0, NULL));
+    param.sched_priority = 0;
+    GOOD(syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &param)); /* an ordinary user has no way back */
+    EQUAL(syscall(SYS_sched_getscheduler, 0), SCHED_IDLE);
 }
 
 CHECK(sched_setscheduler, real_time_policies)
@@ -260,9 +262,11 @@ CHECK(sched_yield, returns)
 
 CHECK(setpriority, nice_values)
 {
-    EQUAL(syscall(SYS_getpriority, PRIO_PROCESS, 0), 20); /* the call itself returns 20 - nice */
-    GOOD(syscall(SYS_setpriority, PRIO_PROCESS, 0, 5));
-    EQUAL(syscall(SYS_getpriority, PRIO_PROCESS, getpid()), 15);
+    int nice = 20 - (int)GOOD(syscall(SYS_getpriority, PRIO_PROCESS, 0)); /* the call itself returns 20 - nice */
+
+    NEEDS(nice < 19, "started with the lowest priority");
+    GOOD(syscall(SYS_setpriority, PRIO_PROCESS, 0, nice + 1));
+    EQUAL(syscall(SYS_getpriority, PRIO_PROCESS, getpid()), 20 - (nice + 1));
     GOOD(syscall(SYS_setpriority, PRIO_PROCESS, 0, 100)); /* cut at 19 */
     EQUAL(syscall(SYS_getpriority, PRIO_PROCESS, 0), 1);
     FAILS(EINVAL, syscall(SYS_setpriority, 99, 0, 0));
