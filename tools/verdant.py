@@ -134,8 +134,6 @@ def needs(options):
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:
         words += options.isas
-    if options.command == "run" and options.add and not options.initrd:
-        words.append(f"programs-{options.isa}")
     return words + (["uboot"] if uboot else [])
 
 
@@ -187,9 +185,9 @@ def find_initrd(options, scratch, progress):
 
 
 def run_programs(options):
-    """The initrd of each ISA."""
+    """The initrds of each ISA."""
     progress = report.Progress()
-    paths = [programs.build(isa, progress) for isa in options.isas]
+    paths = [make(isa, progress) for isa in options.isas for make in (programs.build, programs.build_full)]
     progress.clear()
     for path in paths:
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size >> 10} KiB")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The user programs of each ISA, and the initrd made of them: build/ISA/initrd.cpio.
+"""The user programs of each ISA, and the initrds made of them: build/ISA/initrd.cpio, a shell and its tools, and
+build/ISA/initrd-full.cpio, which has the programs that check and measure the kernel as well. They are larger than the
+shell, and what is in an initrd takes memory.
 
 busybox comes from Debian's own package for that architecture; what is in user/ is compiled by Debian's compilers, with
 their static C library. The same inputs give the same archive."""
@@ -15,7 +17,7 @@ from . import BUILD, ROOT, Failure, cpio, debian
 FOLDER = BUILD / "programs"
 USER = ROOT / "user"
 APPLETS_LEAST = 200     # a static busybox of Debian has about 270
-INITRD = "initrd.cpio"
+INITRD, FULL = "initrd.cpio", "initrd-full.cpio"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,7 @@ BARE = ("-std=gnu11", "-Wall", "-Wextra", "-static", "-nostdlib", "-ffreestandin
 PROGRAMS = (
     Program("kbench", "bench/kbench.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
     Program("kbench-tiny", "bench/tiny.c", BARE),
+    Program("check", "check/*.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
 )
 # As /init of a machine each tells by its exit status whether all is well: boot tests.
 CHECKS = {
@@ -76,7 +79,7 @@ def check_archive(isa, name, files, progress):
 
 
 def build(isa, progress):
-    """Make what is missing or older than its sources. Returns the path of the initrd."""
+    """Fetch and make what is missing. Returns the path of the initrd with the shell."""
     progress.step(f"{isa}: building the initrd")
     archive = cpio.Archive()
     archive.tree(USER / "root")
@@ -90,10 +93,19 @@ def build(isa, progress):
     for name in applets(shell):
         archive.link(f"bin/{name}", "busybox")
     archive.file("bin/busybox", shell, 0o755)
-    for program in PROGRAMS:
-        archive.file(f"bin/{program.name}", compiled(isa, program, progress).read_bytes(), 0o755)
     path = BUILD / isa / INITRD
     write_if_changed(path, archive.to_bytes())
+    return path
+
+
+def build_full(isa, progress):
+    """The same with the project's programs in a second archive, compiled if they are older than their sources."""
+    shell = build(isa, progress)
+    archive = cpio.Archive()
+    for program in PROGRAMS:
+        archive.file(f"bin/{program.name}", compiled(isa, program, progress).read_bytes(), 0o755)
+    path = BUILD / isa / FULL
+    write_if_changed(path, shell.read_bytes() + archive.to_bytes())
     return path
 
 

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors and bytes: read(2), write(2), lseek(2), dup3(2), fcntl(2), pipe2(2), poll(2), ioctl(2), sendfile(2). */
+#include "check.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+static void open_pipe(int ends[2], int flags)
+{
+    GOOD(syscall(SYS_pipe2, ends, flags));
+}
+
+CHECK(read, moves_the_position)
+{
+    char data[8];
+    int fd = check_file("f", "abcdef", 6);
+
+    EQUAL(syscall(SYS_read, fd, data, 4), 4);
+    TRUE(memcmp(data, "abcd", 4) == 0);
+    EQUAL(syscall(SYS_read, fd, data, 8), 2);
+    EQUAL(syscall(SYS_read, fd, data, 8), 0);
+    EQUAL(syscall(SYS_read, fd, data, 0), 0);
+    EQUAL(syscall(SYS_pread64, fd, data, 3, 1), 3);
+    TRUE(memcmp(data, "bcd", 3) == 0);
+    EQUAL(lseek(fd, 0, SEEK_CUR), 6);
+}
+
+CHECK(read, refuses_what_is_wrong)
+{
+    int fd = check_file("f", "abcdef", 6), ends[2];
+    char data[8];
+
+    FAILS(EBADF, syscall(SYS_read, 500, data, 1));
+    FAILS(EBADF, syscall(SYS_read, -1, data, 1));
+    FAILS(EISDIR, syscall(SYS_read, open("/", O_RDONLY), data, 1));
+    FAILS(EINVAL, syscall(SYS_pread64, fd, data, 1, -1l));
+    open_pipe(ends, 0);
+    FAILS(ESPIPE, syscall(SYS_pread64, ends[0], data, 1, 0l));
+    BAD_TARGETS(1, syscall(SYS_pread64, fd, bad, 1, 0l));
+    EQUAL(write(ends[1], "x", 1), 1);
+    BAD_TARGETS(1, syscall(SYS_read, ends[0], bad, 1));
+    EQUAL(read(ends[0], data, 1), 1); /* the byte was not lost */
+}
+
+CHECK(write, extends_and_leaves_holes)
+{
+    char data[16];
+    int fd = check_file("f", "abc", 3);
+
+    EQUAL(syscall(SYS_pwrite64, fd, "xyz", 3, 10l), 3);
+    memset(data, 'z', sizeof(data));
+    EQUAL(pread(fd, data, sizeof(data), 0), 13);
+    TRUE(memcmp(data, "abc\0\0\0\0\0\0\0xyz", 13) == 0);
+    EQUAL(lseek(fd, 0, SEEK_CUR), 0);
+    GOOD(fcntl(fd, F_SETFL, O_APPEND));
+    EQUAL(syscall(SYS_write, fd, "!", 1), 1);
+    EQUAL(lseek(fd, 0, SEEK_CUR), 14);
+}
+
+CHECK(write, refuses_what_is_wrong)
+{
+    int fd = check_file("f", "abcdef", 6);
+    struct stat status;
+
+    FAILS(EBADF, syscall(SYS_write, 500, "x", 1));
+    FAILS(EINVAL, syscall(SYS_pwrite64, fd, "x", 1, -1l));
+    BAD_SOURCES(1, syscall(SYS_write, fd, bad, 1));
+    EQUAL(syscall(SYS_write, fd, NULL, 0), 0);
+    GOOD(fstat(fd, &status));
+    EQUAL(status.st_size, 6);
+}
+
+CHECK(readv, fills_one_after_the_other)
+{
+    int fd = check_file("f", "abcdef", 6);
+    char first[2], second[8];
+    struct iovec parts[2] = {{first, 2}, {second, 8}}, negative[2] = {{first, 1}, {first, (size_t)-1}};
+
+    EQUAL(syscall(SYS_readv, fd, parts, 2), 6);
+    TRUE(memcmp(first, "ab", 2) == 0 && memcmp(second, "cdef", 4) == 0);
+    EQUAL(syscall(SYS_readv, fd, parts, 0), 0);
+    EQUAL(syscall(SYS_writev, fd, parts, 1), 2);
+    FAILS(EINVAL, syscall(SYS_readv, fd, negative, 2));
+    FAILS(EINVAL, syscall(SYS_readv, fd, parts, IOV_MAX + 1));
+    FAILS(EINVAL, syscall(SYS_writev, fd, parts, -1));
+    FAILS(EBADF, syscall(SYS_writev, 500, parts, 1));
+    BAD_SOURCES(sizeof(parts), syscall(SYS_writev, fd, bad, 2));
+    BAD_SOURCES(1, syscall(SYS_writev, fd, (&(struct iovec){bad, 1}), 1));
+}
+
+CHECK(lseek, seeks_and_refuses)
+{
+    int fd = check_file("f", "abcdef", 6), ends[2];
+
+    EQUAL(syscall(SYS_lseek, fd, 2l, SEEK_SET), 2);
+    EQUAL(syscall(SYS_lseek, fd, 2l, SEEK_CUR), 4);
+    EQUAL(syscall(SYS_lseek, fd, -1l, SEEK_END), 5);
+    EQUAL(syscall(SYS_lseek, fd, 100l, SEEK_SET), 100); /* behind the end is allowed */
+    FAILS(EINVAL, syscall(SYS_lseek, fd, -1l, SEEK_SET));
+    FAILS(EINVAL, syscall(SYS_lseek, fd, 0l, 77));
+    EQUAL(lseek(fd, 0, SEEK_CUR), 100);
+    EQUAL(syscall(SYS_lseek, fd, 1l, SEEK_DATA), 1);
+    EQUAL(syscall(SYS_lseek, fd, 1l, SEEK_HOLE), 6);
+    FAILS(ENXIO, syscall(SYS_lseek, fd, 6l, SEEK_DATA));
+    FAILS(EBADF, syscall(SYS_lseek, 500, 0l, SEEK_SET));
+    open_pipe(ends, 0);
+    FAILS(ESPIPE, syscall(SYS_lseek, ends[0], 0l, SEEK_CUR));
+}
+
+CHECK(ftruncate, cuts_and_fills_with_zeros)
+{
+    char data[8];
+    int fd = check_file("f", "abcdef", 6);
+
+    GOOD(syscall(SYS_ftruncate, fd, 2l));
+    GOOD(syscall(SYS_truncate, "f", 4l));
+    EQUAL(pread(fd, data, 8, 0), 4);
+    TRUE(memcmp(data, "ab\0\0", 4) == 0);
+    FAILS(EINVAL, syscall(SYS_ftruncate, fd, -1l));
+    FAILS(EINVAL, syscall(SYS_ftruncate, open("f", O_RDONLY), 1l));
+    FAILS(EISDIR, syscall(SYS_truncate, "/", 1l));
+    FAILS(ENOENT, syscall(SYS_truncate, "x", 1l));
+    FAILS(EBADF, syscall(SYS_ftruncate, 500, 1l));
+    BAD_SOURCES(1, syscall(SYS_truncate, bad, 1l));
+}
+
+CHECK(dup, shares_the_position)
+{
+    char c;
+    int fd = check_file("f", "abcdef", 6), other = (int)GOOD(syscall(SYS_dup, fd));
+
+    EQUAL(read(fd, &c, 1), 1);
+    EQUAL(lseek(other, 0, SEEK_CUR), 1);
+    EQUAL(syscall(SYS_dup3, fd, 30, O_CLOEXEC), 30);
+    EQUAL(fcntl(30, F_GETFD), FD_CLOEXEC);
+    FAILS(EINVAL, syscall(SYS_dup3, fd, fd, 0));
+    FAILS(EINVAL, syscall(SYS_dup3, fd, 31, O_APPEND));
+    FAILS(EBADF, syscall(SYS_dup3, 500, 31, 0));
+    FAILS(EBADF, syscall(SYS_dup3, fd, -1, 0));
+    FAILS(EBADF, syscall(SYS_dup, 500));
+    GOOD(syscall(SYS_close, fd));
+    FAILS(EBADF, syscall(SYS_close, fd));
+    EQUAL(read(other, &c, 1), 1);
+    EQUAL(c, 'b');
+}
+
+CHECK(fcntl, flags_and_copies)
+{
+    int fd = check_file("f", "abcdef", 6), copy;
+
+    EQUAL(syscall(SYS_fcntl, fd, F_GETFD), 0);
+    GOOD(syscall(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC));
+    EQUAL(syscall(SYS_fcntl, fd, F_GETFD), FD_CLOEXEC);
+    copy = (int)GOOD(syscall(SYS_fcntl, fd, F_DUPFD, 40));
+    EQUAL(copy, 40);
+    EQUAL(syscall(SYS_fcntl, copy, F_GETFD), 0); /* a flag of the descriptor, not of the file */
+    EQUAL(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 40), 41);
+    GOOD(syscall(SYS_fcntl, fd, F_SETFL, O_APPEND | O_NONBLOCK));
+    EQUAL(syscall(SYS_fcntl, copy, F_GETFL) & (O_APPEND | O_NONBLOCK | O_ACCMODE), O_APPEND | O_NONBLOCK | O_RDWR);
+    FAILS(EINVAL, syscall(SYS_fcntl, fd, F_DUPFD, -1));
+    FAILS(EINVAL, syscall(SYS_fcntl, fd, F_DUPFD, 0x7fffffff));
+    FAILS(EINVAL, syscall(SYS_fcntl, fd, 0x7fff, 0));
+    FAILS(EBADF, syscall(SYS_fcntl, 500, F_GETFD));
+}
+
+CHECK(pipe2, bytes_go_through_and_end)
+{
+    char data[8];
+    int ends[2];
+
+    open_pipe(ends, O_CLOEXEC);
+    EQUAL(fcntl(ends[0], F_GETFD), FD_CLOEXEC);
+    EQUAL(write(ends[1], "abc", 3), 3);
+    EQUAL(read(ends[0], data, 2), 2);
+    EQUAL(read(ends[0], data, 8), 1);
+    GOOD(close(ends[1]));
+    EQUAL(read(ends[0], data, 8), 0);
+    FAILS(EBADF, write(ends[0], "x", 1));
+    FAILS(EINVAL, syscall(SYS_pipe2, ends, 1));
+    BAD_TARGETS(2 * sizeof(int), syscall(SYS_pipe2, bad, 0));
+    EQUAL(open("/", O_RDONLY), ends[1]); /* none of the refused ones has left a descriptor */
+}
+
+CHECK(pipe2, without_a_reader_is_epipe_and_a_signal)
+{
+    int ends[2], pid;
+
+    open_pipe(ends, 0);
+    close(ends[0]);
+    pid = fork();
+    if (pid == 0) {
+        (void)!write(ends[1], "x", 1);
+        _exit(1);
+    }
+    EQUAL(check_wait(pid), SIGPIPE);
+    signal(SIGPIPE, SIG_IGN);
+    FAILS(EPIPE, write(ends[1], "x", 1));
+}
+
+CHECK(pipe2, a_full_one_does_not_take_more)
+{
+    static char data[1 << 20];
+    int ends[2];
+    long total;
+
+    open_pipe(ends, O_NONBLOCK);
+    FAILS(EAGAIN, read(ends[0], data, 1));
+    total = GOOD(write(ends[1], data, sizeof(data)));
+    TRUE(total >= PIPE_BUF && total < (long)sizeof(data));
+    FAILS(EAGAIN, write(ends[1], data, 1));
+    EQUAL(read(ends[0], data, PIPE_BUF), PIPE_BUF);
+    EQUAL(write(ends[1], data, PIPE_BUF), PIPE_BUF);
+    FAILS(EAGAIN, write(ends[1], data, PIPE_BUF));
+}
+
+static int write_a_lot(void *arg)
+{
+    static char data[1 << 18];
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char)(i * 7 + i / 256);
+    return write(*(int *)arg, data, sizeof(data)) == sizeof(data) ? 0 : 1;
+}
+
+CHECK(pipe2, a_blocked_writer_goes_on)
+{
+    int ends[2], pid;
+    size_t total = 0;
+    char data[999];
+    long some;
+
+    open_pipe(ends, 0);
+    pid = check_fork(write_a_lot, &ends[1]);
+    close(ends[1]);
+    while ((some = GOOD(read(ends[0], data, sizeof(data)))) > 0)
+        for (long i = 0; i < some; i++, total++)
+            TRUE(data[i] == (char)(total * 7 + total / 256));
+    EQUAL(total, 1 << 18);
+    EQUAL(check_wait(pid), 0);
+}
+
+CHECK(ppoll, tells_what_is_ready)
+{
+    int ends[2];
+    struct pollfd polled[3];
+    struct timespec none = {0}, wrong = {.tv_nsec = 1000000000};
+
+    open_pipe(ends, 0);
+    polled[0] = (struct pollfd){.fd = ends[0], .events = POLLIN};
+    polled[1] = (struct pollfd){.fd = ends[1], .events = POLLOUT};
+    polled[2] = (struct pollfd){.fd = 500, .events = POLLIN};
+    EQUAL(syscall(SYS_ppoll, polled, 1, &none, NULL, 8), 0);
+    EQUAL(syscall(SYS_ppoll, polled, 3, NULL, NULL, 8), 2);
+    EQUAL(polled[0].revents, 0);
+    EQUAL(polled[1].revents, POLLOUT);
+    EQUAL(polled[2].revents, POLLNVAL);
+    polled[2].fd = -1; /* passed over */
+    EQUAL(write(ends[1], "x", 1), 1);
+    EQUAL(syscall(SYS_ppoll, polled, 3, NULL, NULL, 8), 2);
+    EQUAL(polled[0].revents, POLLIN);
+    EQUAL(polled[2].revents, 0);
+    close(ends[1]);
+    EQUAL(syscall(SYS_ppoll, polled, 1, NULL, NULL, 8), 1);
+    EQUAL(polled[0].revents, POLLIN | POLLHUP);
+    FAILS(EINVAL, syscall(SYS_ppoll, polled, 1, &wrong, NULL, 8));
+    FAILS(EINVAL, syscall(SYS_ppoll, polled, 0x7fffffff, NULL, NULL, 8));
+    FAILS(EINVAL, syscall(SYS_ppoll, polled, 1, NULL, &none, 4)); /* a set of signals of another size */
+    BAD_TARGETS(sizeof(struct pollfd), syscall(SYS_ppoll, bad, 1, &none, NULL, 8));
+    BAD_SOURCES(sizeof(none), UNLESS_NULL(bad, syscall(SYS_ppoll, polled, 1, bad, NULL, 8)));
+}
+
+CHECK(pselect6, tells_what_is_ready)
+{
+    struct timespec none = {0};
+    unsigned long reads[16] = {0};
+    int ends[2];
+
+    open_pipe(ends, 0);
+    reads[0] = 1ul << ends[0];
+    EQUAL(syscall(SYS_pselect6, ends[0] + 1, reads, NULL, NULL, &none, NULL), 0);
+    EQUAL(reads[0], 0);
+    EQUAL(write(ends[1], "x", 1), 1);
+    reads[0] = 1ul << ends[0];
+    EQUAL(syscall(SYS_pselect6, ends[0] + 1, reads, NULL, NULL, NULL, NULL), 1);
+    EQUAL(reads[0], 1ul << ends[0]);
+    FAILS(EINVAL, syscall(SYS_pselect6, -1, reads, NULL, NULL, &none, NULL));
+    reads[0] = 1ul << 60;
+    FAILS(EBADF, syscall(SYS_pselect6, 61, reads, NULL, NULL, &none, NULL));
+    BAD_TARGETS(8, UNLESS_NULL(bad, syscall(SYS_pselect6, 64, bad, NULL, NULL, &none, NULL)));
+}
+
+CHECK(ioctl, is_refused_where_there_is_nothing_to_control)
+{
+    char bytes[64];
+    int ends[2], waiting = -1;
+
+    FAILS(ENOTTY, syscall(SYS_ioctl, check_file("f", "", 0), 0x5401, bytes)); /* TCGETS */
+    FAILS(EBADF, syscall(SYS_ioctl, 500, 0x5401, bytes));
+    open_pipe(ends, 0);
+    EQUAL(write(ends[1], "abc", 3), 3);
+    GOOD(syscall(SYS_ioctl, ends[0], FIONREAD, &waiting));
+    EQUAL(waiting, 3);
+    BAD_TARGETS(sizeof(int), syscall(SYS_ioctl, ends[0], FIONREAD, bad));
+}
+
+CHECK(sendfile, copies_from_a_file)
+{
+    int from = check_file("f", "abcdef", 6), to = check_file("g", "", 0);
+    off_t offset = 1;
+    char data[8];
+
+    EQUAL(syscall(SYS_sendfile, to, from, &offset, 3l), 3);
+    EQUAL(offset, 4);
+    EQUAL(lseek(from, 0, SEEK_CUR), 0);
+    EQUAL(syscall(SYS_sendfile, to, from, NULL, 100l), 6);
+    EQUAL(pread(to, data, 8, 0), 8);
+    TRUE(memcmp(data, "bcdabcde", 8) == 0);
+    FAILS(EBADF, syscall(SYS_sendfile, 500, from, NULL, 1l));
+    BAD_TARGETS(sizeof(off_t), UNLESS_NULL(bad, syscall(SYS_sendfile, to, from, bad, 1l)));
+}
+
+CHECK(read, devices)
+{
+    char data[4] = "xyz";
+    int zero = (int)GOOD(open("/dev/zero", O_RDWR)), null = (int)GOOD(open("/dev/null", O_RDWR));
+    int full = (int)GOOD(open("/dev/full", O_RDWR));
+
+    EQUAL(read(zero, data, 4), 4);
+    TRUE(memcmp(data, "\0\0\0\0", 4) == 0);
+    EQUAL(read(null, data, 4), 0);
+    EQUAL(write(null, data, 4), 4);
+    FAILS(ENOSPC, write(full, data, 4));
+    EQUAL(read(full, data, 4), 4);
+}
