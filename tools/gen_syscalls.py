@@ -14,6 +14,9 @@ NUMBERS_MAX = 512       # SYSCALL_NUMBERS of include/syscall/table.h
 OWN_NUMBERS = "x86_64"  # the one machine that has them
 GENERIC = ("aarch64", "riscv64")
 COMMON = ("host", "null")   # machines without users' programs: what all with generic numbers share
+# O_DIRECT, O_LARGEFILE, O_DIRECTORY, O_NOFOLLOW: uapi/asm-generic/fcntl.h, and arm64's own fcntl.h.
+OPEN_FLAGS_GENERIC = (0o40000, 0o100000, 0o200000, 0o400000)
+OPEN_FLAGS = {"aarch64": (0o200000, 0o400000, 0o40000, 0o100000)}
 STATES = ("complete", "partial", "absent")
 
 
@@ -90,6 +93,11 @@ def table(calls, isa):
         lines.append(f"    [{number}] = {f'sys_{call.name}' if call in there else 'sys_absent'},")
     lines += ["};", "", "const char *const syscall_names[SYSCALL_NUMBERS] = {"]
     lines += [f'    [{number}] = "{call.name}",' for number, call in sorted(by_number.items())]
+    direct, largefile, directory, nofollow = OPEN_FLAGS.get(isa, OPEN_FLAGS_GENERIC)
+    lines += ["};", "", "const struct syscall_abi syscall_abi = {",
+              f"    .has_own_structs = {'true' if isa == OWN_NUMBERS else 'false'},",
+              f"    .o_direct = {direct:#x}, .o_largefile = {largefile:#x}, .o_directory = {directory:#x},",
+              f"    .o_nofollow = {nofollow:#x},"]
     return "\n".join([*lines, "};", ""])
 
 

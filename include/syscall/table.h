@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <k/compiler.h>
 #include <k/types.h>
 
@@ -35,6 +37,14 @@ typedef int64_t syscall_handler(const struct syscall_args *args);
 #define SYSCALL(name)                                      \
     int64_t sys_##name(const struct syscall_args *args);   \
     int64_t sys_##name(const struct syscall_args *args)
+
+/* What differs between the machines besides numbers. Data of the generated table. */
+struct syscall_abi {
+    bool has_own_structs; /* of x86_64, where others have the generic ones: struct stat */
+    /* Bits of open(2) flags as programs have them, for O_DIRECT, O_LARGEFILE, O_DIRECTORY, O_NOFOLLOW of fs/abi.h. */
+    uint32_t o_direct, o_largefile, o_directory, o_nofollow;
+};
+extern const struct syscall_abi syscall_abi;
 
 /* By number. None is NULL: a number without a handler has sys_absent(). */
 extern syscall_handler *const syscall_handlers[SYSCALL_NUMBERS];

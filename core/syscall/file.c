@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/* Open files: transfers, positions, descriptors. No state. */
+#include <syscall/table.h>
+
+#include <fs/fd.h>
+#include <fs/pipe.h>
+#include <k/errno.h>
+#include <mm/kmalloc.h>
+#include <mm/user.h>
+#include <proc/process.h>
+
+#include "syscall_priv.h"
+
+#define PIECES_INLINE 8
+
+/* ---- read(2), write(2) and their relatives ---- */
+
+SYSCALL(read)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct io_span span;
+
+    if (UNLIKELY(fd.file == NULL))
+        return -EBADF;
+    io_span_user(&span, args->arg[1], args->arg[2]);
+    int64_t result = file_read(fd.file, &span);
+
+    fd_return(fd);
+    return after_wait(result);
+}
+
+SYSCALL(write)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct io_span span;
+
+    if (UNLIKELY(fd.file == NULL))
+        return -EBADF;
+    io_span_user(&span, args->arg[1], args->arg[2]);
+    int64_t result = file_write(fd.file, &span);
+
+    fd_return(fd);
+    return after_write(result);
+}
+
+SYSCALL(pread64)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct io_span span;
+
+    if (fd.file == NULL)
+        return -EBADF;
+    io_span_user(&span, args->arg[1], args->arg[2]);
+    int64_t result = file_read_at(fd.file, &span, (int64_t)args->arg[3]);
+
+    fd_return(fd);
+    return after_wait(result);
+}
+
+SYSCALL(pwrite64)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct io_span span;
+
+    if (fd.file == NULL)
+        return -EBADF;
+    io_span_user(&span, args->arg[1], args->arg[2]);
+    int64_t result = file_write_at(fd.file, &span, (int64_t)args->arg[3]);
+
+    fd_return(fd);
+    return after_write(result);
+}
+
+static int64_t transfer(const struct syscall_args *args, bool is_write, bool has_offset, int64_t offset)
+{
+    struct io_piece inline_pieces[PIECES_INLINE];
+    struct io_piece *pieces;
+    struct io_span span;
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int64_t result = pieces_copy_in(args->arg[1], args->arg[2], inline_pieces, PIECES_INLINE, &pieces, &span);
+
+    if (result == 0) {
+        if (is_write)
+            result = has_offset ? file_write_at(fd.file, &span, offset) : file_write(fd.file, &span);
+        else
+            result = has_offset ? file_read_at(fd.file, &span, offset) : file_read(fd.file, &span);
+        pieces_free(pieces, inline_pieces);
+    }
+    fd_return(fd);
+    return is_write ? after_write(result) : after_wait(result);
+}
+
+SYSCALL(readv)
+{
+    return transfer(args, false, false, 0);
+}
+
+SYSCALL(writev)
+{
+    return transfer(args, true, false, 0);
+}
+
+/* On 64-bit machines the offset is in one register, and the other one is 0. */
+SYSCALL(preadv)
+{
+    return transfer(args, false, true, (int64_t)args->arg[3]);
+}
+
+SYSCALL(pwritev)
+{
+    return transfer(args, true, true, (int64_t)args->arg[3]);
+}
+
+/* preadv2(2): no flag of it means anything to files that are memory, but RWF_APPEND and RWF_NOWAIT would. */
+#define RWF_HIPRI 0x1u
+#define RWF_DSYNC 0x2u
+#define RWF_SYNC 0x4u
+
+static int64_t transfer_with_flags(const struct syscall_args *args, bool is_write)
+{
+    int64_t offset = (int64_t)args->arg[3];
+
+    if ((args->arg[5] & ~(uint64_t)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC)) != 0)
+        return -EOPNOTSUPP;
+    return transfer(args, is_write, offset != -1, offset);
+}
+
+SYSCALL(preadv2)
+{
+    return transfer_with_flags(args, false);
+}
+
+SYSCALL(pwritev2)
+{
+    return transfer_with_flags(args, true);
+}
+
+SYSCALL(lseek)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int64_t result = file_seek(fd.file, (int64_t)args->arg[1], (int)args->arg[2]);
+
+    fd_return(fd);
+    return result;
+}
+
+SYSCALL(ftruncate)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int64_t result = file_truncate(fd.file, (int64_t)args->arg[1]);
+
+    fd_return(fd);
+    return result;
+}
+
+SYSCALL(ioctl)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int64_t result = file_ioctl(fd.file, (uint32_t)args->arg[1], args->arg[2]);
+
+    fd_return(fd);
+    return after_wait(result);
+}
+
+/* ---- Everything is in memory: nothing is ever behind ---- */
+
+static int64_t is_open(const struct syscall_args *args)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    int64_t result = fd.file == NULL ? -EBADF : fd.file->has_position ? 0 : -EINVAL;
+
+    fd_return(fd);
+    return result;
+}
+
+SYSCALL(fsync)
+{
+    return is_open(args);
+}
+
+SYSCALL(fdatasync)
+{
+    return is_open(args);
+}
+
+SYSCALL(syncfs)
+{
+    int64_t result = is_open(args);
+
+    return result == -EINVAL ? 0 : result;
+}
+
+SYSCALL(sync)
+{
+    (void)args;
+    return 0;
+}
+
+/* posix_fadvise(2): advice changes nothing here, wrong advice is still wrong. */
+#define ADVICE_MAX 5
+
+SYSCALL(fadvise64)
+{
+    int64_t result = is_open(args);
+
+    if (result == -EINVAL)
+        return -ESPIPE;
+    return result != 0 ? result : args->arg[3] > ADVICE_MAX || (int64_t)args->arg[2] < 0 ? -EINVAL : 0;
+}
+
+/* ---- Descriptors ---- */
+
+SYSCALL(close)
+{
+    return fd_close(own_files(), (unsigned)args->arg[0]);
+}
+
+#define CLOSE_RANGE_UNSHARE 2u
+#define CLOSE_RANGE_CLOEXEC 4u
+
+SYSCALL(close_range)
+{
+    unsigned first = (unsigned)args->arg[0], last = (unsigned)args->arg[1], flags = (unsigned)args->arg[2];
+
+    if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) != 0)
+        return -EINVAL;
+    if ((flags & CLOSE_RANGE_UNSHARE) != 0 && load_acquire(&own_files()->users) > 1) {
+        struct thread *self = thread_current();
+        struct fd_table *own;
+        int result = fd_table_copy(self->user.files, &own);
+
+        if (result != 0)
+            return result;
+        fd_table_put(self->user.files);
+        self->user.files = own;
+    }
+    if ((flags & CLOSE_RANGE_CLOEXEC) != 0)
+        fd_cloexec_range(own_files(), first, last);
+    else
+        fd_close_range(own_files(), first, last);
+    return 0;
+}
+
+SYSCALL(dup)
+{
+    return fd_dup(own_files(), (unsigned)args->arg[0], 0, own_fd_limit(), false);
+}
+
+SYSCALL(dup2)
+{
+    unsigned from = (unsigned)args->arg[0], to = (unsigned)args->arg[1];
+
+    if (from == to)
+        return fd_cloexec_get(own_files(), from) < 0 ? -EBADF : (int64_t)to;
+    return fd_dup_to(own_files(), from, to, own_fd_limit(), false);
+}
+
+SYSCALL(dup3)
+{
+    unsigned from = (unsigned)args->arg[0], to = (unsigned)args->arg[1], flags = (unsigned)args->arg[2];
+
+    if (from == to || (flags & ~O_CLOEXEC) != 0)
+        return -EINVAL;
+    return fd_dup_to(own_files(), from, to, own_fd_limit(), (flags & O_CLOEXEC) != 0);
+}
+
+/* fcntl(2) */
+#define F_DUPFD 0
+#define F_GETFD 1
+#define F_SETFD 2
+#define F_GETFL 3
+#define F_SETFL 4
+#define F_SETPIPE_SZ 1031
+#define F_GETPIPE_SZ 1032
+#define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC 1u
+
+/* Between programs and fs/abi.h. */
+static uint32_t flags_out(uint32_t flags)
+{
+    const uint32_t moved = O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW;
+
+    return (flags & ~moved) | ((flags & O_DIRECT) != 0 ? syscall_abi.o_direct : 0) |
+           ((flags & O_LARGEFILE) != 0 ? syscall_abi.o_largefile : 0) |
+           ((flags & O_DIRECTORY) != 0 ? syscall_abi.o_directory : 0) |
+           ((flags & O_NOFOLLOW) != 0 ? syscall_abi.o_nofollow : 0);
+}
+
+uint32_t open_flags_in(uint32_t flags)
+{
+    const uint32_t moved =
+        syscall_abi.o_direct | syscall_abi.o_largefile | syscall_abi.o_directory | syscall_abi.o_nofollow;
+
+    return (flags & ~moved) | ((flags & syscall_abi.o_direct) != 0 ? O_DIRECT : 0) |
+           ((flags & syscall_abi.o_largefile) != 0 ? O_LARGEFILE : 0) |
+           ((flags & syscall_abi.o_directory) != 0 ? O_DIRECTORY : 0) |
+           ((flags & syscall_abi.o_nofollow) != 0 ? O_NOFOLLOW : 0);
+}
+
+static int64_t control_file(struct file *file, unsigned command, uint64_t value)
+{
+    switch (command) {
+    case F_GETFL:
+        return flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
+    case F_SETFL:
+        file_set_flags(file, open_flags_in((uint32_t)value));
+        return 0;
+    case F_GETPIPE_SZ:
+        return pipe_size_get(file);
+    case F_SETPIPE_SZ:
+        return pipe_size_set(file, (uint32_t)value);
+    default:
+        return -EINVAL; /* locks, leases, owners of signals: not there */
+    }
+}
+
+SYSCALL(fcntl)
+{
+    struct fd_table *files = own_files();
+    unsigned number = (unsigned)args->arg[0], command = (unsigned)args->arg[1];
+    uint64_t value = args->arg[2];
+
+    switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return fd_dup(files, number, (unsigned)value, own_fd_limit(), command == F_DUPFD_CLOEXEC);
+    case F_GETFD:
+        return fd_cloexec_get(files, number);
+    case F_SETFD:
+        return fd_cloexec_set(files, number, (value & FD_CLOEXEC) != 0);
+    default:
+        break;
+    }
+    struct fd_borrowed fd = fd_borrow(files, number);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int64_t result = control_file(fd.file, command, value);
+
+    fd_return(fd);
+    return result;
+}
+
+/* ---- pipe(2) ---- */
+
+static int64_t make_pipe(vaddr_t out, uint32_t flags)
+{
+    struct fd_table *files = own_files();
+    struct file *file[2];
+    int number[2] = { -1, -1 };
+
+    if ((flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) != 0)
+        return -EINVAL;
+    if ((flags & O_DIRECT) != 0)
+        return -EINVAL; /* pipes of packets */
+    int result = pipe_create(flags & O_NONBLOCK, &file[0], &file[1]);
+
+    if (result != 0)
+        return result;
+    for (unsigned i = 0; i < 2 && result == 0; i++) {
+        number[i] = fd_reserve(files, 0, own_fd_limit(), (flags & O_CLOEXEC) != 0);
+        result = MIN(number[i], 0);
+    }
+    if (result == 0)
+        result = user_copy_out(out, number, sizeof number);
+    for (unsigned i = 0; i < 2; i++) {
+        if (result == 0) {
+            fd_install(files, (unsigned)number[i], file[i]);
+            continue;
+        }
+        if (number[i] >= 0)
+            fd_unreserve(files, (unsigned)number[i]);
+        file_put(file[i]);
+    }
+    return result;
+}
+
+SYSCALL(pipe)
+{
+    return make_pipe(args->arg[0], 0);
+}
+
+SYSCALL(pipe2)
+{
+    return make_pipe(args->arg[0], open_flags_in((uint32_t)args->arg[1]));
+}
+
+/* ---- sendfile(2): through a piece of kernel memory ---- */
+
+#define SEND_BYTES 4096
+
+static int64_t send_piece(struct file *out, struct file *in, uint64_t *offset, uint8_t *buffer, size_t bytes)
+{
+    struct io_span span;
+
+    io_span_kernel(&span, buffer, bytes);
+    int64_t got = offset != NULL ? file_read_at(in, &span, (int64_t)*offset) : file_read(in, &span);
+
+    if (got <= 0)
+        return got;
+    io_span_kernel(&span, buffer, (size_t)got);
+    int64_t put = after_write(file_write(out, &span));
+
+    /* What was read and not written is read again by whoever asks next. */
+    if (offset != NULL)
+        *offset += (uint64_t)MAX(put, 0);
+    else if (put < got)
+        (void)file_seek(in, MAX(put, 0) - got, SEEK_CUR);
+    return put;
+}
+
+static int64_t send(struct file *out, struct file *in, uint64_t *offset, uint64_t count)
+{
+    uint8_t *buffer = kmalloc(SEND_BYTES);
+    int64_t done = 0, result = 0;
+
+    if (buffer == NULL)
+        return -ENOMEM;
+    for (size_t left = MIN(count, IO_BYTES_MAX); left > 0; left -= (size_t)result, done += result) {
+        size_t piece = MIN(left, (size_t)SEND_BYTES);
+
+        result = send_piece(out, in, offset, buffer, piece);
+        if (result <= 0)
+            break;
+    }
+    kfree(buffer);
+    return done > 0 ? done : result;
+}
+
+SYSCALL(sendfile)
+{
+    vaddr_t offset_at = args->arg[2];
+    uint64_t offset = 0;
+    struct fd_borrowed out = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct fd_borrowed in = fd_borrow(own_files(), (unsigned)args->arg[1]);
+    int64_t result = out.file == NULL || in.file == NULL ? -EBADF : !in.file->has_position ? -EINVAL : 0;
+
+    if (result == 0 && offset_at != 0)
+        result = user_copy_in(&offset, offset_at, sizeof offset);
+    if (result == 0)
+        result = send(out.file, in.file, offset_at != 0 ? &offset : NULL, args->arg[3]);
+    if (result >= 0 && offset_at != 0 && user_copy_out(offset_at, &offset, sizeof offset) != 0)
+        result = -EFAULT;
+    fd_return(in);
+    fd_return(out);
+    return result;
+}
