@@ -58,6 +58,7 @@ BARE = ("-std=gnu11", "-Wall", "-Wextra", "-static", "-nostdlib", "-ffreestandin
 PROGRAMS = (
     Program("kbench", "bench/kbench.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
     Program("kbench-tiny", "bench/tiny.c", BARE),
+    Program("procs", "bare/procs.c", BARE),
     Program("check", "check/*.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
 )
 # As /init of a machine each tells by its exit status whether all is well: boot tests.
