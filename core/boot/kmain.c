@@ -93,7 +93,10 @@ static void start_first(void)
 
     spec.path = options.first[0] != '\0' ? options.first : NULL;
     boot_report.ready_ticks = hal_clock_ticks();
-    int error = first_start(&spec);
+    int error = keyboard_start();
+
+    if (error == 0)
+        error = first_start(&spec);
 
     if (error != 0)
         panic("out of memory at boot: cannot create the first process, error %d", error);

@@ -16,7 +16,6 @@
 #define LOOK_TYPING_NS NS_PER_MS        /* 12 bytes at 115,200 bits a second */
 #define LOOK_NS (20 * NS_PER_MS)        /* nobody notices */
 #define TYPING_NS (500 * NS_PER_MS)     /* so long after a key another one is expected */
-#define CONSOLE_PRIORITY PRIORITY_REALTIME_LOW /* a look at a busy machine must not wait for what keeps it busy */
 
 static uint64_t last_key_ns;
 

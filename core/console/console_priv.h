@@ -9,6 +9,7 @@
 #include <k/compiler.h>
 #include <k/types.h>
 
+#define CONSOLE_PRIORITY PRIORITY_REALTIME_LOW /* a look at a busy machine must not wait for what keeps it busy */
 #define CONSOLE_LINE_BYTES 128 /* of a command line, with its NUL */
 #define CONSOLE_WORDS_MAX 8
 

@@ -2,6 +2,8 @@
 /* The types of file systems, what is mounted, and this room's start. One mutex guards both lists. */
 #include <fs/filesystem.h>
 
+#include <fs/tty.h>
+
 #include <fs/cred.h>
 #include <fs/fd.h>
 #include <fs/path.h>
@@ -64,6 +66,7 @@ void fs_init(void)
         panic("out of memory at boot: cannot make the first root");
     list_push_back(&all.mounted, &all.first->link);
     devfs_init();
+    tty_init();
     procfs_init();
 }
 

@@ -74,6 +74,23 @@ void log_write(const char *text, size_t bytes)
     spin_unlock_irqrestore(&logger.lock, state);
 }
 
+/* A few bytes at a time, so that interrupts do not wait for the console. */
+#define RAW_BYTES 16u
+
+void log_write_raw(const char *text, size_t bytes)
+{
+    while (bytes > 0) {
+        size_t piece = MIN(bytes, (size_t)RAW_BYTES);
+        uintptr_t state = spin_lock_irqsave(&logger.lock);
+
+        for (size_t i = 0; i < piece; i++)
+            hal_console_put(text[i]);
+        spin_unlock_irqrestore(&logger.lock, state);
+        text += piece;
+        bytes -= piece;
+    }
+}
+
 static void log_emit_in_panic(enum log_level level, const char *text) NO_LOCK_ANALYSIS
 {
     bool is_locked = !load_relaxed(&logger.is_abandoned) && spin_lock_bounded(&logger.lock, LOG_PANIC_SPINS);

@@ -6,9 +6,14 @@
  */
 #pragma once
 
+#include <k/compiler.h>
+
 /* The boot program "console": prompt, read, answer until "exit CODE", whose code it returns. Context: task. */
 int console_main(const char *argument);
 
 /* The same in a task of its own, beside what init= names; its "exit" ends the machine. 0 or a negative errno. Context:
  * task, also one that may not sleep. */
 int console_start(void);
+
+/* The terminal's input, for user programs. -EAGAIN, -ENOMEM. Context: boot, before user programs. */
+int keyboard_start(void) MUST_USE;

@@ -15,6 +15,9 @@ enum log_level log_console_level(void);
  * carriage. Context: any. */
 void log_write(const char *text, size_t bytes);
 
+/* The same without a carriage return before a newline: what a terminal sends. */
+void log_write_raw(const char *text, size_t bytes);
+
 /* The machine is dying: from now on the log waits for whoever is printing within a bound only, and asks nothing of this
  * CPU and its task. Lines stay whole unless that one never ends its own. Context: any. */
 void log_enter_panic(void);
