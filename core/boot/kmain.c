@@ -23,6 +23,7 @@
 #include <mm/phys.h>
 #include <vm/space.h>
 #include <proc/first.h>
+#include <proc/terminal.h>
 #include <proc/process.h>
 #include <proc/task.h>
 #include <sched/latency.h>
@@ -178,6 +179,7 @@ static void boot_main(void *arg)
     random_seed(boot_report.info->entropy, boot_report.info->entropy_bytes, boot_report.info->entropy_bytes >= 32);
     random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
     fs_init();
+    terminal_hooks_init();
     unpack_initrd(boot_report.info);
     fs_mount_usual();
     kspace_seal();

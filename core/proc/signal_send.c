@@ -402,7 +402,7 @@ static int send_to_all(const struct signal_info *info)
 }
 
 /* -EPERM only if nobody got it. */
-static int send_to_group(pid_t pgid, const struct signal_info *info)
+static int send_to_group(pid_t pgid, const struct signal_info *info, bool is_kernels)
 {
     int result = -ESRCH;
 
@@ -414,7 +414,7 @@ static int send_to_group(pid_t pgid, const struct signal_info *info)
             struct process *to = list_entry(node, struct process, group_link);
             int one = -EPERM;
 
-            if (may_send(to, (unsigned)info->number))
+            if (is_kernels || may_send(to, (unsigned)info->number))
                 one = info->number == 0 ? 0 : send(to, NULL, info);
             if (result != 0)
                 result = one;
@@ -422,6 +422,11 @@ static int send_to_group(pid_t pgid, const struct signal_info *info)
     }
     spin_unlock(&proc_tree_lock);
     return result;
+}
+
+void signal_send_group(pid_t group, const struct signal_info *info)
+{
+    (void)send_to_group(group, info, true);
 }
 
 int signal_kill(pid_t pid, unsigned number)
@@ -433,8 +438,10 @@ int signal_kill(pid_t pid, unsigned number)
         return result;
     if (pid == -1)
         return send_to_all(&info);
+    if (pid == INT32_MIN)
+        return -ESRCH;
     if (pid <= 0)
-        return pid == INT32_MIN ? -ESRCH : send_to_group(pid == 0 ? process_group_id(process_current()) : -pid, &info);
+        return send_to_group(pid == 0 ? process_group_id(process_current()) : -pid, &info, false);
     return signal_queue(pid, &info);
 }
 

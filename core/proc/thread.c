@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads of processes, and the tasks that run them. Links and states are under the tree lock. */
+#include <fs/tty.h>
 #include <k/errno.h>
 #include <lib/string.h>
+#include <proc/group.h>
 #include <proc/id.h>
 #include <sched/sched.h>
 
@@ -244,7 +246,9 @@ void thread_exited(struct thread *thread, int code)
 
     if (process->has_user)
         usage_add_self_locked(process);
+    pid_t session = process->group != NULL ? process->group->session->id : 0;
     struct space *space = process_thread_ended_locked(process, true, WAIT_STATUS_EXITED(code), &gone);
+    bool has_ended = process->state != PROCESS_ALIVE;
     bool is_end_of_init = process == process_init && process->state == PROCESS_ZOMBIE;
 
     if (space != NULL && process->has_user)
@@ -252,6 +256,8 @@ void thread_exited(struct thread *thread, int code)
     spin_unlock(&proc_tree_lock);
     if (space != NULL)
         space_put(space);
+    if (has_ended && session == process->pid)
+        tty_session_ended(session);
     if (is_end_of_init)
         init_ended(process->wait_status);
     process_put_all(&gone);

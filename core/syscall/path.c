@@ -36,11 +36,11 @@ static int64_t open_at(int dirfd, vaddr_t path, uint32_t flags, uint32_t mode)
     result = path_open(&place, arg.text, flags, MODE(mode), &file);
     path_arg_end(&arg);
     if (result != 0)
-        return result;
+        return (int)after_wait(result); /* a FIFO waits for its other end */
     result = fd_add(own_files(), file, 0, own_fd_limit(), (flags & O_CLOEXEC) != 0);
     if (result < 0)
         file_put(file);
-    return after_wait(result); /* a FIFO waits for its other end */
+    return result;
 }
 
 SYSCALL(open)

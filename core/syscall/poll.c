@@ -116,7 +116,7 @@ static int64_t poll_again(struct signal_restart *restart)
 /* poll(2) is made anew only if no handler was entered, and then ends when it would have. */
 static int64_t poll_until(vaddr_t fds, unsigned count, uint64_t deadline_ns)
 {
-    int result = poll(fds, count, deadline_ns);
+    int64_t result = poll(fds, count, deadline_ns);
 
     if (result != -EINTR)
         return result;

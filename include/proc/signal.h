@@ -234,6 +234,9 @@ int signal_kill(pid_t pid, unsigned number);
 int signal_tgkill(pid_t tgid, tid_t tid, const struct signal_info *info);
 int signal_queue(pid_t pid, const struct signal_info *info);
 
+/* From the kernel to all processes of a group, if there is one, whoever runs: the terminal's. Context: task, no lock. */
+void signal_send_group(pid_t group, const struct signal_info *info);
+
 /* End the process with that status (wait(2)'s form), unless its end was decided before: exit_group(2), SIGKILL.
  * Returns at once; its threads go as soon as they can. Context: task, no lock from LOCK_SIGNAL on held. */
 void process_end(struct process *process, int status);

@@ -58,14 +58,13 @@ BARE = ("-std=gnu11", "-Wall", "-Wextra", "-static", "-nostdlib", "-ffreestandin
 PROGRAMS = (
     Program("kbench", "bench/kbench.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
     Program("kbench-tiny", "bench/tiny.c", BARE),
-    Program("procs", "bare/procs.c", BARE),
     Program("check", "check/*.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
 )
 # As /init of a machine each tells by its exit status whether all is well: boot tests.
 CHECKS = {
-    "procs": Program("check-procs", "check/procs.c", BARE),
-    "calls": Program("check-calls", "check/calls.c", BARE),
-    "signals": Program("check-signals", "check/signals.c", BARE),
+    "procs": Program("check-procs", "bare/procs.c", BARE),
+    "calls": Program("check-calls", "bare/calls.c", BARE),
+    "signals": Program("check-signals", "bare/signals.c", BARE),
 }
 
 
