@@ -89,8 +89,14 @@ static void first_ended(int wait_status)
 
 static void start_first(void)
 {
-    static const char *argv[] = { NULL };
-    static struct first_spec spec = { .argv = argv, .ended = first_ended };
+    static const char *arguments[FIRST_ARGUMENTS_MAX + 1];
+    static struct first_spec spec = { .arguments = arguments, .ended = first_ended };
+    const char *word = options.arguments;
+
+    for (unsigned i = 0; i < options.argument_count; i++) {
+        arguments[i] = word;
+        word += strlen(word) + 1;
+    }
 
     spec.path = options.first[0] != '\0' ? options.first : NULL;
     boot_report.ready_ticks = hal_clock_ticks();

@@ -7,6 +7,7 @@
 #include <k/log.h>
 #include <lib/string.h>
 #include <parse/cmdline.h>
+#include <proc/first.h>
 #include <sched/sched.h>
 #include <trace/backtrace.h>
 #include <trace/log.h>
@@ -169,6 +170,23 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
              "huge, console, latency, kaslr)", option->key);
 }
 
+/* A word is not longer than the line it is from, so there is room for all of them. */
+static void take_arguments(struct boot_options *options, const char *cmdline)
+{
+    size_t used = 0;
+    int result;
+
+    while ((result = cmdline_next_word(&cmdline, options->arguments + used, sizeof options->arguments - used)) !=
+           -ENOENT) {
+        if (result != 0 || options->argument_count == FIRST_ARGUMENTS_MAX) {
+            log_warn("boot option '--': malformed or too many arguments, '%s' ignored", options->arguments + used);
+            continue;
+        }
+        used += strlen(options->arguments + used) + 1;
+        options->argument_count++;
+    }
+}
+
 void boot_options_parse(const char *cmdline, struct boot_options *out)
 {
     struct cmdline_option option;
@@ -176,6 +194,10 @@ void boot_options_parse(const char *cmdline, struct boot_options *out)
 
     *out = (struct boot_options){ .init = "showcase", .cpus_max = CPU_MAX, .asids_max = ASIDS_MAX, .seed = 1 };
     while ((result = cmdline_next(&cmdline, &option)) != -ENOENT) {
+        if (result == 0 && !option.has_value && strcmp(option.key, "--") == 0) {
+            take_arguments(out, cmdline);
+            break;
+        }
         if (result == 0)
             apply(out, &option);
         else

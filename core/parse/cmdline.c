@@ -58,6 +58,27 @@ int cmdline_next(const char **cursor, struct cmdline_option *out)
     return key.overflowed || value.overflowed ? -E2BIG : 0;
 }
 
+int cmdline_next_word(const char **cursor, char *out, size_t room)
+{
+    struct field word = {.to = out, .room = room};
+    const char *at = *cursor;
+    bool quoted = false;
+
+    out[0] = '\0';
+    while (is_blank(*at))
+        at++;
+    bool is_end = *at == '\0';
+
+    for (; *at != '\0' && (quoted || !is_blank(*at)); at++) {
+        if (*at == '"')
+            quoted = !quoted;
+        else
+            field_put(&word, *at);
+    }
+    *cursor = at;
+    return is_end ? -ENOENT : quoted ? -EINVAL : word.overflowed ? -E2BIG : 0;
+}
+
 /* The value of a digit, or a number above every base. */
 static unsigned digit_of(char c)
 {

@@ -43,13 +43,16 @@ static void open_console(struct thread *self)
 static int try_program(struct thread *self, const char *path)
 {
     static const char *const environment[] = { "HOME=/", "TERM=linux", "PATH=/sbin:/usr/sbin:/bin:/usr/bin", NULL };
-    const char *const own[] = { path, NULL };
+    const char *argv[FIRST_ARGUMENTS_MAX + 2] = { path };
+
+    for (unsigned i = 0; i < FIRST_ARGUMENTS_MAX && first->arguments[i] != NULL; i++)
+        argv[i + 1] = first->arguments[i];
     const struct exec_request request = {
         .place = { .context = self->user.paths, .cred = self->user.cred },
         .path = path,
         .flags = PATH_FOLLOW,
         .shown = path,
-        .kernel_argv = first->argv[0] != NULL ? first->argv : own,
+        .kernel_argv = argv,
         .kernel_envp = environment,
     };
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include <k/limits.h>
 #include <k/types.h>
 
 struct boot_options {
@@ -12,6 +13,9 @@ struct boot_options {
     char argument[96]; /* what follows ':' in init= */
     bool has_init;     /* init= names one of them */
     char first[96];    /* init=/PATH: the first program of the user's; "": the usual ones, if there are files */
+    /* What follows the word "--": the first program's arguments, each with its NUL. */
+    char arguments[CMDLINE_BYTES];
+    unsigned argument_count;
     unsigned cpus_max; /* start at most so many CPUs */
     unsigned asids_max; /* asids= address-space ids in use, at most; with few they run out often */
     bool use_console;  /* console=on: the debug console beside init */

@@ -17,5 +17,9 @@ struct cmdline_option {
  * skipped, key holds what fitted); -EINVAL: an unclosed quote or an empty key (skipped). */
 int cmdline_next(const char **cursor, struct cmdline_option *out) MUST_USE;
 
+/* Take the next word, without its quotes, whatever is in it. 0; -ENOENT at the end; -E2BIG: longer than `room` with its
+ * NUL; -EINVAL: an unclosed quote; both skip it. */
+int cmdline_next_word(const char **cursor, char *out, size_t room) MUST_USE;
+
 /* Unsigned number: decimal, 0x hex, with K, M, G suffix. -EINVAL, -ERANGE. */
 int parse_u64(const char *text, uint64_t *out) MUST_USE;

@@ -7,9 +7,12 @@
 /* Paths that are tried if none is named. */
 #define FIRST_PROGRAMS "/init", "/sbin/init", "/etc/init", "/bin/init", "/bin/sh"
 
+#define FIRST_ARGUMENTS_MAX 62
+
 struct first_spec {
     const char *path;           /* NULL: FIRST_PROGRAMS, one after the other */
-    const char *const *argv;    /* argv[0] may be NULL: the path */
+    /* What its argv has behind the path: up to FIRST_ARGUMENTS_MAX, and NULL. */
+    const char *const *arguments;
     /* It has ended, with that status as wait4(2) has it; or no program could be started: -1. Does not return. */
     void (*ended)(int wait_status);
 };

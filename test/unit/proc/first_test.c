@@ -53,8 +53,8 @@ static void adopts(uintptr_t arg)
 
 static void start(const char *path)
 {
-    static const char *argv[] = { NULL };
-    static struct first_spec spec = { .argv = argv, .ended = ended };
+    static const char *arguments[] = { NULL };
+    static struct first_spec spec = { .arguments = arguments, .ended = ended };
 
     spec.path = path;
     CHECK(first_start(&spec) == 0);
@@ -114,8 +114,8 @@ static void nothing(int wait_status)
 
 static void nothing_test(void)
 {
-    static const char *argv[] = { NULL };
-    static const struct first_spec spec = { .argv = argv, .ended = nothing };
+    static const char *arguments[] = { NULL };
+    static const struct first_spec spec = { .arguments = arguments, .ended = nothing };
 
     CHECK(first_start(&spec) == 0);
     sleep_until_the_end();
