@@ -25,6 +25,7 @@
 #include <proc/first.h>
 #include <proc/terminal.h>
 #include <proc/process.h>
+#include <proc/show.h>
 #include <proc/task.h>
 #include <sched/latency.h>
 #include <sched/sched.h>
@@ -186,6 +187,7 @@ static void boot_main(void *arg)
     random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
     fs_init();
     terminal_hooks_init();
+    show_init();
     unpack_initrd(boot_report.info);
     fs_mount_usual();
     kspace_seal();

@@ -497,6 +497,16 @@ static int open_serial(struct inode *inode, struct name *name, uint32_t flags, s
     return result;
 }
 
+pid_t tty_session_id(void)
+{
+    return load_relaxed(&console.session);
+}
+
+pid_t tty_group_id(void)
+{
+    return load_relaxed(&console.group);
+}
+
 void tty_session_ended(pid_t session)
 {
     struct tty *tty = &console;

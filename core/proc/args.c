@@ -127,6 +127,7 @@ int args_add_all(struct exec_args *args, const struct exec_request *request)
         result = add_kernel(args, false, ""); /* programs take argv[0] for granted: Linux since 5.18 */
     if (result != 0)
         return result;
+    args->argv_bytes = args->bytes;
     return is_kernel ? add_kernel_vector(args, true, request->kernel_envp) : add_vector(args, true, request->envp);
 }
 

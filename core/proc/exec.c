@@ -42,6 +42,7 @@ struct exec {
     char name[TASK_NAME_BYTES];
     struct signal_handlers *handlers; /* or NULL */
     vaddr_t return_code;
+    struct program *program; /* counted, or NULL */
 };
 
 /* ---- Files ---- */
@@ -242,6 +243,10 @@ static int prepare(struct exec *exec)
         result = vdso_map(exec->space, &exec->return_code);
     if (result == 0)
         result = signal_exec_prepare(exec->process, &exec->handlers);
+    if (result == 0) {
+        exec->program = program_create(exec->file->name, &exec->args);
+        result = exec->program == NULL ? -ENOMEM : 0;
+    }
     take_name(exec);
     return result;
 }
@@ -306,6 +311,10 @@ static struct space *change_over(struct exec *exec)
 
     usage_add_space_locked(process, old);
     process->space = exec->space;
+    struct program *old_program = process->program;
+
+    process->program = exec->program;
+    exec->program = old_program; /* given back with the rest */
     process->has_executed = true;
     process->executing = NULL;
     take_pid_locked(exec);
@@ -386,6 +395,8 @@ static void give_back(struct exec *exec)
         fd_table_put(exec->files);
     if (exec->cred != NULL)
         cred_put(exec->cred);
+    if (exec->program != NULL)
+        program_put(exec->program);
     if (exec->handlers != NULL)
         signal_exec_cancel(exec->handlers);
     kfree(exec);

@@ -294,6 +294,31 @@ struct process *process_lookup(pid_t pid)
     return process;
 }
 
+static struct process *lookup_process_in_leaf(pid_t from)
+{
+    struct process *process = NULL;
+
+    preempt_disable(); /* as in lookup_in_leaf() */
+    struct id_leaf *leaf = load_acquire(&ids.leaf[(size_t)from >> LEAF_SHIFT]); /* PAIRS(id_leaf) */
+
+    for (size_t slot = (size_t)from % LEAF_IDS; leaf != NULL && slot < LEAF_IDS && process == NULL; slot++) {
+        process = load_acquire(&leaf->slot[slot].process); /* PAIRS(id_publish) */
+        if (process != NULL && !process_try_get(process))
+            process = NULL;
+    }
+    preempt_enable();
+    return process;
+}
+
+struct process *process_lookup_next(pid_t from)
+{
+    struct process *process = NULL;
+
+    for (size_t id = (size_t)MAX(from, 1); id < TID_MAX && process == NULL; id = ROUND_UP(id + 1, (size_t)LEAF_IDS))
+        process = lookup_process_in_leaf((pid_t)id);
+    return process;
+}
+
 unsigned id_used_count(void)
 {
     spin_lock(&ids.lock);

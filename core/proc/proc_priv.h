@@ -176,6 +176,7 @@ struct cred;
 struct exec_args {
     struct vm_object *object;   /* argv's strings, then envp's; or NULL */
     uint64_t bytes;             /* of them */
+    uint64_t argv_bytes;        /* of argv's */
     uint64_t limit;
     uint64_t first_bytes;       /* of argv[0], */
     uint64_t skipped;           /* which front[] stands for if there are scripts */
@@ -184,6 +185,18 @@ struct exec_args {
     unsigned front_count;
     uint64_t front_bytes;
 };
+/* program.c: what a process executes. Counted. */
+struct program {
+    _Atomic(uint32_t) refs; /* PAIRS(program_ref) */
+    struct name *file;      /* counted */
+    size_t line_bytes;
+    char line[];            /* the arguments, each with its NUL; a long one ends somewhere */
+};
+struct program *program_create(struct name *file, const struct exec_args *args) MUST_USE; /* NULL: no memory */
+void program_get(struct program *program);
+void program_put(struct program *program); /* may sleep */
+struct program *process_program_get(struct process *process) MUST_USE; /* counted, or NULL */
+
 int args_begin(struct exec_args *args, uint64_t stack_limit) MUST_USE; /* args_end() in any case */
 void args_end(struct exec_args *args);
 int args_add_all(struct exec_args *args, const struct exec_request *request) MUST_USE;

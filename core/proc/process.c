@@ -99,6 +99,9 @@ static void link_user_process(struct process *process, struct process *maker, bo
     link_locked(process, is_sibling ? maker->parent : maker);
     if (maker->group != NULL)
         group_join_locked(process, maker->group);
+    process->program = maker->program;
+    if (process->program != NULL)
+        program_get(process->program);
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
     spin_unlock(&proc_tree_lock);
@@ -200,6 +203,9 @@ void process_put(struct process *process)
         if (process->space != NULL)
             space_put(process->space);
         process->space = NULL;
+        if (process->program != NULL)
+            program_put(process->program);
+        process->program = NULL;
         process_signals_fini(process);
         quiesce_call(&process->reclaim, process_free);
     }

@@ -3,6 +3,7 @@
 #include <syscall/table.h>
 
 #include <fs/context.h>
+#include <fs/cred.h>
 #include <fs/dev.h>
 #include <fs/iospan.h>
 #include <hal/usermode.h>
@@ -13,6 +14,7 @@
 #include <mm/stats.h>
 #include <mm/user.h>
 #include <proc/process.h>
+#include <sched/mutex.h>
 #include <sched/sched.h>
 #include <smp/cpu.h>
 #include <time/clock.h>
@@ -29,13 +31,52 @@ struct uname {
         domain[UNAME_BYTES];
 };
 
+/* Both as sethostname(2) and setdomainname(2) left them, with their NUL. */
+static struct {
+    struct mutex mutex;
+    char node[UNAME_BYTES], domain[UNAME_BYTES];
+} names = { .mutex = MUTEX_INIT(names.mutex), .node = "verdant", .domain = "(none)" };
+
 SYSCALL(uname)
 {
-    struct uname out = { .system = "Linux", .node = "verdant", .release = LINUX_RELEASE, .domain = "(none)" };
+    struct uname out = { .system = "Linux", .release = LINUX_RELEASE };
 
+    mutex_lock(&names.mutex);
+    (void)memcpy(out.node, names.node, sizeof out.node);
+    (void)memcpy(out.domain, names.domain, sizeof out.domain);
+    mutex_unlock(&names.mutex);
     (void)fmt_print(out.version, sizeof out.version, "#1 SMP Verdant");
     (void)str_copy(out.machine, hal_user_facts.platform, sizeof out.machine);
     return user_copy_out(args->arg[0], &out, sizeof out);
+}
+
+static int64_t set_system_name(char *name, const struct syscall_args *args)
+{
+    uint64_t bytes = args->arg[1];
+    char wanted[UNAME_BYTES] = { 0 };
+
+    if (!cred_can(thread_current()->user.cred, CAP_SYS_ADMIN))
+        return -EPERM;
+    if (bytes >= UNAME_BYTES)
+        return -EINVAL;
+    int result = user_copy_in(wanted, args->arg[0], bytes);
+
+    if (result != 0)
+        return result;
+    mutex_lock(&names.mutex);
+    (void)memcpy(name, wanted, sizeof wanted);
+    mutex_unlock(&names.mutex);
+    return 0;
+}
+
+SYSCALL(sethostname)
+{
+    return set_system_name(names.node, args);
+}
+
+SYSCALL(setdomainname)
+{
+    return set_system_name(names.domain, args);
 }
 
 struct sysinfo {

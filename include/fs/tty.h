@@ -70,6 +70,10 @@ void tty_feed(uint8_t byte);
 /* Wait until somebody has it open. Context: task. */
 void tty_wait_in_use(void);
 
+/* Whose terminal it is, and who is in front; 0: nobody. */
+pid_t tty_session_id(void);
+pid_t tty_group_id(void);
+
 /* The leader of a session has ended: it is nobody's terminal, and those in front are told. */
 void tty_session_ended(pid_t session);
 

@@ -47,6 +47,9 @@ struct process *process_lookup(pid_t pid) MUST_USE;
  * numbers has preemption enabled in between. Context: task. */
 struct task *task_lookup_next(tid_t from) MUST_USE;
 
+/* The same of processes. */
+struct process *process_lookup_next(pid_t from) MUST_USE;
+
 unsigned id_used_count(void);
 
 /* Free what is kept for reuse, so that memory counts can be compared. Context: task. */

@@ -60,6 +60,8 @@ struct process_usage {
 };
 
 /* What happened to a process that goes on, until its parent hears of it. */
+struct program;
+
 enum process_news { PROCESS_NEWS_NONE, PROCESS_NEWS_STOPPED, PROCESS_NEWS_CONTINUED };
 
 struct process {
@@ -98,6 +100,7 @@ struct process {
     struct list_node group_link; /* group->members */
     enum process_news news;
     int news_signal;         /* of PROCESS_NEWS_STOPPED */
+    struct program *program;     /* counted: what it executes; NULL: nothing yet. program.c */
     struct process_usage usage, children_usage;
     struct process_limit limit[PROCESS_LIMITS];
     uint64_t start_ticks;

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/NUMBER, as proc(5) has it: what there is to see of a process, or of one thread of it if the number is that one's.
+ * All of a file is one look under the tree lock.
+ */
+#include <proc/show.h>
+
+#include <fs/context.h>
+#include <fs/cred.h>
+#include <fs/fd.h>
+#include <fs/name.h>
+#include <fs/procfs.h>
+#include <fs/tty.h>
+#include <hal/clock.h>
+#include <k/errno.h>
+#include <lib/string.h>
+#include <mm/kmalloc.h>
+#include <proc/group.h>
+#include <proc/id.h>
+#include <proc/limits.h>
+#include <sched/sched.h>
+#include <time/clock.h>
+
+#include "proc_priv.h"
+
+#define CLOCK_TICKS 100 /* USER_HZ */
+#define TTY_DEVICE (4 << 8 | 64)
+
+struct shown {
+    struct process *process; /* counted */
+    tid_t tid;               /* of the thread that is meant; the process's: the first that there is */
+};
+
+/* What one look finds. */
+struct look {
+    char state;
+    pid_t parent, group, session;
+    unsigned threads;
+    int exit_signal;
+    uint64_t start_ticks;
+    struct process_usage usage, children_usage;
+    struct cred_ids user, group_ids;
+    uint64_t blocked, ignored, caught, pending, shared;
+    unsigned cpu;
+    char name_bytes[TASK_NAME_BYTES];
+    uint64_t mapped_bytes, resident_pages;
+};
+
+static struct thread *thread_of_locked(const struct shown *shown) REQUIRES(proc_tree_lock)
+{
+    struct thread *first = NULL;
+
+    list_for_each(node, &shown->process->threads) {
+        struct thread *thread = list_entry(node, struct thread, link);
+
+        if (thread->tid == shown->tid)
+            return thread;
+        if (first == NULL)
+            first = thread;
+    }
+    return shown->tid == shown->process->pid ? first : NULL;
+}
+
+static char state_of(const struct task_snapshot *snapshot)
+{
+    static const char letters[] = {
+        [TASK_NEW] = 'S', [TASK_READY] = 'R', [TASK_RUNNING] = 'R', [TASK_BLOCKED] = 'S', [TASK_SLEEPING] = 'S',
+        [TASK_STOPPED] = 'T', [TASK_DEAD] = 'X',
+    };
+
+    return letters[snapshot->state];
+}
+
+static void look_at_thread_locked(struct look *look, struct thread *thread) REQUIRES(proc_tree_lock)
+{
+    struct process_signals *signals = &thread->process->signals;
+    struct task_snapshot snapshot;
+
+    (void)str_copy(look->name_bytes, thread->name, sizeof look->name_bytes);
+    if (thread->state == THREAD_SCHEDULED) {
+        task_get_snapshot(thread->task, &snapshot);
+        look->state = state_of(&snapshot);
+        look->cpu = snapshot.cpu;
+    }
+    if (thread->user.cred != NULL) {
+        look->user = thread->user.cred->user;
+        look->group_ids = thread->user.cred->group;
+    }
+    uintptr_t state = signals_lock(signals);
+
+    look->blocked = thread->signals.mask;
+    look->pending = thread->signals.own.set;
+    look->shared = signals->shared.set;
+    for (unsigned number = 1; number <= SIGNAL_MAX && signals->handlers != NULL; number++) {
+        struct signal_action action = signals_action(signals, number);
+
+        look->ignored |= action.handler == 1 ? signal_bit(number) : 0;
+        look->caught |= action.handler > 1 ? signal_bit(number) : 0;
+    }
+    signals_unlock(signals, state);
+}
+
+/* False: there is no such thread any more. */
+static bool look_at(const struct shown *shown, struct look *out)
+{
+    struct process *process = shown->process;
+    bool is_there = true;
+
+    *out = (struct look){ .state = 'Z' };
+    process_usage_get(process, &out->usage);
+    process_children_usage_get(process, &out->children_usage);
+    spin_lock(&proc_tree_lock);
+    struct thread *thread = thread_of_locked(shown);
+
+    (void)str_copy(out->name_bytes, process->name, sizeof out->name_bytes);
+    out->parent = process->parent != NULL ? process->parent->pid : 0;
+    out->group = process->group != NULL ? process->group->id : 0;
+    out->session = process->group != NULL ? process->group->session->id : 0;
+    out->threads = process->threads_alive;
+    out->exit_signal = process->exit_signal;
+    out->start_ticks = process->start_ticks;
+    if (thread != NULL)
+        look_at_thread_locked(out, thread);
+    else
+        is_there = process->state == PROCESS_ZOMBIE;
+    spin_unlock(&proc_tree_lock);
+    struct space *space = process_space_get(process);
+
+    if (space != NULL) {
+        struct space_stats stats;
+
+        space_stats_get(space, &stats);
+        out->mapped_bytes = stats.mapped_bytes;
+        out->resident_pages = stats.resident_pages;
+        space_put(space);
+    }
+    return is_there;
+}
+
+static unsigned long long in_ticks(uint64_t clock_ticks)
+{
+    return clock_ticks_to_ns(clock_ticks) / (NS_PER_SEC / CLOCK_TICKS);
+}
+
+static int print_stat(struct procfs_text *text, void *object)
+{
+    const struct shown *shown = object;
+    struct look look;
+
+    if (!look_at(shown, &look))
+        return -ESRCH;
+    bool has_terminal = look.session != 0 && look.session == tty_session_id();
+
+    procfs_print(text, "%d (%s) %c %d %d %d %d %d 0 %llu 0 0 0 ", shown->tid, look.name_bytes, look.state, look.parent,
+                 look.group, look.session, has_terminal ? TTY_DEVICE : 0, has_terminal ? tty_group_id() : -1,
+                 (unsigned long long)look.usage.faults);
+    procfs_print(text, "%llu 0 %llu 0 20 0 %u 0 %llu %llu %llu ", in_ticks(look.usage.run_ticks),
+                 in_ticks(look.children_usage.run_ticks), look.threads, in_ticks(look.start_ticks),
+                 (unsigned long long)look.mapped_bytes, (unsigned long long)look.resident_pages);
+    procfs_print(text, "18446744073709551615 0 0 0 0 0 %llu %llu %llu %llu 0 0 0 %d %u 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+                 (unsigned long long)(look.pending | look.shared) & 0x7fffffff,
+                 (unsigned long long)look.blocked & 0x7fffffff, (unsigned long long)look.ignored & 0x7fffffff,
+                 (unsigned long long)look.caught & 0x7fffffff, look.exit_signal, look.cpu);
+    return 0;
+}
+
+static const char *state_word(char state)
+{
+    return state == 'R' ? "running" : state == 'T' ? "stopped" : state == 'Z' ? "zombie" : "sleeping";
+}
+
+static int print_status(struct procfs_text *text, void *object)
+{
+    const struct shown *shown = object;
+    struct look look;
+
+    if (!look_at(shown, &look))
+        return -ESRCH;
+    procfs_print(text, "Name:\t%s\nState:\t%c (%s)\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", look.name_bytes,
+                 look.state, state_word(look.state), shown->process->pid, shown->tid, look.parent);
+    procfs_print(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", look.user.real, look.user.effective,
+                 look.user.saved, look.user.fs, look.group_ids.real, look.group_ids.effective, look.group_ids.saved,
+                 look.group_ids.fs);
+    procfs_print(text, "VmSize:\t%8llu kB\nVmRSS:\t%8llu kB\nThreads:\t%u\n",
+                 (unsigned long long)look.mapped_bytes / 1024,
+                 (unsigned long long)look.resident_pages * PAGE_BYTES / 1024, look.threads);
+    procfs_print(text, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
+                 (unsigned long long)look.pending, (unsigned long long)look.shared, (unsigned long long)look.blocked,
+                 (unsigned long long)look.ignored, (unsigned long long)look.caught);
+    procfs_print(text, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n",
+                 (unsigned long long)look.usage.voluntary, (unsigned long long)look.usage.involuntary);
+    return 0;
+}
+
+static int print_statm(struct procfs_text *text, void *object)
+{
+    struct look look;
+
+    if (!look_at(object, &look))
+        return -ESRCH;
+    procfs_print(text, "%llu %llu 0 0 0 0 0\n", (unsigned long long)look.mapped_bytes / PAGE_BYTES,
+                 (unsigned long long)look.resident_pages);
+    return 0;
+}
+
+static int print_comm(struct procfs_text *text, void *object)
+{
+    struct look look;
+
+    if (!look_at(object, &look))
+        return -ESRCH;
+    procfs_print(text, "%s\n", look.name_bytes);
+    return 0;
+}
+
+/* Of a zombie: nothing. */
+static int print_cmdline(struct procfs_text *text, void *object)
+{
+    const struct shown *shown = object;
+    struct program *program = process_program_get(shown->process);
+
+    if (program == NULL)
+        return 0;
+    procfs_write(text, program->line, program->line_bytes);
+    program_put(program);
+    return 0;
+}
+
+/* ---- Links ---- */
+
+static int exe_link(void *object, struct name **out)
+{
+    const struct shown *shown = object;
+    struct program *program = process_program_get(shown->process);
+
+    if (program == NULL)
+        return -ENOENT;
+    name_get(program->file);
+    *out = program->file;
+    program_put(program);
+    return 0;
+}
+
+static struct fs_context *paths_of(const struct shown *shown)
+{
+    spin_lock(&proc_tree_lock);
+    struct thread *thread = thread_of_locked(shown);
+    struct fs_context *paths = thread != NULL ? thread->user.paths : NULL;
+
+    if (paths != NULL)
+        fs_context_get(paths);
+    spin_unlock(&proc_tree_lock);
+    return paths;
+}
+
+static int cwd_link(void *object, struct name **out)
+{
+    struct fs_context *paths = paths_of(object);
+
+    if (paths == NULL)
+        return -ENOENT;
+    *out = fs_context_cwd(paths);
+    fs_context_put(paths);
+    return 0;
+}
+
+static int root_link(void *object, struct name **out)
+{
+    struct fs_context *paths = paths_of(object);
+
+    if (paths == NULL)
+        return -ENOENT;
+    *out = fs_context_root(paths);
+    fs_context_put(paths);
+    return 0;
+}
+
+/* ---- Which there are ---- */
+
+static int next(int from)
+{
+    struct process *process;
+    int number = -ENOENT;
+
+    while (number < 0 && (process = process_lookup_next(from)) != NULL) {
+        from = process->pid + 1;
+        if (process->has_user)
+            number = process->pid;
+        process_put(process);
+    }
+    return number;
+}
+
+/* A process's number, or that of any thread, which no list shows. */
+static struct process *find(int number)
+{
+    struct process *process = process_lookup(number);
+
+    if (process != NULL)
+        return process;
+    struct task *task = task_lookup(number);
+    struct thread *thread = task != NULL ? thread_get_of_task(task) : NULL;
+
+    if (thread != NULL) {
+        process = thread->process;
+        process_get(process);
+        thread_put(thread);
+    }
+    if (task != NULL)
+        task_put(task);
+    return process;
+}
+
+static void *get(int number)
+{
+    struct process *process = find(number);
+    struct shown *shown = process != NULL && process->has_user ? kmalloc(sizeof *shown) : NULL;
+
+    if (shown != NULL)
+        *shown = (struct shown){ .process = process, .tid = number };
+    else if (process != NULL)
+        process_put(process);
+    return shown;
+}
+
+static void put(void *object)
+{
+    struct shown *shown = object;
+
+    process_put(shown->process);
+    kfree(shown);
+}
+
+static void owner(void *object, uint32_t *out_user, uint32_t *out_group)
+{
+    struct look look;
+
+    (void)look_at(object, &look);
+    *out_user = look.user.effective;
+    *out_group = look.group_ids.effective;
+}
+
+static struct fd_table *files(void *object)
+{
+    spin_lock(&proc_tree_lock);
+    struct thread *thread = thread_of_locked(object);
+    struct fd_table *table = thread != NULL ? thread->user.files : NULL;
+
+    if (table != NULL)
+        fd_table_get(table);
+    spin_unlock(&proc_tree_lock);
+    return table;
+}
+
+void show_init(void)
+{
+    static const struct procfs_processes processes = { next, get, put, owner, files };
+    static const struct procfs_file of_process[] = {
+        { .name = "cmdline", .print = print_cmdline }, { .name = "comm", .print = print_comm },
+        { .name = "cwd", .link = cwd_link },           { .name = "exe", .link = exe_link },
+        { .name = "root", .link = root_link },         { .name = "stat", .print = print_stat },
+        { .name = "statm", .print = print_statm },     { .name = "status", .print = print_status },
+        { .name = "mounts", .print = show_mounts },
+    };
+
+    for (unsigned i = 0; i < ARRAY_COUNT(of_process); i++)
+        procfs_register_process(&of_process[i]);
+    show_system_init();
+    procfs_set_processes(&processes);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* /proc/NAME, as proc(5) has it: facts of the whole system, each printed from what the rooms to the left count. */
+#include <proc/show.h>
+
+#include <fs/filesystem.h>
+#include <fs/name.h>
+#include <fs/procfs.h>
+#include <hal/usermode.h>
+#include <k/errno.h>
+#include <lib/fmt.h>
+#include <lib/string.h>
+#include <mm/kmalloc.h>
+#include <mm/phys.h>
+#include <proc/clock.h>
+#include <proc/process.h>
+#include <sched/sched.h>
+#include <smp/cpu.h>
+#include <time/clock.h>
+
+#include "proc_priv.h"
+
+#define CLOCK_TICKS 100 /* USER_HZ */
+#define NS_PER_TICK (NS_PER_SEC / CLOCK_TICKS)
+#define NS_PER_HUNDREDTH (NS_PER_SEC / 100)
+
+static int64_t self_link(void *process, char *to, size_t room)
+{
+    const struct process *self = process_current();
+
+    (void)process;
+    return self->has_user ? fmt_print(to, room, "%d", self->pid) : -ENOENT;
+}
+
+static int64_t mounts_link(void *process, char *to, size_t room)
+{
+    (void)process;
+    return fmt_print(to, room, "self/mounts");
+}
+
+static uint64_t idle_ns(void)
+{
+    uint64_t ticks = 0;
+
+    for_each_online_cpu(cpu) {
+        struct sched_cpu_stats stats;
+
+        sched_cpu_stats_get(cpu, &stats);
+        ticks += stats.idle_ticks;
+    }
+    return clock_ticks_to_ns(ticks);
+}
+
+static int print_uptime(struct procfs_text *text, void *process)
+{
+    uint64_t up = clock_ns() / NS_PER_HUNDREDTH, idle = idle_ns() / NS_PER_HUNDREDTH;
+
+    (void)process;
+    procfs_print(text, "%llu.%02llu %llu.%02llu\n", (unsigned long long)up / 100, (unsigned long long)up % 100,
+                 (unsigned long long)idle / 100, (unsigned long long)idle % 100);
+    return 0;
+}
+
+/* No averages are kept: what runs now stands for all three. */
+static int print_loadavg(struct procfs_text *text, void *process)
+{
+    struct sched_census census;
+
+    (void)process;
+    sched_census_get(&census);
+    unsigned long long now = census.queued + census.running;
+
+    procfs_print(text, "%llu.00 %llu.00 %llu.00 %llu/%llu 0\n", now, now, now, now,
+                 (unsigned long long)(census.started - census.died));
+    return 0;
+}
+
+static unsigned long long kib(uint64_t pages)
+{
+    return pages * (PAGE_BYTES / 1024);
+}
+
+static int print_meminfo(struct procfs_text *text, void *process)
+{
+    struct mm_stats stats;
+
+    (void)process;
+    mm_stats_get(&stats);
+    procfs_print(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
+                 kib(stats.total + stats.reserved), kib(stats.free),
+                 kib(stats.free > stats.reserve ? stats.free - stats.reserve : 0));
+    procfs_print(text, "Buffers:               0 kB\nCached:         %8llu kB\nSwapCached:            0 kB\n",
+                 kib(stats.pages[MM_OBJECT]));
+    procfs_print(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nAnonPages:      %8llu kB\n",
+                 kib(stats.pages[MM_ANON]));
+    procfs_print(text, "Shmem:                 0 kB\nSlab:           %8llu kB\nSReclaimable:          0 kB\n",
+                 kib(stats.pages[MM_SLABS]));
+    procfs_print(text, "KernelStack:    %8llu kB\nPageTables:     %8llu kB\n", kib(stats.pages[MM_STACKS]),
+                 kib(stats.pages[MM_TABLES]));
+    return 0;
+}
+
+static void print_cpu(struct procfs_text *text, const char *name, uint64_t run_ticks, uint64_t idle_ticks)
+{
+    procfs_print(text, "%s %llu 0 0 %llu 0 0 0 0 0 0\n", name,
+                 (unsigned long long)(clock_ticks_to_ns(run_ticks) / NS_PER_TICK),
+                 (unsigned long long)(clock_ticks_to_ns(idle_ticks) / NS_PER_TICK));
+}
+
+static int print_stat(struct procfs_text *text, void *process)
+{
+    uint64_t run = 0, idle = 0, switches = 0, wall_ns = 0;
+    struct sched_census census;
+
+    (void)process;
+    for_each_online_cpu(cpu) {
+        struct sched_cpu_stats stats;
+
+        sched_cpu_stats_get(cpu, &stats);
+        run += stats.run_ticks;
+        idle += stats.idle_ticks;
+        switches += stats.switches;
+    }
+    print_cpu(text, "cpu ", run, idle);
+    for_each_online_cpu(cpu) {
+        struct sched_cpu_stats stats;
+        char name[16];
+
+        sched_cpu_stats_get(cpu, &stats);
+        (void)fmt_print(name, sizeof name, "cpu%u", (unsigned)cpu);
+        print_cpu(text, name, stats.run_ticks, stats.idle_ticks);
+    }
+    sched_census_get(&census);
+    (void)clock_get(CLOCK_REALTIME, &wall_ns);
+    procfs_print(text, "intr 0\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %llu\nprocs_blocked 0\n",
+                 (unsigned long long)switches, (unsigned long long)((wall_ns - clock_ns()) / NS_PER_SEC),
+                 (unsigned long long)census.started, (unsigned long long)(census.queued + census.running));
+    return 0;
+}
+
+static int print_cpuinfo(struct procfs_text *text, void *process)
+{
+    (void)process;
+    for_each_online_cpu(cpu)
+        procfs_print(text, "processor\t: %u\nmodel name\t: %s\n\n", (unsigned)cpu, hal_user_facts.platform);
+    return 0;
+}
+
+static int print_version(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "Linux version 6.12.0-verdant (Verdant) #1 SMP\n");
+    return 0;
+}
+
+static int print_filesystems(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
+    return 0;
+}
+
+/* ---- Mounts ---- */
+
+#define PATH_BYTES 256u
+
+struct mounts {
+    struct procfs_text *text;
+    struct name *root;
+    char path[PATH_BYTES];
+};
+
+static bool print_mount(struct filesystem *fs, void *argument)
+{
+    struct mounts *mounts = argument;
+    int64_t bytes = fs->covers == NULL ? str_copy(mounts->path, "/", PATH_BYTES)
+                                       : name_path(fs->covers, mounts->root, true, mounts->path, PATH_BYTES);
+
+    if (bytes >= 0)
+        procfs_print(mounts->text, "%s %s %s rw 0 0\n", fs->type, mounts->path, fs->type);
+    return true;
+}
+
+int show_mounts(struct procfs_text *text, void *process)
+{
+    struct mounts *mounts = kmalloc(sizeof *mounts);
+
+    (void)process;
+    if (mounts == NULL)
+        return -ENOMEM;
+    mounts->text = text;
+    mounts->root = fs_root();
+    filesystem_for_each(print_mount, mounts);
+    name_put(mounts->root);
+    kfree(mounts);
+    return 0;
+}
+
+void show_system_init(void)
+{
+    static const struct procfs_file files[] = {
+        { .name = "cpuinfo", .print = print_cpuinfo }, { .name = "filesystems", .print = print_filesystems },
+        { .name = "loadavg", .print = print_loadavg }, { .name = "meminfo", .print = print_meminfo },
+        { .name = "mounts", .link_text = mounts_link }, { .name = "self", .link_text = self_link },
+        { .name = "stat", .print = print_stat },       { .name = "uptime", .print = print_uptime },
+        { .name = "version", .print = print_version },
+    };
+
+    for (unsigned i = 0; i < ARRAY_COUNT(files); i++)
+        procfs_register(&files[i]);
+}
