@@ -4,11 +4,11 @@
  * First as a data structure, with tasks that never run, against the model; then in the booted kernel.
  */
 #include "booted.h"
+#include "story.h"
 
 #include "pi_model.h"
 
 #include <k/errno.h>
-#include <sched/completion.h>
 
 #define MODEL_STEPS 20000
 
@@ -196,155 +196,20 @@ static void the_mutex_of_a_dead_owner_passes_to_its_heir(void **state)
 
 /* ---- Booted ---- */
 
-#define HOGS 6
-#define CHAIN 12
-
-static struct mutex mutex[CHAIN] = {};
-static struct completion locked = COMPLETION_INIT(locked);
-static _Atomic(uint64_t) progress[HOGS];
-static _Atomic(bool) go, stop;
-static uint64_t progress_before, progress_after; /* of the task that waits, after it has ended */
-
-static uint64_t all_progress(void)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < HOGS; i++)
-        sum += load_relaxed(&progress[i]);
-    return sum;
-}
-
-static int hold_while_low(void *arg) NO_LOCK_ANALYSIS
-{
-    (void)arg;
-    mutex_lock(&mutex[0]);
-    completion_done(&locked);
-    while (!load_relaxed(&go))
-        hal_cpu_relax();
-    for (unsigned i = 0; i < 200; i++)
-        hal_cpu_relax();
-    mutex_unlock(&mutex[0]);
-    return 0;
-}
-
-static int hog(void *arg)
-{
-    while (!load_relaxed(&stop)) {
-        (void)fetch_add_relaxed(&progress[(uintptr_t)arg], 1);
-        hal_cpu_relax();
-    }
-    return 0;
-}
-
-static int want_while_high(void *arg) NO_LOCK_ANALYSIS
-{
-    (void)arg;
-    progress_before = all_progress();
-    store_relaxed(&go, true);
-    mutex_lock(&mutex[0]);
-    progress_after = all_progress();
-    mutex_unlock(&mutex[0]);
-    store_relaxed(&stop, true);
-    return 0;
-}
+static struct mutex mutex[3];
+static _Atomic(unsigned) locked;
 
 /* The classic: low holds, high waits, and on their CPU there are others in between who never sleep. */
 static void inversion(void)
 {
-    struct task *hogs[HOGS];
-    cpu_id_t cpu = online_cpu(online_count() - 1);
-
-    mutex_init(&mutex[0]);
-    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
-    struct task *low = spawn_on("low", hold_while_low, NULL, booted_seed() % 2 == 0 ? 70 : PRIORITY_IDLE, cpu);
-
-    CHECK(completion_wait(&locked, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
-    for (uintptr_t i = 0; i < HOGS; i++)
-        hogs[i] = spawn_on("hog", hog, (void *)i, PRIORITY_REALTIME_LOW, cpu);
-    WAIT_FOR(all_progress() > 0);
-    struct task *high = spawn_on("high", want_while_high, NULL, PRIORITY_REALTIME_NORMAL, cpu);
-
-    CHECK(finish(high) == 0);
-    CHECK(progress_after == progress_before); /* not one of them ran while high waited for low */
-    CHECK(finish(low) == 0);
-    for (unsigned i = 0; i < HOGS; i++)
-        CHECK(finish(hogs[i]) == 0);
-    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+    story_inversion(booted_seed() % 2 == 0 ? 70 : PRIORITY_IDLE, 6, 200);
 }
 
-static struct completion released = COMPLETION_INIT(released);
-
-static int link_of_chain(void *arg) NO_LOCK_ANALYSIS
+static void lend(void)
 {
-    unsigned i = (unsigned)(uintptr_t)arg;
+    static const int priority[] = { PRIORITY_USER_NORMAL, PRIORITY_IDLE, PRIORITY_REALTIME_LOW };
 
-    mutex_lock(&mutex[i]);
-    if (i == 0)
-        CHECK(completion_wait(&released, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
-    else
-        mutex_lock(&mutex[i - 1]);
-    if (i != 0)
-        mutex_unlock(&mutex[i - 1]);
-    mutex_unlock(&mutex[i]);
-    return 0;
-}
-
-static uint64_t pusher_deadline;
-
-static int push_chain(void *arg) NO_LOCK_ANALYSIS
-{
-    (void)arg;
-    int result = mutex_lock_until(&mutex[CHAIN - 1], pusher_deadline, WAIT_KILLABLE);
-
-    if (result == 0)
-        mutex_unlock(&mutex[CHAIN - 1]);
-    return -result;
-}
-
-static void chain_is(struct task *const *task, int priority)
-{
-    for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(effective_priority(task[i]) == priority);
-}
-
-/* A chain of twelve, pushed at its end: by a waiter that comes, changes its priority, is killed, or times out. */
-static void long_chain(void)
-{
-    struct task *task[CHAIN];
-
-    for (uintptr_t i = 0; i < CHAIN; i++) {
-        mutex_init(&mutex[i]);
-        task[i] = spawn("link", link_of_chain, (void *)i, PRIORITY_USER_NORMAL, NULL);
-        WAIT_FOR(is_blocked(task[i]));
-    }
-    chain_is(task, PRIORITY_USER_NORMAL);
-    pusher_deadline = TIME_NEVER;
-    struct task *pusher = spawn("pusher", push_chain, NULL, 10, NULL);
-
-    WAIT_FOR(is_blocked(pusher));
-    chain_is(task, 10);
-    CHECK(task_set_priority(pusher, 3) == 0);
-    chain_is(task, 3);
-    CHECK(task_set_priority(pusher, 15) == 0);
-    chain_is(task, 15);
-    CHECK(task_set_priority(task[CHAIN / 2], 5) == 0); /* from the middle on */
-    for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(effective_priority(task[i]) == (i <= CHAIN / 2 ? 5 : 15));
-    CHECK(task_set_priority(task[CHAIN / 2], PRIORITY_USER_NORMAL) == 0);
-    chain_is(task, 15);
-    CHECK(task_kill(pusher) == 0 && finish(pusher) == EINTR);
-    chain_is(task, PRIORITY_USER_NORMAL);
-    pusher_deadline = clock_ns() + 300 * NS_PER_US;
-    pusher = spawn("pusher", push_chain, NULL, 10, NULL);
-    CHECK(finish(pusher) == ETIMEDOUT);
-    chain_is(task, PRIORITY_USER_NORMAL);
-    pusher_deadline = TIME_NEVER;
-    pusher = spawn("pusher", push_chain, NULL, 10, NULL);
-    WAIT_FOR(is_blocked(pusher));
-    completion_done(&released);
-    CHECK(finish(pusher) == 0);
-    for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(finish(task[i]) == 0);
+    story_lend(priority[booted_seed() % 3]);
 }
 
 static int lock_in_circle(void *arg) NO_LOCK_ANALYSIS
@@ -352,8 +217,8 @@ static int lock_in_circle(void *arg) NO_LOCK_ANALYSIS
     unsigned i = (unsigned)(uintptr_t)arg;
 
     mutex_lock(&mutex[i]);
-    (void)fetch_add_relaxed(&progress[0], 1);
-    WAIT_FOR(load_relaxed(&progress[0]) == 3);
+    (void)fetch_add_relaxed(&locked, 1);
+    WAIT_FOR(load_relaxed(&locked) == 3);
     int result = mutex_lock_until(&mutex[(i + 1) % 3], TIME_NEVER, WAIT_UNINTERRUPTED);
 
     CHECK(result == 0 || result == -EDEADLK);
@@ -383,8 +248,8 @@ static int lock_for_ever(void *arg) NO_LOCK_ANALYSIS
     unsigned i = (unsigned)(uintptr_t)arg;
 
     mutex_lock(&mutex[i]);
-    (void)fetch_add_relaxed(&progress[0], 1);
-    WAIT_FOR(load_relaxed(&progress[0]) == 3);
+    (void)fetch_add_relaxed(&locked, 1);
+    WAIT_FOR(load_relaxed(&locked) == 3);
     mutex_lock(&mutex[(i + 1) % 3]);
     return 0;
 }
@@ -399,7 +264,7 @@ static void circle(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    { "inversion", inversion }, { "chain", long_chain }, { "circle-errors", circle_with_errors },
+    { "lend", lend },           { "inversion", inversion }, { "chain", story_chain }, { "circle-errors", circle_with_errors },
     { "circle", circle },       { NULL, NULL },
 };
 
@@ -413,6 +278,12 @@ static void urgency_travels_along_a_chain_and_goes_with_its_cause(void **state)
 {
     (void)state;
     booted_run("chain", 60);
+}
+
+static void a_deadline_travels_along_a_chain_and_goes_with_its_cause(void **state)
+{
+    (void)state;
+    booted_run("lend", 60);
 }
 
 static void a_circle_is_an_error_where_errors_are_returned(void **state)
@@ -434,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_classic_inversion_is_over_when_low_lets_go),
         cmocka_unit_test(urgency_travels_along_a_chain_and_goes_with_its_cause),
+        cmocka_unit_test(a_deadline_travels_along_a_chain_and_goes_with_its_cause),
         cmocka_unit_test(a_circle_is_an_error_where_errors_are_returned),
         cmocka_unit_test(a_circle_of_kernel_mutexes_panics_with_their_names),
         model_unit_test(every_task_is_as_urgent_as_the_closure_says),
