@@ -181,7 +181,8 @@ struct mutex_waiter *pi_hand""") +
         "new-deadline-not-passed-on",
         "A task that waits becomes a deadline task, or one with another deadline, and its mutex's owner does not hear.",
         ("inherit",),
-        edit("core/sched/deadline.c", "    if (request.is_waiter)\n        pi_walk(task);", "    (void)request.is_waiter;"),
+        edit("core/sched/deadline.c", "    if (request.is_waiter)\n        pi_walk(task);",
+             "    (void)request.is_waiter;"),
         scenarios=("inherit-deadline",)),
     Defect(
         "throttled-with-lent-deadline",
@@ -190,7 +191,8 @@ struct mutex_waiter *pi_hand""") +
         edit("core/sched/class_deadline.c", "    if (!task->is_admitted || task->is_inherited)\n",
              "    if (!task->is_admitted)\n") +
         edit("core/sched/class_deadline.c",
-             "!is_eligible(task, kind, clock_ns()) && !task->is_inherited) {", "!is_eligible(task, kind, clock_ns())) {"),
+             "!is_eligible(task, kind, clock_ns()) && !task->is_inherited) {",
+             "!is_eligible(task, kind, clock_ns())) {"),
         scenarios=("inherit-overdraft",)),
     Defect(
         "overdraft-not-paid",
