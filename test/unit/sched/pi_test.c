@@ -264,7 +264,7 @@ static void circle(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    { "lend", lend },           { "inversion", inversion }, { "chain", story_chain }, { "circle-errors", circle_with_errors },
+    { "inversion", inversion }, { "chain", story_chain }, { "lend", lend }, { "circle-errors", circle_with_errors },
     { "circle", circle },       { NULL, NULL },
 };
 
