@@ -17,7 +17,8 @@ from verdantlib import schedlab as tool
 
 PROGRAM = ""
 SHIPPED = pathlib.Path()
-SHORT = {"desktop": "200ms", "control": "100ms", "batch": "20s", "herd": "60ms", "noisy": "300ms", "stride": "900ms"}
+SHORT = {"classes": "80ms", "desktop": "200ms", "control": "100ms", "batch": "20s", "herd": "60ms", "noisy": "300ms",
+         "stride": "900ms"}
 
 PINNED = """
 duration 100ms
@@ -67,6 +68,14 @@ class Shipped(unittest.TestCase):
         self.assertTrue(all(row["p50"] <= row["p90"] <= row["p99"] <= row["max"] for row in times.values()))
         self.assertAlmostEqual(sum(row["CPU-ms"] for row in counts.values()), 2 * counts["all"]["CPU-ms"], delta=0.1)
         return counts, times
+
+    def test_classes(self):
+        counts, times = self.run_one("classes")
+        self.assertAlmostEqual(counts["deadline"]["CPU-ms"], 10, delta=2)  # 1 ms in each 8, less than it wants
+        self.assertEqual(counts["fifo"]["passes"], counts["rr"]["passes"])
+        self.assertGreater(counts["rr"]["preempted"], counts["fifo"]["preempted"])
+        self.assertGreater(counts["idle"]["CPU-ms"], 10)
+        self.assertLess(times["fifo", "pass"]["max"], times["rr", "pass"]["max"])
 
     def test_desktop(self):
         counts, _ = self.run_one("desktop", ("typist", "window", "indexer"))
