@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 /* A task of low priority holds a mutex, on whose CPU there are so many others (at most STORY_HOGS_MAX) that never
  * sleep, and an urgent one wants it: none of the others runs meanwhile. `relaxes`: how long low takes with it. */
 #define STORY_HOGS_MAX 6u
@@ -17,3 +19,7 @@ void story_chain(void);
 /* A deadline task waits for a mutex that somebody of owner_priority owns indirectly: both of them have its absolute
  * deadline, whatever changes, until it gets the mutex, gives up, or is killed. */
 void story_lend(int owner_priority);
+
+/* A deadline task yields again and again, also where nobody else wants the CPU: each yield is a period. How many there
+ * were while so many periods passed; where time does not stand still, as many. */
+unsigned story_yields(uint64_t period_ns, unsigned periods);
