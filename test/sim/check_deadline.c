@@ -84,10 +84,12 @@ static void closed_step(void)
         return;
     uint64_t closed_ns = sim_now.busy_ns - *open;
 
+    /* From one step of the idle task to the next the CPU waited for something to do, and could have been preempted. */
+    if (is_idle && deadline.was_idle[sim_now.cpu])
+        closed_ns = 0;
     if (deadline.most > 0 && closed_ns > deadline.closed_ns)
         deadline.closed_ns = closed_ns;
-    /* From one step of the idle task to the next the CPU waited for something to do, and could have been preempted. */
-    if (deadline.is_asked && closed_ns > deadline.closed_asked_ns && !(is_idle && deadline.was_idle[sim_now.cpu]))
+    if (deadline.is_asked && closed_ns > deadline.closed_asked_ns)
         deadline.closed_asked_ns = closed_ns;
     deadline.was_idle[sim_now.cpu] = is_idle;
     *open = sim_now.busy_ns;
