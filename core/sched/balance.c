@@ -12,8 +12,9 @@
  * would have to be kept up at every switch, and what it is for, not to be fooled by a moment, the second look does too.
  *
  * There is no coming and going: a trade needs ROTATE_SLICES on both CPUs since the last one, a move makes the
- * difference smaller by a quarter at least, and differences below an eighth are left alone. CPUs that share a cache are
- * looked at each time, those of the node every second time, all others every fourth.
+ * difference smaller by a quarter at least or is of a task that is light beside it, and differences below an eighth are
+ * left alone. CPUs that share a cache are looked at each time, those of the node every second time, all others every
+ * fourth.
  */
 #include <smp/topology.h>
 
@@ -108,6 +109,13 @@ static int64_t gain(uint64_t difference, uint64_t weight)
     return (int64_t)difference - (after < 0 ? -after : after);
 }
 
+/* A quarter of the difference at least, so that nothing comes and goes; or all of it that a light task can do: of many
+ * light tasks none does much by itself. */
+static bool is_help(uint64_t difference, uint64_t weight)
+{
+    return gain(difference, weight) * 4 >= (int64_t)difference || weight * 8 <= difference;
+}
+
 /* The waiting task whose move to `target` helps most, or, where none does, the one that has been here longest and may
  * trade places. The queue is in no order that matters here. */
 static struct task *find_mover(struct runq *rq, const struct runq *target, uint64_t difference, uint64_t now)
@@ -124,7 +132,7 @@ static struct task *find_mover(struct runq *rq, const struct runq *target, uint6
             break;
         if (task->rank != RANK_FAIR || !cpumask_contains(&task->affinity, target->cpu.id))
             continue;
-        if (gain(difference, task->fair_weight) * 4 >= (int64_t)difference &&
+        if (is_help(difference, task->fair_weight) &&
             (helper == NULL || gain(difference, task->fair_weight) > gain(difference, helper->fair_weight)))
             helper = task;
         if (task->fair_weight * UINT64_C(2) <= 3 * difference &&

@@ -233,17 +233,16 @@ static bool lifts(struct sched_urgency urgency, unsigned own)
 
 bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_ANALYSIS
 {
-    const struct change same = { .params = task->params, .priority = task->priority };
-    struct sched_urgency before = task_urgency(task);
-    unsigned own = rank_of(&task->params);
-
     if (urgency_is_equal(task->pi.inherited, inherited))
         return false;
+    struct sched_urgency before = task_urgency(task);
+    unsigned own = rank_of(&task->params);
     bool was_lifted = lifts(task->pi.inherited, own);
 
     task->pi.inherited = inherited;
     if (!was_lifted && !lifts(inherited, own))
         return false; /* less than it has itself, before and now */
+    const struct change same = { .params = task->params, .priority = task->priority };
     struct runq *rq = runq_lock_of(task);
 
     apply_locked(rq, task, &same);

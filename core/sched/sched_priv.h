@@ -235,6 +235,7 @@ struct runq {
     struct admission admission;
     struct timer agenda; /* owned by this CPU, interrupts off */
     uint32_t throttled;  /* guarded by lock: READY tasks that wait for their next period */
+    uint32_t unchecked;  /* guarded by lock: runq_check_switch() */
 
     /* Guarded by lock. Queues of classes of one's own, then the last one, because of its size: a load reaches 2 KiB
      * from its base on some machines. */
@@ -418,6 +419,8 @@ bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
 /* For class.check: a list of tasks by queue_link. */
 uint32_t runq_visit_list(const struct list_node *head, const struct runq *rq, runq_visit_fn visit);
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
+/* The same at each switch; of a long queue at every n-th, so that its length does not count for what a switch costs. */
+void runq_check_switch(struct runq *rq) REQUIRES(rq->lock);
 
 /* stat.c */
 /* `prev` was preempted, or is the idle task and gives way: a moment to look at utilisation. */

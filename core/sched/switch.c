@@ -219,7 +219,7 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
         dispatch(rq, next, now);
     runq_arm_slice(rq, next, now);
     if (KERNEL_DEBUG)
-        runq_check(rq);
+        runq_check_switch(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
         balance_after_pick(rq, next);
     DEBUG_ASSERT(next != prev || !has_left);

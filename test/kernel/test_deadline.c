@@ -9,11 +9,11 @@
 #include <time/clock.h>
 
 #include "check.h"
+#include "story.h"
 
 #define MS NS_PER_MS
 
 static _Atomic(bool) stop;
-static _Atomic(unsigned) turns;
 
 static int want_all(void *arg)
 {
@@ -96,36 +96,9 @@ static void whoever_wants_more_is_throttled_and_others_run(void)
     CHECK(finish(hog) == 0 && finish(fair) == 0);
 }
 
-static int take_turns(void *arg)
-{
-    (void)arg;
-    while (!load_relaxed(&stop)) {
-        (void)fetch_add_relaxed(&turns, 1);
-        task_yield();
-    }
-    return 0;
-}
-
 static void a_yield_ends_the_period(void)
 {
-    struct sched_params params = promise(5 * MS, 10 * MS);
-    uint64_t begin = clock_ns();
-
-    store_relaxed(&stop, false);
-    store_relaxed(&turns, 0);
-    struct task *task = spawn("turns", take_turns, NULL, PRIORITY_REALTIME_LOW, NULL);
-
-    if (task == NULL)
-        return;
-    CHECK(task_set_params(task, &params) == 0);
-    unsigned before = load_relaxed(&turns);
-
-    WAIT_FOR(load_relaxed(&turns) >= before + 5);
-    unsigned after = load_relaxed(&turns);
-
-    CHECK(after - before <= (clock_ns() - begin) / (10 * MS) + 2); /* one for each period, at most */
-    store_relaxed(&stop, true);
-    CHECK(finish(task) == 0);
+    (void)story_yields(10 * MS, 5);
 }
 
 static void a_deadline_task_moves_with_its_promise(void)

@@ -69,4 +69,17 @@ DEADLINE = (
              "(rq->ready_classes & 1u << CLASS_RT) != 0)\n",
              "    if (load_relaxed(&rq->running_rank) < RANK_FAIR)\n"),
         scenarios=("rt-limit",)),
+    Defect(
+        "period-at-each-wake",
+        "A deadline task that sleeps for a moment finds its whole runtime when it wakes.",
+        ("share", "deadline"),
+        edit("core/sched/class_deadline.c", "    if (!is_too_much(own, now_ns))\n        return true;\n", "\n"),
+        scenarios=("deadline-rest",)),
+    Defect(
+        "real-time-limit-too-high",
+        "Real-time tasks get two hundredths more of each window than their limit says.",
+        ("share", "story"),
+        edit("core/sched/rt_limit.c", "    return RT_WINDOW_NS / 100 * sched_tunables.rt_percent;\n",
+             "    return RT_WINDOW_NS / 100 * (sched_tunables.rt_percent + 2);\n"),
+        scenarios=("rt-limit",)),
 )

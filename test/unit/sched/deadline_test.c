@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* core/sched/deadline.c: into, within and out of the deadline class, in every state, and off a CPU that goes. */
 #include "booted.h"
+#include "story.h"
 
 #include "deadline_test.h"
 
@@ -308,36 +309,11 @@ static void overruns(void)
     CHECK(finish(fair) == 0);
 }
 
-static _Atomic(unsigned) turns;
-
-static int take_turns(void *arg)
-{
-    (void)arg;
-    while (!load_relaxed(&stop)) {
-        (void)fetch_add_relaxed(&turns, 1);
-        task_yield();
-    }
-    return 0;
-}
-
-/* Each yield is a period, also where nobody else wants the CPU. */
 static void yields(void)
 {
-    struct sched_params params = { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 500 * NS_PER_US,
-                                   .deadline_ns = NS_PER_MS };
+    unsigned turns = story_yields(NS_PER_MS, 50);
 
-    store_relaxed(&stop, false);
-    struct task *task = spawn("turns", take_turns, NULL, PRIORITY_REALTIME_LOW, NULL);
-
-    CHECK(task_set_params(task, &params) == 0);
-    unsigned before = load_relaxed(&turns);
-
-    (void)task_sleep_for(50 * NS_PER_MS);
-    unsigned after = load_relaxed(&turns);
-
-    CHECK(after - before >= 49 && after - before <= 52);
-    store_relaxed(&stop, true);
-    CHECK(finish(task) == 0);
+    CHECK(turns >= 49 && turns <= 52);
 }
 
 const struct kernel_test booted_tests[] = {

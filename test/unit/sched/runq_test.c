@@ -188,6 +188,30 @@ static void runq_check_sees_each_kind_of_damage(void **state)
         assert_panics(damage, (void *)kind, "assertion failed");
 }
 
+/* At the last of so many switches on a queue of 40. */
+static void switch_with_damage(void *arg)
+{
+    struct runq *rq = &sched_test.rq[0];
+
+    for (unsigned i = 0; i < 40; i++)
+        runq_enqueue(rq, sched_test_ready(i, PRIORITY_DEFAULT, rq), ENQUEUE_WOKEN);
+    rq->ready_classes |= 1u << CLASS_RT;
+    spin_lock_irqoff(&rq->lock);
+    for (unsigned i = 0; i < *(const unsigned *)arg; i++)
+        runq_check_switch(rq);
+    rq->ready_classes &= ~(1u << CLASS_RT);
+    spin_unlock_irqoff(&rq->lock);
+}
+
+static void damage_of_a_long_queue_is_seen_within_a_few_switches(void **state)
+{
+    static unsigned switches[] = { 2, 3 };
+
+    (void)state;
+    assert_true(host_unit_returns_forked(switch_with_damage, &switches[0], &sched_test_result));
+    assert_panics(switch_with_damage, &switches[1], "assertion failed");
+}
+
 static void time_is_charged_to_whoever_runs(void **state)
 {
     struct runq *rq = &sched_test.rq[0];
@@ -390,6 +414,7 @@ int main(void)
         sched_smp_test(an_empty_queue_has_nothing_to_pick),
         sched_unit_test(on_one_cpu_nothing_is_movable),
         sched_smp_test(runq_check_sees_each_kind_of_damage),
+        sched_unit_test(damage_of_a_long_queue_is_seen_within_a_few_switches),
         sched_unit_test(time_is_charged_to_whoever_runs),
         sched_unit_test(a_queued_task_disturbs_only_less_urgent_ones),
         sched_unit_test(a_fifo_task_is_not_timed_for_its_peers),
