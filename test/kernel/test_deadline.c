@@ -37,6 +37,16 @@ static struct sched_params promise(uint64_t runtime_ns, uint64_t deadline_ns)
                                   .deadline_ns = deadline_ns };
 }
 
+/*
+ * Make the task a deadline task. What a task before it gave back is not free before that one's share has caught up with
+ * what it ran, even if it is dead; and it is charged the time that the machine stood still while it ran. So there may
+ * be no room at first.
+ */
+static void admit(struct task *task, const struct sched_params *params)
+{
+    WAIT_FOR(task_set_params(task, params) == 0);
+}
+
 /* Two thirds for one task on each CPU, and then a third: after that there is no room for anything. */
 static void cpus_are_promised_as_a_whole_and_not_more(void)
 {
@@ -51,7 +61,7 @@ static void cpus_are_promised_as_a_whole_and_not_more(void)
         task[count] = spawn("promised", sleep_until_killed, NULL, PRIORITY_DEFAULT, NULL);
         if (task[count] == NULL)
             break;
-        CHECK(task_set_params(task[count], i % 2 == 0 ? &most : &rest) == 0);
+        admit(task[count], i % 2 == 0 ? &most : &rest);
         count++;
     }
     struct task *late = spawn("late", sleep_until_killed, NULL, PRIORITY_DEFAULT, NULL);
@@ -82,7 +92,7 @@ static void whoever_wants_more_is_throttled_and_others_run(void)
 
     if (hog == NULL || fair == NULL)
         return;
-    CHECK(task_set_params(hog, &params) == 0);
+    admit(hog, &params);
     WAIT_FOR((task_get_snapshot(hog, &snapshot), snapshot.stats.deadline_overruns >= 5));
     task_get_snapshot(fair, &snapshot);
     uint64_t runs = snapshot.run_count;
@@ -112,7 +122,7 @@ static void a_deadline_task_moves_with_its_promise(void)
 
     if (task == NULL)
         return;
-    CHECK(task_set_params(task, &params) == 0);
+    admit(task, &params);
     for (unsigned i = 0; i < 2 * online_count() && i < 16; i++) {
         cpumask_set_single(&mask, online_cpu(i));
         /* On its way round it comes back to CPUs where what it left is not free yet. */

@@ -54,6 +54,14 @@ DEADLINE = (
 """),
         scenarios=("rt-limit", "deadline-churn")),
     Defect(
+        "long-debt-never-paid",
+        "A task that ran too long by more than its runtime waits for ever: such a debt is not paid.",
+        ("liveness", "story"),
+        edit("core/sched/class_deadline.c",
+             "        uint64_t paying = MIN(periods, debt / own->runtime_ticks + 1);\n",
+             "        uint64_t paying = MIN(periods, (uint64_t)(debt < own->runtime_ticks));\n"),
+        scenarios=("deadline-stops",)),
+    Defect(
         "throttled-in-two-trees",
         "A throttled task whose parameters change stays in the count of throttled tasks.",
         ("counts", "census"),
