@@ -37,7 +37,7 @@ static struct {
     _Atomic(uint32_t) backlog; /* tasks and heads queued since the last pass began */
     _Atomic(bool) is_timed;   /* PAIRS(reaper_timer): the timer is armed */
     _Atomic(uint64_t) patience_ns;
-    _Atomic(struct task *) burying; /* the reaper, while what is queued for it will be seen by collect() in any case */
+    _Atomic(struct task *) burying; /* the reaper, while collect() will see in any case what is queued for it */
     struct timer timer;
 } reaper = {
     .wake = WAITQ_INIT(reaper.wake),
@@ -70,8 +70,8 @@ static void backlog_timeout(struct timer *timer)
 }
 
 /* Something was queued for the reaper. Context: interrupts disabled, no lock of rank LOCK_TIMER or above held, and the
- * caller looks at need_resched afterwards: the reaper may be more urgent. Interrupts stay disabled from the flag to what
- * it promises: a task that is preempted in between would hold everybody's wake-up back. */
+ * caller looks at need_resched afterwards: the reaper may be more urgent. They stay disabled from the flag to what it
+ * promises: a task that is preempted in between would hold everybody's wake-up back. */
 static void backlog_grew_irqoff(void)
 {
     uint64_t patience_ns = load_relaxed(&reaper.patience_ns);
