@@ -149,14 +149,15 @@ void thread_put(struct thread *thread)
 int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct task **out)
 {
     struct process *process = thread->process;
+    const struct task_spec task = task_spec_of(thread);
     struct object_spec spec = {
-        .task = task_spec_of(thread), .tid = tid, .pid = pid, .space = process->space, .thread = thread,
+        .task = &task, .tid = tid, .pid = pid, .space = process->space, .thread = thread,
     };
     struct task_object *object = NULL;
 
     if (process->pid != pid || thread->tid != tid)
         return -EINVAL;
-    int result = task_spec_check(&spec.task);
+    int result = task_spec_check(&task);
 
     if (result != 0)
         return result;

@@ -322,6 +322,10 @@ static ALWAYS_INLINE void runq_notice(struct runq *rq, struct task *queued) REQU
     /* ... and nobody else could take it. */
     if (runq_is_unchanged_by(rq, queued) && LIKELY(load_relaxed(&rq->movable_count) == 0))
         return;
+    /* ... and it waits behind what is more urgent, whether that has a slice or not. */
+    if (queued->rank > load_relaxed(&rq->running_rank) && queued->class != &class_rt &&
+        load_relaxed(&rq->movable_count) == 0)
+        return;
     runq_notice_slow(rq, queued);
 }
 

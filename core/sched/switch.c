@@ -49,15 +49,17 @@ void sched_take_dead(struct list_node *out)
     }
 }
 
-/* What remains to be done after a switch, no lock held. Out of line: it is rare, and inlined it would cost every switch
- * the registers that it needs. */
-static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_t rest)
+static void finish_dead(struct task *previous)
 {
-    if (rest & AFTER_DEAD) {
-        if (UNLIKELY(previous->is_admitted))
-            deadline_release_dead(previous);
-        bury(previous);
-    }
+    if (UNLIKELY(previous->is_admitted))
+        deadline_release_dead(previous);
+    bury(previous);
+}
+
+static NOINLINE void finish_several(struct runq *rq, struct task *previous, uint32_t rest)
+{
+    if (rest & AFTER_DEAD)
+        finish_dead(previous);
     if (rest & AFTER_MISPLACED)
         push_misplaced(rq);
     if (rest & AFTER_MOVED)
@@ -70,6 +72,16 @@ static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_
         balance_fair(rq);
     if (rest & AFTER_AGENDA)
         agenda_arm(rq);
+}
+
+/* What remains to be done after a switch, no lock held. Out of line: it is rare, and inlined it would cost every switch
+ * the registers that it needs. A death alone, which is the commonest, should not pay for the others either. */
+static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_t rest)
+{
+    if (LIKELY(rest == AFTER_DEAD))
+        finish_dead(previous);
+    else
+        finish_several(rq, previous, rest);
 }
 
 /* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. True: it may
@@ -334,7 +346,8 @@ void sched_block(enum task_state state, enum wait_mode mode)
     (void)sched_block_self(current_task(), state, mode);
 }
 
-void sched_exit(void)
+/* Inline in task_exit(), which saves registers once, for nobody. */
+ALWAYS_INLINE void sched_exit(void)
 {
     struct runq *rq = this_runq();
     struct task *self = current_task();
@@ -346,7 +359,7 @@ void sched_exit(void)
     trace(TRACE_TASK_EXIT, self, 0);
     self->is_leaving = false;
     rq->died++;
-    schedule(rq, SWITCH_EXITED);
+    (void)switch_away(rq, self, SWITCH_EXITED);
     panic("task %d '%s' ran after its exit", self->tid, self->name);
 }
 

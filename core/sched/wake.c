@@ -50,10 +50,9 @@ static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) RE
 
 /* `rq`, which the NEW or blocked task names, is locked; the task becomes READY on `target`. Releases all locks.
  * False: a lock had to be dropped on the way and something about the task changed; the caller looks again. */
-static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE bool make_ready_from(enum task_state from, struct runq *rq, struct runq *target,
+                                          struct task *task) NO_LOCK_ANALYSIS
 {
-    enum task_state from = task->state;
-
     if (target != rq && !runq_lock_second(rq, target) &&
         (load_relaxed(&task->base.cpu) != &rq->cpu || task->state != from ||
          !cpumask_contains(&task->affinity, target->cpu.id))) {
@@ -88,7 +87,13 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
     return true;
 }
 
-int task_start(struct task *task) NO_LOCK_ANALYSIS
+static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+{
+    return make_ready_from(task->state, rq, target, task);
+}
+
+/* Inline in what creates a task. */
+ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     bool started = false;
@@ -103,7 +108,7 @@ int task_start(struct task *task) NO_LOCK_ANALYSIS
             hal_irq_restore(state);
             return -EINVAL;
         }
-        started = make_ready(rq, target, task);
+        started = make_ready_from(TASK_NEW, rq, target, task);
     } while (!started);
     sched_irq_restore(state);
     return 0;

@@ -253,10 +253,10 @@ LIMITS_SWITCH = {
     "riscv64": {"yield_fifo": 240, "event_round_trip": 668, "mutex_pair": 60},
 }
 LIMITS_LIFE = {
-    # The budget of a life is 1,950: these are the counts of today and 2 %.
-    "x86_64": {"create_run_join_reclaim": 2336, "timer_pair": 150},
-    "aarch64": {"create_run_join_reclaim": 2337, "timer_pair": 150},
-    "riscv64": {"create_run_join_reclaim": 2564, "timer_pair": 150},
+    # The budget of a life is 1,950: these are the counts of today and 2 %, or the budget.
+    "x86_64": {"create_run_join_reclaim": 1839, "timer_pair": 150},
+    "aarch64": {"create_run_join_reclaim": 1889, "timer_pair": 150},
+    "riscv64": {"create_run_join_reclaim": 1950, "timer_pair": 150},
 }
 
 # Counts repeat exactly where one instruction is one virtual nanosecond, so they can be compared with limits.

@@ -40,8 +40,8 @@ DEADLINE = (
         "promise-outlives-task",
         "A CPU stays promised to a task that has ended.",
         ("story", "deadline", "memory", "race", "sanity"),
-        edit("core/sched/switch.c", "        if (UNLIKELY(previous->is_admitted))\n"
-             "            deadline_release_dead(previous);\n", ""),
+        edit("core/sched/switch.c", "    if (UNLIKELY(previous->is_admitted))\n"
+             "        deadline_release_dead(previous);\n", ""),
         scenarios=("deadline-churn", "deadline-full")),
     Defect(
         "replenishment-not-armed",

@@ -89,14 +89,14 @@ LIFETIME = (
         "A task says that it has exited before it stores its exit code.",
         ("story",),
         edit("core/proc/exit.c", """
-    uintptr_t state = spin_lock_irqsave(&self->exit_waiters.lock);
-
+    hal_irq_disable(); /* until the next task runs */
+    spin_lock_irqoff(&self->exit_waiters.lock);
     self->exit_code = code;
     self->has_exited = true;
 """, """
+    hal_irq_disable(); /* until the next task runs */
     self->has_exited = true;
-    uintptr_t state = spin_lock_irqsave(&self->exit_waiters.lock);
-
+    spin_lock_irqoff(&self->exit_waiters.lock);
     self->exit_code = code;
 """),
         scenarios=("join-exit",), hazard=6),
