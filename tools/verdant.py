@@ -217,14 +217,15 @@ def run_bench(options):
     if options.what == "host":
         return hostbench.run(progress)
     prepare_firmware(options.isas, progress)
-    results, problems = {}, []
+    results, rows, problems = {}, {}, []
     for cpus, program in showcase.BENCHES[options.what]:
         for arch in options.isas:
-            values, why = showcase.bench(options.what, arch, cpus, program, progress)
-            results[arch, cpus] = values
+            values, found, why = showcase.bench(options.what, arch, cpus, program, progress)
+            results.setdefault((arch, cpus), {}).update(values)
+            rows.setdefault((arch, cpus), []).extend(found)
             problems += why
     progress.clear()
-    print("\n" + showcase.bench_table(results))
+    print("\n" + "\n\n".join([showcase.bench_table(results), *showcase.row_tables(rows)]))
     if problems:
         print("\n" + "\n".join(problems))
     return 1 if problems else 0

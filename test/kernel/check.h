@@ -79,6 +79,7 @@ int showcase_main(const char *argument);
 int selftest_main(const char *argument);
 int bench_main(const char *argument);
 int bench_mm_main(const char *argument);
+int bench_time_main(const char *argument);
 int soak_main(const char *argument);
 int crash_main(const char *argument);
 int trace_main(const char *argument);

@@ -31,6 +31,7 @@ const struct boot_program boot_programs[] = {
     { "selftest", "self-checks; selftest:WORD runs those whose name contains WORD", selftest_main },
     { "bench", "instruction counts under -icount shift=0: the scheduler", bench_main },
     { "bench-mm", "the same: memory", bench_mm_main },
+    { "bench-time", "bench-time:WORD, deadline or latency: what is kept, in virtual time", bench_time_main },
     { "soak", "soak:SECONDS uses memory on all CPUs, and counts what is left of it", soak_main },
     { "crash", "crash:KIND breaks something on purpose", crash_main },
     { "trace", "the scheduling events of a fixed workload, the same on every machine", trace_main },

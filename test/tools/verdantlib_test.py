@@ -93,8 +93,19 @@ class Judging(unittest.TestCase):
         self.assertEqual(self.judge(test, said[:1], 33), ["b: no count, at most 20"])
         self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
         names = [test.name for test in table.tests_of("riscv64", "Release")]
-        self.assertEqual([name for name in names if name.startswith("bench-")], ["bench-switch", "bench-life"])
+        self.assertEqual([name for name in names if name.startswith("bench-")],
+                         ["bench-switch", "bench-life", "bench-time"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
+
+    def test_rows_of_benchmarks_become_tables(self):
+        said = ["info: bench-row: latency fifo,idle samples=2 max=1200\r", "bench-row: latency",
+                "bench-place: preempt 456 CPU 0 preempt  456 ns, task 125, at f+0x42 (inside g+0x5)"]
+        rows = showcase.bench_rows(said)
+        self.assertEqual(rows, [("latency", "fifo,idle", {"samples": "2", "max": "1,200"}),
+                                ("longest", "preempt", {"ns": "456", "place": "f+0x42 (inside g+0x5)"})])
+        first, second = showcase.row_tables({("riscv64", 4): rows})
+        self.assertEqual(first.splitlines()[2].split(), ["fifo,idle", "4", "riscv64", "2", "1,200"])
+        self.assertIn("f+0x42 (inside g+0x5)", second)
 
     def test_a_test_may_name_another_image(self):
         table = boottest.load_table()
