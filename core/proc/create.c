@@ -91,6 +91,7 @@ void object_discard(struct task_object *object)
 {
     ASSERT(object->task.state == TASK_NEW && load_relaxed(&object->task.refs) == 1);
     trace(TRACE_TASK_FREE, &object->task, (uint64_t)object->task.tid);
+    task_dismiss(&object->task);
     kstack_free(&object->stack);
     fpu_area_free(object->fpu_area);
     if (object->space != NULL)
@@ -120,6 +121,12 @@ static ALWAYS_INLINE tid_t try_create(const struct task_spec *spec, struct task 
     }
     tid_t tid = full.tid;
 
+    result = task_admit(&object->task);
+    if (result != 0) {
+        object_discard(object);
+        id_release(tid);
+        return result;
+    }
     /* The object's first reference is its existence, dropped by the reaper. */
     if (out != NULL) {
         task_get(&object->task);
@@ -128,7 +135,7 @@ static ALWAYS_INLINE tid_t try_create(const struct task_spec *spec, struct task 
     object_count_created();
     id_publish_task(tid, &object->task);
     result = task_start(&object->task);
-    ASSERT(result == 0); /* the affinity was checked, and CPUs do not go away */
+    ASSERT(result == 0); /* it was admitted */
     return tid; /* the task may have run and died by now */
 }
 

@@ -50,7 +50,7 @@ static const struct cpumask *choose_group(struct runq *rq)
     for (; level < TOPOLOGY_LEVELS; level++)
         if (topology_near(&rq->cpu, level) != NULL)
             return topology_near(&rq->cpu, level);
-    return &cpu_online_mask;
+    return &cpu_started_mask;
 }
 
 static uint64_t stay(const struct task *task, uint64_t now)
@@ -90,7 +90,7 @@ static struct runq *find_lightest(struct runq *rq, const struct task *lead) REQU
             break;
         struct runq *other = runq_by_id(id);
 
-        if (other != rq && cpumask_contains(&cpu_online_mask, id) && cpumask_contains(&lead->affinity, id) &&
+        if (other != rq && cpu_is_online(id) && cpumask_contains(&lead->affinity, id) &&
             load_relaxed(&other->running_rank) >= RANK_FAIR &&
             (best == NULL || runq_fair_weight(other) < runq_fair_weight(best)))
             best = other;
@@ -157,8 +157,8 @@ static struct task *find_mover(struct runq *rq, const struct runq *target, uint6
 
 static bool may_still_move(struct task *task, struct runq *rq, const struct runq *target)
 {
-    return load_relaxed(&task->base.cpu) == &rq->cpu && task_is_queued(task) &&
-           task->rank == RANK_FAIR && cpumask_contains(&task->affinity, target->cpu.id);
+    return load_relaxed(&task->base.cpu) == &rq->cpu && task_is_queued(task) && task->rank == RANK_FAIR &&
+           cpumask_contains(&task->affinity, target->cpu.id) && cpu_is_online(target->cpu.id);
 }
 
 static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
@@ -234,7 +234,7 @@ static bool is_crowded(const struct cpumask *core)
     unsigned busy = 0;
 
     for_each_cpu_of(id, core)
-        busy += cpumask_contains(&cpu_online_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
+        busy += cpu_is_in(&cpu_started_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
     return busy >= 2;
 }
 
@@ -251,7 +251,7 @@ void balance_idle_core(struct runq *rq)
         struct runq *other = runq_by_id(id);
         const struct cpumask *core = topology_near(&other->cpu, TOPOLOGY_CORE);
 
-        if (core != NULL && cpumask_contains(&cpu_online_mask, id) &&
+        if (core != NULL && cpu_is_online(id) &&
             load_relaxed(&other->running_rank) == RANK_FAIR && is_crowded(core)) {
             rq->active.fn = send_running;
             rq->active.arg = rq;

@@ -31,6 +31,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     list_init(&rq->active.link);
     rq->place_from = rq->balance_from = id;
     cpu_mask_words = MAX(cpu_mask_words, id / 64 + 1);
+    list_init(&rq->anchored);
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
     store_relaxed(&rq->next_rank, RANK_NOTHING);

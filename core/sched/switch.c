@@ -3,7 +3,7 @@
  * The switch: decide, commit, go, and settle on the far side. schedule() is entered with this CPU's run-queue lock held
  * and interrupts disabled; the lock travels with the CPU, and finish_switch(), run by whoever comes next, releases it.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <sched/latency.h>
 #include <smp/quiesce.h>
@@ -152,7 +152,7 @@ static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->l
 {
     bool contended = false;
 
-    if (load_relaxed(&cpu_online_count) > 1 && steal_near(rq, &contended))
+    if (may_steal(rq) && steal_near(rq, &contended))
         return runq_pick(rq);
     if (!is_idle_task(rq, rq->running))
         store_relaxed(&rq->idle_since_ticks, hal_clock_ticks());
@@ -358,6 +358,8 @@ ALWAYS_INLINE void sched_exit(void)
     task_set_state(self, TASK_RUNNING, TASK_DEAD);
     trace(TRACE_TASK_EXIT, self, 0);
     self->is_leaving = false;
+    if (UNLIKELY(self->is_anchored))
+        anchor_drop(self);
     rq->died++;
     (void)switch_away(rq, self, SWITCH_EXITED);
     panic("task %d '%s' ran after its exit", self->tid, self->name);
@@ -365,11 +367,17 @@ ALWAYS_INLINE void sched_exit(void)
 
 void sched_cpu_online(struct cpu *cpu)
 {
+    struct runq *rq = runq_of(cpu);
+    uint64_t now = hal_clock_ticks();
+
     ASSERT(current_task() == cpu->idle_task && current_base()->cpu == cpu);
-    cpu->idle_task->since_ticks = hal_clock_ticks();
-    runq_of(cpu)->online_ticks = cpu->idle_task->since_ticks;
-    runq_of(cpu)->util.at_ticks = cpu->idle_task->since_ticks;
-    quiesce_cpu_online(cpu);
+    cpu->idle_task->since_ticks = now;
+    rq->util.at_ticks = now;
+    rq->online_ticks += now - rq->left_ticks;
+    if (cpu_is_in(&cpu_started_mask, cpu->id))
+        quiesce_idle_exit(cpu);
+    else
+        quiesce_cpu_online(cpu);
 }
 
 void sched_idle_loop(void)
@@ -380,9 +388,11 @@ void sched_idle_loop(void)
         bool found = false;
 
         (void)hal_irq_save();
+        if (UNLIKELY(load_relaxed(&rq->cpu.state) == CPU_STOPPING))
+            hotplug_leave(rq);
         /* Publish "idle", then look: a CPU that queues a task first queues, then looks for idle CPUs. */
         place_mark_idle(&rq->cpu, true);
-        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+        if (may_steal(rq) && !load_relaxed(&rq->cpu.need_resched)) {
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);

@@ -3,7 +3,7 @@
  * Start and wake: a task becomes READY, on the CPU that suits it. The waker holds the lock of the run queue that the
  * task names; because that lock is held across switches, a task found BLOCKED has left its stack.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <k/errno.h>
 #include <sched/latency.h>
@@ -100,15 +100,14 @@ ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
 
     do {
         struct runq *rq = runq_lock_of(task);
-        struct runq *target = place_choose_start(task);
 
         ASSERT(task->state == TASK_NEW);
-        if (target == NULL) {
+        if (UNLIKELY(!anchor_is_needless(task)) && anchor_change(task, &task->affinity) != 0) {
             spin_unlock_irqoff(&rq->lock);
             hal_irq_restore(state);
             return -EINVAL;
         }
-        started = make_ready_from(TASK_NEW, rq, target, task);
+        started = make_ready_from(TASK_NEW, rq, place_choose_start(task), task);
     } while (!started);
     sched_irq_restore(state);
     return 0;

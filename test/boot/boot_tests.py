@@ -102,6 +102,8 @@ TESTS = (
     selftest("selftest-8", cpus=8),
     BootTest("showcase-4", "init=showcase", lines=(FIRST_LINE, SHOWCASE_RIGHT)),
     # A few seconds of what ./verdant run ISA --append init=soak:600 does for minutes.
+    BootTest("hotplug-4", "init=hotplug:5",
+             lines=(r"\bhotplug: ok: [1-9]\d* times off and on, on 4 CPUs, 0 checks failed",)),
     BootTest("soak-4", "init=soak:6", lines=(r"\bsoak: ok: [1-9]\d* lives on 4 CPUs, 0 checks failed",)),
 
     # The debug console, as init and beside it; with keys that change their mind, and commands that are none.

@@ -73,7 +73,7 @@ struct kernel_test {
 };
 extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_deadline[],
     tests_wait[], tests_sync[], tests_process[], tests_user[], tests_space[], tests_objects[], tests_torture[],
-    tests_latency[], tests_nodes[];
+    tests_latency[], tests_nodes[], tests_hotplug[];
 
 int showcase_main(const char *argument);
 int selftest_main(const char *argument);
@@ -81,6 +81,7 @@ int bench_main(const char *argument);
 int bench_mm_main(const char *argument);
 int bench_time_main(const char *argument);
 int soak_main(const char *argument);
+int hotplug_main(const char *argument);
 int crash_main(const char *argument);
 int trace_main(const char *argument);
 int schedlab_main(const char *argument); /* test/lab */

@@ -33,6 +33,7 @@ const struct boot_program boot_programs[] = {
     { "bench-mm", "the same: memory", bench_mm_main },
     { "bench-time", "bench-time:WORD, deadline or latency: what is kept, in virtual time", bench_time_main },
     { "soak", "soak:SECONDS uses memory on all CPUs, and counts what is left of it", soak_main },
+    { "hotplug", "hotplug:SECONDS takes CPUs off and on under load", hotplug_main },
     { "crash", "crash:KIND breaks something on purpose", crash_main },
     { "trace", "the scheduling events of a fixed workload, the same on every machine", trace_main },
     { "schedlab", "schedlab:NAME[:DURATION] runs a workload of docs/SCHEDLAB.md and measures it", schedlab_main },

@@ -182,7 +182,7 @@ LIFETIME = (
         "tlb-flush-local",
         "Only the CPU that unmaps forgets the translations.",
         ("tlb",),
-        edit("core/smp/tlb.c", "        flush_on(&cpu_online_mask, &request);", "        flush_here(&request);"),
+        edit("core/smp/tlb.c", "    flush_on(&live, &request);", "    flush_here(&request);"),
         scenarios=("kmap-duel", "kmap-storm"), hazard=15),
     Defect(
         "tlb-flush-late",

@@ -138,7 +138,7 @@ static void damage(void *arg)
     runq_enqueue(rq, sched_test_ready(2, 99, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(3, 60, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(4, 30, rq), ENQUEUE_WOKEN); /* due earlier: it is in the tree */
-    cpumask_set_single(&cpu_online_mask, 0); /* the others cannot be told to stop */
+    cpumask_set_single(&cpu_live_mask, 0); /* the others cannot be told to stop */
     runq_check(rq);
     switch ((uintptr_t)arg) {
     case 0:
