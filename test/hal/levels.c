@@ -26,5 +26,6 @@ const struct kit_level kit_levels[] = {
     { "user", level_user },
     { "usermode", level_usermode },
     { "park", level_park },
+    { "restart", level_restart },
     { NULL, NULL },
 };
