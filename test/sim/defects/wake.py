@@ -28,7 +28,7 @@ WAKE = (
         "wake-latch-ignored",
         "A task that blocks does not look for a wake-up that found it still running.",
         ("wake-once", "liveness"),
-        edit("core/sched/switch.c", "    if (self->wake_pending || (mode ==", "    if ((mode =="),
+        edit("core/sched/switch.c", "    if (self->wake_pending || (mode &", "    if ((mode &"),
         scenarios=("wake-block", "wake-herd"), hazard=1),
     Defect(
         "wake-only-blocked",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * core/entry/user.c: programs of the simulated machine (functions of the host's) make calls, are interrupted, are moved, and
- * are told of notices, wherever they are at that moment.
+ * core/entry/user.c: programs of the simulated machine (functions of the host's) make calls, are interrupted, are
+ * moved, and are told of notices, wherever they are at that moment.
  */
 #include "booted.h"
 #include "unit.h"
@@ -64,8 +64,8 @@ static void bury(struct process *process, struct task *task)
     task_put(task);
 }
 
-/* Between two calls everything may happen to it; in user mode its interrupts are enabled, and nothing of the kernel's is
- * held. */
+/* Between two calls everything may happen to it; in user mode its interrupts are enabled, and nothing of the kernel's
+ * is held. */
 static void caller(uintptr_t arg)
 {
     CHECK(arg == 77);
@@ -92,8 +92,8 @@ static void calls_return_and_a_kill_ends_it(void)
     bury(process, task);
 }
 
-/* It never makes a call: only interrupts bring it into the kernel. On one CPU its slice must end, on several the kill must
- * poke it. */
+/* It never makes a call: only interrupts bring it into the kernel. On one CPU its slice must end, on several the kill
+ * must poke it. */
 static void spinner(uintptr_t arg)
 {
     (void)arg;
