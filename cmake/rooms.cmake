@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The rooms of core/ in their one order: a room may include headers of rooms to its left that it USES, of hal/ and k/,
 # and its own. tools/check_layers.py reads this list and the k_room() calls and rejects any other include.
-set(VERDANT_ROOMS lib parse smp trace time mm sched vm proc syscall entry console boot)
+set(VERDANT_ROOMS lib parse smp trace time mm sched vm fs proc syscall entry console boot)
 
 # k_room(NAME SRCS file... USES room...): one object library per room.
 function(k_room name)

@@ -12,6 +12,10 @@
 #include <lib/string.h>
 #include <console/console.h>
 #include <entry/trap.h>
+#include <fs/dev.h>
+#include <fs/filesystem.h>
+#include <fs/name.h>
+#include <fs/unpack.h>
 #include <mm/bootmem.h>
 #include <mm/kmalloc.h>
 #include <mm/kspace.h>
@@ -91,6 +95,26 @@ static void start_init(void)
         log_error("boot option console: cannot start it, error %d", error);
 }
 
+/* What the boot loader brought along becomes the first files. Damage is told, and what was unpacked before it stays. */
+static void unpack_initrd(const struct boot_info *boot)
+{
+    struct unpack_result result;
+    struct name *root;
+
+    if (boot->initrd.bytes == 0)
+        return;
+    root = fs_root();
+    int error = unpack_reserved(root, boot->initrd.base, boot->initrd.bytes, &result);
+
+    if (error != 0)
+        log_error("initrd: %s%s%s, error %d", result.what != NULL ? result.what : "out of memory",
+                  result.path[0] != 0 ? ": " : "", result.path, error);
+    log_info("initrd: %u files, %u directories, %u others, %llu bytes, %llu of them where they lay", result.files,
+             result.directories, result.others, (unsigned long long)result.bytes,
+             (unsigned long long)result.shared_bytes);
+    name_put(root);
+}
+
 /* Goes on as the idle task of CPU 0, which may not sleep: proc_init() and init's creation never do, at this point. */
 static void boot_main(void *arg)
 {
@@ -110,6 +134,10 @@ static void boot_main(void *arg)
     for_each_online_cpu(id)
         bringup_prepare_stopper(cpu_table[id]);
     proc_init();
+    random_seed(boot_report.info->entropy, boot_report.info->entropy_bytes, boot_report.info->entropy_bytes >= 32);
+    random_seed(&boot_report.entry_ticks, sizeof boot_report.entry_ticks, false);
+    fs_init();
+    unpack_initrd(boot_report.info);
     kspace_seal();
     start_init();
     sched_idle_loop();

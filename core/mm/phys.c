@@ -309,3 +309,29 @@ void phys_add_free(pfn_t first, pfn_t end)
         first = border;
     }
 }
+
+bool phys_adopt(paddr_t base, uint64_t pages, enum mm_kind kind)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        struct page *page = page_find(base + i * PAGE_BYTES);
+
+        if (page == NULL || page_tag(page) != TAG_RESERVED)
+            return false;
+    }
+    for (uint64_t i = 0; i < pages; i++) {
+        pfn_t pfn = (base >> PAGE_SHIFT) + i;
+        struct page *page = page_find(pfn << PAGE_SHIFT);
+        unsigned node = nodes_find(pfn);
+
+        page->flags = (uint8_t)(MIN(node, PAGE_NODE_MANY) << PAGE_NODE_SHIFT | (unsigned)kind << PAGE_KIND_SHIFT);
+        page->used = 0;
+        store_relaxed(&page->refs, 1);
+        page_set_tag(page, TAG_ALLOCATED);
+        trace(TRACE_PAGES_ALLOC, NULL, base + i * PAGE_BYTES);
+        mm_nodes.buddy[node].total_pages++;
+    }
+    buddy.total_pages += pages;
+    buddy.reserve_pages = reserve_of(buddy.total_pages);
+    mm_stat_add(kind, (int64_t)pages);
+    return true;
+}

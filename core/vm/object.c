@@ -201,6 +201,27 @@ static paddr_t remove_locked(struct vm_object *object, uint64_t index, struct ob
     }
 }
 
+/* One page more of its budget; false: there is none. */
+static bool charge(struct vm_object *object)
+{
+    struct vm_object_budget *budget = object->budget;
+
+    if (budget == NULL)
+        return true;
+    uint64_t used = load_relaxed(&budget->used);
+
+    while (used < budget->max)
+        if (cas_relaxed(&budget->used, &used, used + 1))
+            return true;
+    return false;
+}
+
+static void uncharge(struct vm_object *object, unsigned pages)
+{
+    if (object->budget != NULL)
+        (void)fetch_sub_relaxed(&object->budget->used, pages);
+}
+
 /* Forget all pages from an index on. */
 static void drop_pages(struct vm_object *object, uint64_t first)
 {
@@ -218,6 +239,7 @@ static void drop_pages(struct vm_object *object, uint64_t first)
         spin_unlock(&object->lock);
         for (unsigned i = 0; i < count; i++)
             phys_put(pages[i]);
+        uncharge(object, count);
         free_nodes(&dead);
     } while (count == BATCH_PAGES);
 }
@@ -235,6 +257,7 @@ int vm_object_create(uint64_t bytes, struct vm_object **out)
         return -ENOMEM;
     store_relaxed(&object->refs, 1);
     store_relaxed(&object->cuts, 0);
+    object->budget = NULL;
     spin_init(&object->lock, LOCK_OBJECT);
     object->bytes = bytes;
     object->page_count = 0;
@@ -380,16 +403,42 @@ static NOINLINE int page_slow(struct vm_object *object, uint64_t index, paddr_t 
     struct supplies supplies = {.page = 0};
     int error;
 
+    if (!charge(object)) /* a page that somebody makes meanwhile has been paid for by them, and may be had */
+        return vm_object_peek(object, index, out_pa) == 0 ? 0 : -ENOSPC;
     /* Again only if others have taken nodes out of the tree since it was looked at. */
     while ((error = make_page(object, index, &supplies, out_pa)) == -EAGAIN) {
         error = gather(&supplies);
         if (error != 0)
             break;
     }
+    if (!supplies.is_used)
+        uncharge(object, 1);
     if (!supplies.is_used && supplies.page != 0)
         phys_put(supplies.page);
     free_nodes(&supplies.spares);
     return error;
+}
+
+int vm_object_give_page(struct vm_object *object, uint64_t index, paddr_t page)
+{
+    struct supplies supplies = {.page = page};
+    paddr_t found;
+    int error;
+
+    if (!charge(object))
+        return -ENOSPC;
+    while ((error = make_page(object, index, &supplies, &found)) == -EAGAIN) {
+        error = gather(&supplies);
+        if (error != 0)
+            break;
+    }
+    free_nodes(&supplies.spares);
+    if (error == 0)
+        phys_put(found); /* the reference that a look-up gives: the object has its own */
+    if (supplies.is_used)
+        return 0;
+    uncharge(object, 1);
+    return error != 0 ? error : -EEXIST;
 }
 
 int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa)
@@ -454,8 +503,8 @@ int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *f
         paddr_t page;
         int error = vm_object_page(object, (offset + done) / PAGE_BYTES, &page);
 
-        if (error == -ENOMEM && done == 0)
-            return -ENOMEM;
+        if ((error == -ENOMEM || error == -ENOSPC) && done == 0)
+            return error;
         if (error != 0)
             break;
         memcpy((char *)phys_to_virt(page) + at, (const char *)from + done, part);

@@ -70,6 +70,11 @@ void phys_reclaim_caches(void);
 
 void phys_stats_get(struct phys_stats *out);
 
+/* Pages that were reserved at boot, and whose owner needs them no longer or has another use for them: from now on they
+ * are single pages with one reference each, the caller's, of that kind of user memory, and the allocator's when it is
+ * put. All or none: false, if one is not RAM or not reserved. Boot: while nobody else allocates. */
+bool phys_adopt(paddr_t base, uint64_t pages, enum mm_kind kind) MUST_USE;
+
 /* The direct map. phys_to_virt() is also valid for the device ranges of boot_info. */
 void *phys_to_virt(paddr_t pa);
 paddr_t virt_to_phys(const void *direct_map_va);

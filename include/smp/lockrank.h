@@ -8,6 +8,9 @@
 enum lock_rank {
     LOCK_NONE,
     LOCK_PROC_TREE, /* process tree, exit records */
+    LOCK_FILES,     /* a descriptor table; root and working directory */
+    LOCK_NAMES,     /* where names are in the tree, and what is mounted */
+    LOCK_INODE,     /* an inode's attributes */
     LOCK_OBJECT,    /* a memory object: its pages, and who maps it */
     LOCK_SPACE,     /* a space's region tree */
     LOCK_TABLES,    /* a part of a space's page tables */
@@ -28,6 +31,7 @@ enum lock_rank {
     LOCK_ANCHORS,   /* which CPU a task's affinity counts on */
     LOCK_ASID,      /* address-space ids: taken inside a switch */
     LOCK_LATENCY,   /* a CPU's latency ledger */
+    LOCK_RANDOM,    /* the state of the random-number generator */
     LOCK_LOG,       /* log ring and console: legal under everything else */
     LOCK_RANK_COUNT,
 };

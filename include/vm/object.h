@@ -33,9 +33,16 @@ struct region;
 
 #define VM_OBJECT_BYTES_MAX ((UINT64_C(1) << 63) - PAGE_BYTES) /* a size fits a signed 64-bit offset */
 
+/* How many pages several objects may have together. Whoever makes one lives longer than the objects. */
+struct vm_object_budget {
+    _Atomic(uint64_t) used;
+    uint64_t max; /* immutable */
+};
+
 struct vm_object {
     _Atomic(uint32_t) refs; /* PAIRS(object_ref) */
     _Atomic(uint64_t) cuts; /* PAIRS(object_cut): how often it has become smaller */
+    struct vm_object_budget *budget; /* immutable once it has pages; NULL: no limit of its own */
 
     struct spinlock lock;                         /* LOCK_OBJECT */
     uint64_t bytes GUARDED_BY(lock);              /* written with `change` held, too */
@@ -60,6 +67,12 @@ void vm_object_set_unmap(vm_object_unmap_fn *unmap);
  * Context: task. */
 int vm_object_create(uint64_t bytes, struct vm_object **out) MUST_USE;
 
+/* Its pages count there from now on: right after it was created. */
+static inline void vm_object_set_budget(struct vm_object *object, struct vm_object_budget *budget)
+{
+    object->budget = budget;
+}
+
 /* The caller holds a reference. Context: any. Order: none. */
 void vm_object_get(struct vm_object *object);
 
@@ -79,17 +92,23 @@ uint64_t vm_object_bytes(struct vm_object *object);
 uint64_t vm_object_page_count(struct vm_object *object);
 
 /* The page at that index, with a reference for the caller; made and zeroed if there is none. -ENXIO: the object ends
- * below it. -ENOMEM. O(levels). Context: task, no spinlock from LOCK_OBJECT on held. */
+ * below it. -ENOMEM; -ENOSPC: the budget is used up. O(levels). Context: task, no spinlock from LOCK_OBJECT on held. */
 int vm_object_page(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
 
 /* The same, but a page that does not exist is -ENOENT. */
 int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
 
+/* The page at that index becomes this one, whose one reference is the caller's, and the object's from then on; it
+ * counts as what the page allocator was told. -EEXIST: there is one; -ENXIO, -ENOMEM, -ENOSPC; the page stays the
+ * caller's then. */
+int vm_object_give_page(struct vm_object *object, uint64_t index, paddr_t page) MUST_USE;
+
 /* Copy bytes at an offset; returns how many, fewer at the end of the object. Pages that do not exist read as zeros and
  * are not made. Context: task, no spinlock from LOCK_OBJECT on held. Excludes no other reader or writer. */
 size_t vm_object_read(struct vm_object *object, uint64_t offset, void *to, size_t bytes);
 
-/* The same into the object, which does not grow. Negative only if nothing was written: -ENOMEM. Where a page is mapped
+/* The same into the object, which does not grow. Negative only if nothing was written: -ENOMEM,
+ * -ENOSPC. Where a page is mapped
  * as code already, CPUs may go on executing what was there. */
 int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *from, size_t bytes) MUST_USE;
 

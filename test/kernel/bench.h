@@ -46,3 +46,7 @@ void bench_deadline(void);
 
 /* bench_shoot.c, for the same table. */
 void bench_shootdown(void);
+
+/* bench_files.c, for the same table. */
+void bench_pipe_round_trip(void);
+void bench_files_alone(void);

@@ -245,6 +245,8 @@ static const struct bench benches[] = {
     { "map_unmap", bench_space_map, false },
     { "fork_empty", bench_space_fork, false },
     { "shootdown_page", bench_shootdown, true },
+    { "pipe_round_trip", bench_pipe_round_trip, false },
+    { "files", bench_files_alone, false },
 };
 
 /* bench-mm:WORD runs those whose name contains WORD. First, what the booted kernel itself takes. */

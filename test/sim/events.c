@@ -93,6 +93,8 @@ const char *sim_lock_name(unsigned rank)
         [LOCK_LOG] = "log",          [LOCK_OBJECT] = "object",          [LOCK_SPACE] = "space",
         [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",             [LOCK_DRAIN] = "page caches",
         [LOCK_PI] = "inheritance",   [LOCK_DEADLOCK] = "deadlock check",
+        [LOCK_FILES] = "descriptors", [LOCK_NAMES] = "names",           [LOCK_INODE] = "inode",
+        [LOCK_RANDOM] = "random",
     };
 
     return rank < LOCK_RANK_COUNT ? names[rank] : "?";

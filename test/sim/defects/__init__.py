@@ -19,8 +19,9 @@ from .sync import SYNC
 from .tables import TABLES
 from .balance import BALANCE
 from .deadline import DEADLINE
+from .files import FILES
 from .hotplug import HOTPLUG
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + DEADLINE + STRIDE + HOTPLUG)
+           + SYNC + DEADLINE + FILES + STRIDE + HOTPLUG)

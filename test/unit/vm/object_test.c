@@ -610,6 +610,40 @@ static void no_page_beyond_the_end_stays_mapped(void **state)
     booted_run("faults-and-cuts", 200);
 }
 
+/* Pages of objects that share a budget: made, given, cut, and paid back. */
+static void a_budget_limits_and_comes_back(void **state)
+{
+    static struct vm_object_budget budget = {.max = 3};
+    struct vm_object *first, *second;
+    paddr_t pa, given;
+
+    (void)state;
+    assert_int_equal(vm_object_create(8 * PAGE_BYTES, &first), 0);
+    assert_int_equal(vm_object_create(8 * PAGE_BYTES, &second), 0);
+    vm_object_set_budget(first, &budget);
+    vm_object_set_budget(second, &budget);
+    assert_int_equal(vm_object_page(first, 0, &pa), 0);
+    phys_put(pa);
+    assert_int_equal(vm_object_write(second, 5 * PAGE_BYTES, "x", 1), 1);
+    given = phys_alloc_user(0, MM_OBJECT);
+    assert_int_equal(vm_object_give_page(first, 0, given), -EEXIST);
+    assert_int_equal(vm_object_give_page(first, 9, given), -ENXIO);
+    assert_int_equal(load_relaxed(&budget.used), 2);
+    assert_int_equal(vm_object_give_page(first, 7, given), 0);
+    assert_int_equal(vm_object_peek(first, 7, &pa), 0);
+    assert_true(pa == given && phys_refs(pa) == 2);
+    phys_put(pa);
+    assert_int_equal(vm_object_page(first, 1, &pa), -ENOSPC);
+    assert_int_equal(vm_object_write(second, 0, "x", 1), -ENOSPC);
+    assert_int_equal(vm_object_page(first, 7, &pa), 0); /* one that is there costs nothing */
+    phys_put(pa);
+    assert_int_equal(vm_object_resize(first, 2 * PAGE_BYTES), 0);
+    assert_int_equal(load_relaxed(&budget.used), 2);
+    vm_object_put(first);
+    vm_object_put(second);
+    assert_int_equal(load_relaxed(&budget.used), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest booted[] = {
@@ -622,6 +656,7 @@ int main(void)
         vm_test(a_page_outlives_its_object_by_its_references),
         vm_test(every_failed_allocation_leaves_nothing),
         vm_test(mappings_are_cut_in_the_order_of_their_creation),
+        vm_test(a_budget_limits_and_comes_back),
         vm_test(wrong_counts_panic),
     };
 

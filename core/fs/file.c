@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open files: what every kind of them shares. Checks what a call may do with the file, keeps the position, and leaves
+ * the rest to the file's operations.
+ */
+#include <fs/file.h>
+
+#include <fs/name.h>
+#include <k/errno.h>
+#include <lib/string.h>
+#include <mm/slab.h>
+
+static struct slab_cache file_cache;
+
+void file_init(void)
+{
+    slab_cache_init(&file_cache, "file", sizeof(struct file), _Alignof(struct file));
+}
+
+int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
+{
+    struct file *file = slab_alloc(&file_cache);
+    uint32_t mode = flags & O_ACCMODE;
+    bool is_path = (flags & O_PATH) != 0;
+
+    if (file == NULL)
+        return -ENOMEM;
+    store_relaxed(&file->refs, 1);
+    store_relaxed(&file->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC));
+    file->can_read = !is_path && (mode == O_RDONLY || mode == O_RDWR);
+    file->can_write = !is_path && (mode == O_WRONLY || mode == O_RDWR);
+    file->has_position = !is_path && (inode_is(inode, S_IFREG) || inode_is(inode, S_IFDIR));
+    file->ops = ops;
+    inode_get(inode);
+    file->inode = inode;
+    if (name != NULL)
+        name_get(name);
+    file->name = name;
+    file->data = NULL;
+    mutex_init(&file->position_lock);
+    file->position = 0;
+    *out = file;
+    return 0;
+}
+
+void file_put(struct file *file)
+{
+    uint32_t before = fetch_sub_acq_rel(&file->refs, 1); /* PAIRS(file_ref): both ends, as its users come and go */
+
+    ASSERT(before > 0);
+    if (LIKELY(before > 1))
+        return;
+    if (file->ops->release != NULL)
+        file->ops->release(file);
+    if (file->name != NULL)
+        name_put(file->name);
+    inode_put(file->inode);
+    slab_free(&file_cache, file);
+}
+
+/* ---- Transfers ---- */
+
+static ALWAYS_INLINE int may_transfer(const struct file *file, bool writes)
+{
+    if (UNLIKELY(writes ? !file->can_write : !file->can_read))
+        return -EBADF;
+    if (UNLIKELY(inode_is(file->inode, S_IFDIR)))
+        return -EISDIR;
+    return UNLIKELY((writes ? file->ops->write : file->ops->read) == NULL) ? -EINVAL : 0;
+}
+
+static ALWAYS_INLINE int64_t transfer(struct file *file, struct io_span *span, uint64_t *position, bool writes)
+{
+    return writes ? file->ops->write(file, span, position) : file->ops->read(file, span, position);
+}
+
+static ALWAYS_INLINE int64_t transfer_here(struct file *file, struct io_span *span, bool writes)
+{
+    int error = may_transfer(file, writes);
+    int64_t result;
+
+    if (error != 0 || span->left == 0)
+        return error;
+    if (!file->has_position)
+        return transfer(file, span, &file->position, writes);
+    mutex_lock(&file->position_lock);
+    result = transfer(file, span, &file->position, writes);
+    mutex_unlock(&file->position_lock);
+    return result;
+}
+
+int64_t file_read(struct file *file, struct io_span *to)
+{
+    return transfer_here(file, to, false);
+}
+
+int64_t file_write(struct file *file, struct io_span *from)
+{
+    return transfer_here(file, from, true);
+}
+
+static int64_t transfer_at(struct file *file, struct io_span *span, int64_t offset, bool writes)
+{
+    int error = may_transfer(file, writes);
+    uint64_t position = (uint64_t)offset;
+
+    if (error == -EBADF)
+        return error;
+    if (offset < 0)
+        return -EINVAL;
+    if (!file->has_position && !inode_is(file->inode, S_IFCHR)) /* null and zero have no position, and may be asked */
+        return -ESPIPE;
+    if (error != 0 || span->left == 0)
+        return error;
+    return transfer(file, span, &position, writes);
+}
+
+int64_t file_read_at(struct file *file, struct io_span *to, int64_t offset)
+{
+    return transfer_at(file, to, offset, false);
+}
+
+int64_t file_write_at(struct file *file, struct io_span *from, int64_t offset)
+{
+    return transfer_at(file, from, offset, true);
+}
+
+int64_t file_read_kernel(struct file *file, void *to, size_t bytes, uint64_t offset)
+{
+    struct io_span span;
+
+    if (!inode_is(file->inode, S_IFREG) || file->ops->read == NULL)
+        return -EINVAL;
+    io_span_kernel(&span, to, bytes);
+    return bytes == 0 ? 0 : file->ops->read(file, &span, &offset);
+}
+
+/* ---- Positions ---- */
+
+static uint64_t end_of(struct file *file)
+{
+    return file->ops->end != NULL ? file->ops->end(file) : load_relaxed(&file->inode->bytes);
+}
+
+/* Where a seek leads, or an error. No file here has holes to tell. */
+static int64_t seek_target(struct file *file, int64_t offset, int whence)
+{
+    uint64_t end = end_of(file);
+    int64_t from = 0, target;
+
+    switch (whence) {
+    case SEEK_SET:
+        break;
+    case SEEK_CUR:
+        from = (int64_t)file->position;
+        break;
+    case SEEK_END:
+        from = (int64_t)end;
+        break;
+    case SEEK_DATA:
+    case SEEK_HOLE:
+        if (offset < 0 || (uint64_t)offset >= end)
+            return -ENXIO;
+        return whence == SEEK_DATA ? offset : (int64_t)end;
+    default:
+        return -EINVAL;
+    }
+    if (__builtin_add_overflow(from, offset, &target))
+        return -EOVERFLOW;
+    return target < 0 ? -EINVAL : target;
+}
+
+int64_t file_seek(struct file *file, int64_t offset, int whence)
+{
+    int64_t target;
+
+    if ((load_relaxed(&file->flags) & O_PATH) != 0)
+        return -EBADF;
+    if (!file->has_position)
+        return inode_is(file->inode, S_IFCHR) && file->ops->end != NULL ? 0 : -ESPIPE;
+    mutex_lock(&file->position_lock);
+    target = seek_target(file, offset, whence);
+    if (target >= 0)
+        file->position = (uint64_t)target;
+    mutex_unlock(&file->position_lock);
+    return target;
+}
+
+/* ---- Directories ---- */
+
+/* A record of getdents64(2), before the name. */
+struct dirent_head {
+    uint64_t number;
+    int64_t next;
+    uint16_t bytes;
+    uint8_t type; /* the type's bits of the mode, shifted */
+} PACKED;
+_Static_assert(sizeof(struct dirent_head) == 19);
+
+struct dirent_sink {
+    struct dir_sink sink;
+    struct io_span *to;
+    uint64_t *position;
+    size_t done;
+    int error;
+};
+
+static bool emit_dirent(struct dir_sink *base, const struct dir_entry *entry)
+{
+    struct dirent_sink *sink = container_of(base, struct dirent_sink, sink);
+    char record[ROUND_UP(sizeof(struct dirent_head) + NAME_BYTES_MAX + 1, 8)];
+    size_t used = sizeof(struct dirent_head) + entry->bytes + 1, bytes = ROUND_UP(used, 8);
+    struct dirent_head head = {entry->number, (int64_t)entry->next, (uint16_t)bytes, (uint8_t)(entry->type >> 12)};
+
+    if (bytes > sizeof record || bytes > sink->to->left) {
+        sink->error = -EINVAL; /* of the whole call, if it was the first */
+        return false;
+    }
+    memcpy(record, &head, sizeof head);
+    memcpy(record + sizeof head, entry->name, entry->bytes);
+    memset(record + used - 1, 0, bytes - used + 1);
+    if (io_copy_to(sink->to, record, bytes) < bytes) {
+        sink->error = -EFAULT;
+        return false;
+    }
+    sink->done += bytes;
+    *sink->position = entry->next;
+    return true;
+}
+
+int64_t file_read_dir(struct file *file, struct io_span *to)
+{
+    struct dirent_sink sink = {.sink.emit = emit_dirent, .to = to, .position = &file->position};
+    int error;
+
+    if (!file->can_read)
+        return -EBADF;
+    if (file->ops->iterate == NULL)
+        return -ENOTDIR;
+    mutex_lock(&file->position_lock);
+    error = file->ops->iterate(file, &sink.sink);
+    mutex_unlock(&file->position_lock);
+    return io_result(sink.done, error != 0 ? error : sink.error);
+}
+
+/* ---- The rest ---- */
+
+int file_truncate(struct file *file, int64_t bytes)
+{
+    if (!file->can_write || !inode_is(file->inode, S_IFREG))
+        return -EINVAL;
+    return inode_truncate(file->inode, bytes);
+}
+
+int64_t file_ioctl(struct file *file, uint32_t command, uintptr_t argument)
+{
+    if ((load_relaxed(&file->flags) & O_PATH) != 0)
+        return -EBADF;
+    return file->ops->ioctl == NULL ? -ENOTTY : file->ops->ioctl(file, command, argument);
+}
+
+int file_map(struct file *file, bool is_shared, bool wants_write, struct vm_object **out)
+{
+    if ((load_relaxed(&file->flags) & O_PATH) != 0)
+        return -EBADF;
+    if (!file->can_read || (is_shared && wants_write && !file->can_write))
+        return -EACCES;
+    if (file->ops->map == NULL)
+        return -ENODEV;
+    return file->ops->map(file, out);
+}
+
+uint32_t file_poll(struct file *file, struct poll_wait *wait)
+{
+    if ((load_relaxed(&file->flags) & O_PATH) != 0)
+        return POLLNVAL;
+    if (file->ops->poll == NULL)
+        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+    return file->ops->poll(file, wait);
+}
+
+void file_set_flags(struct file *file, uint32_t flags)
+{
+    uint32_t old = load_relaxed(&file->flags);
+
+    while (!cas_relaxed(&file->flags, &old, (old & ~FILE_FLAGS_SETTABLE) | (flags & FILE_FLAGS_SETTABLE)))
+        continue;
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes: bytes in a ring of pages. What tasks sleep on, the number of bytes and of ends, is atomic, so that a wait can
+ * look at it under its queue's lock; it is changed with the mutex held, before the wake. Pages are made when a write
+ * first reaches them, and all but the first are freed when the pipe is empty: then the ring begins at its start again.
+ */
+#include <fs/pipe.h>
+
+#include <fs/cred.h>
+#include <fs/filesystem.h>
+#include <k/errno.h>
+#include <mm/kmalloc.h>
+#include <mm/phys.h>
+#include <mm/slab.h>
+#include <mm/user.h>
+#include <sched/sched.h>
+
+struct pipe {
+    struct mutex mutex;
+    size_t capacity;  /* a power of two, at least a page; guarded by mutex, as what follows up to the atomics */
+    size_t start;     /* of the oldest byte in the ring */
+    unsigned pages;   /* that exist */
+    unsigned last_page; /* none exists above it */
+    char **page;      /* capacity / PAGE_BYTES; NULL: not there */
+
+    /* Written with mutex held. */
+    _Atomic(size_t) used;
+    _Atomic(size_t) room_total; /* capacity, for those who do not hold the mutex */
+    _Atomic(uint32_t) readers, writers;
+    _Atomic(uint32_t) reader_opens, writer_opens; /* ever */
+
+    struct poll_queue can_read, can_write;
+};
+
+static struct slab_cache pipe_cache;
+static struct filesystem pipe_fs = {.type = "pipefs", .magic = 0x50495045, .inodes_max = UINT64_MAX,
+                                    .is_dynamic = true};
+static const struct inode_ops pipe_inode_ops;
+
+void pipe_init(void)
+{
+    slab_cache_init(&pipe_cache, "pipe", sizeof(struct pipe), _Alignof(struct pipe));
+    pipe_fs.device = fs_next_device();
+}
+
+/* ---- The ring ---- */
+
+static int create(struct pipe **out)
+{
+    struct pipe *pipe = slab_alloc(&pipe_cache);
+
+    if (pipe == NULL)
+        return -ENOMEM;
+    pipe->page = kzalloc(PIPE_BYTES_DEFAULT / PAGE_BYTES * sizeof(char *));
+    if (pipe->page == NULL) {
+        slab_free(&pipe_cache, pipe);
+        return -ENOMEM;
+    }
+    mutex_init(&pipe->mutex);
+    pipe->capacity = PIPE_BYTES_DEFAULT;
+    pipe->start = 0;
+    pipe->pages = pipe->last_page = 0;
+    store_relaxed(&pipe->used, 0);
+    store_relaxed(&pipe->room_total, pipe->capacity);
+    store_relaxed(&pipe->readers, 0);
+    store_relaxed(&pipe->writers, 0);
+    store_relaxed(&pipe->reader_opens, 0);
+    store_relaxed(&pipe->writer_opens, 0);
+    poll_queue_init(&pipe->can_read);
+    poll_queue_init(&pipe->can_write);
+    *out = pipe;
+    return 0;
+}
+
+/* Free pages from an index on. */
+static void free_pages(struct pipe *pipe, unsigned first)
+{
+    for (unsigned i = first; i <= pipe->last_page; i++) {
+        if (pipe->page[i] == NULL)
+            continue;
+        phys_free(virt_to_phys(pipe->page[i]), 0);
+        pipe->page[i] = NULL;
+        pipe->pages--;
+    }
+    pipe->last_page = 0;
+}
+
+static void destroy(struct pipe *pipe)
+{
+    free_pages(pipe, 0);
+    kfree(pipe->page);
+    slab_free(&pipe_cache, pipe);
+}
+
+static char *make_page(struct pipe *pipe, size_t index)
+{
+    paddr_t pa = phys_alloc_user(0, MM_OBJECT);
+
+    if (pa == 0)
+        return NULL;
+    pipe->page[index] = phys_to_virt(pa);
+    pipe->pages++;
+    pipe->last_page = MAX(pipe->last_page, (unsigned)index);
+    return pipe->page[index];
+}
+
+/* Copy up to `bytes` bytes, for which there is room, behind those that are there. Fewer: *out_error says why. */
+static size_t fill(struct pipe *pipe, struct io_span *from, size_t bytes, int *out_error)
+{
+    size_t at = pipe->start + load_relaxed(&pipe->used), done = 0;
+
+    while (done < bytes) {
+        size_t place = (at + done) & (pipe->capacity - 1), offset = place % PAGE_BYTES;
+        size_t part = MIN(bytes - done, PAGE_BYTES - offset);
+        char *page = pipe->page[place / PAGE_BYTES];
+
+        if (UNLIKELY(page == NULL) && (page = make_page(pipe, place / PAGE_BYTES)) == NULL) {
+            *out_error = -ENOMEM;
+            break;
+        }
+        size_t copied = io_copy_from(from, page + offset, part);
+
+        done += copied;
+        if (UNLIKELY(copied < part)) {
+            *out_error = -EFAULT;
+            break;
+        }
+    }
+    return done;
+}
+
+/* The other way. */
+static size_t drain(struct pipe *pipe, struct io_span *to, size_t bytes)
+{
+    size_t done = 0;
+
+    while (done < bytes) {
+        size_t place = (pipe->start + done) & (pipe->capacity - 1), offset = place % PAGE_BYTES;
+        size_t part = MIN(bytes - done, PAGE_BYTES - offset);
+        size_t copied = io_copy_to(to, pipe->page[place / PAGE_BYTES] + offset, part);
+
+        done += copied;
+        if (UNLIKELY(copied < part))
+            break;
+    }
+    return done;
+}
+
+static void forget(struct pipe *pipe, size_t bytes)
+{
+    size_t left = load_relaxed(&pipe->used) - bytes;
+
+    pipe->start = left == 0 ? 0 : (pipe->start + bytes) & (pipe->capacity - 1);
+    store_relaxed(&pipe->used, left);
+    if (left == 0 && UNLIKELY(pipe->pages > 1))
+        free_pages(pipe, 1);
+}
+
+/* ---- Read and write ---- */
+
+static ALWAYS_INLINE bool never_waits(const struct file *file)
+{
+    return (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
+}
+
+/* Bytes, or the end. */
+static ALWAYS_INLINE bool has_news(struct pipe *pipe)
+{
+    return load_relaxed(&pipe->used) > 0 || load_relaxed(&pipe->writers) == 0;
+}
+
+static int wait_for_bytes(struct pipe *pipe)
+{
+    return waitq_wait_until(&pipe->can_read.wait, has_news(pipe), TIME_NEVER, FILE_WAIT);
+}
+
+static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
+{
+    struct pipe *pipe = file->data;
+    size_t used, done;
+    int error;
+
+    (void)position;
+    for (;;) {
+        if (has_news(pipe)) { /* else there is nothing to lock it for */
+            mutex_lock(&pipe->mutex);
+            used = load_relaxed(&pipe->used);
+            if (LIKELY(used > 0))
+                break;
+            bool is_over = load_relaxed(&pipe->writers) == 0;
+
+            mutex_unlock(&pipe->mutex);
+            if (is_over)
+                return 0;
+        }
+        if (never_waits(file))
+            return -EAGAIN;
+        error = wait_for_bytes(pipe);
+        if (error != 0)
+            return error;
+    }
+    /* A writer waits only if there is less room than it needs, and no one waits for more than PIPE_BUF_BYTES. */
+    bool was_full = pipe->capacity - used < PIPE_BUF_BYTES;
+
+    done = drain(pipe, to, MIN(used, to->left));
+    forget(pipe, done);
+    mutex_unlock(&pipe->mutex);
+    if (UNLIKELY(was_full))
+        poll_wake(&pipe->can_write);
+    return io_result(done, -EFAULT);
+}
+
+static bool has_room(struct pipe *pipe, size_t needed)
+{
+    size_t used = load_relaxed(&pipe->used), total = load_relaxed(&pipe->room_total);
+
+    return total >= used && total - used >= needed; /* the two may be of different moments */
+}
+
+static int wait_for_room(struct pipe *pipe, size_t needed)
+{
+    return waitq_wait_until(&pipe->can_write.wait, has_room(pipe, needed) || load_relaxed(&pipe->readers) == 0,
+                            TIME_NEVER, FILE_WAIT);
+}
+
+/* One turn at the pipe: *out_error 0: go on if there is more; -EAGAIN: there was not enough room. */
+static size_t write_some(struct pipe *pipe, struct io_span *from, size_t needed, int *out_error)
+{
+    size_t used, room, done = 0;
+
+    *out_error = 0;
+    mutex_lock(&pipe->mutex);
+    used = load_relaxed(&pipe->used);
+    room = pipe->capacity - used;
+    if (UNLIKELY(load_relaxed(&pipe->readers) == 0)) {
+        *out_error = -EPIPE;
+    } else if (UNLIKELY(room < needed)) {
+        *out_error = -EAGAIN;
+    } else {
+        done = fill(pipe, from, MIN(room, from->left), out_error);
+        store_relaxed(&pipe->used, used + done);
+    }
+    mutex_unlock(&pipe->mutex);
+    if (used == 0 && done > 0)
+        poll_wake(&pipe->can_read);
+    return done;
+}
+
+static int64_t pipe_write(struct file *file, struct io_span *from, uint64_t *position)
+{
+    struct pipe *pipe = file->data;
+    size_t needed = from->left <= PIPE_BUF_BYTES ? from->left : 1, done = 0;
+    int error;
+
+    (void)position;
+    for (;;) {
+        done += write_some(pipe, from, needed, &error);
+        if (LIKELY(error == 0)) {
+            if (from->left == 0)
+                break;
+            continue;
+        }
+        if (error != -EAGAIN || never_waits(file))
+            break;
+        error = wait_for_room(pipe, needed);
+        if (error != 0)
+            break;
+    }
+    return io_result(done, error);
+}
+
+/* ---- Everything else about an end ---- */
+
+static uint32_t pipe_poll(struct file *file, struct poll_wait *wait)
+{
+    struct pipe *pipe = file->data;
+    uint32_t got = 0;
+
+    if (file->can_read) {
+        poll_enter(wait, &pipe->can_read);
+        if (load_relaxed(&pipe->used) > 0)
+            got |= POLLIN | POLLRDNORM;
+        /* A FIFO that no writer has had since this reader came is not hung up. */
+        if (load_relaxed(&pipe->writers) == 0 && load_relaxed(&pipe->writer_opens) != (uint32_t)file->position)
+            got |= POLLHUP;
+    }
+    if (file->can_write) {
+        poll_enter(wait, &pipe->can_write);
+        if (has_room(pipe, PIPE_BUF_BYTES))
+            got |= POLLOUT | POLLWRNORM;
+        if (load_relaxed(&pipe->readers) == 0)
+            got |= POLLERR;
+    }
+    return got;
+}
+
+static int64_t pipe_ioctl(struct file *file, uint32_t command, uintptr_t argument)
+{
+    struct pipe *pipe = file->data;
+
+    if (command != FIONREAD)
+        return -ENOTTY;
+    int used = (int)load_relaxed(&pipe->used);
+
+    return user_copy_out(argument, &used, sizeof used);
+}
+
+/* An end goes; the last one takes the pipe along. inode->fifo.mutex is held. */
+static void leave_locked(struct inode *inode, bool reads, bool writes)
+{
+    struct pipe *pipe = inode->fifo.pipe;
+
+    mutex_lock(&pipe->mutex);
+    uint32_t readers = load_relaxed(&pipe->readers) - reads, writers = load_relaxed(&pipe->writers) - writes;
+
+    store_relaxed(&pipe->readers, readers);
+    store_relaxed(&pipe->writers, writers);
+    mutex_unlock(&pipe->mutex);
+    if (readers + writers == 0) {
+        inode->fifo.pipe = NULL;
+        destroy(pipe);
+        return;
+    }
+    if (reads && readers == 0)
+        poll_wake(&pipe->can_write);
+    if (writes && writers == 0)
+        poll_wake(&pipe->can_read);
+}
+
+static void leave(struct inode *inode, bool reads, bool writes)
+{
+    mutex_lock(&inode->fifo.mutex);
+    leave_locked(inode, reads, writes);
+    mutex_unlock(&inode->fifo.mutex);
+}
+
+static void pipe_release(struct file *file)
+{
+    leave(file->inode, file->can_read, file->can_write);
+}
+
+static const struct file_ops pipe_ops = {
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+    .release = pipe_release,
+};
+
+bool file_is_pipe(const struct file *file)
+{
+    return file->ops == &pipe_ops;
+}
+
+/* ---- Size ---- */
+
+int64_t pipe_size_get(struct file *file)
+{
+    return file_is_pipe(file) ? (int64_t)load_relaxed(&((struct pipe *)file->data)->room_total) : -EBADF;
+}
+
+/* All bytes into a ring of another size, from its start. */
+static int64_t resize_locked(struct pipe *pipe, char **page, size_t bytes)
+{
+    struct pipe old = {.page = pipe->page, .pages = pipe->pages, .last_page = pipe->last_page};
+    size_t used = load_relaxed(&pipe->used), start = pipe->start, capacity = pipe->capacity, done = 0;
+    struct io_span span;
+    int error = 0;
+
+    if (used > bytes)
+        return -EBUSY;
+    pipe->page = page;
+    pipe->pages = pipe->last_page = 0;
+    pipe->capacity = bytes;
+    pipe->start = 0;
+    store_relaxed(&pipe->used, 0);
+    for (size_t part; done < used && error == 0; done += part) {
+        size_t place = (start + done) & (capacity - 1);
+
+        part = MIN(used - done, PAGE_BYTES - place % PAGE_BYTES);
+        io_span_kernel(&span, old.page[place / PAGE_BYTES] + place % PAGE_BYTES, part);
+        store_relaxed(&pipe->used, done + fill(pipe, &span, part, &error));
+    }
+    if (error != 0) { /* as it was */
+        free_pages(pipe, 0);
+        pipe->page = old.page;
+        pipe->pages = old.pages;
+        pipe->last_page = old.last_page;
+        pipe->capacity = capacity;
+        pipe->start = start;
+        store_relaxed(&pipe->used, used);
+        return error;
+    }
+    store_relaxed(&pipe->room_total, bytes);
+    free_pages(&old, 0);
+    kfree(old.page);
+    return (int64_t)bytes;
+}
+
+int64_t pipe_size_set(struct file *file, size_t bytes)
+{
+    struct pipe *pipe = file->data;
+    size_t rounded = PAGE_BYTES;
+
+    if (!file_is_pipe(file))
+        return -EBADF;
+    if (bytes == 0)
+        return -EINVAL;
+    if (bytes > PIPE_BYTES_MAX)
+        return -EPERM;
+    while (rounded < bytes)
+        rounded *= 2;
+    char **page = kzalloc(rounded / PAGE_BYTES * sizeof(char *));
+
+    if (page == NULL)
+        return -ENOMEM;
+    mutex_lock(&pipe->mutex);
+    int64_t result = resize_locked(pipe, page, rounded);
+
+    mutex_unlock(&pipe->mutex);
+    if (result < 0)
+        kfree(page);
+    /* Who looked at the counts meanwhile has seen anything. */
+    poll_wake(&pipe->can_read);
+    poll_wake(&pipe->can_write);
+    return result;
+}
+
+/* ---- Opening ---- */
+
+static void count_open(struct pipe *pipe, bool reads, bool writes)
+{
+    mutex_lock(&pipe->mutex);
+    store_relaxed(&pipe->readers, load_relaxed(&pipe->readers) + reads);
+    store_relaxed(&pipe->writers, load_relaxed(&pipe->writers) + writes);
+    store_relaxed(&pipe->reader_opens, load_relaxed(&pipe->reader_opens) + reads);
+    store_relaxed(&pipe->writer_opens, load_relaxed(&pipe->writer_opens) + writes);
+    mutex_unlock(&pipe->mutex);
+}
+
+/* The inode's pipe has this end. inode->fifo.mutex is held. */
+static int open_end(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
+{
+    int error = 0;
+
+    if (inode->fifo.pipe == NULL)
+        error = create(&inode->fifo.pipe);
+    if (error != 0)
+        return error;
+    struct pipe *pipe = inode->fifo.pipe;
+
+    error = file_create(inode, name, &pipe_ops, flags, out);
+    if (error != 0) {
+        if (load_relaxed(&pipe->readers) + load_relaxed(&pipe->writers) == 0) {
+            inode->fifo.pipe = NULL;
+            destroy(pipe);
+        }
+        return error;
+    }
+    (*out)->data = pipe;
+    /* What the other side's count was: a pipe's end has no other use for a position. */
+    (*out)->position = load_relaxed((*out)->can_read ? &pipe->writer_opens : &pipe->reader_opens);
+    count_open(pipe, (*out)->can_read, (*out)->can_write);
+    return 0;
+}
+
+int pipe_create(uint32_t flags, struct file **out_read, struct file **out_write)
+{
+    const struct inode_spec spec = {.mode = S_IFIFO | 0600};
+    struct inode *inode;
+    int error = inode_create(&pipe_fs, &pipe_inode_ops, &spec, &inode);
+
+    if (error != 0)
+        return error;
+    mutex_lock(&inode->fifo.mutex);
+    error = open_end(inode, NULL, (flags & O_NONBLOCK) | O_RDONLY, out_read);
+    if (error == 0)
+        error = open_end(inode, NULL, (flags & O_NONBLOCK) | O_WRONLY, out_write);
+    mutex_unlock(&inode->fifo.mutex);
+    if (error != 0 && inode->fifo.pipe != NULL)
+        file_put(*out_read);
+    inode_put(inode);
+    return error;
+}
+
+/* Wait until the other side has been there since we came: it may be gone again by now. */
+static int wait_for_peer(struct pipe *pipe, struct file *file)
+{
+    struct poll_queue *queue = file->can_read ? &pipe->can_read : &pipe->can_write;
+    _Atomic(uint32_t) *peers = file->can_read ? &pipe->writers : &pipe->readers;
+    _Atomic(uint32_t) *opens = file->can_read ? &pipe->writer_opens : &pipe->reader_opens;
+    uint32_t seen = (uint32_t)file->position;
+
+    return waitq_wait_until(&queue->wait, load_relaxed(opens) != seen || load_relaxed(peers) > 0, TIME_NEVER,
+                            FILE_WAIT);
+}
+
+int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
+{
+    uint32_t mode = flags & O_ACCMODE;
+    struct pipe *pipe;
+    int error = 0;
+
+    mutex_lock(&inode->fifo.mutex);
+    pipe = inode->fifo.pipe;
+    if (mode == O_WRONLY && (flags & O_NONBLOCK) != 0 && (pipe == NULL || load_relaxed(&pipe->readers) == 0))
+        error = -ENXIO;
+    if (error == 0)
+        error = open_end(inode, name, flags, out);
+    mutex_unlock(&inode->fifo.mutex);
+    if (error != 0)
+        return error;
+    pipe = (*out)->data;
+    if ((*out)->can_read)
+        poll_wake(&pipe->can_write);
+    if ((*out)->can_write)
+        poll_wake(&pipe->can_read);
+    if (mode != O_RDWR && (flags & O_NONBLOCK) == 0)
+        error = wait_for_peer(pipe, *out);
+    if (error != 0)
+        file_put(*out);
+    return error;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open files (open(2), "open file description"): counted; what is shared by descriptors that were duplicated or
+ * inherited. Reads and writes of a file with a position hold its position lock, so each gets a part of its own.
+ *
+ * Locks, in this order: file->position_lock, inode->mutex or a pipe's mutex, then those of the memory rooms.
+ * Context of all: task, may sleep, no spinlock held.
+ */
+#pragma once
+
+#include <fs/abi.h>
+#include <fs/inode.h>
+#include <fs/iospan.h>
+#include <fs/poll.h>
+#include <k/atomic.h>
+#include <k/compiler.h>
+#include <sched/mutex.h>
+
+struct cred;
+struct dir_sink;
+struct file;
+struct name;
+struct vm_object;
+
+struct file_ops {
+    /* Transfer at *position, which advances by what the result counts; files that have none leave it alone. Called if
+     * the file is open for it; the span is not empty. NULL: -EINVAL. A short count is no error. */
+    int64_t (*read)(struct file *file, struct io_span *to, uint64_t *position);
+    int64_t (*write)(struct file *file, struct io_span *from, uint64_t *position);
+    /* What POLL.. bits hold now, after poll_enter(). NULL: always readable and writable. */
+    uint32_t (*poll)(struct file *file, struct poll_wait *wait);
+    /* `argument` is a user address or a number. NULL, and for commands that are not the file's: -ENOTTY. */
+    int64_t (*ioctl)(struct file *file, uint32_t command, uintptr_t argument);
+    /* The object to be mapped, with a reference; NULL in *out: anonymous memory. NULL: -ENODEV. */
+    int (*map)(struct file *file, struct vm_object **out);
+    /* Entries of a directory from file->position on: fs/inode.h. NULL: -ENOTDIR. */
+    int (*iterate)(struct file *file, struct dir_sink *sink);
+    /* The end that SEEK_END, DATA and HOLE count from. NULL: inode->bytes. */
+    uint64_t (*end)(struct file *file);
+    /* The last reference is gone. NULL: nothing to do. */
+    void (*release)(struct file *file);
+};
+
+struct file {
+    _Atomic(uint32_t) refs;  /* PAIRS(file_ref) */
+    _Atomic(uint32_t) flags; /* O_..: access mode (immutable), and what fcntl(2) may set */
+
+    /* Immutable once open. */
+    bool can_read, can_write;
+    bool has_position; /* false: a stream; lseek(2) and pread(2) are -ESPIPE */
+    const struct file_ops *ops;
+    struct inode *inode; /* counted */
+    struct name *name;   /* counted; NULL: it never had one */
+    void *data;          /* the ops' */
+
+    struct mutex position_lock;
+    uint64_t position; /* guarded by position_lock */
+
+    /* Of whoever wants signals (F_SETOWN): nobody yet. */
+};
+
+#define FILE_FLAGS_SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME) /* by F_SETFL */
+
+/* Boot: the cache behind files. */
+void file_init(void);
+
+/* A file with one reference, of flags O_..; takes references to inode and name (may be NULL). The caller fills in
+ * `data` before others see it. -ENOMEM. Permissions have been looked at. */
+int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
+    MUST_USE;
+
+/* Order: none. Context: any. */
+static inline void file_get(struct file *file)
+{
+    uint32_t before = fetch_add_relaxed(&file->refs, 1);
+
+    ASSERT(before > 0 && before < UINT32_MAX);
+}
+
+/* The last one closes. Order: what was done before a put happens before the release. */
+void file_put(struct file *file);
+
+/* read(2), write(2) and their vectored relatives. Bytes, 0 at the end, or -EBADF: not open for it; -EINVAL; -EFAULT,
+ * -EAGAIN (O_NONBLOCK), -EINTR, and of writes -ENOSPC, -EFBIG, -EPIPE (the caller sends the signal). */
+int64_t file_read(struct file *file, struct io_span *to) MUST_USE;
+int64_t file_write(struct file *file, struct io_span *from) MUST_USE;
+/* pread(2), pwrite(2): the position stays. -ESPIPE; -EINVAL: below 0. As on Linux, O_APPEND appends all the same. */
+int64_t file_read_at(struct file *file, struct io_span *to, int64_t offset) MUST_USE;
+int64_t file_write_at(struct file *file, struct io_span *from, int64_t offset) MUST_USE;
+
+/* lseek(2). -ESPIPE, -EINVAL, -EOVERFLOW, -ENXIO. */
+int64_t file_seek(struct file *file, int64_t offset, int whence) MUST_USE;
+
+/* getdents64(2): bytes of records, 0 at the end. -ENOTDIR, -EINVAL: no room for one; -EFAULT, -ENOENT: removed. */
+int64_t file_read_dir(struct file *file, struct io_span *to) MUST_USE;
+
+/* ftruncate(2). -EINVAL: not open for writing, or no regular file; -EFBIG, -ENOSPC. */
+int file_truncate(struct file *file, int64_t bytes) MUST_USE;
+
+int64_t file_ioctl(struct file *file, uint32_t command, uintptr_t argument) MUST_USE;
+
+/* mmap(2): which object, counted; NULL: anonymous memory. -EACCES: not open for reading, or shared, to be written, and
+ * not open for writing. -ENODEV. */
+int file_map(struct file *file, bool is_shared, bool wants_write, struct vm_object **out) MUST_USE;
+
+/* POLL.. bits of this moment. wait may be NULL. */
+uint32_t file_poll(struct file *file, struct poll_wait *wait);
+
+/* F_SETFL: the settable flags, the others stay. */
+void file_set_flags(struct file *file, uint32_t flags);
+
+/* Read a piece of a regular file into kernel memory, for exec: as file_read_at(), but it may be open for O_PATH. */
+int64_t file_read_kernel(struct file *file, void *to, size_t bytes, uint64_t offset) MUST_USE;

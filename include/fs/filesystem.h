@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which file systems there are, and which are mounted. Boot makes the first root, a ramfs; what is mounted stays
+ * mounted. Context: task.
+ */
+#pragma once
+
+#include <fs/inode.h>
+
+struct filesystem_type {
+    const char *name;
+    /* -ENOMEM; -EINVAL: options. Its `link` is in no list. */
+    int (*create)(const char *options, struct filesystem **out);
+    bool is_single; /* there is one, which create() gives each time, and which may be mounted at one place */
+};
+
+/* Boot: everything that this room has, and an empty root. Panics if there is no memory. */
+void fs_init(void);
+
+/* Register at boot. At most FILESYSTEM_TYPES_MAX. */
+#define FILESYSTEM_TYPES_MAX 8u
+void filesystem_register(const struct filesystem_type *type);
+const struct filesystem_type *filesystem_type_find(const char *name); /* or NULL */
+
+/* The first root, a reference. */
+struct name *fs_root(void);
+
+/* For lists of mounts: fn for each, oldest first, until it says false; nothing is mounted meanwhile. */
+void filesystem_for_each(bool (*fn)(struct filesystem *fs, void *argument), void *argument);
+
+/* Take a file system away that nobody uses, and nobody can come to any more: for set-up that fails, and tests. There is
+ * no umount(2) yet, which would have to tell who is still in it. */
+void filesystem_forget(struct filesystem *fs);
+
+/* statfs(2). */
+struct filesystem_stat {
+    uint32_t magic;
+    uint64_t blocks, blocks_free; /* of PAGE_BYTES; 0: no limit */
+    uint64_t inodes, inodes_free;
+};
+void filesystem_stat_get(struct filesystem *fs, struct filesystem_stat *out);
+
+/* ramfs and tmpfs: one implementation; limits in pages and inodes, 0: none. */
+struct ramfs_limits {
+    uint64_t pages, inodes;
+    uint32_t mode, user, group; /* of the root */
+};
+int ramfs_create(const char *type, const struct ramfs_limits *limits, struct filesystem **out) MUST_USE;
+extern const struct filesystem_type ramfs_type, tmpfs_type, devfs_type;
+void devfs_init(void); /* boot: devfs and the devices that are always there. For fs_init() */

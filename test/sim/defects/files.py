@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Seeded defects: files, names, descriptors and pipes."""
+
+from .kinds import Defect, edit
+
+FILES = (
+    Defect(
+        "pipe-writer-forgotten",
+        "A reader wakes writers only if the pipe was full to the last byte, but some need more room than one.",
+        ("liveness",),
+        edit("core/fs/pipe.c", "    bool was_full = pipe->capacity - used < PIPE_BUF_BYTES;",
+             "    bool was_full = pipe->capacity == used;"),
+        scenarios=("pipe-stream",)),
+    Defect(
+        "pipe-bytes-outside-of-lock",
+        "A writer counts its bytes after it has let go of the pipe.",
+        ("story", "liveness", "sanity", "memory"),
+        edit("core/fs/pipe.c", """
+        done = fill(pipe, from, MIN(room, from->left), out_error);
+        store_relaxed(&pipe->used, used + done);
+    }
+    mutex_unlock(&pipe->mutex);
+""", """
+        done = fill(pipe, from, MIN(room, from->left), out_error);
+    }
+    mutex_unlock(&pipe->mutex);
+    store_relaxed(&pipe->used, used + done);
+"""),
+        scenarios=("pipe-stream",)),
+    Defect(
+        "poll-enters-late",
+        "A poller enters itself after it has looked.",
+        ("liveness",),
+        edit("core/fs/poll.c", """
+    int ready = look(items, count, wait);
+
+    if (ready > 0)
+        return ready;
+    wait->enters = false;
+""", """
+    wait->enters = false;
+    int ready = look(items, count, wait);
+
+    if (ready > 0)
+        return ready;
+    wait->enters = true;
+    for (unsigned i = 0; i < count; i++)
+        if (items[i].file != NULL)
+            (void)file_poll(items[i].file, wait);
+    wait->enters = false;
+"""),
+        scenarios=("pipe-poll",)),
+    Defect(
+        "rename-without-its-mutex",
+        "Two renames between directories at a time: each finds that it makes no circle, both together make one.",
+        ("locks", "conserved", "story", "liveness", "sanity"),
+        edit("core/fs/rename.c", "    mutex_lock(&rename_mutex);\n", "") +
+        edit("core/fs/rename.c", "    mutex_unlock(&rename_mutex);\n", "    (void)rename_mutex;\n"),
+        scenarios=("names-move",)),
+    Defect(
+        "rename-locks-by-address",
+        "Of two directories the one at the lower address is locked first, although it lies below the other.",
+        ("locks", "liveness"),
+        edit("core/fs/rename.c", "    bool a_first = name_is_below(b, a) || (!name_is_below(a, b) && ",
+             "    bool a_first = ("),
+        scenarios=("names-move",)),
+    Defect(
+        "removed-directory-not-dead",
+        "A directory that was removed while somebody stood before it takes new names in.",
+        ("conserved", "sanity", "story"),
+        edit("core/fs/remove.c", "        inode->dir.is_dead = true;\n", "        ;\n"),
+        scenarios=("names-move",)),
+    Defect(
+        "fd-reference-late",
+        "A look-up in a shared table takes its reference after it has let go of the table.",
+        ("sanity", "memory", "story"),
+        edit("core/fs/fd.c", """
+    if (file != NULL)
+        file_get(file);
+    spin_unlock(&table->lock);
+    return file;
+""", """
+    spin_unlock(&table->lock);
+    if (file != NULL)
+        file_get(file);
+    return file;
+"""),
+        scenarios=("fd-share",)),
+)

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* core/fs/procfs.c: files, links and listings of two made-up processes, one of which goes. */
+#include "fs_test.h"
+
+#include <fs/fd.h>
+#include <fs/pipe.h>
+#include <fs/procfs.h>
+#include <k/atomic.h>
+#include <mm/kmalloc.h>
+
+static struct fd_table *table;
+static bool is_gone[8];
+static int counts[8]; /* references; one task runs here */
+
+static int next(int from)
+{
+    for (int number = from; number < 8; number++)
+        if ((number == 3 || number == 7) && !is_gone[number])
+            return number;
+    return -ENOENT;
+}
+
+static void *get(int number)
+{
+    if (next(number) != number)
+        return NULL;
+    counts[number]++;
+    return &counts[number];
+}
+
+static void put(void *process)
+{
+    CHECK(--*(int *)process >= 0);
+}
+
+static void owner(void *process, uint32_t *out_user, uint32_t *out_group)
+{
+    *out_user = (uint32_t)((int *)process - counts);
+    *out_group = 5;
+}
+
+static struct fd_table *files(void *process)
+{
+    if (process != &counts[3])
+        return NULL;
+    fd_table_get(table);
+    return table;
+}
+
+static const struct procfs_processes processes = {next, get, put, owner, files};
+
+static int print_status(struct procfs_text *text, void *process)
+{
+    procfs_print(text, "number %d\n", (int)((int *)process - counts));
+    return 0;
+}
+
+static int print_long(struct procfs_text *text, void *process)
+{
+    CHECK(process == NULL);
+    for (unsigned i = 0; i < 1000; i++)
+        procfs_print(text, "line %03u\n", i);
+    return 0;
+}
+
+static int64_t self(void *process, char *to, size_t room)
+{
+    CHECK(process == NULL && room > 1);
+    to[0] = '3';
+    return 1;
+}
+
+static int link_root(void *process, struct name **out)
+{
+    CHECK(process != NULL);
+    *out = fs_root();
+    return 0;
+}
+
+static const struct procfs_file status = {.name = "status", .print = print_status};
+static const struct procfs_file root_link = {.name = "root", .link = link_root};
+static const struct procfs_file long_file = {.name = "long", .print = print_long};
+static const struct procfs_file self_link = {.name = "self", .link_text = self};
+
+/* The names in a directory, each with a blank behind it. */
+static void list(const struct path_place *place, const char *path, const char *expected)
+{
+    struct {
+        uint64_t number;
+        int64_t next;
+        uint16_t bytes;
+        uint8_t type;
+        char name[237];
+    } PACKED record;
+    struct io_span span;
+    struct file *file;
+    char found[128] = "";
+
+    CHECK(path_open(place, path, O_RDONLY, 0, &file) == 0);
+    for (;;) {
+        io_span_kernel(&span, &record, 32);
+        if (file_read_dir(file, &span) <= 0)
+            break;
+        (void)str_copy(found + strlen(found), record.name, sizeof found - strlen(found));
+        (void)str_copy(found + strlen(found), " ", sizeof found - strlen(found));
+    }
+    file_put(file);
+    if (!CHECK(strcmp(found, expected) == 0))
+        log_error("%s has: %s", path, found);
+}
+
+static bool link_is(const struct path_place *place, const char *path, const char *expected)
+{
+    char text[64];
+    int64_t bytes = path_read_link(place, path, text, sizeof text);
+
+    return bytes == (int64_t)strlen(expected) && memcmp(text, expected, (size_t)bytes) == 0;
+}
+
+static void contents(struct path_place *place)
+{
+    static char text[10000];
+    struct inode_stat stat;
+    struct file *file;
+
+    CHECK(holds(place, "/proc/3/status", "number 3\n") && holds(place, "/proc/7/status", "number 7\n"));
+    CHECK(holds(place, "/proc/self/status", "number 3\n") && link_is(place, "/proc/self", "3"));
+    CHECK(number_of(place, "/proc/4") == 0 && number_of(place, "/proc/03") == 0 && number_of(place, "/proc/3/x") == 0);
+    CHECK(path_open(place, "/proc/long", O_RDONLY, 0, &file) == 0);
+    CHECK(file_seek(file, 0, SEEK_END) == 9000 && file_seek(file, 4500, SEEK_SET) == 4500);
+    CHECK(read_into(file, text, sizeof text) == 4500 && memcmp(text, "line 500\n", 9) == 0);
+    file_put(file);
+    CHECK(path_open(place, "/proc/long", O_RDWR, 0, &file) == -EACCES);
+    CHECK(stat_of(place, "/proc/7", &stat) == 0 && stat.user == 7 && stat.group == 5 && stat.mode == (S_IFDIR | 0555));
+    CHECK(link_is(place, "/proc/3/root", "/") && number_of(place, "/proc/3/root/proc") == number_of(place, "/proc"));
+    CHECK(path_mkdir(place, "/proc/new", 0755) == -EACCES && path_unlink(place, "/proc/long") == -EPERM);
+    list(place, "/proc", ". .. long self 3 7 ");
+    list(place, "/proc/3", ". .. status root fd ");
+}
+
+static void descriptors(struct path_place *place)
+{
+    struct file *file = NULL, *read_end = NULL, *write_end = NULL;
+    char byte = 'p';
+
+    CHECK(make_file(place, "/f", "f") == 0 && path_open(place, "/f", O_RDONLY, 0, &file) == 0);
+    CHECK(pipe_create(0, &read_end, &write_end) == 0);
+    CHECK(fd_add(table, file, 0, 8, false) == 0 && fd_add(table, read_end, 5, 8, false) == 5);
+    list(place, "/proc/self/fd", ". .. 0 5 ");
+    CHECK(link_is(place, "/proc/3/fd/0", "/f") && holds(place, "/proc/3/fd/0", "f"));
+    CHECK(path_lookup(place, "/proc/3/fd/1", PATH_FOLLOW, &(struct name *){NULL}) == -ENOENT);
+    /* A pipe has no path, and can be opened all the same. */
+    CHECK(path_open(place, "/proc/3/fd/5", O_RDONLY | O_NONBLOCK, 0, &file) == 0);
+    CHECK(write_from(write_end, &byte, 1) == 1);
+    byte = 0;
+    CHECK(read_into(file, &byte, 1) == 1 && byte == 'p');
+    file_put(file);
+    file_put(write_end);
+    CHECK(path_unlink(place, "/f") == 0 && link_is(place, "/proc/3/fd/0", "/f (deleted)"));
+}
+
+static void all(void)
+{
+    struct fs_user user = fs_user_create(0);
+    struct file *dir;
+    struct io_span span;
+    char record[64];
+
+    CHECK(path_mkdir(&user.place, "/proc", 0755) == 0 && path_mount(&user.place, "proc", "/proc", NULL) == 0);
+    CHECK(fd_table_create(&table) == 0);
+    procfs_register(&long_file);
+    procfs_register(&self_link);
+    procfs_register_process(&status);
+    procfs_register_process(&root_link);
+    procfs_set_processes(&processes);
+    contents(&user.place);
+    descriptors(&user.place);
+    /* It goes while somebody stands in its directory. */
+    CHECK(path_open(&user.place, "/proc/3", O_RDONLY, 0, &dir) == 0);
+    is_gone[3] = true;
+    user.place.at = dir->name;
+    CHECK(number_of(&user.place, "status") == 0 && number_of(&user.place, "..") == number_of(&user.place, "/proc"));
+    io_span_kernel(&span, record, sizeof record);
+    CHECK(file_read_dir(dir, &span) > 0);
+    file_put(dir);
+    user.place.at = NULL;
+    list(&user.place, "/proc", ". .. long self 7 ");
+    CHECK(counts[3] == 0 && counts[7] == 0);
+    fd_table_put(table);
+    fs_user_destroy(&user);
+}
+
+static int try_read(void *arg)
+{
+    struct path_place *place = arg;
+    struct file *file;
+    int error = path_open(place, "/proc/long", O_RDONLY, 0, &file);
+
+    if (error == 0)
+        file_put(file);
+    return error;
+}
+
+static void memory(void)
+{
+    struct fs_user user = fs_user_create(0);
+
+    CHECK(path_mkdir(&user.place, "/proc", 0755) == 0 && path_mount(&user.place, "proc", "/proc", NULL) == 0);
+    procfs_register(&long_file);
+    fail_each(try_read, &user.place);
+    fs_user_destroy(&user);
+}
+
+const struct kernel_test booted_tests[] = {{"all", all}, {"memory", memory}, {NULL, NULL}};
+
+BOOTED(what_providers_say_is_what_is_read, "all", 2)
+BOOTED(without_memory_nothing_opens, "memory", 2)
+
+FS_TEST_MAIN(cmocka_unit_test(what_providers_say_is_what_is_read), cmocka_unit_test(without_memory_nothing_opens))
