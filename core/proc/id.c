@@ -51,7 +51,7 @@ static void leaf_free(struct quiesce_head *head)
 }
 
 /* A leaf that nothing uses leaves the table; the one that the search stands in is kept for the next number. */
-static void drop_leaf_if_empty(size_t index, bool keep_current) REQUIRES(ids.lock)
+static NOINLINE void drop_leaf_if_empty(size_t index, bool keep_current) REQUIRES(ids.lock)
 {
     struct id_leaf *leaf = load_relaxed(&ids.leaf[index]);
 
@@ -68,8 +68,8 @@ static size_t find_free(void) REQUIRES(ids.lock)
     return id != BITMAP_NONE ? id : bitmap_find_clear(ids.reserved, TID_MAX, PID_INIT + 1);
 }
 
-/* The number is free and its leaf there. */
-static void reserve(struct id_leaf *leaf, size_t id) REQUIRES(ids.lock)
+/* The number is free, and `leaf` is its leaf. */
+static ALWAYS_INLINE void reserve(struct id_leaf *leaf, size_t id) REQUIRES(ids.lock)
 {
     leaf->used++;
     leaf->users[id % LEAF_IDS] = 1;
@@ -94,8 +94,8 @@ static bool is_used(size_t id) REQUIRES(ids.lock)
     return leaf != NULL && leaf->users[id % LEAF_IDS] != 0;
 }
 
-/* `wanted`, or 0: the next that is free. */
-static int alloc(size_t wanted, tid_t *out)
+/* `wanted`, or 0: the next that is free, perhaps the first one of a leaf that does not exist yet. */
+static NOINLINE int alloc(size_t wanted, tid_t *out)
 {
     struct id_leaf *spare = NULL;
 
@@ -135,9 +135,22 @@ static int alloc(size_t wanted, tid_t *out)
     }
 }
 
-int id_alloc(tid_t *out)
+ALWAYS_INLINE int id_alloc(tid_t *out)
 {
-    return alloc(0, out);
+    spin_lock(&ids.lock);
+    size_t id = ids.next;
+    struct id_leaf *leaf = load_relaxed(&ids.leaf[id >> LEAF_SHIFT]);
+
+    /* Nearly always the next number is free, its leaf is there, and the one after it is in the same leaf. */
+    if (UNLIKELY(leaf == NULL || bitmap_test(ids.reserved, id) || id % LEAF_IDS == LEAF_IDS - 1)) {
+        spin_unlock(&ids.lock);
+        return alloc(0, out);
+    }
+    reserve(leaf, id);
+    ids.next = id + 1;
+    spin_unlock(&ids.lock);
+    *out = (tid_t)id;
+    return 0;
 }
 
 int id_alloc_init(void)
@@ -167,7 +180,7 @@ void id_hold(tid_t id)
     spin_unlock(&ids.lock);
 }
 
-void id_release(tid_t id)
+ALWAYS_INLINE void id_release(tid_t id)
 {
     spin_lock(&ids.lock);
     struct id_leaf *leaf = leaf_of(id);
@@ -179,8 +192,8 @@ void id_release(tid_t id)
         if (id != PID_INIT)
             bitmap_clear(ids.reserved, (size_t)id);
         ids.used--;
-        leaf->used--;
-        drop_leaf_if_empty((size_t)id >> LEAF_SHIFT, true);
+        if (UNLIKELY(--leaf->used == 0))
+            drop_leaf_if_empty((size_t)id >> LEAF_SHIFT, true);
     }
     spin_unlock(&ids.lock);
 }

@@ -54,7 +54,7 @@ bool place_is_core_idle(cpu_id_t id)
     if (core == NULL)
         return true;
     for_each_cpu_of(other, core)
-        if (cpumask_contains(&cpu_online_mask, other) && !(load_relaxed(&idle_cpus.mask[other / 64]) >> other % 64 & 1))
+        if ((cpumask_word(&cpu_online_mask, other / 64) & ~load_relaxed(&idle_cpus.mask[other / 64])) >> other % 64 & 1)
             return false;
     return true;
 }
@@ -69,7 +69,7 @@ static cpu_id_t find_in(const struct cpumask *affinity, const struct cpumask *gr
     for (; words != 0; words &= words - 1) {
         cpu_id_t word = (cpu_id_t)__builtin_ctz(words);
         uint64_t bits = load_relaxed(&idle_cpus.mask[word]) & affinity->word[word] & group->word[word] &
-                        cpu_online_mask.word[word];
+                        cpumask_word(&cpu_online_mask, word);
 
         for (; bits != 0; bits &= bits - 1) {
             cpu_id_t id = word * 64 + (cpu_id_t)__builtin_ctzll(bits);
@@ -123,7 +123,7 @@ cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near)
 
     for (unsigned i = 0; idle_words != 0 && i < MAX(nodes, 1u); i++) {
         unsigned nearest = nodes > 1 ? topology_nearest(near->node, i) : 0;
-        const struct cpumask *node = nodes > 1 ? topology_node_cpus(nearest) : &cpu_online_mask;
+        const struct cpumask *node = nodes > 1 ? topology_node_cpus(nearest) : &cpu_started_mask;
         uint32_t words = nodes > 1 ? idle_words & topology_node_words(nearest) : idle_words;
 
         if (words == 0)
@@ -145,7 +145,7 @@ static cpu_id_t next_allowed(const struct cpumask *affinity, cpu_id_t from)
 {
     for (unsigned round = 0; round < 2; round++) {
         for (cpu_id_t word = from / 64; word < cpu_mask_words; word++) {
-            uint64_t bits = affinity->word[word] & cpu_online_mask.word[word];
+            uint64_t bits = affinity->word[word] & cpumask_word(&cpu_online_mask, word);
 
             if (word == from / 64)
                 bits &= ~UINT64_C(0) << (from % 64);
@@ -208,7 +208,7 @@ struct runq *place_least_loaded(const struct task *task, cpu_id_t from)
             best_load = load;
         }
         id = next_allowed(&task->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
-    } while (id != first && --scan != 0);
+    } while (id != first && id != CPU_NONE && --scan != 0); /* a CPU may leave the set meanwhile, the first one, too */
     return best;
 }
 
@@ -216,7 +216,7 @@ struct runq *place_choose_start(struct task *task)
 {
     struct cpu *here = this_cpu();
 
-    if (load_relaxed(&cpu_online_count) == 1)
+    if (load_relaxed(&cpu_started_count) == 1)
         return cpumask_contains(&task->affinity, here->id) ? runq_of(here) : NULL;
     cpu_id_t idle = place_find_idle(&task->affinity, here);
 
@@ -226,12 +226,12 @@ struct runq *place_choose_start(struct task *task)
     struct runq *mine = runq_of(here);
 
     mine->place_from = mine->place_from + PLACE_SCAN_MAX < CPU_MAX ? mine->place_from + PLACE_SCAN_MAX : 0;
-    return place_least_loaded(task, load_relaxed(&cpu_online_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
+    return place_least_loaded(task, load_relaxed(&cpu_started_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
 }
 
 struct runq *place_search_wake(struct task *task, struct runq *last)
 {
-    bool allowed = cpumask_contains(&task->affinity, last->cpu.id);
+    bool allowed = cpumask_contains(&task->affinity, last->cpu.id) && cpu_is_online(last->cpu.id);
 
     if (allowed && load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0)
         return last;

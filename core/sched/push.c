@@ -172,6 +172,11 @@ void push_arm(struct runq *rq, uint64_t now)
     timer_program(&rq->cpu, deadline);
 }
 
+void push_forget(struct runq *rq)
+{
+    list_urgent(rq, false);
+}
+
 void push_waiting(struct runq *rq)
 {
     for (unsigned i = 0; i < PUSH_MAX && push_waiting_one(rq); i++)
@@ -203,6 +208,8 @@ void push_pull_urgent(struct runq *rq)
 {
     unsigned asked = 0;
 
+    if (!cpu_is_online(rq->cpu.id))
+        return; /* it goes off */
     for (cpu_id_t word = 0; word < cpu_mask_words; word++) {
         uint64_t bits = load_relaxed(&urgent.mask[word]);
 

@@ -12,8 +12,8 @@
 #define NEAR_SCAN_MAX 8   /* CPUs looked at in a switch */
 #define OFFER_SCAN_MAX 8  /* waiting tasks for which an idle CPU is looked for at a time */
 
-/* Of the next `scan` online CPUs of `group` from `from` on, in ring order: the one with the most movable tasks.
- * CPU_NONE if none has any. */
+/* Of the next `scan` CPUs of `group` from `from` on, in ring order: the one with the most movable tasks. CPU_NONE if
+ * none has any. One that goes off may still have some; and what has ever started stays as it is. */
 static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from, unsigned scan)
 {
     cpu_id_t best = CPU_NONE;
@@ -24,7 +24,7 @@ static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from, unsigned sca
         id = cpumask_next_ring(group, id + 1);
         if (id == CPU_NONE || id == from)
             break;
-        uint32_t count = cpumask_contains(&cpu_online_mask, id) ? load_relaxed(&runq_by_id(id)->movable_count) : 0;
+        uint32_t count = cpumask_contains(&cpu_started_mask, id) ? load_relaxed(&runq_by_id(id)->movable_count) : 0;
 
         if (count > most) {
             best = id;
@@ -63,7 +63,7 @@ void steal_pass_on(struct runq *rq) NO_LOCK_ANALYSIS
     if (!load_relaxed(&rq->is_offered))
         return;
     store_relaxed(&rq->is_offered, false);
-    cpu_id_t id = busiest(&cpu_online_mask, rq->cpu.id, CPU_MAX);
+    cpu_id_t id = busiest(&cpu_started_mask, rq->cpu.id, CPU_MAX);
 
     if (id == CPU_NONE)
         return;
@@ -75,7 +75,7 @@ void steal_pass_on(struct runq *rq) NO_LOCK_ANALYSIS
         return;
     }
     /* Whoever holds it may be past its own look for idle CPUs: let some free CPU look; a look in vain is harmless. */
-    cpu_id_t idle = place_find_idle(&cpu_online_mask, &rq->cpu);
+    cpu_id_t idle = place_find_idle(&cpu_started_mask, &rq->cpu);
 
     if (idle != CPU_NONE && idle != rq->cpu.id)
         resched_cpu(runq_by_id(idle));
@@ -130,7 +130,7 @@ static bool steal_from(struct runq *rq, struct runq *victim, bool *out_contended
 bool steal_near(struct runq *rq, bool *out_contended)
 {
     const struct cpumask *cache = topology_near(&rq->cpu, TOPOLOGY_CACHE);
-    cpu_id_t id = busiest(cache != NULL ? cache : &cpu_online_mask, rq->cpu.id, NEAR_SCAN_MAX);
+    cpu_id_t id = busiest(cache != NULL ? cache : &cpu_started_mask, rq->cpu.id, NEAR_SCAN_MAX);
 
     return id != CPU_NONE && steal_from(rq, runq_by_id(id), out_contended);
 }
@@ -158,7 +158,7 @@ static bool steal_in(struct runq *rq, const struct cpumask *group, bool *out_con
     if (first == CPU_NONE)
         return false;
     do {
-        if (id != rq->cpu.id && cpumask_contains(&cpu_online_mask, id) &&
+        if (id != rq->cpu.id && cpumask_contains(&cpu_started_mask, id) &&
             steal_all_looks(rq, runq_by_id(id), out_contended))
             return true;
         id = cpumask_next_ring(group, id + 1);
@@ -174,5 +174,5 @@ bool steal_idle(struct runq *rq, bool *out_contended)
         if (group != NULL && steal_in(rq, group, out_contended))
             return true;
     }
-    return steal_in(rq, &cpu_online_mask, out_contended);
+    return steal_in(rq, &cpu_started_mask, out_contended);
 }

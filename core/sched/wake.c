@@ -3,7 +3,7 @@
  * Start and wake: a task becomes READY, on the CPU that suits it. The waker holds the lock of the run queue that the
  * task names; because that lock is held across switches, a task found BLOCKED has left its stack.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <k/errno.h>
 #include <sched/latency.h>
@@ -50,10 +50,9 @@ static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) RE
 
 /* `rq`, which the NEW or blocked task names, is locked; the task becomes READY on `target`. Releases all locks.
  * False: a lock had to be dropped on the way and something about the task changed; the caller looks again. */
-static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE bool make_ready_from(enum task_state from, struct runq *rq, struct runq *target,
+                                          struct task *task) NO_LOCK_ANALYSIS
 {
-    enum task_state from = task->state;
-
     if (target != rq && !runq_lock_second(rq, target) &&
         (load_relaxed(&task->base.cpu) != &rq->cpu || task->state != from ||
          !cpumask_contains(&task->affinity, target->cpu.id))) {
@@ -88,22 +87,27 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
     return true;
 }
 
-int task_start(struct task *task) NO_LOCK_ANALYSIS
+static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+{
+    return make_ready_from(task->state, rq, target, task);
+}
+
+/* Inline in what creates a task. */
+ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     bool started = false;
 
     do {
         struct runq *rq = runq_lock_of(task);
-        struct runq *target = place_choose_start(task);
 
         ASSERT(task->state == TASK_NEW);
-        if (target == NULL) {
+        if (UNLIKELY(!anchor_is_needless(task)) && anchor_change(task, &task->affinity) != 0) {
             spin_unlock_irqoff(&rq->lock);
             hal_irq_restore(state);
             return -EINVAL;
         }
-        started = make_ready(rq, target, task);
+        started = make_ready_from(TASK_NEW, rq, place_choose_start(task), task);
     } while (!started);
     sched_irq_restore(state);
     return 0;

@@ -27,5 +27,6 @@ const struct kit_level kit_levels[] = {
     { "usermode", level_usermode },
     { "signals", level_signals },
     { "park", level_park },
+    { "restart", level_restart },
     { NULL, NULL },
 };

@@ -11,6 +11,7 @@
 #include "levels.h"
 
 #include <hal/usermode.h>
+#include <k/errno.h>
 #include <lib/string.h>
 #include <torture.h>
 
@@ -301,6 +302,7 @@ static bool on_call(struct hal_trap *trap)
         return um.left % 2 == 0;
     }
     check_call_words(trap);
+    CHECK(hal_user_call(trap, NULL, UINT32_MAX) == -ENOSYS, "hal_user_call() knows a number that nobody has");
     if (um.left % 5 == 0) { /* the call is made anew */
         uintptr_t number = HAL_USER_NUMBER(trap), arg = HAL_USER_ARG(trap, 0);
 

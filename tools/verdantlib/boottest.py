@@ -10,9 +10,12 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, machine as machines, programs, report, runner
+from . import ROOT, build, firmware, golden, machine as machines, programs, report, runner, stall
 
 TAIL_LINES = 40
+FAILURE_LINES = 100             # what failed before the tail: the log has the rest
+FAILURE = r"\bFAILED\b|\bcheck failed\b"
+VERDICT = r"^selftest: (ok|FAILED)\b"
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
 SILENT_CPUS = r"other CPUs did not answer"
 SLIDE = r"kernel slide 0x([0-9a-f]+)"
@@ -36,8 +39,8 @@ def machine_of(test, arch, folder):
 def carry_out(test, arch, folder):
     """Boot it, as often as it wants. Returns (problems, last outcome): it passed if there are no problems."""
     values = set()
-    for _ in range(test.boots):
-        machine, outcome = boot(test, arch, folder)
+    for turn in range(test.boots):
+        machine, outcome = boot(test, arch, folder, turn)
         problems = judge(test, machine, outcome)
         if problems:
             return problems, outcome
@@ -48,7 +51,8 @@ def carry_out(test, arch, folder):
     return [], outcome
 
 
-def boot(test, arch, folder):
+def boot(test, arch, folder, turn=0):
+    name = f"boot-{arch}-{test.name}"
     machine = machine_of(test, arch, folder)
     with tempfile.TemporaryDirectory(prefix="verdant-boot-") as scratch:
         if test.initrd_bytes:
@@ -59,7 +63,8 @@ def boot(test, arch, folder):
             machine.initrd.write_bytes(programs.check_archive(arch, test.program, test.files, report.Progress()))
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
-        return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)
+        return machine, runner.run(machine, name, test.budget, test.silence, keys=test.keys,
+                                   stalls=stall.plan_for(f"{name} {turn}"))
 
 
 def patched_dtb(machine, patches, path):
@@ -167,6 +172,28 @@ def problems_of_hang(test, machine, outcome):
     return problems
 
 
+def seen_last(lines):
+    """What to show of a console after a failure: its end, and what says that something failed before that."""
+    before = [f"  | {lines[at]}" for at in failures(lines) if at < len(lines) - TAIL_LINES]
+    tail = [f"  | {line}" for line in lines[-TAIL_LINES:]]
+    more = [f"  ... {len(before) - FAILURE_LINES} more such lines"] if len(before) > FAILURE_LINES else []
+    return [*before[:FAILURE_LINES], *more, *(["  ..."] if before else []), *tail]
+
+
+def failures(lines):
+    """The numbers of the lines that say so, and of the errors before each, back to the verdict of the check before."""
+    found, errors = [], []
+    for at, line in enumerate(lines):
+        if re.search(FAILURE, line):
+            found += [*errors, at]
+            errors = []
+        elif re.search(VERDICT, line):
+            errors = []
+        elif line.startswith("error: "):
+            errors.append(at)
+    return found
+
+
 def run_one(test, arch, folder):
     """For CTest: print the verdict, and on failure what was seen. Returns the exit status."""
     problems, outcome = carry_out(test, arch, folder)
@@ -174,6 +201,7 @@ def run_one(test, arch, folder):
     note = "" if problems or test.end != "either" else f" ({outcome.ending(isa)})"
     print(f"{arch} {test.name}: {'failed' if problems else 'passed'} after {outcome.seconds:.1f} s{note}")
     if problems:
-        console = [f"  | {line}" for line in outcome.tail(TAIL_LINES)]
-        print("\n".join([*problems, *console, *outcome.summary(), f"the whole console: {outcome.log}"]))
+        stalls = [f"stalled: {outcome.stalls}"] if outcome.stalls else []
+        print("\n".join([*problems, *stalls, *seen_last(outcome.lines), *outcome.summary(),
+                         f"the whole console: {outcome.log}"]))
     return 1 if problems else 0

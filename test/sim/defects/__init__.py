@@ -23,7 +23,8 @@ from .futex import FUTEX
 from .balance import BALANCE
 from .deadline import DEADLINE
 from .files import FILES
+from .hotplug import HOTPLUG
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS)
+           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS + HOTPLUG)

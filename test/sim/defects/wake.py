@@ -28,7 +28,7 @@ WAKE = (
         "wake-latch-ignored",
         "A task that blocks does not look for a wake-up that found it still running.",
         ("wake-once", "liveness"),
-        edit("core/sched/switch.c", "    if (self->wake_pending || (mode ==", "    if ((mode =="),
+        edit("core/sched/switch.c", "    if (self->wake_pending || (mode &", "    if ((mode &"),
         scenarios=("wake-block", "wake-herd"), hazard=1),
     Defect(
         "wake-only-blocked",
@@ -63,20 +63,21 @@ WAKE = (
         "A killer decides under the lock that the task is awake, and sets the flag only after letting go of it.",
         ("wake-once", "liveness"),
         edit("core/sched/wake.c", """
-        store_release(&task->kill_pending, true);
+        (void)fetch_or_acq_rel(&task->notices, notices);
         was_alive = true;
-        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
+        if (!is_blocked(task) || (task->wait_mode & notices) == 0) {
+            poke_user(task, rq);
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
 """, """
         was_alive = true;
-        if (!is_blocked(task) || task->wait_mode != WAIT_KILLABLE) {
+        if (!is_blocked(task) || (task->wait_mode & notices) == 0) {
             spin_unlock_irqoff(&rq->lock);
-            store_release(&task->kill_pending, true);
+            (void)fetch_or_acq_rel(&task->notices, notices);
             return 0;
         }
-        store_release(&task->kill_pending, true);
+        (void)fetch_or_acq_rel(&task->notices, notices);
 """),
         scenarios=("small-kill", "kill-create", "kill-kill", "join-kill"), hazard=5),
     Defect(
@@ -137,7 +138,7 @@ WAKE = (
         ("one-cpu", "memory"),
         edit("core/sched/switch.c", """
     rq->died++;
-    schedule(rq, SWITCH_EXITED);
+    (void)switch_away(rq, self, SWITCH_EXITED);
 """, """
     rq->died++;
     struct list_node *first = load_relaxed(&graveyard.dead);
@@ -145,7 +146,7 @@ WAKE = (
     do {
         self->queue_link.next = first;
     } while (!cas_release(&graveyard.dead, &first, &self->queue_link));
-    schedule(rq, SWITCH_EXITED);
+    (void)switch_away(rq, self, SWITCH_EXITED);
 """) + edit("core/sched/switch.c", """
     struct list_node *first = load_relaxed(&graveyard.dead);
 
