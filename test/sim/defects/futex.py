@@ -29,12 +29,6 @@ FUTEX = (
 """),
         scenarios=("futex-crowd",), hazard=7),
     Defect(
-        "futex-requeue-forgets-bucket",
-        "A requeued waiter that gives up takes the lock of the bucket where it was.",
-        ("race", "memory", "story", "liveness"),
-        edit("core/proc/futex.c", "    store_release(&waiter->bucket, to); /* PAIRS(futex_bucket) */", ""),
-        scenarios=("futex-crowd",), build="thread"),
-    Defect(
         "futex-requeue-loses-one",
         "A requeue takes one waiter more off the list than it moves.",
         ("liveness", "wake-once", "story"),
