@@ -87,7 +87,7 @@ int64_t random_read(struct io_span *to)
 {
     char piece[256];
     size_t total = 0;
-    int error = -EFAULT;
+    int error = 0;
 
     while (to->left > 0) {
         size_t part = MIN(to->left, sizeof piece);
@@ -96,8 +96,10 @@ int64_t random_read(struct io_span *to)
         size_t done = io_copy_to(to, piece, part);
 
         total += done;
-        if (done < part)
+        if (done < part) {
+            error = -EFAULT;
             break;
+        }
         if (file_wait_is_interrupted()) {
             error = -EINTR;
             break;

@@ -165,6 +165,7 @@ static int base_of(int32_t id)
     case CLOCK_REALTIME_COARSE:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_PROCESS_CPUTIME_ID:
+    case CLOCK_THREAD_CPUTIME_ID:
         return -EOPNOTSUPP;
     default:
         return -EINVAL;

@@ -16,6 +16,7 @@
 #include <mm/user.h>
 #include <proc/id.h>
 #include <proc/limits.h>
+#include <proc/schedule.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
@@ -234,13 +235,26 @@ static void wait_for_memory(struct thread *child)
                            TIME_NEVER, WAIT_KILLABLE);
 }
 
+/* SCHED_RESET_ON_FORK: the child is an ordinary thread, and does not say the same of its children. */
+static void reset_policy(struct sched_params *params)
+{
+    if (params->policy != SCHED_POLICY_FAIR && params->policy != SCHED_POLICY_IDLE)
+        *params = (struct sched_params){ .policy = SCHED_POLICY_FAIR };
+    else if (params->nice < 0)
+        params->nice = 0;
+}
+
 pid_t process_clone(const struct hal_trap *trap, const struct clone_request *request)
 {
     struct cloning cloning = { .request = request, .maker = thread_current() };
     struct sched_params params;
     int result = check(request);
 
+    uint32_t marks = load_relaxed(&cloning.maker->policy_marks);
+
     task_get_params(current_task(), &params); /* a deadline task promises for itself alone */
+    if ((marks & THREAD_MARK_RESETS) != 0)
+        reset_policy(&params);
     if (result == 0 && params.policy == SCHED_POLICY_DEADLINE)
         result = -EAGAIN;
     if (result == 0)
@@ -255,6 +269,7 @@ pid_t process_clone(const struct hal_trap *trap, const struct clone_request *req
 
     give_registers(&cloning, trap);
     give_policy(&cloning, &params);
+    store_relaxed(&cloning.thread->policy_marks, marks & ~THREAD_MARK_RESETS);
     if (has(request, CLONE_PARENT_SETTID))
         (void)user_copy_out(request->parent_tid, &tid, sizeof tid); /* as on Linux, a bad address is no error */
     result = task_start(cloning.task);

@@ -147,6 +147,46 @@ int thread_policy_set(tid_t tid, const struct sched_params *params)
     return result;
 }
 
+int thread_marks_get(tid_t tid, uint32_t *out)
+{
+    struct task *task = NULL;
+    int result = find(tid, &task);
+
+    if (result != 0)
+        return result;
+    struct thread *thread = thread_get_of_task(task);
+
+    *out = thread != NULL ? load_relaxed(&thread->policy_marks) : 0; /* one of the kernel's own has none */
+    if (thread != NULL)
+        thread_put(thread);
+    task_put(task);
+    return 0;
+}
+
+int thread_policy_set_marked(tid_t tid, const struct sched_params *params, uint32_t marks)
+{
+    uint32_t old = 0;
+    struct task *task = NULL;
+    int result = thread_marks_get(tid, &old);
+
+    if (result == 0 && (old & ~marks & THREAD_MARK_RESETS) != 0 && !is_privileged())
+        result = -EPERM;
+    if (result == 0)
+        result = thread_policy_set(tid, params);
+    if (result == 0)
+        result = find(tid, &task);
+    if (result != 0)
+        return result;
+    struct thread *thread = thread_get_of_task(task);
+
+    if (thread != NULL) {
+        store_relaxed(&thread->policy_marks, marks);
+        thread_put(thread);
+    }
+    task_put(task);
+    return 0;
+}
+
 int thread_slice_get(tid_t tid, uint64_t *out_ns)
 {
     struct task_snapshot snapshot;

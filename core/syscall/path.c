@@ -423,6 +423,58 @@ SYSCALL(utimensat)
     return result;
 }
 
+/* utime(2) has seconds, the other two microseconds; `times` 0: now. */
+static int64_t set_times_at(int dirfd, vaddr_t path, const int64_t pair[4])
+{
+    int64_t accessed = TIME_NOW, modified = TIME_NOW;
+    struct name *name;
+    int result = pair == NULL ? 0 : time_of(pair, &accessed);
+
+    if (result == 0 && pair != NULL)
+        result = time_of(pair + 2, &modified);
+    if (result == 0)
+        result = find(dirfd, path, PATH_FOLLOW, &name);
+    if (result != 0)
+        return result;
+    result = inode_set_times(name->inode, own_cred(), accessed, modified);
+    name_put(name);
+    return result;
+}
+
+SYSCALL(utime)
+{
+    int64_t seconds[2] = { 0, 0 };
+    int result = args->arg[1] == 0 ? 0 : user_copy_in(seconds, args->arg[1], sizeof seconds);
+    const int64_t pair[4] = { seconds[0], 0, seconds[1], 0 };
+
+    return result != 0 ? result : set_times_at(AT_FDCWD, args->arg[0], args->arg[1] == 0 ? NULL : pair);
+}
+
+static int64_t set_microseconds(int dirfd, vaddr_t path, vaddr_t times)
+{
+    int64_t pair[4];
+    int result = times == 0 ? 0 : user_copy_in(pair, times, sizeof pair);
+
+    if (result != 0)
+        return result;
+    for (unsigned i = 1; i < 4 && times != 0; i += 2) {
+        if (pair[i] < 0 || pair[i] >= (int64_t)(NS_PER_SEC / NS_PER_US))
+            return -EINVAL;
+        pair[i] *= (int64_t)NS_PER_US;
+    }
+    return set_times_at(dirfd, path, times == 0 ? NULL : pair);
+}
+
+SYSCALL(utimes)
+{
+    return set_microseconds(AT_FDCWD, args->arg[0], args->arg[1]);
+}
+
+SYSCALL(futimesat)
+{
+    return set_microseconds((int)args->arg[0], args->arg[1], args->arg[2]);
+}
+
 /* ---- What takes two paths ---- */
 
 static int64_t move(int old_dirfd, vaddr_t old_path, int dirfd, vaddr_t path, uint32_t flags)

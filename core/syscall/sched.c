@@ -14,6 +14,7 @@
 
 enum { SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5, SCHED_DEADLINE = 6 };
 
+#define RESET_ON_FORK 0x40000000u /* SCHED_RESET_ON_FORK, beside a policy */
 #define RT_PRIORITY_MAX 99 /* is level 0 */
 
 /* struct sched_attr of sched_setattr(2), as of Linux 5.3. */
@@ -27,6 +28,7 @@ struct sched_attr {
 };
 #define ATTR_BYTES_FIRST 48u /* the first version's: without the last two */
 
+#define ATTR_RESET_ON_FORK 0x01u
 #define ATTR_KEEP_POLICY 0x08u
 #define ATTR_KEEP_PARAMS 0x10u
 #define ATTR_UTIL 0x60u
@@ -57,6 +59,24 @@ static uint32_t policy_out(const struct sched_params *params)
 static uint32_t priority_out(const struct sched_params *params)
 {
     return is_rt(policy_out(params)) ? RT_PRIORITY_MAX - params->rt_level : 0;
+}
+
+/* The same with what only Linux's names tell apart. */
+static uint32_t linux_policy(const struct sched_params *params, uint32_t marks)
+{
+    return params->policy == SCHED_POLICY_FAIR && (marks & THREAD_MARK_BATCH) != 0 ? SCHED_BATCH : policy_out(params);
+}
+
+static uint32_t marks_of(uint32_t policy, bool resets)
+{
+    return (policy == SCHED_BATCH ? THREAD_MARK_BATCH : 0) | (resets ? THREAD_MARK_RESETS : 0);
+}
+
+static int look_up(tid_t tid, struct sched_params *out, uint32_t *out_marks)
+{
+    int result = thread_policy_get(tid, out);
+
+    return result != 0 ? result : thread_marks_get(tid, out_marks);
 }
 
 /* What `attr` asks for, whose flags have been checked. Only deadline tasks may be -EBUSY later. */
@@ -110,10 +130,10 @@ static int attr_copy_in(struct sched_attr *out, vaddr_t from)
 }
 
 /* What is to be kept is as it is now. */
-static void attr_keep(struct sched_attr *attr, const struct sched_params *now)
+static void attr_keep(struct sched_attr *attr, const struct sched_params *now, uint32_t marks)
 {
     if ((attr->flags & ATTR_KEEP_POLICY) != 0)
-        attr->policy = policy_out(now);
+        attr->policy = linux_policy(now, marks);
     if ((attr->flags & ATTR_KEEP_PARAMS) != 0) {
         attr->priority = priority_out(now);
         attr->nice = now->nice;
@@ -128,6 +148,7 @@ SYSCALL(sched_setattr)
     tid_t tid = (tid_t)args->arg[0];
     struct sched_attr attr;
     struct sched_params params, now;
+    uint32_t marks = 0;
 
     if (args->arg[1] == 0 || tid < 0 || (uint32_t)args->arg[2] != 0)
         return -EINVAL;
@@ -135,16 +156,17 @@ SYSCALL(sched_setattr)
 
     if (result != 0)
         return result;
-    if ((attr.flags & ~(uint64_t)(ATTR_KEEP_POLICY | ATTR_KEEP_PARAMS | ATTR_UTIL)) != 0 || (int32_t)attr.policy < 0)
+    if ((attr.flags & ~(uint64_t)(ATTR_RESET_ON_FORK | ATTR_KEEP_POLICY | ATTR_KEEP_PARAMS | ATTR_UTIL)) != 0 || (int32_t)attr.policy < 0)
         return -EINVAL;
     if ((attr.flags & ATTR_UTIL) != 0)
         return -EOPNOTSUPP;
-    result = thread_policy_get(tid, &now);
+    result = look_up(tid, &now, &marks);
     if (result != 0)
         return result;
-    attr_keep(&attr, &now);
+    attr_keep(&attr, &now, marks);
     result = params_of(&attr, &params);
-    return result != 0 ? result : thread_policy_set(tid, &params);
+    marks = marks_of(attr.policy, (attr.flags & ATTR_RESET_ON_FORK) != 0);
+    return result != 0 ? result : thread_policy_set_marked(tid, &params, marks);
 }
 
 SYSCALL(sched_getattr)
@@ -152,16 +174,18 @@ SYSCALL(sched_getattr)
     tid_t tid = (tid_t)args->arg[0];
     uint32_t bytes = (uint32_t)args->arg[2];
     struct sched_params now;
+    uint32_t marks = 0;
 
     if (args->arg[1] == 0 || tid < 0 || bytes < ATTR_BYTES_FIRST || bytes > PAGE_BYTES || (uint32_t)args->arg[3] != 0)
         return -EINVAL;
-    int result = thread_policy_get(tid, &now);
+    int result = look_up(tid, &now, &marks);
 
     if (result != 0)
         return result;
     const struct sched_attr attr = {
         .size = MIN(bytes, (uint32_t)sizeof attr),
-        .policy = policy_out(&now),
+        .policy = linux_policy(&now, marks),
+        .flags = (marks & THREAD_MARK_RESETS) != 0 ? ATTR_RESET_ON_FORK : 0,
         .nice = now.nice,
         .priority = priority_out(&now),
         .runtime = now.policy == SCHED_POLICY_FAIR ? now.slice_ns : now.runtime_ns,
@@ -174,50 +198,56 @@ SYSCALL(sched_getattr)
 
 /* ---- The older calls ---- */
 
-/* policy below 0: the present one. */
-static int64_t set_scheduler(tid_t tid, int32_t policy, vaddr_t param)
+static int64_t set_scheduler(tid_t tid, int32_t wanted, bool keeps_policy, vaddr_t param)
 {
-    struct sched_attr attr = { .policy = (uint32_t)policy };
+    struct sched_attr attr = { .policy = (uint32_t)wanted & ~RESET_ON_FORK };
+    bool resets = ((uint32_t)wanted & RESET_ON_FORK) != 0;
     struct sched_params params, now;
     int32_t priority = 0;
+    uint32_t marks = 0;
 
     if (param == 0 || tid < 0)
         return -EINVAL;
     int result = user_copy_in(&priority, param, sizeof priority);
 
     if (result == 0)
-        result = thread_policy_get(tid, &now);
+        result = look_up(tid, &now, &marks);
     if (result != 0)
         return result;
     attr.priority = (uint32_t)priority;
     attr.nice = now.nice;
-    if (policy < 0)
-        attr.policy = policy_out(&now);
+    if (keeps_policy) {
+        attr.policy = linux_policy(&now, marks);
+        resets = (marks & THREAD_MARK_RESETS) != 0;
+    }
     if (attr.policy == SCHED_DEADLINE)
         return -EINVAL; /* a number is not enough */
     result = params_of(&attr, &params);
-    return result != 0 ? result : thread_policy_set(tid, &params);
+    return result != 0 ? result : thread_policy_set_marked(tid, &params, marks_of(attr.policy, resets));
 }
 
 SYSCALL(sched_setscheduler)
 {
     int32_t policy = (int32_t)args->arg[1];
 
-    return policy < 0 ? -EINVAL : set_scheduler((tid_t)args->arg[0], policy, args->arg[2]);
+    return policy < 0 ? -EINVAL : set_scheduler((tid_t)args->arg[0], policy, false, args->arg[2]);
 }
 
 SYSCALL(sched_setparam)
 {
-    return set_scheduler((tid_t)args->arg[0], -1, args->arg[1]);
+    return set_scheduler((tid_t)args->arg[0], 0, true, args->arg[1]);
 }
 
 SYSCALL(sched_getscheduler)
 {
     tid_t tid = (tid_t)args->arg[0];
     struct sched_params now;
-    int result = tid < 0 ? -EINVAL : thread_policy_get(tid, &now);
+    uint32_t marks = 0;
+    int result = tid < 0 ? -EINVAL : look_up(tid, &now, &marks);
 
-    return result != 0 ? result : (int64_t)policy_out(&now);
+    if (result != 0)
+        return result;
+    return linux_policy(&now, marks) | ((marks & THREAD_MARK_RESETS) != 0 ? RESET_ON_FORK : 0);
 }
 
 SYSCALL(sched_getparam)

@@ -32,8 +32,8 @@ int clock_get(int32_t id, uint64_t *out_ns) MUST_USE;
  * which would be a time of day before 1970 at boot. */
 int clock_set(int32_t id, uint64_t ns) MUST_USE;
 
-/* Sleep for `ns`, or until the clock shows `ns` or more. 0; -EINVAL: no such clock, or the thread's own; -EOPNOTSUPP:
- * nobody can sleep by it. Interrupted: -EINTR and what is left in *out_left_ns, or -ERESTARTNOHAND if absolute. */
+/* Sleep for `ns`, or until the clock shows `ns` or more. 0; -EINVAL: no such clock; -EOPNOTSUPP: nobody can
+ * sleep by it. Interrupted: -EINTR and what is left in *out_left_ns, or -ERESTARTNOHAND if absolute. */
 int clock_sleep(int32_t id, bool is_absolute, uint64_t ns, uint64_t *out_left_ns) MUST_USE;
 
 /* When the monotonic clock will show that, if nobody sets the time of day: CLOCK_REALTIME and CLOCK_MONOTONIC only. */

@@ -150,6 +150,7 @@ struct thread {
     char name[TASK_NAME_BYTES];
 
     struct thread_user user;
+    _Atomic(uint32_t) policy_marks; /* proc/schedule.h */
 
     _Atomic(uint32_t) refs;  /* PAIRS(thread_ref) */
 

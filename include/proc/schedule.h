@@ -14,6 +14,13 @@ int thread_policy_get(tid_t tid, struct sched_params *out) MUST_USE;
 /* -EPERM; others as task_set_params(). */
 int thread_policy_set(tid_t tid, const struct sched_params *params) MUST_USE;
 
+/* What Linux knows of a policy and the scheduler does not: SCHED_BATCH, which is fair here; SCHED_RESET_ON_FORK, which
+ * clone(2) looks at. With the policy they are set; -EPERM, too: RESETS is taken away without CAP_SYS_NICE. */
+#define THREAD_MARK_BATCH 0x1u
+#define THREAD_MARK_RESETS 0x2u
+int thread_marks_get(tid_t tid, uint32_t *out) MUST_USE;
+int thread_policy_set_marked(tid_t tid, const struct sched_params *params, uint32_t marks) MUST_USE;
+
 /* How long it runs in one go while others wait; 0: as long as it likes. */
 int thread_slice_get(tid_t tid, uint64_t *out_ns) MUST_USE;
 
