@@ -170,14 +170,15 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
              "huge, console, latency, kaslr)", option->key);
 }
 
-/* A word is not longer than the line it is from, so there is room for all of them. */
+/* Of a line of CMDLINE_BYTES all words find room. */
 static void take_arguments(struct boot_options *options, const char *cmdline)
 {
     size_t used = 0;
     int result;
 
-    while ((result = cmdline_next_word(&cmdline, options->arguments + used, sizeof options->arguments - used)) !=
-           -ENOENT) {
+    while (used < sizeof options->arguments &&
+           (result = cmdline_next_word(&cmdline, options->arguments + used, sizeof options->arguments - used)) !=
+               -ENOENT) {
         if (result != 0 || options->argument_count == FIRST_ARGUMENTS_MAX) {
             log_warn("boot option '--': malformed or too many arguments, '%s' ignored", options->arguments + used);
             continue;

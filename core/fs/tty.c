@@ -62,7 +62,8 @@ void tty_wait_in_use(void)
 /* How many bytes a read could have: in canonical mode there is something if a line is complete. */
 static uint32_t available(const struct tty *tty)
 {
-    uint32_t end = load_relaxed(&tty->is_canonical) ? load_acquire(&tty->lines) : load_acquire(&tty->head);
+    bool is_canonical = load_relaxed(&tty->is_canonical);
+    uint32_t end = is_canonical ? load_acquire(&tty->lines) : load_acquire(&tty->head); /* PAIRS(tty_input) */
 
     return end - load_relaxed(&tty->tail);
 }
@@ -72,7 +73,8 @@ static bool ends_line(const struct tty *tty, uint32_t at)
     return (tty->ends[at % TTY_INPUT_BYTES / 64] >> at % 64 & 1) != 0;
 }
 
-/* Bytes of one line, or all there are. The mutex is held. *out_is_end: a line ended, or nothing but its end was there. */
+/* Bytes of one line, or all there are. The mutex is held. *out_is_end: a line ended, or nothing but its end was
+ * there. */
 static size_t take(struct tty *tty, struct io_span *to, int *out_error, bool *out_is_end)
 {
     size_t done = 0;
@@ -310,7 +312,7 @@ static int settings_in(struct tty *tty, vaddr_t from, bool flushes)
         tty_flush_input(tty);
     /* A line that was being typed can be read as it is, or is edited no more. */
     if (is_canonical != load_relaxed(&tty->is_canonical))
-        store_release(&tty->lines, load_relaxed(&tty->head));
+        store_release(&tty->lines, load_relaxed(&tty->head)); /* PAIRS(tty_input) */
     tty->settings = settings;
     store_relaxed(&tty->is_canonical, is_canonical);
     if ((settings.input & TTY_IXON) == 0)
@@ -348,7 +350,7 @@ static int become_controlling(struct tty *tty, uintptr_t takes_away)
     if (load_relaxed(&tty->session) == session)
         return 0;
     (void)takes_away; /* from another session: not even for those who may do anything */
-    if (!cas_acq_rel(&tty->session, &nobody, session))
+    if (!cas_acq_rel(&tty->session, &nobody, session)) /* PAIRS(tty_session) */
         return -EPERM;
     store_relaxed(&tty->group, hooks->group());
     return 0;
@@ -515,7 +517,7 @@ void tty_session_ended(pid_t session)
     if (session == 0 || load_relaxed(&tty->session) != session)
         return;
     store_relaxed(&tty->group, 0);
-    store_release(&tty->session, 0);
+    store_release(&tty->session, 0); /* PAIRS(tty_session) */
     if (group != 0) {
         hooks->signal(group, SIGHUP);
         hooks->signal(group, SIGCONT);

@@ -230,9 +230,9 @@ static void append(struct tty *tty, uint8_t byte, bool ends_line)
 
     *slot(tty, head) = byte;
     *word = ends_line ? *word | bit : *word & ~bit;
-    store_release(&tty->head, head + 1);
+    store_release(&tty->head, head + 1); /* PAIRS(tty_input) */
     if (ends_line) {
-        store_release(&tty->lines, head + 1);
+        store_release(&tty->lines, head + 1); /* PAIRS(tty_input) */
         tty->edit_column = tty->column;
     }
 }

@@ -91,6 +91,19 @@ pid_t process_new_session(struct process *caller)
     return result != 0 ? result : caller->pid;
 }
 
+/* Nobody is left who could continue it: no parent of a member is in another group of the same session. */
+bool group_is_orphaned_locked(const struct process_group *group)
+{
+    list_for_each(node, &group->members) {
+        const struct process *parent = list_entry(node, struct process, group_link)->parent;
+        const struct process_group *above = parent == NULL ? NULL : parent->group;
+
+        if (above != NULL && above != group && above->session == group->session)
+            return false;
+    }
+    return true;
+}
+
 /* The caller itself, or a child of its that has not executed. */
 static int find_target_locked(struct process *caller, pid_t pid, struct process **out) REQUIRES(proc_tree_lock)
 {

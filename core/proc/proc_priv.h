@@ -156,6 +156,7 @@ void thread_unmake(struct thread *thread, bool is_only);
 void group_cache_init(void);
 void group_join_locked(struct process *process, struct process_group *group) REQUIRES(proc_tree_lock);
 void group_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
+bool group_is_orphaned_locked(const struct process_group *group) REQUIRES(proc_tree_lock);
 
 /* limits.c */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/NUMBER, as proc(5) has it: what there is to see of a process, or of one thread of it if the number is that one's.
- * All of a file is one look under the tree lock.
+ * /proc/NUMBER, as proc(5) has it: what there is to see of a process, or of one thread of it if the number is that
+ * one's. All of a file is one look under the tree lock.
  */
 #include <proc/show.h>
 

@@ -227,7 +227,7 @@ static void log_end(const struct hal_trap *trap, const struct signal_info *info)
 }
 
 /* What a thread found to do. */
-enum found { FOUND_NOTHING, FOUND_SIGNAL, FOUND_OTHER };
+enum found { FOUND_NOTHING, FOUND_SIGNAL, FOUND_STOP, FOUND_OTHER };
 
 /* One of its own first. The record, if any, is in *chain. */
 static bool take_locked(struct process_signals *signals, struct thread_signals *self, struct signal_info *info,
@@ -252,7 +252,25 @@ static bool take_locked(struct process_signals *signals, struct thread_signals *
     return true;
 }
 
-/* A signal with a handler, or one that ends the process, goes to the caller; all else is done here. */
+/* The process is to stop for a signal that the caller has taken, unless it is one of the terminal's and nobody could
+ * continue it: that takes the tree lock, which comes first. */
+static void stop_for(struct process *process, unsigned number)
+{
+    struct process_signals *signals = &process->signals;
+
+    spin_lock(&proc_tree_lock);
+    bool may = number == SIGSTOP || process->group == NULL || !group_is_orphaned_locked(process->group);
+    uintptr_t state = signals_lock(signals);
+
+    if (may && signals->has_taken_stop)
+        begin_stop(signals, number);
+    signals->has_taken_stop = false;
+    signals_unlock(signals, state);
+    spin_unlock(&proc_tree_lock);
+}
+
+/* A signal with a handler, one that ends the process, or one that stops it, goes to the caller; all else is done
+ * here. */
 static enum found find(struct thread *thread, struct signal_info *info, struct signal_action *action) NO_LOCK_ANALYSIS
 {
     struct process *process = thread->process;
@@ -292,9 +310,10 @@ static enum found find(struct thread *thread, struct signal_info *info, struct s
                 signals_set_action(signals, number, &once);
         } else if (!signal_is_ignored(action, number) && !signals->is_protected) {
             if ((SIGNALS_STOPPING & signal_bit(number)) != 0)
-                begin_stop(signals, number);
+                found = FOUND_STOP;
             else
                 found = FOUND_SIGNAL;
+            signals->has_taken_stop = found == FOUND_STOP;
         }
     }
     signals_update_notice(signals, self);
@@ -313,6 +332,8 @@ void signal_attend(struct hal_trap *trap)
     if (thread == NULL)
         return;
     while ((found = find(thread, &info, &action)) != FOUND_NOTHING) {
+        if (found == FOUND_STOP)
+            stop_for(thread->process, (unsigned)info.number);
         if (found != FOUND_SIGNAL)
             continue;
         if (action.handler == SIG_DFL) {

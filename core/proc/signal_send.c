@@ -84,6 +84,7 @@ static void drop_everywhere(struct process_signals *signals, uint64_t set, struc
 /* SIGCONT, whatever becomes of it itself. */
 static void go_on(struct process_signals *signals)
 {
+    signals->has_taken_stop = false;
     if (signals->stop == SIGNAL_RUNNING)
         return;
     signals->untold = signals->stop == SIGNAL_STOPPED ? CLD_CONTINUED : CLD_STOPPED;

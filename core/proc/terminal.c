@@ -43,19 +43,6 @@ static void signal_group(pid_t group, int number)
     signal_send_group(group, &info);
 }
 
-/* Nobody is left who could continue it: no parent of a member is in another group of the same session. */
-static bool is_orphaned_locked(const struct process_group *group) REQUIRES(proc_tree_lock)
-{
-    list_for_each(node, &group->members) {
-        const struct process *parent = list_entry(node, struct process, group_link)->parent;
-        const struct process_group *above = parent == NULL ? NULL : parent->group;
-
-        if (above != NULL && above != group && above->session == group->session)
-            return false;
-    }
-    return true;
-}
-
 static bool can_stop(int number)
 {
     struct process *self = process_current();
@@ -65,7 +52,7 @@ static bool can_stop(int number)
     if (thread == NULL || !self->has_user)
         return false;
     spin_lock(&proc_tree_lock);
-    bool result = self->group != NULL && !is_orphaned_locked(self->group);
+    bool result = self->group != NULL && !group_is_orphaned_locked(self->group);
     uintptr_t state = signals_lock(signals);
     struct signal_action action = signals_action(signals, (unsigned)number);
 

@@ -236,7 +236,7 @@ SYSCALL(close_range)
 
     if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) != 0)
         return -EINVAL;
-    if ((flags & CLOSE_RANGE_UNSHARE) != 0 && load_acquire(&own_files()->users) > 1) {
+    if ((flags & CLOSE_RANGE_UNSHARE) != 0 && load_acquire(&own_files()->users) > 1) { /* PAIRS(fd_users) */
         struct thread *self = thread_current();
         struct fd_table *own;
         int result = fd_table_copy(self->user.files, &own);

@@ -32,6 +32,7 @@ struct sched_attr {
 #define ATTR_KEEP_POLICY 0x08u
 #define ATTR_KEEP_PARAMS 0x10u
 #define ATTR_UTIL 0x60u
+#define ATTR_KNOWN (ATTR_RESET_ON_FORK | ATTR_KEEP_POLICY | ATTR_KEEP_PARAMS | ATTR_UTIL)
 
 /* ---- The two languages ---- */
 
@@ -156,7 +157,7 @@ SYSCALL(sched_setattr)
 
     if (result != 0)
         return result;
-    if ((attr.flags & ~(uint64_t)(ATTR_RESET_ON_FORK | ATTR_KEEP_POLICY | ATTR_KEEP_PARAMS | ATTR_UTIL)) != 0 || (int32_t)attr.policy < 0)
+    if ((attr.flags & ~(uint64_t)ATTR_KNOWN) != 0 || (int32_t)attr.policy < 0)
         return -EINVAL;
     if ((attr.flags & ATTR_UTIL) != 0)
         return -EOPNOTSUPP;

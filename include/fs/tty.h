@@ -3,8 +3,8 @@
  * The terminal: a line discipline (termios(3), "Canonical and noncanonical mode") between the console's bytes and the
  * programs that read and write them; and its files console, tty and ttyS0.
  *
- * Lock: tty->mutex for all of it; a sleeping one, since bytes come from a task (tty_feed()). What waits look at is atomic
- * and is changed with the mutex held, before the wake. Signals are sent with no lock held.
+ * Lock: tty->mutex for all of it; a sleeping one, since bytes come from a task (tty_feed()). What waits look at is
+ * atomic and is changed with the mutex held, before the wake. Signals are sent with no lock held.
  *
  * This room knows no processes: who reads, and who is to be signalled, say the hooks.
  */

@@ -24,7 +24,8 @@
  *
  * The stop state of a process, under its lock:
  *
- *   RUNNING   STOPPING   a thread that took a stop signal with its default action
+ *   RUNNING   STOPPING   a thread that took a stop signal with its default action; not for a terminal's in an orphaned
+ *                        group, whom nobody could continue
  *   STOPPING  STOPPED    the last thread that stops, or that ends beside stopped ones; tells the parent
  *   STOPPING, STOPPED  RUNNING   sender of SIGCONT, or the end of the process; a thread then tells the parent
  *
@@ -140,6 +141,7 @@ struct process_signals {
     enum signal_stop stop;
     unsigned stopped_count;
     int stop_number;
+    bool has_taken_stop;              /* a thread is about to stop the process, and no SIGCONT has come since */
     int untold;                       /* CLD_STOPPED or CLD_CONTINUED that a thread has yet to tell; 0: none */
     bool is_protected;                /* init: no signal that it does not handle reaches it */
     bool is_ending;
@@ -234,7 +236,7 @@ int signal_kill(pid_t pid, unsigned number);
 int signal_tgkill(pid_t tgid, tid_t tid, const struct signal_info *info);
 int signal_queue(pid_t pid, const struct signal_info *info);
 
-/* From the kernel to all processes of a group, if there is one, whoever runs: the terminal's. Context: task, no lock. */
+/* From the kernel to all processes of a group, if there is one: the terminal's. Context: task, no lock. */
 void signal_send_group(pid_t group, const struct signal_info *info);
 
 /* End the process with that status (wait(2)'s form), unless its end was decided before: exit_group(2), SIGKILL.

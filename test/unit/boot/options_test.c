@@ -4,6 +4,7 @@
 
 #include <boot/options.h>
 #include <k/limits.h>
+#include <proc/first.h>
 #include <trace/log.h>
 
 static struct boot_options options;
@@ -80,6 +81,25 @@ static void an_init_without_argument_has_none(void **state)
     assert_string_equal(parsed("init=a:b init=c"), "");
     assert_string_equal(options.init, "c");
     assert_string_equal(options.argument, "");
+}
+
+static void what_follows_two_dashes_is_the_first_programs(void **state)
+{
+    static const char words[] = "sh\0-c\0echo seed=6\0cpus=1";
+    char many[3 * (FIRST_ARGUMENTS_MAX + 1) + 4] = "--";
+
+    (void)state;
+    assert_string_equal(parsed("seed=5 -- sh -c \"echo seed=6\" cpus=1"), "");
+    assert_int_equal(options.argument_count, 4);
+    assert_memory_equal(options.arguments, words, sizeof words);
+    assert_int_equal(options.seed, 5);
+    assert_int_equal(options.cpus_max, CPU_MAX);
+    (void)parsed("--");
+    assert_int_equal(options.argument_count, 0);
+    for (unsigned i = 0; i <= FIRST_ARGUMENTS_MAX; i++)
+        memcpy(many + 2 + (size_t)3 * i, " ab", 4);
+    assert_non_null(strstr(parsed(many), "too many arguments, 'ab' ignored"));
+    assert_int_equal(options.argument_count, FIRST_ARGUMENTS_MAX);
 }
 
 static void unknown_options_are_named_and_ignored(void **state)
@@ -180,6 +200,7 @@ int main(void)
         smp_unit_test(without_options_there_are_defaults),
         smp_unit_test(options_are_taken_in_any_order_the_last_one_counts),
         smp_unit_test(an_init_without_argument_has_none),
+        smp_unit_test(what_follows_two_dashes_is_the_first_programs),
         smp_unit_test(unknown_options_are_named_and_ignored),
         smp_unit_test(bad_values_are_named_and_leave_the_default),
         smp_unit_test(the_longest_names_fit_and_longer_ones_are_refused),

@@ -146,6 +146,24 @@ static void numbers_that_are_none_or_too_large_leave_the_result_alone(void **sta
     }
 }
 
+static void words_are_taken_as_they_are(void **state)
+{
+    const char *at = " a=b \"two words\" \"\" longer x\" y";
+    char word[10];
+
+    (void)state;
+    assert_int_equal(cmdline_next_word(&at, word, sizeof word), 0);
+    assert_string_equal(word, "a=b");
+    assert_int_equal(cmdline_next_word(&at, word, sizeof word), 0);
+    assert_string_equal(word, "two words");
+    assert_int_equal(cmdline_next_word(&at, word, sizeof word), 0);
+    assert_string_equal(word, "");
+    assert_int_equal(cmdline_next_word(&at, word, 6), -E2BIG);
+    assert_string_equal(word, "longe");
+    assert_int_equal(cmdline_next_word(&at, word, sizeof word), -EINVAL);
+    assert_int_equal(cmdline_next_word(&at, word, sizeof word), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +173,7 @@ int main(void)
         cmocka_unit_test(quotes_protect_blanks_and_disappear),
         cmocka_unit_test(an_unclosed_quote_or_an_empty_key_is_rejected),
         cmocka_unit_test(a_word_of_exactly_the_room_fits_and_one_more_does_not),
+        cmocka_unit_test(words_are_taken_as_they_are),
         cmocka_unit_test(numbers_are_read),
         cmocka_unit_test(numbers_that_are_none_or_too_large_leave_the_result_alone),
     };
