@@ -6,6 +6,7 @@
 #include <fs/cred.h>
 #include <fs/dev.h>
 #include <fs/iospan.h>
+#include <hal/cpu.h>
 #include <hal/usermode.h>
 #include <k/errno.h>
 #include <lib/fmt.h>
@@ -104,6 +105,40 @@ SYSCALL(sysinfo)
     };
 
     return user_copy_out(args->arg[0], &out, sizeof out);
+}
+
+/* ---- reboot(2) ---- */
+
+#define REBOOT_MAGIC 0xfee1deadu
+enum : uint32_t {
+    REBOOT_RESTART = 0x01234567u, REBOOT_HALT = 0xcdef0123u, REBOOT_CAD_ON = 0x89abcdefu, REBOOT_CAD_OFF = 0,
+    REBOOT_POWER_OFF = 0x4321fedcu,
+};
+
+/* There is no Ctrl-Alt-Del, and no way to begin again: whoever watches the machine starts it anew. */
+SYSCALL(reboot)
+{
+    static const uint32_t second[] = { 672274793, 85072278, 369367448, 537993216 };
+    bool is_meant = (uint32_t)args->arg[0] == REBOOT_MAGIC;
+    bool is_second = false;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(second); i++)
+        is_second = is_second || (uint32_t)args->arg[1] == second[i];
+    if (!cred_can(thread_current()->user.cred, CAP_SYS_BOOT))
+        return -EPERM;
+    if (!is_meant || !is_second)
+        return -EINVAL;
+    switch ((uint32_t)args->arg[2]) {
+    case REBOOT_CAD_ON:
+    case REBOOT_CAD_OFF:
+        return 0;
+    case REBOOT_RESTART:
+    case REBOOT_HALT:
+    case REBOOT_POWER_OFF:
+        hal_machine_exit(0);
+    default:
+        return -EINVAL;
+    }
 }
 
 /* ---- getrandom(2) ---- */
