@@ -378,7 +378,8 @@ static void commit(struct exec *exec, struct hal_trap *trap)
     exec->handlers = NULL;
     exec->process->signals.return_code = exec->return_code;
     exec->self->user.set_tid = 0;
-    exec->self->user.parent_death_signal = exec->is_secure ? 0 : exec->self->user.parent_death_signal;
+    if (exec->is_secure)
+        store_relaxed(&exec->self->user.parent_death_signal, 0);
     reset_registers(exec, trap);
 }
 

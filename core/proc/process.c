@@ -9,6 +9,7 @@
 #include <k/errno.h>
 #include <lib/string.h>
 #include <proc/id.h>
+#include <proc/signo.h>
 #include <proc/vdso.h>
 #include <sched/sched.h>
 
@@ -243,6 +244,18 @@ static struct process *heir_locked(struct process *process) REQUIRES(proc_tree_l
                                                                                                     : &process_kernel;
 }
 
+/* prctl(2): PR_SET_PDEATHSIG, of any of the child's threads. */
+static void tell_of_death_locked(struct process *child) REQUIRES(proc_tree_lock)
+{
+    list_for_each(node, &child->threads) {
+        int number = load_relaxed(&list_entry(node, struct thread, link)->user.parent_death_signal);
+        const struct signal_info info = signal_info_sent((unsigned)number, SI_USER);
+
+        if (number != 0)
+            (void)signal_send_process(child, &info);
+    }
+}
+
 /* Children of a dying process go to its heir; if that is the kernel, those that are zombies already are collected in
  * `gone`. */
 static void orphan_children_locked(struct process *process, struct list_node *gone) REQUIRES(proc_tree_lock)
@@ -253,6 +266,7 @@ static void orphan_children_locked(struct process *process, struct list_node *go
         struct process *child = list_entry(node, struct process, sibling);
 
         list_remove(&child->sibling);
+        tell_of_death_locked(child);
         child->parent = heir;
         child->is_orphan = heir == &process_kernel;
         child->exit_signal = PROCESS_SIGCHLD;

@@ -215,10 +215,10 @@ SYSCALL(prctl)
     case PR_SET_PDEATHSIG:
         if (value > 64)
             return -EINVAL;
-        self->user.parent_death_signal = (int)value;
+        store_relaxed(&self->user.parent_death_signal, (int)value);
         return 0;
     case PR_GET_PDEATHSIG:
-        out = self->user.parent_death_signal;
+        out = load_relaxed(&self->user.parent_death_signal);
         return user_copy_out(value, &out, sizeof out);
     case PR_SET_NAME:
         return set_name(value);

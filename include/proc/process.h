@@ -135,7 +135,7 @@ struct thread_user {
     vaddr_t clear_tid;        /* set_tid_address(2), or 0 */
     vaddr_t set_tid;          /* CLONE_CHILD_SETTID, or 0 */
     uint32_t personality;
-    int parent_death_signal;  /* prctl(2) */
+    _Atomic(int) parent_death_signal; /* prctl(2); written by it alone */
     /* vfork(2): it runs on memory that its maker waits for. Written by it alone. */
     _Atomic(bool) is_lent;    /* PAIRS(thread_lent) */
     struct waitq lent_wait;

@@ -272,6 +272,46 @@ CHECK(setsid, makes_a_session_once)
     FAILS(ESRCH, syscall(SYS_getsid, 0x3ffffff));
 }
 
+/* The child of a child waits for the signal that its parent's end is, and says so. */
+static int wait_for_parents_end(void *arg)
+{
+    int *ends = arg;
+    sigset_t set;
+    siginfo_t info;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    GOOD(prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0));
+    EQUAL(write(ends[1], "r", 1), 1);
+    EQUAL(sigwaitinfo(&set, &info), SIGUSR2);
+    EQUAL(write(ends[3], "s", 1), 1);
+    return 0;
+}
+
+static int end_when_child_is_ready(void *arg)
+{
+    int *ends = arg;
+    char byte;
+
+    check_fork(wait_for_parents_end, arg);
+    EQUAL(read(ends[0], &byte, 1), 1);
+    return 0;
+}
+
+CHECK(prctl, tells_of_the_parents_end)
+{
+    int ends[4];
+    char byte = 0;
+
+    GOOD(pipe(ends));
+    GOOD(pipe(ends + 2));
+    check_child(end_when_child_is_ready, ends);
+    close(ends[3]);
+    EQUAL(read(ends[2], &byte, 1), 1);
+    EQUAL(byte, 's');
+}
+
 CHECK(prctl, name_is_cut_at_fifteen_bytes)
 {
     char name[32];

@@ -7,7 +7,7 @@
 #define PARAM PAGE0
 #define ATTR (PAGE0 + 64)
 
-enum { OTHER, FIFO, RR, BATCH, IDLE = 5, DEADLINE };
+enum { OTHER, FIFO, RR, BATCH, IDLE = 5, DEADLINE, RESETS = 0x40000000 };
 
 static void put_attr(uint32_t size, uint32_t policy, int32_t nice, uint32_t priority, const uint64_t times[3])
 {
@@ -47,7 +47,10 @@ static int policies(void)
     CHECK(CALL(sched_rr_get_interval, U(-1), PARAM) == -EINVAL && CALL(sched_rr_get_interval, 0, NOWHERE) == -EFAULT);
     put32(PARAM, 0);
     CHECK(CALL(sched_setscheduler, 0, IDLE, PARAM) == 0 && CALL(sched_getscheduler, 0) == IDLE);
-    CHECK(CALL(sched_setscheduler, 0, BATCH, PARAM) == 0 && CALL(sched_getscheduler, 0) == OTHER);
+    CHECK(CALL(sched_setscheduler, 0, BATCH, PARAM) == 0 && CALL(sched_getscheduler, 0) == BATCH);
+    CHECK(CALL(sched_setparam, 0, PARAM) == 0 && CALL(sched_getscheduler, 0) == BATCH);
+    CHECK(CALL(sched_setscheduler, 0, OTHER | RESETS, PARAM) == 0 && CALL(sched_getscheduler, 0) == (OTHER | RESETS));
+    CHECK(CALL(sched_setscheduler, 0, OTHER, PARAM) == 0 && CALL(sched_getscheduler, 0) == OTHER);
     CHECK(CALL(sched_get_priority_max, RR) == 99 && CALL(sched_get_priority_min, FIFO) == 1);
     CHECK(CALL(sched_get_priority_max, OTHER) == 0 && CALL(sched_get_priority_min, 4) == -EINVAL);
     return 0;
