@@ -81,8 +81,13 @@ static int attributes(void)
     put64(ATTR + 56, 0);
     CHECK(CALL(sched_setattr, 0, ATTR, 0) == 0);
     put_attr(48, FIFO, 0, 8, NULL);
-    put64(ATTR + 8, 1); /* reset on fork */
+    put64(ATTR + 8, 1);
+    CHECK(CALL(sched_setattr, 0, ATTR, 0) == 0 && CALL(sched_getscheduler, 0) == (FIFO | RESETS));
+    CHECK(CALL(sched_getattr, 0, PARAM, 48, 0) == 0 && get64(PARAM + 8) == 1);
+    put64(ATTR + 8, 2); /* reclaim */
     CHECK(CALL(sched_setattr, 0, ATTR, 0) == -EINVAL);
+    put64(ATTR + 8, 0);
+    CHECK(CALL(sched_setattr, 0, ATTR, 0) == 0);
     put64(ATTR + 8, 0x20);
     CHECK(CALL(sched_setattr, 0, ATTR, 0) == -EOPNOTSUPP);
     put64(ATTR + 8, 0x18); /* keep all */
