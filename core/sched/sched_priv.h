@@ -602,9 +602,6 @@ static inline void task_note_pinned(struct task *task)
     task->pinned_cpu = task->is_pinned ? cpu_table[cpumask_next(&task->affinity, 0)] : NULL;
 }
 
-/* waitq.c: waitq_wait_locked(), for the callers whose cost counts. *out_check: sched_check() is due. */
-int waitq_wait_inline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, bool *out_check);
-
 /* affinity.c: a change of the CPUs that a task may use, in steps for whoever changes more than that. */
 struct affinity_rest {
     struct runq *push_from; /* misplaced there: to be pushed without a lock; NULL: not */
