@@ -58,6 +58,7 @@ void task_dismiss(struct task *task); /* it will not be started; also if it was 
 /* Put a NEW task into the run queue of the least loaded ONLINE CPU of its affinity and poke that CPU if
  * it should run it now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
 int task_start(struct task *task) MUST_USE;
+void task_start_admitted(struct task *task); /* the same after task_admit(): it cannot fail */
 
 /* Let others of the same or a higher priority run. A deadline task gives up the rest of its runtime and goes on in its
  * next period. Context: task, not the idle task; preemption and interrupts enabled. */
