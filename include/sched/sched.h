@@ -30,6 +30,10 @@ void sched_set_fair_slice(uint64_t ns);
 void sched_set_rt_percent(unsigned percent);
 void sched_set_deadline_percent(unsigned percent);
 
+/* Does a CPU that runs out of work look for some for a bounded time before it waits for an interrupt? Who wakes it then
+ * need not poke it. Not by default. Boot: as above. */
+void sched_set_idle_poll(bool polls);
+
 /* Before a CPU goes: its deadline tasks are promised, and moved to, other CPUs of their affinity. -EBUSY: they do not
  * all fit there (first come, first served: not every order is tried); nothing has changed. The caller has seen to it
  * that `cpu` is not in cpu_online_mask any more, so that nobody is admitted there; afterwards it waits until those that
