@@ -147,7 +147,7 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
 
     if (queued->rank < running_rank) {
         /* Until the CPU has switched, nobody else takes it for one that runs something less urgent. */
-        if (!load_relaxed(&rq->cpu.need_resched) || queued->rank < load_relaxed(&rq->next_rank))
+        if (load_relaxed(&rq->cpu.need_resched) != RESCHED_ASKED || queued->rank < load_relaxed(&rq->next_rank))
             store_relaxed(&rq->next_rank, queued->rank);
         resched_cpu(rq);
         return;

@@ -105,6 +105,7 @@ struct sched_tunables {
     unsigned rt_percent;       /* of each RT_WINDOW_NS, for real-time tasks while others wait; 100: no limit */
     unsigned deadline_percent; /* of each CPU, for deadline tasks */
     uint64_t util_unit_ticks;
+    unsigned idle_poll_turns;  /* looks of an idle CPU before it waits for an interrupt; 0: none */
 };
 extern struct sched_tunables sched_tunables;
 

@@ -10,13 +10,14 @@
 
 void resched_cpu(struct runq *rq)
 {
-    if (load_relaxed(&rq->cpu.need_resched))
+    if (load_relaxed(&rq->cpu.need_resched) == RESCHED_ASKED)
         return; /* whoever set it has poked, and the target has not looked yet: it clears the flag under its lock */
     latency_asked(&rq->cpu);
-    /* PAIRS(resched): set under the run-queue lock, or by an offer after the enqueue it speaks of. */
+    /* PAIRS(resched): set under the run-queue lock, or by an offer after the enqueue it speaks of. One that polls looks
+     * by itself; here it may have stopped since. */
     if (&rq->cpu == this_cpu())
-        store_relaxed(&rq->cpu.need_resched, 1);
-    else if (xchg_acq_rel(&rq->cpu.need_resched, 1) == 0)
+        store_relaxed(&rq->cpu.need_resched, RESCHED_ASKED);
+    else if (xchg_acq_rel(&rq->cpu.need_resched, RESCHED_ASKED) == RESCHED_NONE)
         cpu_request(&rq->cpu, IPI_RESCHEDULE);
 }
 
