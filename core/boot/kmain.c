@@ -257,6 +257,7 @@ void kmain(struct boot_info *boot)
         sched_set_rt_percent(options.rt_percent);
     if (options.deadline_percent != 0)
         sched_set_deadline_percent(options.deadline_percent);
+    sched_set_idle_poll(options.idle_polls);
     sched_register_panic_hooks();
     latency_log_in_panic(options.log_latency);
     bootmem_finish();

@@ -93,6 +93,14 @@ static int set_deadline(struct boot_options *options, const char *value)
     return parse_percent(value, &options->deadline_percent);
 }
 
+static int set_idle(struct boot_options *options, const char *value)
+{
+    if (strcmp(value, "poll") != 0 && strcmp(value, "halt") != 0)
+        return -EINVAL;
+    options->idle_polls = strcmp(value, "poll") == 0;
+    return 0;
+}
+
 /* The machine has read it: it moves the image before there is a log. A number that it did not follow is a bad one. */
 static int set_kaslr(struct boot_options *options, const char *value)
 {
@@ -153,6 +161,7 @@ static const struct {
     { "huge", set_huge },
     { "rt", set_rt },
     { "deadline", set_deadline },
+    { "idle", set_idle },
     { "console", set_console },
     { "latency", set_latency },
 };
@@ -166,8 +175,8 @@ static void apply(struct boot_options *options, const struct cmdline_option *opt
             log_warn("boot option %s: bad value '%s', ignored", option->key, option->value);
         return;
     }
-    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, rt, deadline, asids, "
-             "huge, console, latency, kaslr)", option->key);
+    log_warn("boot option '%s' is unknown, ignored (known: init, cpus, seed, loglevel, slice, rt, deadline, idle, "
+             "asids, huge, console, latency, kaslr)", option->key);
 }
 
 /* Of a line of CMDLINE_BYTES all words find room. */

@@ -52,7 +52,7 @@ void trap_timer(void)
     if (now >= load_relaxed(&cpu->slice_deadline_ticks)) {
         store_relaxed(&cpu->slice_deadline_ticks, TIME_NEVER); /* schedule() sets the next one */
         latency_asked(cpu);
-        store_relaxed(&cpu->need_resched, 1);
+        store_relaxed(&cpu->need_resched, RESCHED_ASKED);
     }
     timer_reprogram(cpu);
     trace(TRACE_IRQ_EXIT, NULL, 0);
@@ -63,7 +63,7 @@ void trap_timer(void)
 static void ask_for_switch(struct cpu *cpu)
 {
     latency_asked(cpu);
-    store_relaxed(&cpu->need_resched, 1);
+    store_relaxed(&cpu->need_resched, RESCHED_ASKED);
 }
 
 void trap_ipi(void)

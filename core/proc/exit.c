@@ -54,7 +54,7 @@ void task_exit(int code)
     spin_lock_irqoff(&self->exit_waiters.lock);
     self->exit_code = code;
     self->has_exited = true;
-    (void)waitq_wake_locked(&self->exit_waiters, UINT32_MAX);
+    waitq_wake_all_locked(&self->exit_waiters);
     spin_unlock_irqoff(&self->exit_waiters.lock);
     sched_exit();
 }
@@ -62,6 +62,7 @@ void task_exit(int code)
 int task_join(struct task *task, int *out_code, uint64_t deadline_ns) NO_LOCK_ANALYSIS
 {
     int result = 0;
+    bool check = false;
 
     if (task == current_task())
         return -EDEADLK;
@@ -70,8 +71,10 @@ int task_join(struct task *task, int *out_code, uint64_t deadline_ns) NO_LOCK_AN
     if (task->has_exited)
         spin_unlock_irqoff(&task->exit_waiters.lock);
     else
-        result = waitq_wait_locked(&task->exit_waiters, deadline_ns, WAIT_KILLABLE); /* only its exit wakes */
-    sched_irq_restore(state);
+        result = waitq_wait_inline(&task->exit_waiters, deadline_ns, WAIT_KILLABLE, &check); /* only its exit wakes */
+    hal_irq_restore(state);
+    if (UNLIKELY(check))
+        sched_check();
     if (result == 0 && out_code != NULL)
         *out_code = task->exit_code; /* written once, before has_exited or before it woke us, under the lock */
     return result;

@@ -198,7 +198,7 @@ ALWAYS_INLINE void id_release(tid_t id)
     spin_unlock(&ids.lock);
 }
 
-void id_publish_task(tid_t id, struct task *task)
+ALWAYS_INLINE void id_publish_task(tid_t id, struct task *task)
 {
     ASSERT(task->tid == id);
     store_release(&leaf_of(id)->slot[(size_t)id % LEAF_IDS].task, task); /* PAIRS(id_publish): a complete task */

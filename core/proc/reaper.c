@@ -35,7 +35,7 @@ static struct {
     uint64_t finished_count;  /* guarded by passes.lock */
     _Atomic(bool) has_work;   /* PAIRS(reaper_work) */
     _Atomic(uint32_t) backlog; /* tasks and heads queued since the last pass began */
-    _Atomic(bool) is_timed;   /* PAIRS(reaper_timer): the timer is armed */
+    _Atomic(uint32_t) is_timed; /* PAIRS(reaper_timer): the timer is armed; a word, which is cheaper to exchange */
     _Atomic(uint64_t) patience_ns;
     _Atomic(struct task *) burying; /* the reaper, while collect() will see in any case what is queued for it */
     struct timer timer;
@@ -51,7 +51,7 @@ void reaper_set_patience(uint64_t ns)
     store_relaxed(&reaper.patience_ns, ns);
 }
 
-void reaper_notify(void)
+NOINLINE void reaper_notify(void)
 {
     uintptr_t state = hal_irq_save(); /* see backlog_grew_irqoff() */
 
@@ -65,8 +65,14 @@ static void backlog_timeout(struct timer *timer)
 {
     (void)timer;
     /* PAIRS(reaper_timer): cleared before the reaper takes the lists; who finds it set has queued before that. */
-    (void)xchg_acq_rel(&reaper.is_timed, false);
+    (void)xchg_acq_rel(&reaper.is_timed, 0);
     reaper_notify();
+}
+
+static NOINLINE void arm_timer(uint64_t patience_ns)
+{
+    timer_init(&reaper.timer, backlog_timeout);
+    timer_arm(&reaper.timer, clock_ns() + patience_ns);
 }
 
 /* Something was queued for the reaper. Context: interrupts disabled, no lock of rank LOCK_TIMER or above held, and the
@@ -78,21 +84,24 @@ static void backlog_grew_irqoff(void)
 
     if (fetch_add_relaxed(&reaper.backlog, 1) + 1 >= BACKLOG_MAX) {
         reaper_notify();
-    } else if (patience_ns != TIME_NEVER && !xchg_acq_rel(&reaper.is_timed, true)) { /* PAIRS(reaper_timer) */
-        timer_init(&reaper.timer, backlog_timeout);
-        timer_arm(&reaper.timer, clock_ns() + patience_ns);
+    } else if (patience_ns != TIME_NEVER && xchg_acq_rel(&reaper.is_timed, 1) == 0) { /* PAIRS(reaper_timer) */
+        arm_timer(patience_ns);
     }
+}
+
+static NOINLINE void backlog_grew_elsewhere(void)
+{
+    uintptr_t state = hal_irq_save();
+
+    backlog_grew_irqoff();
+    sched_irq_restore(state);
 }
 
 /* The same. Context: any. The dead that the reaper itself buries wait for a grace period that it is about to begin. */
 static void backlog_grew(void)
 {
-    if (current_task() == load_relaxed(&reaper.burying))
-        return;
-    uintptr_t state = hal_irq_save();
-
-    backlog_grew_irqoff();
-    sched_irq_restore(state);
+    if (UNLIKELY(current_task() != load_relaxed(&reaper.burying)))
+        backlog_grew_elsewhere();
 }
 
 static void bury(struct task *task)

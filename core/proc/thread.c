@@ -230,8 +230,7 @@ int thread_schedule(pid_t pid, tid_t tid, struct thread *thread)
 
     if (result != 0)
         return result;
-    result = task_start(task);
-    ASSERT(result == 0); /* the task was admitted */
+    task_start_admitted(task);
     task_put(task);
     return 0;
 }

@@ -17,6 +17,11 @@ const struct sched_class *const sched_policy_class[SCHED_POLICY_COUNT] = {
 #define RR_SLICE_NS (10 * NS_PER_MS)
 #define FAIR_SLICE_NS (4 * NS_PER_MS)
 
+/* Turns of hal_cpu_relax(). Meant to take about as long as it costs to be poked out of the idle instruction: whoever
+ * polls for that long and then waits has lost at most as much as waking up costs, whatever comes (the ski-rental rule:
+ * Karlin, Manasse, McGeoch and Owicki, Competitive Randomized Algorithms for Non-Uniform Problems, SODA 1990). */
+#define IDLE_POLL_TURNS 100
+
 #define RT_PERCENT 95
 #define DEADLINE_PERCENT 100
 
@@ -61,6 +66,11 @@ void sched_set_rt_percent(unsigned percent)
 {
     ASSERT(percent >= 1 && percent <= 100);
     sched_tunables.rt_percent = percent;
+}
+
+void sched_set_idle_poll(bool polls)
+{
+    sched_tunables.idle_poll_turns = polls ? IDLE_POLL_TURNS : 0;
 }
 
 void sched_set_deadline_percent(unsigned percent)

@@ -8,7 +8,7 @@
  * Room is looked for without the run queue's lock, which must be held for a bounded time only; what was found is looked
  * at again under it.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <k/errno.h>
 #include <lib/string.h>

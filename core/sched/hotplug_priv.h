@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What hotplug.c and the rest of the room need of each other. */
+/* What hotplug.c and the rest of the room need of each other, and changes of affinity. */
 #pragma once
 
 #include "sched_priv.h"
@@ -28,3 +28,18 @@ static ALWAYS_INLINE bool may_steal(const struct runq *rq)
 
 /* affinity.c: who waits for a task to have left a CPU. */
 extern struct waitq affinity_moved;
+
+/* affinity.c: a change of the CPUs that a task may use, in steps for whoever changes more than that. */
+struct affinity_rest {
+    struct runq *push_from; /* misplaced there: to be pushed without a lock; NULL: not */
+    bool must_wait;         /* it runs or waits where it may not */
+};
+/* The mask itself, which has an online CPU, of a task in no class queue: the caller holds the books, and the task is,
+ * or was, booked there. */
+void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask) REQUIRES(rq->lock);
+/* The mask and what follows from it, as the last step under the lock. A task that was queued, and was taken out for the
+ * change, is put back, or among the misplaced ones; one that runs where it may not is asked to leave. */
+void affinity_change_locked(struct runq *rq, struct task *task, const struct cpumask *mask, bool was_queued,
+                            struct affinity_rest *out) REQUIRES(rq->lock);
+/* Wait until the task is where it may be: 0. Context: task, no lock held. */
+int affinity_settle(struct task *task, const struct affinity_rest *rest);

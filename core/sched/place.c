@@ -43,7 +43,7 @@ static bool is_free(cpu_id_t id)
 {
     struct runq *rq = runq_by_id(id);
 
-    return load_relaxed(&rq->queued) == 0 && !load_relaxed(&rq->cpu.need_resched);
+    return load_relaxed(&rq->queued) == 0 && load_relaxed(&rq->cpu.need_resched) != RESCHED_ASKED;
 }
 
 /* Does no thread of the CPU's core run anything? */
@@ -162,7 +162,7 @@ static uint32_t rank_soon(const struct runq *rq)
 {
     uint32_t running = load_relaxed(&rq->running_rank);
 
-    return load_relaxed(&rq->cpu.need_resched) ? MIN(running, load_relaxed(&rq->next_rank)) : running;
+    return load_relaxed(&rq->cpu.need_resched) == RESCHED_ASKED ? MIN(running, load_relaxed(&rq->next_rank)) : running;
 }
 
 bool place_would_wait(const struct runq *rq, const struct task *task)

@@ -147,7 +147,7 @@ static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQU
 
     if (queued->rank < running_rank) {
         /* Until the CPU has switched, nobody else takes it for one that runs something less urgent. */
-        if (!load_relaxed(&rq->cpu.need_resched) || queued->rank < load_relaxed(&rq->next_rank))
+        if (load_relaxed(&rq->cpu.need_resched) != RESCHED_ASKED || queued->rank < load_relaxed(&rq->next_rank))
             store_relaxed(&rq->next_rank, queued->rank);
         resched_cpu(rq);
         return;
@@ -189,21 +189,25 @@ static void watch_waiting(struct runq *rq, const struct task *queued) REQUIRES(r
         resched_cpu(rq); /* only a CPU itself can program its timer */
 }
 
+/* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
+ * itself takes the first one. */
+static NOINLINE void offer_waiting(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
+{
+    if (load_relaxed(&rq->movable_count) > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
+        steal_offer(rq);
+        watch_waiting(rq, queued);
+    }
+}
+
 void runq_notice_slow(struct runq *rq, struct task *queued)
 {
-    uint32_t movable = load_relaxed(&rq->movable_count);
-
     if (UNLIKELY(queued->is_throttled))
         return; /* it waits for a time, which agenda_want() has been told */
     notice_here(rq, queued);
     if (queued->class == &class_rt)
         rt_limit_look(rq);
-    /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
-     * itself takes the first one. */
-    if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
-        steal_offer(rq);
-        watch_waiting(rq, queued);
-    }
+    if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
+        offer_waiting(rq, queued);
 }
 
 bool runq_lock_second(struct runq *held, struct runq *other)

@@ -105,6 +105,7 @@ struct sched_tunables {
     unsigned rt_percent;       /* of each RT_WINDOW_NS, for real-time tasks while others wait; 100: no limit */
     unsigned deadline_percent; /* of each CPU, for deadline tasks */
     uint64_t util_unit_ticks;
+    unsigned idle_poll_turns;  /* looks of an idle CPU before it waits for an interrupt; 0: none */
 };
 extern struct sched_tunables sched_tunables;
 
@@ -602,24 +603,7 @@ static inline void task_note_pinned(struct task *task)
     task->pinned_cpu = task->is_pinned ? cpu_table[cpumask_next(&task->affinity, 0)] : NULL;
 }
 
-/* waitq.c: waitq_wait_locked(), for the callers whose cost counts. *out_check: sched_check() is due. */
-int waitq_wait_inline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, bool *out_check);
-
-/* affinity.c: a change of the CPUs that a task may use, in steps for whoever changes more than that. */
-struct affinity_rest {
-    struct runq *push_from; /* misplaced there: to be pushed without a lock; NULL: not */
-    bool must_wait;         /* it runs or waits where it may not */
-};
-void affinity_notify_moved(void);
-/* The mask itself, which has an online CPU, of a task in no class queue: the caller holds the books, and the task is,
- * or was, booked there. */
-void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask) REQUIRES(rq->lock);
-/* The mask and what follows from it, as the last step under the lock. A task that was queued, and was taken out for the
- * change, is put back, or among the misplaced ones; one that runs where it may not is asked to leave. */
-void affinity_change_locked(struct runq *rq, struct task *task, const struct cpumask *mask, bool was_queued,
-                            struct affinity_rest *out) REQUIRES(rq->lock);
-/* Wait until the task is where it may be: 0. Context: task, no lock held. */
-int affinity_settle(struct task *task, const struct affinity_rest *rest);
+void affinity_notify_moved(void); /* affinity.c: whoever waits for a task to have left a CPU looks again */
 
 /* agenda.c: what a CPU has to do at a time, for bandwidth. `rq`'s CPU will look at ns_at or soon after. Callable from
  * any CPU: only the CPU itself can arm a timer, and no timer can be armed under a run-queue lock. */

@@ -214,7 +214,7 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
     if (reason != SWITCH_BLOCKED) /* else stays_awake() has seen to it */
         note_moved(rq, prev);
     /* PAIRS(resched): whoever sets it later has enqueued later, and is seen by the next pass. */
-    store_relaxed(&rq->cpu.need_resched, 0);
+    store_relaxed(&rq->cpu.need_resched, RESCHED_NONE);
     struct task *next = runq_pick(rq);
     bool becomes_idle = false;
 
@@ -380,6 +380,32 @@ void sched_cpu_online(struct cpu *cpu)
         quiesce_cpu_online(cpu);
 }
 
+/*
+ * Look for a while whether there is something to do, before the CPU waits for an interrupt: who wants it need not poke,
+ * and it need not wake up. Interrupts are taken, and end it. False: nothing has come, and whoever comes now pokes; the
+ * states are in smp/cpu.h. Interrupts are disabled before and after, the CPU is quiescent.
+ */
+static bool poll_idle(struct cpu *cpu)
+{
+    uint32_t seen = RESCHED_NONE;
+    uint32_t interrupts = cpu->irq_count;
+    unsigned turns = sched_tunables.idle_poll_turns;
+
+    if (!cas_acquire(&cpu->need_resched, &seen, RESCHED_POLLING)) /* PAIRS(resched) */
+        return true;
+    do {
+        hal_irq_enable();
+        hal_cpu_relax();
+        hal_irq_disable();
+        if (cpu->irq_count != interrupts)
+            break; /* its handlers are what the grace periods must wait for: another round makes it quiescent again */
+        seen = load_acquire(&cpu->need_resched); /* PAIRS(resched) */
+    } while (seen == RESCHED_POLLING && --turns != 0);
+    seen = RESCHED_POLLING;
+    /* PAIRS(resched): the last look. */
+    return !cas_acq_rel(&cpu->need_resched, &seen, RESCHED_NONE) || cpu->irq_count != interrupts;
+}
+
 void sched_idle_loop(void)
 {
     for (;;) {
@@ -400,7 +426,8 @@ void sched_idle_loop(void)
         if (!found && !contended && !load_relaxed(&rq->cpu.need_resched)) {
             quiesce_idle_enter(&rq->cpu);
             trace(TRACE_IDLE_ENTER, NULL, 0);
-            if (!load_relaxed(&rq->cpu.need_resched))
+            if (!load_relaxed(&rq->cpu.need_resched) &&
+                (LIKELY(sched_tunables.idle_poll_turns == 0) || !poll_idle(&rq->cpu)))
                 hal_cpu_idle();
             trace(TRACE_IDLE_EXIT, NULL, 0);
             quiesce_idle_exit(&rq->cpu);

@@ -10,13 +10,14 @@
 
 void resched_cpu(struct runq *rq)
 {
-    if (load_relaxed(&rq->cpu.need_resched))
+    if (load_relaxed(&rq->cpu.need_resched) == RESCHED_ASKED)
         return; /* whoever set it has poked, and the target has not looked yet: it clears the flag under its lock */
     latency_asked(&rq->cpu);
-    /* PAIRS(resched): set under the run-queue lock, or by an offer after the enqueue it speaks of. */
+    /* PAIRS(resched): set under the run-queue lock, or by an offer after the enqueue it speaks of. One that polls looks
+     * by itself; here it may have stopped since. */
     if (&rq->cpu == this_cpu())
-        store_relaxed(&rq->cpu.need_resched, 1);
-    else if (xchg_acq_rel(&rq->cpu.need_resched, 1) == 0)
+        store_relaxed(&rq->cpu.need_resched, RESCHED_ASKED);
+    else if (xchg_acq_rel(&rq->cpu.need_resched, RESCHED_ASKED) == RESCHED_NONE)
         cpu_request(&rq->cpu, IPI_RESCHEDULE);
 }
 
@@ -92,8 +93,7 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
     return make_ready_from(task->state, rq, target, task);
 }
 
-/* Inline in what creates a task. */
-ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE int start(struct task *task, bool is_admitted) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     bool started = false;
@@ -102,7 +102,7 @@ ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
         struct runq *rq = runq_lock_of(task);
 
         ASSERT(task->state == TASK_NEW);
-        if (UNLIKELY(!anchor_is_needless(task)) && anchor_change(task, &task->affinity) != 0) {
+        if (!is_admitted && !anchor_is_needless(task) && anchor_change(task, &task->affinity) != 0) {
             spin_unlock_irqoff(&rq->lock);
             hal_irq_restore(state);
             return -EINVAL;
@@ -111,6 +111,17 @@ ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
     } while (!started);
     sched_irq_restore(state);
     return 0;
+}
+
+int task_start(struct task *task)
+{
+    return start(task, false);
+}
+
+/* Inline in what creates a task. */
+ALWAYS_INLINE void task_start_admitted(struct task *task)
+{
+    (void)start(task, true);
 }
 
 /* The task may be blocked, and another CPU may suit it better. True: it was blocked, and is ready now. */

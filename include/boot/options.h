@@ -24,6 +24,7 @@ struct boot_options {
     uint64_t seed;     /* seed= for tests that use random numbers */
     unsigned rt_percent;       /* rt=PERCENT of a CPU for real-time tasks while others wait; 0: the scheduler's own */
     unsigned deadline_percent; /* deadline=PERCENT of a CPU for deadline tasks; 0: the scheduler's own */
+    bool idle_polls;   /* idle=poll: idle CPUs look for work for a while before they wait for an interrupt; idle=halt */
     uint64_t fair_slice_ns; /* slice=MILLISECONDS of a fair task; 0: the scheduler's own */
 };
 

@@ -30,6 +30,10 @@ void sched_set_fair_slice(uint64_t ns);
 void sched_set_rt_percent(unsigned percent);
 void sched_set_deadline_percent(unsigned percent);
 
+/* Does a CPU that runs out of work look for some for a bounded time before it waits for an interrupt? Who wakes it then
+ * need not poke it. Not by default. Boot: as above. */
+void sched_set_idle_poll(bool polls);
+
 /* Before a CPU goes, it is online still: its deadline tasks are promised, and moved to, other CPUs of their affinity.
  * -EBUSY: they do not all fit there (first come, first served: not every order is tried); nothing has changed. Else
  * nobody is admitted there until deadline_admit_again() says that the CPU is back, or stays. Tasks that run there have
@@ -58,6 +62,7 @@ void task_dismiss(struct task *task); /* it will not be started; also if it was 
 /* Put a NEW task into the run queue of the least loaded ONLINE CPU of its affinity and poke that CPU if
  * it should run it now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */
 int task_start(struct task *task) MUST_USE;
+void task_start_admitted(struct task *task); /* the same after task_admit(): it cannot fail */
 
 /* Let others of the same or a higher priority run. A deadline task gives up the rest of its runtime and goes on in its
  * next period. Context: task, not the idle task; preemption and interrupts enabled. */

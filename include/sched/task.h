@@ -132,9 +132,8 @@ struct task {
     uint64_t arrived_ticks;         /* when it came to its CPU from another; 0: it started there */
     uint64_t allowed_since_ticks;   /* when its affinity was set */
     bool is_pinned;                 /* affinity has one CPU */
-    bool is_anchored;               /* anchor_link is in a list */
+    bool is_anchored;               /* anchor_link is in a list; guarded like it */
     struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
-    struct list_node anchor_link;   /* guarded by the lock of the anchors (core/sched/hotplug.c) */
     struct task_stats stats;
     struct waitq *waits_on;         /* while blocked in a wait queue: that one; stale otherwise */
     uint64_t start_ticks;           /* when it became READY for the first time */
@@ -171,6 +170,7 @@ struct task {
     bool has_extras;    /* began with one of these two: a switch has more to do than the registers */
 
     /* What follows is not cleared by task_init(). */
+    struct list_node anchor_link; /* valid if is_anchored; guarded by the lock of the anchors (core/sched/hotplug.c) */
     struct cpumask affinity; /* guarded by the run-queue lock of base.cpu */
     struct task_deadline deadline; /* valid if is_admitted, and as far as inheritance needs it if is_inherited */
 

@@ -66,13 +66,17 @@ void waitq_init(struct waitq *queue);
  * Context: task, preemption enabled. */
 int waitq_wait_locked(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode) MUST_USE;
 
-/* The same on another list of waiters that queue->lock guards, for objects with two kinds of them. */
+/* The same, for callers whose cost counts: they need to call sched_check() only if *out_check, which this sets. */
+int waitq_wait_inline(struct waitq *queue, uint64_t deadline_ns, enum wait_mode mode, bool *out_check) MUST_USE;
+
+/* The first again, on another list of waiters that queue->lock guards, for objects with two kinds of them. */
 int waitq_wait_on_locked(struct waitq *queue, struct list_node *list, uint64_t deadline_ns, enum wait_mode mode)
     MUST_USE;
 
 /* Wake up to `count` waiters, oldest first; returns how many. Context: any. */
 unsigned waitq_wake(struct waitq *queue, unsigned count);
 unsigned waitq_wake_locked(struct waitq *queue, unsigned count) REQUIRES(queue->lock);
+void waitq_wake_all_locked(struct waitq *queue) REQUIRES(queue->lock);
 
 /* The two halves of a wake, for objects that their waiter may free as soon as it is woken: the waker's
  * last touch of the queue is the unlock between them. Claim the oldest waiter (NULL: none); then,

@@ -48,6 +48,24 @@ struct timer_queue;
 struct tlb_space;
 struct trace_ring;
 
+/* What a CPU's need_resched says.
+ *
+ *   from            to        who
+ *   NONE            ASKED     anybody; whoever changes that of another CPU pokes it
+ *   NONE            POLLING   the CPU in its idle loop, which then looks at the word itself
+ *   POLLING         ASKED     anybody, without a poke
+ *   POLLING         NONE      the CPU, before it waits for an interrupt
+ *   ASKED           NONE      the CPU, in a switch
+ *
+ * Into and out of POLLING go only read-modify-writes, as do changes from elsewhere (but for handlers of the CPU itself,
+ * which it sees). So of "ASKED" and "no longer POLLING" one is first: either the CPU finds ASKED and does not wait, or
+ * the other one finds NONE and pokes. A CPU is never POLLING outside of its idle task's poll and what interrupts it. */
+enum resched {
+    RESCHED_NONE,
+    RESCHED_ASKED,
+    RESCHED_POLLING,
+};
+
 /* What every CPU owns. The scheduler's run queue embeds it as its first member. */
 struct cpu {
     /* Immutable after the CPU is online. */
@@ -71,7 +89,7 @@ struct cpu {
 
     /* Atomic. */
     _Atomic(uint64_t) slice_deadline_ticks; /* when sched wants a timer interrupt, or TIME_NEVER; a hint to others */
-    _Atomic(uint32_t) need_resched;     /* PAIRS(resched): set after the enqueue that asks for it */
+    _Atomic(uint32_t) need_resched;     /* PAIRS(resched): enum resched, ASKED after the enqueue that asks for it */
     _Atomic(uint64_t) resched_at_ticks; /* when that was asked for last; for the latency ledger */
     _Atomic(enum cpu_state) state;  /* PAIRS(cpu_online) */
     struct tlb_space *_Atomic tlb_entering; /* PAIRS(tlb_entering): what it uses or is about to; NULL: the kernel's */
@@ -121,15 +139,7 @@ extern unsigned cpu_mask_words;
 /* Lowest CPU >= from in the set, or CPU_NONE: cpumask_next() of the CPUs that the machine has. */
 static inline cpu_id_t cpu_next_in(const struct cpumask *mask, cpu_id_t from)
 {
-    for (cpu_id_t i = from / 64; i < cpu_mask_words; i++) {
-        uint64_t word = cpumask_word(mask, i);
-
-        if (i == from / 64)
-            word &= ~UINT64_C(0) << (from % 64);
-        if (word != 0)
-            return i * 64 + (cpu_id_t)__builtin_ctzll(word);
-    }
-    return CPU_NONE;
+    return cpumask_next_within(mask, from, cpu_mask_words);
 }
 
 /* In the order of their ids. Declares `id`. */

@@ -270,6 +270,96 @@ static void deadline_rest(void)
     sim_roam();
 }
 
+#define EVERYWHERE_CPUS 8u
+#define EVERYWHERE_SET 3u
+
+static struct everywhere {
+    struct task *set[EVERYWHERE_SET], *rt_hog, *fair_hog, *fair_observer, *rt_observer;
+    uint64_t start_ns;
+} everywhere[EVERYWHERE_CPUS];
+
+static const struct sched_params everywhere_set[EVERYWHERE_SET] = { /* together all of a CPU */
+    { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 100 * US, .deadline_ns = 400 * US },
+    { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 300 * US, .deadline_ns = 600 * US },
+    { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 250 * US, .deadline_ns = 1000 * US },
+};
+
+/* A job is three quarters of the runtime, so that something is left for the others. Returns how many there were. */
+static int work_most(void *arg)
+{
+    const struct sched_params *params = arg;
+    unsigned jobs = 0;
+
+    while (!load_relaxed(&lab.stop)) {
+        uint64_t begin_ns = run_ns_of(current_task());
+
+        while (run_ns_of(current_task()) - begin_ns < params->runtime_ns / 4 * 3)
+            hal_cpu_relax();
+        jobs++;
+        task_yield(); /* the rest of the period is given up */
+    }
+    return (int)jobs;
+}
+
+static int look_in(void *arg)
+{
+    int looks = 0;
+
+    (void)arg;
+    for (; !load_relaxed(&lab.stop); looks++)
+        (void)task_sleep_for(200 * US);
+    return looks;
+}
+
+/* A real-time hog has the rest for as long as its limit is away, so half of the CPUs have one, and half a fair one. */
+static void everywhere_start(struct everywhere *on, cpu_id_t cpu)
+{
+    *on = (struct everywhere){ .fair_observer = spawn_on("fair-observer", look_in, NULL, PRIORITY_DEFAULT, cpu),
+                               .rt_observer = spawn_on("rt-observer", look_in, NULL, PRIORITY_REALTIME_HIGH, cpu),
+                               .fair_hog = spawn_on("fair-hog", want_all, NULL, sim_some_fair_priority(), cpu) };
+    if (cpu % 2 != 0)
+        on->rt_hog = spawn_on("rt-hog", want_all, NULL, PRIORITY_REALTIME_LOW, cpu);
+    for (unsigned i = 0; i < EVERYWHERE_SET; i++) {
+        on->set[i] = spawn_on("promised", work_most, (void *)&everywhere_set[i], PRIORITY_DEFAULT, cpu);
+        CHECK(task_set_params(on->set[i], &everywhere_set[i]) == 0);
+    }
+    on->start_ns = clock_ns();
+}
+
+static void everywhere_finish(const struct everywhere *on, uint64_t end_ns)
+{
+    for (unsigned i = 0; i < EVERYWHERE_SET; i++) {
+        int periods = (int)((end_ns - on->start_ns) / everywhere_set[i].deadline_ns);
+
+        CHECK(finish(on->set[i]) + 2 >= periods);
+    }
+    int fair_looks = finish(on->fair_observer);
+
+    CHECK(fair_looks >= (on->rt_hog == NULL ? 2 : 0));
+    CHECK(finish(on->rt_observer) >= 2);
+    CHECK(finish(on->fair_hog) == 0);
+    if (on->rt_hog != NULL)
+        CHECK(finish(on->rt_hog) == 0);
+}
+
+/* All CPUs are promised as a whole at once, with hogs of both kinds: everybody goes on, and no job is left undone. */
+static void deadline_everywhere(void)
+{
+    unsigned cpus = MIN(online_count(), EVERYWHERE_CPUS);
+
+    store_relaxed(&lab.stop, false);
+    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
+    for (unsigned i = 0; i < cpus; i++)
+        everywhere_start(&everywhere[i], online_cpu(i));
+    (void)task_sleep_for(sim_rounds() * NS_PER_MS);
+    uint64_t end_ns = clock_ns();
+
+    store_relaxed(&lab.stop, true);
+    for (unsigned i = 0; i < cpus; i++)
+        everywhere_finish(&everywhere[i], end_ns);
+    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+}
+
 /* Takes all it can get, and now and then stands still with its CPU, for a part of a period or for several. */
 static int stand_still(void *arg)
 {
@@ -362,6 +452,8 @@ static void rt_limit(void)
 const struct sim_scenario sim_scenarios_deadline[] = {
     { .name = "deadline-full", .aim = "on a CPU that is promised as a whole somebody has less than promised, or more",
       .cpus = 2, .cpus_min = 2, .rounds = 12, .run = deadline_full },
+    { .name = "deadline-everywhere", .aim = "with all CPUs promised as a whole at once somebody stands still",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = deadline_everywhere },
     { .name = "deadline-periodic", .aim = "a task that wakes up in its period takes time that others were promised",
       .cpus = 2, .cpus_min = 2, .rounds = 12, .run = deadline_periodic },
     { .name = "deadline-churn", .aim = "a deadline task is changed in any state, and lost between queues or CPUs",

@@ -19,6 +19,12 @@ DEADLINE = (
              "    return TIME_NEVER;\n"),
         scenarios=("deadline-full", "deadline-periodic")),
     Defect(
+        "agenda-not-armed-again",
+        "A CPU that has replenished those whose time has come sets no timer for the next ones.",
+        ("story", "liveness"),
+        edit("core/sched/agenda.c", "    if (at_ns != TIME_NEVER)\n        timer_arm(timer, at_ns);\n", ""),
+        scenarios=("deadline-everywhere",)),
+    Defect(
         "latest-deadline-first",
         "Deadline tasks are queued with the latest deadline first.",
         ("deadline", "order"),

@@ -101,6 +101,16 @@ LIFETIME = (
 """),
         scenarios=("join-exit",), hazard=6),
     Defect(
+        "exit-wakes-one-joiner",
+        "A task that exits wakes the first of those who wait for its end, and no other.",
+        ("liveness",),
+        edit("core/sched/waitq.c", """
+    while (!list_is_empty(&queue->waiters))
+        settle_locked(""", """
+    if (!list_is_empty(&queue->waiters))
+        settle_locked("""),
+        scenarios=("join-exit",), hazard=6),
+    Defect(
         "child-event-read-late",
         "A parent reads the count of its children's ends after it looked at them: an end in between is slept through.",
         ("liveness", "wake-once"),

@@ -5,6 +5,25 @@ from .kinds import Defect, edit
 
 WAKE = (
     Defect(
+        "poll-left-by-store",
+        "A CPU that has looked for work for long enough stores that it does not any more, and does not look again.",
+        ("wake-once", "liveness", "conservation"),
+        edit("core/sched/switch.c",
+             "    return !cas_acq_rel(&cpu->need_resched, &seen, RESCHED_NONE) || cpu->irq_count != interrupts;\n",
+             "    if (load_relaxed(&cpu->need_resched) != seen)\n        return true;\n"
+             "    store_relaxed(&cpu->need_resched, RESCHED_NONE);\n    return cpu->irq_count != interrupts;\n"),
+        scenarios=("wake-polling", "wake-herd-polling")),
+    Defect(
+        "poller-believed",
+        "Who has seen a CPU look for work does not poke it, though it may have stopped looking since.",
+        ("wake-once", "liveness", "conservation"),
+        edit("core/sched/wake.c", "    latency_asked(&rq->cpu);\n",
+             "    bool polls = load_relaxed(&rq->cpu.need_resched) == RESCHED_POLLING;\n\n"
+             "    latency_asked(&rq->cpu);\n") +
+        edit("core/sched/wake.c", "    else if (xchg_acq_rel(&rq->cpu.need_resched, RESCHED_ASKED) == RESCHED_NONE)\n",
+             "    else if (xchg_acq_rel(&rq->cpu.need_resched, RESCHED_ASKED) == RESCHED_NONE && !polls)\n"),
+        scenarios=("wake-polling", "wake-herd-polling")),
+    Defect(
         "wake-check-before-lock",
         "A task on its way to block looks for a latched wake-up before it takes the lock.",
         ("wake-once", "liveness"),
@@ -163,7 +182,7 @@ WAKE = (
         "The request to reschedule is cleared after the lock was released: one that comes in between is lost.",
         ("order", "conservation", "liveness"),
         edit("core/sched/switch.c", """
-    store_relaxed(&rq->cpu.need_resched, 0);
+    store_relaxed(&rq->cpu.need_resched, RESCHED_NONE);
     struct task *next = runq_pick(rq);
 """, """
     struct task *next = runq_pick(rq);
@@ -177,12 +196,12 @@ WAKE = (
 """, """
     if (LIKELY(rest == 0)) {
         spin_unlock_irqoff(&rq->lock);
-        store_relaxed(&rq->cpu.need_resched, 0);
+        store_relaxed(&rq->cpu.need_resched, RESCHED_NONE);
         return quiesce_pass(&rq->cpu);
     }
     rq->after_switch = 0;
     spin_unlock_irqoff(&rq->lock);
-    store_relaxed(&rq->cpu.need_resched, 0);
+    store_relaxed(&rq->cpu.need_resched, RESCHED_NONE);
 """) + edit("core/sched/switch.c", """
         spin_unlock_irqoff(&rq->lock);
         quiesce_pass(&rq->cpu);
@@ -190,7 +209,7 @@ WAKE = (
             finish_rest(rq, prev, rest);
 """, """
         spin_unlock_irqoff(&rq->lock);
-        store_relaxed(&rq->cpu.need_resched, 0);
+        store_relaxed(&rq->cpu.need_resched, RESCHED_NONE);
         quiesce_pass(&rq->cpu);
         if (UNLIKELY(rest != 0))
             finish_rest(rq, prev, rest);

@@ -61,6 +61,10 @@ static void options_are_taken_in_any_order_the_last_one_counts(void **state)
     assert_string_equal(parsed("kaslr=on kaslr=off"), ""); /* the machine's: core only knows the words */
     assert_string_equal(parsed("slice=100000"), "");
     assert_true(options.fair_slice_ns == 100 * NS_PER_SEC);
+    assert_string_equal(parsed("idle=poll"), "");
+    assert_true(options.idle_polls);
+    assert_string_equal(parsed("idle=poll idle=halt"), "");
+    assert_false(options.idle_polls);
     assert_string_equal(parsed("rt=100 deadline=80"), "");
     assert_true(options.rt_percent == 100 && options.deadline_percent == 80);
     assert_string_equal(parsed("huge=on"), "");
@@ -115,7 +119,7 @@ static void bad_values_are_named_and_leave_the_default(void **state)
     static const char *const bad[] = {
         "cpus=0", "cpus=1025", "cpus=", "cpus", "cpus=two", "cpus=-1", "cpus=99999999999999999999",
         "seed=x", "seed=", "seed", "loglevel=4", "loglevel=x", "loglevel", "slice=100001", "slice=-1", "slice",
-        "rt=0", "rt=101", "rt=x", "rt", "deadline=0", "deadline=101", "deadline=",
+        "rt=0", "rt=101", "rt=x", "rt", "deadline=0", "deadline=101", "deadline=", "idle=0", "idle",
         "asids=0", "asids=4097", "asids=x", "asids",
         "kaslr", "kaslr=", "kaslr=maybe", "kaslr=-1", "kaslr=0x200000", /* the last: this image has not moved */
         "init=", "init=:argument", "init",
