@@ -24,20 +24,29 @@ static bool emit_dots(struct file *file, struct dir_sink *sink)
     return true;
 }
 
+static bool is_dead(struct inode *dir)
+{
+    mutex_lock(&dir->mutex);
+    bool result = dir->dir.is_dead;
+
+    mutex_unlock(&dir->mutex);
+    return result;
+}
+
 /* The sink moves file->position. A name that is there all the while is told once; one that comes or goes meanwhile,
  * once or not at all. */
 static int iterate(struct file *file, struct dir_sink *sink)
 {
     struct inode *dir = file->inode;
     struct name *name;
-    int error = 0;
 
+    /* One that is removed has not even dots; if it is removed from here on, it is empty. */
+    if (is_dead(dir))
+        return -ENOENT;
     if (!emit_dots(file, sink))
         return 0;
     mutex_lock(&dir->mutex);
-    if (dir->dir.is_dead)
-        error = -ENOENT;
-    while (error == 0 && (name = name_at_position(dir, file->position)) != NULL) {
+    while ((name = name_at_position(dir, file->position)) != NULL) {
         const struct dir_entry entry = {name->text, name->text_bytes, name->inode->number, name->inode->type,
                                         name->position + 1};
 
@@ -46,7 +55,7 @@ static int iterate(struct file *file, struct dir_sink *sink)
     }
     mutex_unlock(&dir->mutex);
     store_relaxed(&dir->accessed_ns, fs_now_ns());
-    return error;
+    return 0;
 }
 
 static uint64_t end(struct file *file)

@@ -22,7 +22,7 @@ struct stat_own {
     int64_t accessed[2], modified[2], changed[2]; /* seconds, nanoseconds */
     int64_t unused[3];
 };
-_Static_assert(sizeof(struct stat_own) == 144, "x86_64-abi");
+_Static_assert(sizeof(struct stat_own) == 144, "what libcs expect where the structs are not the generic ones");
 
 struct stat_generic {
     uint64_t device, number;
@@ -34,7 +34,7 @@ struct stat_generic {
     int64_t accessed[2], modified[2], changed[2];
     uint32_t unused[2];
 };
-_Static_assert(sizeof(struct stat_generic) == 128, "asm-generic/stat.h");
+_Static_assert(sizeof(struct stat_generic) == 128, "struct stat of 64-bit machines without one of their own");
 
 /* Rounded down, so that the nanoseconds are not negative. */
 static void split(int64_t ns, int64_t out[2])
@@ -216,7 +216,7 @@ struct statfs {
     int32_t id[2];
     int64_t name_bytes, fragment_bytes, flags, spare[4];
 };
-_Static_assert(sizeof(struct statfs) == 120, "asm-generic/statfs.h");
+_Static_assert(sizeof(struct statfs) == 120, "struct statfs64");
 
 static int statfs_out(vaddr_t to, struct filesystem *fs)
 {
