@@ -39,7 +39,8 @@ static int mounting(void)
     CHECK(CALL(mount, 0, PATH1("d"), DATA, 0, NOWHERE) == -EFAULT);
     CHECK(CALL(mount, 0, PATH1("d"), DATA, 0x1000, 0) == -EINVAL);
     CHECK(CALL(mount, 0, PATH1("d"), DATA, 0x20, 0) == -EINVAL);
-    CHECK(CALL(mount, 0, PATH1("d"), text_at(DATA + 64, "a name that is longer than any type of files"), 0, 0) == -EINVAL);
+    CHECK(CALL(mount, 0, PATH1("d"), text_at(DATA + 64, "a name longer than any type's"), 0, 0) == -ENODEV);
+    CHECK(CALL(mount, 0, PATH1("d"), text_at(DATA + 64, "a name longer than any type of files"), 0, 0) == -EINVAL);
 
     CHECK(CALL(mount, 0, PATH1("d"), DATA, 0, DATA + 32) == 0);
     int64_t fd = CALL(open, PATH1("d/f"), O_RDWR | O_CREAT, 0600);
