@@ -73,6 +73,15 @@ static bool ends_line(const struct tty *tty, uint32_t at)
     return (tty->ends[at % TTY_INPUT_BYTES / 64] >> at % 64 & 1) != 0;
 }
 
+/* Comes an end without a byte of its own next? */
+static bool is_bare_end(const struct tty *tty)
+{
+    uint32_t tail = load_relaxed(&tty->tail);
+
+    return load_relaxed(&tty->is_canonical) && available(tty) > 0 && ends_line(tty, tail) &&
+           tty->input[tail % TTY_INPUT_BYTES] == 0;
+}
+
 /* Bytes of one line, or all there are. The mutex is held. *out_is_end: a line ended, or nothing but its end was
  * there. */
 static size_t take(struct tty *tty, struct io_span *to, int *out_error, bool *out_is_end)
@@ -94,6 +103,9 @@ static size_t take(struct tty *tty, struct io_span *to, int *out_error, bool *ou
         *out_is_end = is_end;
         store_relaxed(&tty->tail, tail + 1);
     }
+    /* One behind all that there was room for ends this read, and not the file for the next. */
+    if (done > 0 && to->left == 0 && !*out_is_end && is_bare_end(tty))
+        store_relaxed(&tty->tail, load_relaxed(&tty->tail) + 1);
     return done;
 }
 

@@ -109,12 +109,21 @@ static bool is_control(uint8_t byte)
 
 void tty_echo(struct tty *tty, uint8_t byte)
 {
-    if (is_control(byte) && byte != '\t' && byte != '\n' && is_on(tty, TTY_ECHOCTL)) {
+    if (is_control(byte) && byte != '\t' && is_on(tty, TTY_ECHOCTL)) {
         tty_put(tty, '^');
         tty_put(tty, byte ^ 0x40);
         return;
     }
     tty_put(tty, byte);
+}
+
+/* Of a byte that means what it is. A newline moves the cursor; one that was typed behind VLNEXT is shown as others. */
+static void echo_plain(struct tty *tty, uint8_t byte)
+{
+    if (byte == '\n')
+        tty_put(tty, byte);
+    else
+        tty_echo(tty, byte);
 }
 
 /* Columns that a byte of the line took at column `at`. */
@@ -177,13 +186,31 @@ static void erase_one(struct tty *tty)
         tty_echo(tty, tty->settings.keys[TTY_VERASE]);
 }
 
+/* Of a word, as Linux has it: letters of other scripts, whose bytes are above ASCII, among them. */
+static bool is_word(uint8_t byte)
+{
+    uint8_t small = byte | 0x20;
+
+    return (byte >= '0' && byte <= '9') || (small >= 'a' && small <= 'z') || byte == '_' || byte >= 0x80;
+}
+
+/* The first byte of the last character of the line, which is not empty. */
+static uint8_t last_character(struct tty *tty)
+{
+    uint32_t at = load_relaxed(&tty->head);
+
+    do {
+        at--;
+    } while (is_continuation(tty, *slot(tty, at)) && at != load_relaxed(&tty->lines));
+    return *slot(tty, at);
+}
+
 static void erase_word(struct tty *tty)
 {
     bool has_letters = false;
 
     while (!is_line_empty(tty)) {
-        uint8_t last = *slot(tty, load_relaxed(&tty->head) - 1);
-        bool is_letter = last != ' ' && last != '\t';
+        bool is_letter = is_word(last_character(tty));
 
         if (has_letters && !is_letter)
             return;
@@ -222,7 +249,7 @@ static bool is_full(const struct tty *tty)
     return load_relaxed(&tty->head) - load_relaxed(&tty->tail) >= TTY_INPUT_BYTES - 1;
 }
 
-static void append(struct tty *tty, uint8_t byte, bool ends_line)
+static void append(struct tty *tty, uint8_t byte, bool ends_line) /* there is a place */
 {
     uint32_t head = load_relaxed(&tty->head);
     uint64_t bit = UINT64_C(1) << head % 64;
@@ -231,24 +258,29 @@ static void append(struct tty *tty, uint8_t byte, bool ends_line)
     *slot(tty, head) = byte;
     *word = ends_line ? *word | bit : *word & ~bit;
     store_release(&tty->head, head + 1); /* PAIRS(tty_input) */
-    if (ends_line) {
+    if (ends_line)
         store_release(&tty->lines, head + 1); /* PAIRS(tty_input) */
-        tty->edit_column = tty->column;
-    }
 }
 
-static void add(struct tty *tty, uint8_t byte)
+static void refuse(const struct tty *tty)
+{
+    if ((tty->settings.input & TTY_IMAXBEL) != 0)
+        out('\a');
+}
+
+static void add(struct tty *tty, uint8_t byte, bool is_literal)
 {
     if (is_full(tty)) {
-        if ((tty->settings.input & TTY_IMAXBEL) != 0)
-            out('\a');
+        refuse(tty);
         return;
     }
     if (is_line_empty(tty))
         tty->edit_column = tty->column;
     append(tty, byte, false);
-    if (is_on(tty, TTY_ECHO))
+    if (is_on(tty, TTY_ECHO) && is_literal)
         tty_echo(tty, byte);
+    else if (is_on(tty, TTY_ECHO))
+        echo_plain(tty, byte);
     if (!is_on(tty, TTY_ICANON))
         store_relaxed(&tty->lines, load_relaxed(&tty->head));
 }
@@ -256,6 +288,19 @@ static void add(struct tty *tty, uint8_t byte)
 static bool is_line_end(const struct tty *tty, uint8_t byte)
 {
     return byte == '\n' || is_key(tty, byte, TTY_VEOL) || (is_key(tty, byte, TTY_VEOL2) && is_on(tty, TTY_IEXTEN));
+}
+
+/* `byte`: EOF_MARK, or what ends it. The place that is_full() keeps free may be taken, by a line that nobody reads. */
+static void end_line(struct tty *tty, uint8_t byte)
+{
+    if (load_relaxed(&tty->head) - load_relaxed(&tty->tail) >= TTY_INPUT_BYTES) {
+        refuse(tty);
+        return;
+    }
+    append(tty, byte, true);
+    if (byte != EOF_MARK && (is_on(tty, TTY_ECHO) || (byte == '\n' && is_on(tty, TTY_ECHONL))))
+        echo_plain(tty, byte);
+    tty->edit_column = tty->column;
 }
 
 static void canonical(struct tty *tty, uint8_t byte)
@@ -272,14 +317,11 @@ static void canonical(struct tty *tty, uint8_t byte)
     } else if (is_extended && is_key(tty, byte, TTY_VREPRINT) && is_on(tty, TTY_ECHO)) {
         reprint(tty);
     } else if (is_key(tty, byte, TTY_VEOF)) {
-        append(tty, EOF_MARK, true);
+        end_line(tty, EOF_MARK);
     } else if (is_line_end(tty, byte)) {
-        append(tty, byte, true);
-        if (is_on(tty, TTY_ECHO) || (byte == '\n' && is_on(tty, TTY_ECHONL)))
-            tty_echo(tty, byte);
-        tty->edit_column = tty->column;
+        end_line(tty, byte);
     } else {
-        add(tty, byte);
+        add(tty, byte, false);
     }
 }
 
@@ -340,7 +382,7 @@ int tty_input(struct tty *tty, uint8_t byte)
 {
     if (tty->is_literal) {
         tty->is_literal = false;
-        add(tty, byte);
+        add(tty, byte, true);
         return 0;
     }
     if (flow(tty, byte))
@@ -358,7 +400,7 @@ int tty_input(struct tty *tty, uint8_t byte)
     if (!translate(tty, &byte))
         return 0;
     if (!is_on(tty, TTY_ICANON)) {
-        add(tty, byte);
+        add(tty, byte, false);
     } else if (is_on(tty, TTY_IEXTEN) && is_key(tty, byte, TTY_VLNEXT)) {
         tty->is_literal = true;
         if (is_on(tty, TTY_ECHO) && is_on(tty, TTY_ECHOCTL)) {

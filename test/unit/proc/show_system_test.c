@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* core/proc/show_system.c: the form of each file by proc(5), and that its numbers are the machine's. */
+#include "booted.h"
+#include "unit.h"
+
+#include <fs/context.h>
+#include <fs/cred.h>
+#include <fs/path.h>
+#include <k/errno.h>
+#include <lib/string.h>
+#include <time/clock.h>
+
+static char text[4096];
+
+static int64_t show(const char *path)
+{
+    struct fs_context *context = NULL;
+    struct file *file = NULL;
+    struct io_span span;
+    int64_t bytes = 0;
+
+    CHECK(fs_context_create(&context) == 0);
+    const struct path_place place = { .context = context, .cred = &cred_root };
+    int error = path_open(&place, path, O_RDONLY, 0, &file);
+
+    text[0] = '\0';
+    if (error == 0) {
+        io_span_kernel(&span, text, sizeof text - 1);
+        bytes = file_read(file, &span);
+        text[MAX(bytes, 0)] = '\0';
+        file_put(file);
+    }
+    fs_context_put(context);
+    return error != 0 ? error : bytes;
+}
+
+/* Does the text have this form? '9' is a number, '~' anything up to the end of the line, the rest itself; spaces are
+ * one or more. */
+static bool has_form(const char *at, const char *form)
+{
+    for (; *form != '\0'; form++) {
+        const char *start = at;
+
+        if (*form == '9') {
+            while (*at >= '0' && *at <= '9')
+                at++;
+        } else if (*form == '~') {
+            while (*at != '\0' && *at != '\n')
+                at++;
+        } else if (*form == ' ') {
+            while (*at == ' ')
+                at++;
+        } else if (*at == *form) {
+            at++;
+        }
+        if (at == start)
+            return false;
+    }
+    return *at == '\0';
+}
+
+static const char *behind(const char *name)
+{
+    size_t bytes = strlen(name);
+
+    for (const char *at = text; strlen(at) >= bytes; at++)
+        if ((at == text || at[-1] == '\n') && memcmp(at, name, bytes) == 0)
+            return at + bytes;
+    return NULL;
+}
+
+static uint64_t number(const char *name)
+{
+    const char *at = behind(name);
+    uint64_t value = 0;
+
+    if (!CHECK(at != NULL))
+        return 0;
+    while (*at == ' ')
+        at++;
+    CHECK(*at >= '0' && *at <= '9');
+    for (; *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    return value;
+}
+
+static unsigned count_of(const char *line)
+{
+    size_t bytes = strlen(line);
+    unsigned count = 0;
+
+    for (const char *at = text; strlen(at) >= bytes; at++)
+        count += (at == text || at[-1] == '\n') && memcmp(at, line, bytes) == 0;
+    return count;
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void files_test(void)
+{
+    struct mm_stats stats;
+    uint64_t before;
+
+    CHECK(show("/proc/uptime") > 0 && has_form(text, "9.9 9.9\n"));
+    CHECK(show("/proc/loadavg") > 0 && has_form(text, "9.9 9.9 9.9 9/9 9\n"));
+    CHECK(show("/proc/version") > 0 && has_form(text, "Linux version ~\n"));
+    CHECK(show("/proc/filesystems") > 0 && has_form(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n"));
+    CHECK(show("/proc/meminfo") > 0);
+    mm_stats_get(&stats);
+    CHECK(number("MemTotal:") == (stats.total + stats.reserved) * (PAGE_BYTES / 1024));
+    CHECK(number("MemFree:") <= number("MemTotal:") && number("MemAvailable:") <= number("MemFree:"));
+    CHECK(number("SwapTotal:") == 0 && number("Slab:") > 0 && number("KernelStack:") > 0);
+    CHECK(show("/proc/cpuinfo") > 0 && count_of("processor\t: ") == online_count());
+    CHECK(show("/proc/stat") > 0 && count_of("cpu ") == 1 && count_of("cpu") == online_count() + 1);
+    before = number("processes ");
+    CHECK(number("ctxt ") > 0 && number("procs_running ") > 0 && number("btime ") < UINT64_MAX);
+    CHECK(finish(spawn("one", nothing, NULL, 60, NULL)) == 0);
+    CHECK(show("/proc/stat") > 0 && number("processes ") > before);
+    /* Who asks is no program. */
+    CHECK(show("/proc/self/stat") == -ENOENT && show("/proc/mounts") == -ENOENT && show("/proc/nothing") == -ENOENT);
+}
+
+const struct kernel_test booted_tests[] = { { "files", files_test }, { NULL, NULL } };
+
+static void files_have_their_form_and_the_machines_numbers(void **state)
+{
+    (void)state;
+    booted_run("files", 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(files_have_their_form_and_the_machines_numbers) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
