@@ -131,6 +131,8 @@ int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct fil
     struct pipe *pipe;
     int error = 0;
 
+    if (mode == O_ACCMODE) /* for ioctl(2) alone, neither reading nor writing: no end, so nothing would keep the pipe */
+        return -EINVAL;
     mutex_lock(&inode->fifo.mutex);
     pipe = inode->fifo.pipe;
     if (mode == O_WRONLY && (flags & O_NONBLOCK) != 0 && (pipe == NULL || load_relaxed(&pipe->readers) == 0))

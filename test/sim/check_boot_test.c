@@ -44,10 +44,15 @@ static void spin(unsigned points)
         hal_point(NULL);
 }
 
-/* The other CPU has nothing to do, and waits for a poke. */
-static void wait_for_sleep(cpu_id_t cpu)
+/* CPU 1 has nothing to do, and waits for a poke. The caller stays on CPU 0 from now on: beside it there is no sleep. */
+static void leave_other_asleep(void)
 {
-    while (!host_cpu_is_idle(cpu))
+    struct cpumask here = { 0 };
+
+    cpumask_add(&here, 0);
+    CHECK(task_set_affinity(current_task(), &here) == 0);
+    (void)task_sleep_for(NS_PER_MS); /* what boot has left to do may wake it yet */
+    while (!host_cpu_is_idle(1))
         (void)task_sleep_for(5 * NS_PER_US);
 }
 
@@ -59,18 +64,21 @@ static int innocent_main(const char *argument)
     return check_failures() == 0 ? 0 : 1;
 }
 
-/* Whoever queues a task there believes that a poke is on its way. */
+/* Whoever queues a task there believes that a poke is on its way. Time goes on, by this task's own sleep: else the run
+ * would end as a deadlock where nobody else has anything to do. */
 static int lost_poke_main(const char *argument)
 {
+    struct task *worker;
+
     (void)argument;
-    spawn_on("init", sleep_a_while, NULL, PRIORITY_DEFAULT, 0); /* this CPU has something to do */
-    wait_for_sleep(1);
+    leave_other_asleep();
     uintptr_t state = hal_irq_save();
 
     atomic_store(&cpu_table[1]->need_resched, 1);
     hal_irq_restore(state);
-    (void)finish(spawn_on("worker", return_at_once, NULL, PRIORITY_DEFAULT, 1));
-    return 0;
+    worker = spawn_on("worker", return_at_once, NULL, PRIORITY_DEFAULT, 1);
+    (void)task_sleep_for(200 * NS_PER_US);
+    return finish(worker);
 }
 
 /* A task that any CPU may take waits here, while the other CPU sleeps, and no offer was made. */
@@ -80,7 +88,7 @@ static int lost_offer_main(const char *argument)
     uintptr_t state;
 
     (void)argument;
-    wait_for_sleep(1);
+    leave_other_asleep();
     atomic_store(&cpu_table[1]->need_resched, 1); /* so it is not thought to be free */
     task = spawn_on("worker", sleep_a_while, NULL, PRIORITY_USER_LOW, this_cpu_id());
     state = hal_irq_save();

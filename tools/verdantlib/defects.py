@@ -14,7 +14,7 @@ import sys
 
 from . import BUILD, ROOT, Failure, build, report
 
-COPIED = ("CMakeLists.txt", "cmake", "core", "include", "arch", "test", "tools")
+COPIED = ("CMakeLists.txt", "cmake", "core", "include", "arch", "test", "tools", "user")
 SANITIZE = {"plain": "", "thread": "thread", "address": "address,undefined"}
 SECONDS_MAX = 900                   # for one defect; a run that hangs is ended by its number of steps long before
 BROKEN = re.compile(r"^(?P<spec>(?P<scenario>[^:\s]+):(?P<strategy>[^:\s]+):\d+:\d+:(?P<seed>\d+)): "

@@ -31,6 +31,7 @@ static void fifo(void)
     CHECK(path_open(&user.place, "/fifo", O_WRONLY | O_NONBLOCK, 0, &file) == -ENXIO);
     CHECK(path_open(&user.place, "/fifo", O_RDONLY | O_NONBLOCK, 0, &file) == 0);
     CHECK(file_poll(file, NULL) == 0); /* nobody has hung up yet */
+    CHECK(path_open(&user.place, "/fifo", O_ACCMODE | O_NONBLOCK, 0, &(struct file *){ NULL }) == -EINVAL); /* no end */
     file_put(file);
     for (unsigned i = 0; i < 3; i++) {
         task[0] = spawn("reader", open_fifo, (void *)(uintptr_t)O_RDONLY, 60, NULL);
