@@ -12,20 +12,27 @@ import sys
 import tempfile
 import termios
 
-from verdantlib import Failure, boottest, firmware, machine as machines
+from verdantlib import Failure, boottest, firmware, machine as machines, runner, shell
 
 LONGEST_REPORT_SECONDS = 120    # reading the state of many CPUs of a machine that hangs
 
 
 def boot_on_terminal(machine):
-    """Boot with the console on this terminal; Ctrl-A X leaves. Returns 0 if the kernel left with success."""
+    """Boot with the console on this terminal; Ctrl-A X leaves. Returns the code that the kernel left with."""
     with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
         firmware.prepare(machine, scratch)
-        args = machines.command(machine, "mon:stdio")
+        code_file = pathlib.Path(scratch) / "code"
+        args = machines.command(machine, "mon:stdio", code_file)
         if machine.gdb:
             print("\n".join(debugger_hint(machine)), flush=True)
-        status = call_with_terminal(args)
-    return 0 if status == machine.isa.success else status or 1
+        return machine.exit_code(call_with_terminal(args), code_file)
+
+
+def boot_between_pipes(machine, waits_for_session):
+    """Boot with the console on this program's input and output, which are no terminal."""
+    with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
+        firmware.prepare(machine, scratch)
+        return shell.Pipes(machine, waits_for_session).run(pathlib.Path(scratch))
 
 
 def debugger_hint(machine):
@@ -43,19 +50,29 @@ def debugger_hint(machine):
 
 
 def call_with_terminal(args):
-    """Run QEMU and put the terminal back as it was, however QEMU ended. Ctrl-C belongs to the kernel meanwhile."""
+    """Run QEMU and put the terminal back as it was, however this ends. Ctrl-C belongs to the kernel meanwhile. Returns
+    QEMU's status, negative if a signal ended it."""
     saved = termios.tcgetattr(0) if os.isatty(0) else None
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with subprocess.Popen(args, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as child:
-            status = child.wait()
-        return 128 - status if status < 0 else status
+        with subprocess.Popen(args, preexec_fn=in_child) as child:
+            try:
+                return child.wait()
+            except BaseException:
+                runner.end(child)   # it puts the terminal back itself, if it can
+                raise
     except FileNotFoundError as error:
         raise Failure(f"{args[0]} is missing") from error
     finally:
         signal.signal(signal.SIGINT, before)
         if saved:
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
+            os.set_blocking(0, True)
+
+
+def in_child():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    runner.die_with_parent()
 
 
 def parse_args():

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from verdantlib import (ROOT, Failure, build, firmware, hostbench, machine as machines, portcheck, programs, report,
-                        showcase, sim, stall)
+                        shell, showcase, sim, stall)
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -32,6 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(words):
+    words, arguments = (words[:words.index("--")], words[words.index("--") + 1:]) if "--" in words else (words, None)
     parser = Parser(prog="verdant", add_help=False, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser("run", add_help=False, allow_abbrev=False)
@@ -63,6 +64,9 @@ def parse(words):
     if unknown:
         right = (name for action in commands.choices[options.command]._actions for name in action.option_strings)
         raise WrongWords(f"{unknown[0]}: no such word for {options.command}; options are: {', '.join(right)}")
+    if arguments is not None and (options.command != "run" or not options.isa or not arguments):
+        raise WrongWords("-- is for a command on one machine: ./verdant run ISA -- CMD ARGS")
+    options.arguments = arguments or []
     {"run": check_run, "test": check_test, "bench": check_bench, "sim": functools.partial(checked_by, sim),
      "port-check": functools.partial(checked_by, portcheck), "programs": check_programs}[options.command](options)
     return options
@@ -81,6 +85,9 @@ def check_run(options):
     for name, given in single:
         if given and not options.isa:
             raise WrongWords(f"{name} needs one ISA: {', '.join(machines.ISAS)}")
+    options.program = re.search(r"(^|\s)init=(?!\"?/)", options.append)    # one of the kernel's own
+    if options.program and options.arguments:
+        raise WrongWords("--append init=... and -- CMD name two things to run: give one")
     if options.release and options.debug:
         raise WrongWords("give one of --release and --debug")
     try:
@@ -171,23 +178,18 @@ def run_one(options):
     preset = arch if options.debug or (options.gdb and not options.release) else f"{arch}-release"
     image, elf = build.image(build.build(preset, progress), arch)
     progress.clear()
-    append = options.append if re.search(r"(^|\s)init=", options.append) else f"init=showcase {options.append}".strip()
+    append = options.append if options.program else f"loglevel=1 {options.append}".strip()
     machine = machines.Machine(arch, image, elf, options.cpus, options.mem, append, options.firmware,
                                icount=options.icount, gdb=options.gdb)
     with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
-        machine.initrd = find_initrd(options, pathlib.Path(scratch), progress)
+        if not options.program or options.initrd or options.add:
+            machine.initrd, words = shell.make_initrd(options, pathlib.Path(scratch), progress)
+            machine.append = f"{append} {words}".strip()
         progress.clear()
+        if not os.isatty(0) and not options.gdb:
+            return qemu.boot_between_pipes(machine, not options.program and not options.initrd)
         print(f"{arch}: {options.cpus} CPUs, {options.mem}, \"{machine.command_line}\"; Ctrl-A X leaves", flush=True)
         return qemu.boot_on_terminal(machine)
-
-
-def find_initrd(options, scratch, progress):
-    """The one that is named, or the ISA's own if something is to be added; with that. None: neither is asked for."""
-    if options.initrd and not options.initrd.is_file():
-        raise Failure(f"--initrd {options.initrd}: no such file")
-    if not options.add:
-        return options.initrd
-    return programs.with_added(options.initrd or programs.build(options.isa, progress), options.add, scratch / "initrd")
 
 
 def run_programs(options):
@@ -292,7 +294,8 @@ def stop(*_):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     try:
         sys.exit(main())
     except Failure as problem:

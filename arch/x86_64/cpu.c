@@ -52,6 +52,7 @@
 #define EXIT_PORT 0xf4
 #define EXIT_SUCCESS 0x10u /* status 33 */
 #define EXIT_FAILURE_MAX 0x7fu
+#define CODE_PORT 0xe9 /* QEMU's isa-debugcon, if it is there: the status has no room for all eight bits of a code */
 
 struct PACKED descriptor_pointer {
     uint16_t limit;
@@ -223,6 +224,7 @@ void hal_machine_exit(int code)
     /* 0 would be status 1, which QEMU also uses for its own errors, and EXIT_SUCCESS must not be hit by chance. */
     if (failure == 0 || failure == EXIT_SUCCESS)
         failure = EXIT_FAILURE_MAX;
+    out8(CODE_PORT, code != 0 && (uint8_t)code == 0 ? 1 : (uint8_t)code);
     out32(EXIT_PORT, code == 0 ? EXIT_SUCCESS : failure);
     hal_cpu_park();
 }

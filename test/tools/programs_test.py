@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Tests of tools/verdantlib/cpio.py and programs.py: what an initrd is made of, and how it reaches the machine."""
 
+import argparse
 import pathlib
 import stat
+import struct
 import sys
 import tempfile
 import unittest
@@ -11,7 +13,7 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import Failure, cpio, disk, firmware, machine, programs, report
+from verdantlib import Failure, cpio, disk, firmware, machine, programs, report, shell
 
 
 def read(data):
@@ -77,21 +79,6 @@ class Archives(unittest.TestCase):
 
 
 class Programs(unittest.TestCase):
-    def test_what_is_added_stands_behind_the_initrd(self):
-        first = cpio.Archive()
-        first.file("a", b"1")
-        with tempfile.TemporaryDirectory() as folder:
-            root = pathlib.Path(folder)
-            (root / "initrd").write_bytes(first.to_bytes() + b"\0")
-            (root / "prog").write_bytes(b"2")
-            programs.with_added(root / "initrd", [root / "prog"], root / "both")
-            names = [name for name, *_ in read((root / "both").read_bytes())]
-            with self.assertRaises(Failure):
-                programs.with_added(root / "initrd", [root / "none"], root / "both")
-            with self.assertRaises(Failure):
-                programs.with_added(root / "initrd", ["/"], root / "both")
-        self.assertEqual(names, ["a", "TRAILER!!!", "prog", "TRAILER!!!"])
-
     def test_the_names_of_busybox_end_where_they_do_not_rise(self):
         names = ["[", "[["] + sorted({f"a{i}" for i in range(programs.APPLETS_LEAST)} | {"sh"})
         table = b"x" + b"".join(name.encode() + b"\0" for name in names)
@@ -117,6 +104,82 @@ class Programs(unittest.TestCase):
             programs.sources_of(programs.Program("x", "nowhere/*.c", ()))
 
 
+def elf(number, kind=2, loader=b""):
+    """The beginning of a program for machine `number`, with a dynamic loader if one is named."""
+    head = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", kind, number, 1, 0, 64, 0, 0, 64, 56,
+                                                              1 if loader else 0, 0, 0, 0)
+    return head + struct.pack("<IIQQQQQQ", 3, 4, 120, 0, 0, len(loader) + 1, 0, 1) + loader + b"\0"
+
+
+class Shell(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        archive = cpio.Archive()
+        archive.file("bin/a", b"1")
+        self.write("initrd", archive.to_bytes() + b"\0")
+
+    def write(self, name, data):
+        (self.root / name).write_bytes(data)
+        return str(self.root / name)
+
+    def made(self, *add, own=None, arguments=(), isa="riscv64"):
+        options = argparse.Namespace(isa=isa, initrd=own, add=list(add), arguments=list(arguments))
+        with mock.patch.object(programs, "build", return_value=self.root / "initrd"):
+            path, words = shell.make_initrd(options, self.root, mock.create_autospec(report.Progress))
+        return {name: data for name, _, data, _ in read(path.read_bytes())}, words
+
+    def test_what_is_added_stands_behind_the_initrd_where_it_was_told_to(self):
+        prog = self.write("prog", b"2")
+        (self.root / "od:d").write_bytes(b"3")
+        entries, words = self.made(prog, prog + ":/usr/x", str(self.root / "od:d"))
+        self.assertEqual([entries[name] for name in ("bin/a", "prog", "usr/x", "od:d")], [b"1", b"2", b"2", b"3"])
+        self.assertEqual(words, "")
+
+    def test_what_cannot_be_added_is_told(self):
+        prog = self.write("prog", b"2")
+        for text, why in (("none", "no such"), ("none:/x", "no such"), ("/", "a name"), (prog + ":/", "a name"),
+                          (prog + ":../x", "a name")):
+            with self.assertRaisesRegex(Failure, why):
+                self.made(text)
+
+    def test_a_program_that_cannot_run_there_is_refused_with_the_reason(self):
+        self.made(self.write("fits", elf(243)))
+        self.made(self.write("data", b"\x7fELF"))
+        for head, why in ((elf(62), "for x86_64, not for riscv64"), (elf(40), "for machine 40"),
+                          (b"\x7fELF\1\1".ljust(64, b"\0"), "64 bits"),
+                          (elf(243, loader=b"/lib/ld.so"), "dynamic loader /lib/ld.so")):
+            with self.assertRaisesRegex(Failure, why):
+                self.made(self.write("prog", head))
+        self.made(self.write("prog", elf(243, loader=b"/bin/a")))
+        self.made(self.write("prog", elf(243, loader=b"/lib/ld.so")), self.write("l", b"") + ":/lib/ld.so")
+
+    def test_the_command_is_kept_word_for_word(self):
+        entries, _ = self.made(arguments=["a b", "it's", "--help", ""])
+        self.assertIn(b"set -- 'a b' 'it'\"'\"'s' --help ''\n", entries["etc/session"])
+        self.assertNotIn(b"set --", self.made()[0]["etc/session"])
+
+    def test_an_initrd_of_ones_own_is_looked_at_and_gets_its_command_from_the_kernel(self):
+        own = self.root / "initrd"
+        entries, words = self.made(own=own, arguments=["/bin/a", "b c"])
+        self.assertEqual((sorted(entries), words), (["TRAILER!!!", "bin", "bin/a"], 'init="/bin/a" -- "b c"'))
+        for arguments in (["a"], ["/a", 'b"'], ["/a", "b\n"], ["/" + "a" * 96], ["/a"] + ["b"] * 63):
+            with self.assertRaises(Failure):
+                self.made(own=own, arguments=arguments)
+        for data, why in ((b"\x1f\x8b123456", "gzip"), (b"#!/bin/sh", "not a cpio"), (b"", "not a cpio")):
+            with self.assertRaisesRegex(Failure, why):
+                self.made(own=pathlib.Path(self.write("bad", data)))
+        with self.assertRaisesRegex(Failure, "no such file"):
+            self.made(own=self.root / "none")
+
+    def test_names_are_read_up_to_what_is_no_archive(self):
+        data = (self.root / "initrd").read_bytes()
+        self.assertEqual(cpio.names(data + b"\0" * 512 + data.replace(b"bin/a", b"bin/b")), {"bin", "bin/a", "bin/b"})
+        for cut in range(len(data)):
+            self.assertLessEqual(cpio.names(data[:cut]), {"bin", "bin/a"})
+
+
 class Machines(unittest.TestCase):
     def machine(self, arch, **other):
         return machine.Machine(arch, pathlib.Path("k.img"), pathlib.Path("k.elf"), initrd=pathlib.Path("i.cpio"),
@@ -128,6 +191,20 @@ class Machines(unittest.TestCase):
             args = machine.command(self.machine(arch, firmware=firmware_name), "null")
             self.assertEqual(args[args.index("-initrd") + 1], "i.cpio")
         self.assertNotIn("-initrd", machine.command(self.machine("riscv64", firmware="uboot"), "null"))
+
+    def test_a_code_of_eight_bits_comes_back_from_every_machine(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code = pathlib.Path(folder) / "code"
+            for arch in ("x86_64", "aarch64", "riscv64"):
+                one = self.machine(arch)
+                self.assertEqual(one.exit_code(one.isa.success, code), 0)
+                self.assertEqual(one.exit_code(one.isa.status(3), code), 3)
+                self.assertEqual(one.exit_code(1, code), 1)
+                self.assertEqual(one.exit_code(-9, code), 137)
+            code.write_bytes(b"\0\x89")
+            self.assertEqual(self.machine("x86_64").exit_code(19, code), 137)
+            args = machine.command(self.machine("x86_64"), "null", code)
+            self.assertIn("isa-debugcon,iobase=0xe9,chardev=code", args)
 
     def test_uboot_loads_it_from_the_disk_where_it_has_one(self):
         written = {}

@@ -11,6 +11,8 @@ from . import Failure
 ALIGNMENT = 4
 ARCHIVE_ALIGNMENT = 512
 TRAILER = "TRAILER!!!"
+MAGICS = (b"070701", b"070702")     # the second has checksums, which the kernel does not look at
+HEAD_BYTES = 110
 
 
 class Archive:
@@ -72,6 +74,28 @@ class Archive:
             out += entry(number, name, mode, data, device)
         out += entry(0, TRAILER, 0, b"", (0, 0))
         return bytes(out.ljust(-(-len(out) // ARCHIVE_ALIGNMENT) * ARCHIVE_ALIGNMENT, b"\0"))
+
+
+def names(data):
+    """The names in archives one after the other, up to what is none."""
+    found, at = set(), 0
+    while at + HEAD_BYTES <= len(data):
+        if data[at] == 0:
+            at += 1
+            continue
+        try:
+            if data[at:at + 6] not in MAGICS:
+                break
+            size, length = (int(data[at + start:at + start + 8], 16) for start in (54, 94))
+        except ValueError:
+            break
+        if at + HEAD_BYTES + length + size > len(data):
+            break
+        name = data[at + HEAD_BYTES:at + HEAD_BYTES + length].rstrip(b"\0").decode(errors="replace")
+        found.add(name.removeprefix("./").strip("/"))
+        body = -(-(at + HEAD_BYTES + length) // ALIGNMENT) * ALIGNMENT
+        at = -(-(body + size) // ALIGNMENT) * ALIGNMENT
+    return found - {TRAILER}
 
 
 def entry(number, name, mode, data, device):

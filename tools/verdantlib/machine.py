@@ -33,6 +33,14 @@ class Isa:
         """QEMU's status after hal_machine_exit(code), code neither 0 nor above 100."""
         return self.status_factor * code + self.status_offset
 
+    def code(self, status):
+        """What the kernel gave hal_machine_exit(), as far as QEMU's status tells; QEMU's own failure is 1."""
+        if status == self.success:
+            return 0
+        if status <= self.status_offset:
+            return 1
+        return (status - self.status_offset) // self.status_factor if self.status_offset else status
+
 
 ISAS = {
     isa.name: isa for isa in (
@@ -73,6 +81,13 @@ class Machine:
     def isa(self):
         return ISAS[self.arch]
 
+    def exit_code(self, status, code_file):
+        """What the kernel gave hal_machine_exit(): all eight bits, where the device that carries them was there."""
+        if status < 0:
+            return 128 - status     # as shells have it: a signal ended QEMU
+        written = code_file.read_bytes() if code_file.exists() else b""
+        return written[-1] if written else self.isa.code(status)
+
     @property
     def command_line(self):
         """The kernel's. Exact repeatability wants the image where it was linked, and so does a debugger."""
@@ -108,8 +123,9 @@ def refuse_unsupported(arch, firmware):
                       "use --firmware direct")
 
 
-def command(machine, serial):
-    """QEMU's argument list. `serial` is the value of -serial."""
+def command(machine, serial, code_file=None):
+    """QEMU's argument list. `serial` is the value of -serial; `code_file` gets the whole exit code on machines whose
+    exit status has no room for it: Machine.exit_code() reads it."""
     isa = machine.isa
     args = [isa.qemu, "-machine", board(machine), "-cpu", machine.cpu or isa.cpu, "-accel", accelerator(machine),
             "-smp", ",".join(filter(None, (str(machine.cpus), machine.smp))), "-m", machine.memory,
@@ -117,6 +133,8 @@ def command(machine, serial):
             "-no-reboot", *isa.way_out]
     if machine.arch == "x86_64":
         args += ["-vga", "none", "-nic", "none"]  # no option ROMs: they cost SeaBIOS a quarter of a second
+    if code_file and machine.arch == "x86_64":
+        args += ["-chardev", f"file,id=code,path={code_file}", "-device", "isa-debugcon,iobase=0xe9,chardev=code"]
     args += nodes(machine)
     args += way_in(machine)
     if machine.dtb:

@@ -6,6 +6,7 @@ shell, and what is in an initrd takes memory.
 busybox comes from Debian's own package for that architecture; what is in user/ is compiled by Debian's compilers, with
 their static C library. The same inputs give the same archive."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -109,20 +110,6 @@ def build_full(isa, progress):
     return path
 
 
-def with_added(initrd, paths, to):
-    """Write to `to` what is in the file `initrd` and, as an archive behind it, the files and folders `paths`, each as
-    /NAME."""
-    extra = cpio.Archive()
-    for path in paths:
-        name = pathlib.Path(path).resolve().name
-        if not name:
-            raise Failure(f"--add {path}: a folder with a name is wanted")
-        extra.tree(path, name)
-    data = initrd.read_bytes()
-    to.write_bytes(data + b"\0" * (-len(data) % cpio.ARCHIVE_ALIGNMENT) + extra.to_bytes())
-    return to
-
-
 def write_if_changed(path, data):
     """A file that stays the same keeps its time, so nothing is made anew for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,13 +128,23 @@ def busybox(isa, progress):
     with debian.fetch_lock(path.parent):
         if not path.exists():
             progress.step(f"{isa}: fetching busybox-static")
-            with debian.unpacked("busybox-static", path.parent, TARGETS[isa].arch) as files:
+            with unpacked_busybox(isa, path.parent) as files:
                 found = [file for file in files.glob("**/bin/busybox") if file.is_file()]
                 if len(found) != 1:
                     raise Failure("the package busybox-static holds no bin/busybox")
                 shutil.copyfile(found[0], path.with_suffix(".partial"))
                 path.with_suffix(".partial").rename(path)
     return path
+
+
+@contextlib.contextmanager
+def unpacked_busybox(isa, folder):
+    try:
+        with debian.unpacked("busybox-static", folder, TARGETS[isa].arch) as files:
+            yield files
+    except Failure as failure:
+        raise Failure(f"{isa}: cannot fetch Debian's busybox-static, which the shell is made of ({failure}); it is "
+                      "fetched once, with a network; --initrd FILE boots without it") from failure
 
 
 def applets(binary):
