@@ -5,6 +5,7 @@
 #include <fs/tty.h>
 
 #include <fs/cred.h>
+#include <fs/eventfd.h>
 #include <fs/fd.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
@@ -58,6 +59,7 @@ void fs_init(void)
     file_init();
     fd_init();
     pipe_init();
+    eventfd_init();
     fs_context_init();
     filesystem_register(&ramfs_type);
     filesystem_register(&tmpfs_type);

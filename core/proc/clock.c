@@ -75,6 +75,18 @@ static int cpu_time(int32_t id, uint64_t *out_ns)
     return (bits & CPU_CLOCK_THREAD) != 0 ? thread_time(whose, out_ns) : process_time(whose, out_ns);
 }
 
+int32_t clock_of_thread(tid_t tid)
+{
+    return (int32_t)(~(unsigned)tid << 3 | CPU_CLOCK_THREAD | 2);
+}
+
+bool clock_is_own(int32_t id)
+{
+    int32_t whose = (int32_t)(~(unsigned)id >> 3);
+
+    return (id & CPU_CLOCK_THREAD) != 0 || whose == 0 || whose == process_current()->pid;
+}
+
 /* ---- Reading and setting ---- */
 
 int clock_get(int32_t id, uint64_t *out_ns)
@@ -115,6 +127,7 @@ int clock_set(int32_t id, uint64_t ns)
     (void)waitq_wake_locked(&wall.sleepers, UINT32_MAX);
     spin_unlock_irqoff(&wall.sleepers.lock);
     sched_irq_restore(state);
+    timers_wall_was_set();
     return 0;
 }
 

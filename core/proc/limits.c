@@ -35,6 +35,16 @@ void limits_init(struct process_limit limit[PROCESS_LIMITS])
     limit[LIMIT_RTPRIO] = (struct process_limit){ .soft = 0, .hard = 0 };
 }
 
+/* Records are counted by number; under the lock that counts them. */
+void limits_apply_locked(struct process *process)
+{
+    struct process_signals *signals = &process->signals;
+    uintptr_t state = signals_lock(signals);
+
+    signals->queued_max = (unsigned)MIN(process->limit[LIMIT_SIGPENDING].soft, (uint64_t)UINT32_MAX);
+    signals_unlock(signals, state);
+}
+
 int process_limit_change(struct process *process, unsigned which, const struct process_limit *wanted, bool may_raise,
                          struct process_limit *out_old)
 {
@@ -51,6 +61,8 @@ int process_limit_change(struct process *process, unsigned which, const struct p
         result = -EPERM;
     else if (wanted != NULL)
         process->limit[which] = *wanted;
+    if (wanted != NULL && result == 0 && which == LIMIT_SIGPENDING)
+        limits_apply_locked(process);
     spin_unlock(&proc_tree_lock);
     return result;
 }

@@ -93,6 +93,9 @@ void signals_set_action(struct process_signals *signals, unsigned number, const 
 void signals_drop(struct process_signals *signals, struct signal_pending *pending, uint64_t set,
                   struct signal_record **chain) REQUIRES(signals->lock);
 void signal_records_free(struct signal_record *chain);
+/* Take that one, which is there, as signal_pending_take(). */
+void signals_take(struct process_signals *signals, struct signal_pending *pending, unsigned number,
+                  struct signal_info *out, struct signal_record **chain) REQUIRES(signals->lock);
 struct signal_record *signal_record_alloc(void) MUST_USE;
 
 /* What the thread does not block, or waits for. */
@@ -112,6 +115,25 @@ void signals_retarget(struct process_signals *signals, const struct thread_signa
 /* signal_send.c: the parent's SIGCHLD about a stop or a continuation (CLD_...). */
 void signal_tell_parent_locked(struct process *child, int code, int status) REQUIRES(proc_tree_lock);
 void signals_end(struct process_signals *signals, int status) REQUIRES(signals->lock);
+/* A timer's signal, to one thread or (NULL) the process, from any context. False: it was discarded. */
+bool signals_send_record(struct process_signals *signals, struct thread_signals *only, struct signal_record *record)
+    REQUIRES(signals->lock);
+/* The process after this one in the tree, in an order in which parents come first; the kernel's own ends it. */
+struct process *process_next_locked(struct process *process) REQUIRES(proc_tree_lock);
+
+/* timers.c. A timer's signal was taken (*info gets its overrun), or dropped; a thread has left the list; the running
+ * process looks at CPU time if it was asked to. end: of all but, if so, interval timers. */
+void timers_cache_init(void);
+void timers_init(struct process_signals *signals);
+void timers_end(struct process *process, bool keeps_interval);
+void timers_taken(struct signal_record *record, struct signal_info *info);
+void timers_dropped(struct signal_record *record);
+void timers_thread_ended(struct process_signals *signals, const struct thread_signals *thread)
+    REQUIRES(signals->lock);
+void timers_look(struct process *process);
+/* clock.c: the id of a thread's CPU time; is it a process's own, or its threads'? */
+int32_t clock_of_thread(tid_t tid);
+bool clock_is_own(int32_t id);
 
 /* signal_timer.c */
 void signal_timer_init(struct process_signals *signals);
@@ -160,6 +182,8 @@ bool group_is_orphaned_locked(const struct process_group *group) REQUIRES(proc_t
 
 /* limits.c */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);
+/* What the limits say to others than those who look at them. */
+void limits_apply_locked(struct process *process) REQUIRES(proc_tree_lock);
 /* The running thread's own numbers, and those of the space that goes, are added to its process's. */
 void usage_add_self_locked(struct process *process) REQUIRES(proc_tree_lock);
 void usage_add_space_locked(struct process *process, struct space *space) REQUIRES(proc_tree_lock);

@@ -105,6 +105,7 @@ static void link_user_process(struct process *process, struct process *maker, bo
         program_get(process->program);
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
+    limits_apply_locked(process);
     spin_unlock(&proc_tree_lock);
     id_publish_process(process->pid, process);
 }

@@ -46,7 +46,11 @@ bool signal_is_ignored(const struct signal_action *action, unsigned number)
 
 struct signal_record *signal_record_alloc(void)
 {
-    return slab_alloc(&records);
+    struct signal_record *record = slab_alloc(&records);
+
+    if (record != NULL)
+        record->is_timers = false;
+    return record;
 }
 
 void signal_records_free(struct signal_record *chain)
@@ -72,12 +76,32 @@ void signals_drop(struct process_signals *signals, struct signal_pending *pendin
     while (dropped != NULL) {
         struct signal_record *next = dropped->next;
 
-        ASSERT(signals->queued_count > 0);
-        signals->queued_count--;
-        dropped->next = *chain;
-        *chain = dropped;
+        if (dropped->is_timers) {
+            timers_dropped(dropped);
+        } else {
+            ASSERT(signals->queued_count > 0);
+            signals->queued_count--;
+            dropped->next = *chain;
+            *chain = dropped;
+        }
         dropped = next;
     }
+}
+
+void signals_take(struct process_signals *signals, struct signal_pending *pending, unsigned number,
+                  struct signal_info *out, struct signal_record **chain)
+{
+    struct signal_record *record = signal_pending_take(pending, number, out);
+
+    if (record == NULL)
+        return;
+    if (record->is_timers) {
+        timers_taken(record, out);
+        return;
+    }
+    signals->queued_count--;
+    record->next = *chain;
+    *chain = record;
 }
 
 /* ---- Handlers ---- */
@@ -161,8 +185,10 @@ void signal_init(void)
 {
     slab_cache_init(&handler_tables, "handlers", sizeof(struct signal_handlers), alignof(struct signal_handlers));
     slab_cache_init(&records, "signal", sizeof(struct signal_record), alignof(struct signal_record));
+    timers_cache_init();
     spin_init(&process_kernel.signals.lock, LOCK_SIGNAL);
     list_init(&process_kernel.signals.threads);
+    timers_init(&process_kernel.signals);
 }
 
 int process_signals_init(struct process *process, struct process *from, bool shares_handlers)
@@ -174,6 +200,7 @@ int process_signals_init(struct process *process, struct process *from, bool sha
     spin_init(&signals->lock, LOCK_SIGNAL);
     list_init(&signals->threads);
     signal_timer_init(signals);
+    timers_init(signals);
     signals->queued_max = from == NULL ? QUEUED_MAX : from->signals.queued_max;
     signals->return_code = from == NULL ? 0 : from->signals.return_code;
     if (shares_handlers && handlers != NULL) {
@@ -191,6 +218,7 @@ void process_signals_fini(struct process *process)
     struct signal_record *chain = NULL;
 
     signal_timer_fini(signals);
+    timers_end(process, false);
     uintptr_t state = signals_lock(signals);
 
     ASSERT(list_is_empty(&signals->threads));
@@ -245,6 +273,7 @@ void signal_detach_locked(struct thread *thread) NO_LOCK_ANALYSIS
     self->task = NULL;
     list_remove(&self->link);
     signals->thread_count--;
+    timers_thread_ended(signals, self);
     signals_drop(signals, &self->own, UINT64_MAX, &chain);
     signals_retarget(signals, self, signals->shared.set);
     if (signals->stop == SIGNAL_STOPPING && signals->thread_count > 0 &&
@@ -296,6 +325,7 @@ void signal_exec_commit(struct thread *thread, struct signal_handlers *handlers)
     signals->handlers = handlers;
     signals_unlock(signals, state);
     handlers_put(old);
+    timers_end(thread->process, true);
     signals->return_code = 0;
     self->stack_bytes = 0;
     self->stack = 0;
@@ -410,13 +440,8 @@ static unsigned take_awaited(struct process_signals *signals, struct thread_sign
         pending = &signals->shared;
         number = signal_pending_first(pending, set);
     }
-    if (number != 0) {
-        chain = signal_pending_take(pending, number, out);
-        if (chain != NULL) {
-            chain->next = NULL;
-            signals->queued_count--;
-        }
-    }
+    if (number != 0)
+        signals_take(signals, pending, number, out, &chain);
     self->awaited = number == 0 ? set : 0;
     *out_is_due = signals_are_due(signals, self);
     signals_update_notice(signals, self);

@@ -242,13 +242,7 @@ static bool take_locked(struct process_signals *signals, struct thread_signals *
     }
     if (number == 0)
         return false;
-    struct signal_record *record = signal_pending_take(pending, number, info);
-
-    if (record != NULL) {
-        record->next = *chain;
-        *chain = record;
-        signals->queued_count--;
-    }
+    signals_take(signals, pending, number, info, chain);
     return true;
 }
 
@@ -366,6 +360,7 @@ void proc_user_attend(struct hal_trap *trap, uint32_t notices)
     if ((notices & TASK_NOTICE_KILL) != 0)
         end_killed();
     task_notice_clear(notices & TASK_NOTICE_WORK);
+    timers_look(process_current());
     signal_attend(trap);
 }
 

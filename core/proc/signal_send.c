@@ -135,13 +135,15 @@ static bool is_fatal(const struct process_signals *signals, const struct thread_
            (target->mask & signal_bit(number)) == 0;
 }
 
-/* `record`: for a real-time signal, or NULL. What is left over goes to *chain. */
+/* `record`: for a real-time signal, or a timer's, or NULL. What is left over goes to *chain. */
 static int send_locked(struct process_signals *signals, struct thread_signals *only, const struct signal_info *info,
-                       struct signal_record *record, struct signal_record **chain) REQUIRES(signals->lock)
+                       struct signal_record *record, struct signal_record **chain, bool *out_is_pending)
+    REQUIRES(signals->lock)
 {
     unsigned number = (unsigned)info->number;
     struct thread_signals *judge = only;
 
+    *out_is_pending = false;
     if (signals->handlers == NULL || signals->is_ending)
         return 0;
     if (judge == NULL && !list_is_empty(&signals->threads))
@@ -161,13 +163,16 @@ static int send_locked(struct process_signals *signals, struct thread_signals *o
     }
     if (is_discarded(signals, judge, &action, number))
         return 0;
-    if (number >= SIGNAL_REALTIME && (record == NULL || signals->queued_count >= signals->queued_max)) {
+    bool is_timers = record != NULL && record->is_timers; /* counted already */
+
+    if (number >= SIGNAL_REALTIME && !is_timers && (record == NULL || signals->queued_count >= signals->queued_max)) {
         if (info->code < 0)
             return -EAGAIN;
         record = NULL; /* kill(2) does not fail for that */
     }
-    if (signal_pending_add(only != NULL ? &only->own : &signals->shared, info, record))
+    if (signal_pending_add(only != NULL ? &only->own : &signals->shared, info, record) && !is_timers)
         signals->queued_count++;
+    *out_is_pending = true;
     struct thread_signals *target = choose(signals, only, number);
 
     if (target == NULL)
@@ -188,12 +193,12 @@ static int send(struct process *process, struct thread_signals *only, const stru
     struct signal_record *record = info->number >= SIGNAL_REALTIME ? signal_record_alloc() : NULL;
     struct signal_record *chain = NULL;
     int result = -ESRCH;
-    bool is_used = false;
+    bool is_used = false, is_pending = false;
     uintptr_t state = signals_lock(signals);
     unsigned before = signals->queued_count;
 
     if (only == NULL || only->task != NULL)
-        result = send_locked(signals, only, info, record, &chain);
+        result = send_locked(signals, only, info, record, &chain, &is_pending);
     is_used = record != NULL && signals->queued_count > before;
     signals_unlock(signals, state);
     signal_records_free(chain);
@@ -218,14 +223,26 @@ void signal_send_standard(struct process *process, const struct signal_info *inf
 {
     struct process_signals *signals = &process->signals;
     struct signal_record *none = NULL;
+    bool is_pending;
 
     ASSERT(info->number < SIGNAL_REALTIME && info->number != SIGCONT &&
            (SIGNALS_STOPPING & signal_bit((unsigned)info->number)) == 0);
     uintptr_t state = signals_lock(signals);
 
-    (void)send_locked(signals, NULL, info, NULL, &none);
+    (void)send_locked(signals, NULL, info, NULL, &none, &is_pending);
     signals_unlock(signals, state);
     ASSERT(none == NULL); /* only those that were asserted away drop others */
+}
+
+bool signals_send_record(struct process_signals *signals, struct thread_signals *only, struct signal_record *record)
+{
+    const struct signal_info info = record->info;
+    struct signal_record *none = NULL;
+    bool is_pending;
+
+    (void)send_locked(signals, only, &info, record, &none, &is_pending);
+    ASSERT(none == NULL); /* what this drops are standard signals, and records of theirs are timers' */
+    return is_pending;
 }
 
 void signal_force(const struct signal_info *info)
@@ -244,7 +261,7 @@ void signal_force(const struct signal_info *info)
     }
     if (action.handler == SIG_DFL)
         signals->is_protected = false; /* init, too, cannot go on here */
-    self->own.set &= ~signal_bit(number); /* what is there already knows less */
+    self->own.placed &= ~signal_bit(number); /* what is there already knows less */
     (void)signal_pending_add(&self->own, info, NULL);
     signals_update_notice(signals, self);
     signals_unlock(signals, state);
@@ -365,7 +382,7 @@ static int send_checked(struct process *to, const struct signal_info *info)
 }
 
 /* The process after this one in the tree, in an order in which parents come first; the kernel's own ends it. */
-static struct process *next_locked(struct process *process) REQUIRES(proc_tree_lock)
+struct process *process_next_locked(struct process *process)
 {
     if (!list_is_empty(&process->children))
         return list_entry(process->children.next, struct process, sibling);
@@ -387,7 +404,7 @@ static int send_to_all(const struct signal_info *info)
     int result = -ESRCH;
 
     spin_lock(&proc_tree_lock);
-    for (struct process *to = next_locked(&process_kernel); to != NULL; to = next_locked(to)) {
+    for (struct process *to = process_next_locked(&process_kernel); to != NULL; to = process_next_locked(to)) {
         if (to->pid <= 1 || to == self || to->state != PROCESS_ALIVE)
             continue;
         count++;

@@ -19,12 +19,6 @@ enum { SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK };
 struct timespec {
     int64_t seconds, ns;
 };
-struct timeval {
-    int64_t seconds, us;
-};
-struct itimerval {
-    struct timeval interval, value;
-};
 
 /* struct sigaction has no restorer where HAL_SIGNAL_HAS_RESTORER is 0. */
 struct user_action {
@@ -268,80 +262,4 @@ SYSCALL(restart_syscall)
 
     (void)args;
     return restart->again == NULL ? -EINTR : restart->again(restart);
-}
-
-/* ---- ITIMER_REAL ---- */
-
-#define ITIMER_REAL 0
-#define ITIMER_PROF 2
-
-/* Whole seconds that are left, rounded, and never 0 for a timer that is armed. */
-SYSCALL(alarm)
-{
-    uint64_t seconds = (uint32_t)args->arg[0];
-    uint64_t old_ns;
-
-    signal_timer_set(seconds * NS_PER_SEC, 0, &old_ns, NULL);
-    if (old_ns == 0)
-        return 0;
-    return (int64_t)MAX((old_ns + NS_PER_SEC / 2) / NS_PER_SEC, UINT64_C(1));
-}
-
-static int timeval_check(const struct timeval *time, uint64_t *out_ns)
-{
-    if (time->seconds < 0 || time->us < 0 || time->us >= 1000000)
-        return -EINVAL;
-    *out_ns = (uint64_t)time->seconds >= INT64_MAX / NS_PER_SEC
-                  ? INT64_MAX
-                  : (uint64_t)time->seconds * NS_PER_SEC + (uint64_t)time->us * NS_PER_US;
-    return 0;
-}
-
-/* Microseconds, rounded up: what is armed is not 0. */
-static struct timeval timeval_of(uint64_t ns)
-{
-    uint64_t us = (ns + NS_PER_US - 1) / NS_PER_US;
-
-    return (struct timeval){ .seconds = (int64_t)(us / 1000000), .us = (int64_t)(us % 1000000) };
-}
-
-static int timer_out(vaddr_t to, uint64_t value_ns, uint64_t period_ns)
-{
-    const struct itimerval timer = { .interval = timeval_of(period_ns), .value = timeval_of(value_ns) };
-
-    return to == 0 ? 0 : user_copy_out(to, &timer, sizeof timer);
-}
-
-static int check_which(uint64_t which)
-{
-    return (int)which == ITIMER_REAL ? 0 : -EINVAL; /* those that count CPU time are not there */
-}
-
-SYSCALL(getitimer)
-{
-    uint64_t value_ns, period_ns;
-    int result = check_which(args->arg[0]);
-
-    if (result != 0)
-        return result;
-    signal_timer_get(&value_ns, &period_ns);
-    return args->arg[1] == 0 ? -EFAULT : timer_out(args->arg[1], value_ns, period_ns);
-}
-
-SYSCALL(setitimer)
-{
-    struct itimerval timer = { 0 };
-    uint64_t value_ns = 0, period_ns = 0, old_value_ns, old_period_ns;
-    int result = check_which(args->arg[0]);
-
-    if (result == 0 && args->arg[1] != 0)
-        result = user_copy_in(&timer, args->arg[1], sizeof timer);
-    if (result == 0)
-        result = timeval_check(&timer.value, &value_ns);
-    if (result == 0)
-        result = timeval_check(&timer.interval, &period_ns);
-    if (result != 0)
-        return result;
-    signal_timer_set(value_ns, period_ns, &old_value_ns, &old_period_ns);
-    return timer_out(args->arg[2], old_value_ns, old_period_ns);
 }

@@ -47,11 +47,13 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns)
     spin_unlock_irqoff(&queue->lock);
 }
 
-bool timer_cancel(struct timer *timer)
+/* True: it was queued. *out_is_running: if it was not, its callback is being called. */
+static bool take_out(struct timer *timer, bool *out_is_running)
 {
     for (;;) {
         struct timer_queue *queue = load_relaxed(&timer->queue);
 
+        *out_is_running = false;
         if (queue == NULL)
             return false; /* never armed */
         uintptr_t state = spin_lock_irqsave(&queue->lock);
@@ -61,8 +63,8 @@ bool timer_cancel(struct timer *timer)
             continue;
         }
         bool was_queued = timer->is_queued;
-        bool is_running = queue->running == timer;
 
+        *out_is_running = queue->running == timer;
         if (was_queued) {
             if (!rb_try_remove_leaf(&queue->tree, &timer->node))
                 rb_remove(&queue->tree, &timer->node, NULL);
@@ -70,6 +72,23 @@ bool timer_cancel(struct timer *timer)
         }
         trace(TRACE_TIMER_CANCEL, timer, was_queued);
         spin_unlock_irqrestore(&queue->lock, state);
+        return was_queued;
+    }
+}
+
+bool timer_try_cancel(struct timer *timer)
+{
+    bool is_running;
+
+    return take_out(timer, &is_running);
+}
+
+bool timer_cancel(struct timer *timer)
+{
+    for (;;) {
+        bool is_running;
+        bool was_queued = take_out(timer, &is_running);
+
         if (was_queued || !is_running)
             return was_queued;
         hal_cpu_relax(); /* its callback runs on another CPU, with interrupts off: it ends soon */

@@ -10,7 +10,8 @@
  *
  * A standard signal (below SIGNAL_REALTIME) is pending once: a place for its information is part of process and thread,
  * so that none is lost for lack of memory. Real-time signals queue with their information in the order of their
- * sending; the records of a process are counted and bounded (RLIMIT_SIGPENDING).
+ * sending; the records of a process are counted and bounded (RLIMIT_SIGPENDING). A POSIX timer brings its own record,
+ * counted while the timer is there, which queues whatever the number is.
  *
  * A signal's life:
  *
@@ -49,6 +50,7 @@
 #include <k/compiler.h>
 #include <k/list.h>
 #include <k/types.h>
+#include <proc/timers.h>
 #include <smp/spinlock.h>
 #include <time/timer.h>
 
@@ -93,17 +95,20 @@ static inline uint64_t signal_bit(unsigned number)
 struct signal_record {
     struct signal_record *next;
     struct signal_info info;
+    bool is_timers; /* part of a timer (proc/timers.h): never freed as a record */
 };
 
 struct signal_pending {
     uint64_t set;
-    struct signal_info standard[SIGNAL_REALTIME - 1];                /* valid where `set` has it */
-    struct signal_record *last[SIGNAL_MAX - SIGNAL_REALTIME + 1];    /* of a ring, by number; NULL: none */
+    uint64_t placed;                                  /* of `set`: standard[] has one */
+    struct signal_info standard[SIGNAL_REALTIME - 1]; /* valid where `placed` has it */
+    struct signal_record *last[SIGNAL_MAX];           /* of a ring, by number; NULL: none */
 };
 
-/* `pending` is all zero at first. A standard signal that is there already: nothing. A real-time one is queued with
- * `record`, which holds its information; NULL: there is no memory for it, and it is pending once without.
- * True: the record is in use. */
+/* `pending` is all zero at first. A standard signal without a record that is there already so: nothing. A real-time
+ * one, or a timer's, is queued with `record`, which holds its information; NULL: there is no memory for it, and a
+ * real-time one is pending once without. A record of no timer's is of no use to a standard signal. True: the record is
+ * in use. */
 bool signal_pending_add(struct signal_pending *pending, const struct signal_info *info, struct signal_record *record);
 
 /* The lowest signal of the set `wanted`, synchronous ones first; 0: none. */
@@ -111,6 +116,9 @@ unsigned signal_pending_first(const struct signal_pending *pending, uint64_t wan
 
 /* Take that one, which is there. Its record, if it had one, is the caller's. */
 struct signal_record *signal_pending_take(struct signal_pending *pending, unsigned number, struct signal_info *out);
+
+/* Take this one out, which is there. */
+void signal_pending_remove(struct signal_pending *pending, struct signal_record *record);
 
 /* Take all of a set. A chain of records, NULL at its end, is the caller's. */
 struct signal_record *signal_pending_flush(struct signal_pending *pending, uint64_t set);
@@ -154,6 +162,8 @@ struct process_signals {
     struct timer timer;
     uint64_t timer_due_ns;            /* 0: not armed */
     uint64_t timer_period_ns;
+
+    struct process_timers timers;     /* proc/timers.h; guarded by lock */
 };
 
 /* What a system call leaves for being made anew: signal_restart_note(). */

@@ -44,6 +44,10 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns);
  * that the callback takes. */
 bool timer_cancel(struct timer *timer);
 
+/* The same without waiting: false leaves open whether its callback is running. So a lock that the callback takes may be
+ * held, if a callback that comes late does no harm; before the memory goes, timer_cancel() without the lock. */
+bool timer_try_cancel(struct timer *timer);
+
 /* Fire what is due on this CPU. Context: irq. */
 void timer_run_expired(struct cpu *cpu, uint64_t now_ticks);
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -150,6 +151,48 @@ CHECK(dup, shares_the_position)
     FAILS(EBADF, syscall(SYS_close, fd));
     EQUAL(read(other, &c, 1), 1);
     EQUAL(c, 'b');
+}
+
+static int add_one(void *arg)
+{
+    const uint64_t one = 1;
+
+    return write(*(int *)arg, &one, 8) == 8 ? 0 : 1;
+}
+
+CHECK(eventfd2, counts)
+{
+    int fd = (int)GOOD(syscall(SYS_eventfd2, 3, EFD_NONBLOCK)), semaphore, blocking;
+    struct pollfd ready = {.fd = fd, .events = POLLIN | POLLOUT};
+    uint64_t value = 0;
+
+    EQUAL(poll(&ready, 1, 0), 1);
+    EQUAL(ready.revents, POLLIN | POLLOUT);
+    EQUAL(read(fd, &value, 8), 8);
+    EQUAL(value, 3);
+    FAILS(EAGAIN, read(fd, &value, 8));
+    FAILS(EINVAL, read(fd, &value, 7));
+    value = UINT64_MAX;
+    FAILS(EINVAL, write(fd, &value, 8));
+    value--;
+    EQUAL(write(fd, &value, 8), 8);
+    EQUAL(poll(&ready, 1, 0), 1);
+    EQUAL(ready.revents, POLLIN);
+    FAILS(EAGAIN, write(fd, &(uint64_t){1}, 8));
+    FAILS(EINVAL, syscall(SYS_eventfd2, 0, 2));
+    BAD_SOURCES(8, write(fd, bad, 8));
+    semaphore = (int)GOOD(syscall(SYS_eventfd2, 2, EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK));
+    EQUAL(fcntl(semaphore, F_GETFD), FD_CLOEXEC);
+    for (int i = 0; i < 2; i++) {
+        EQUAL(read(semaphore, &value, 8), 8);
+        EQUAL(value, 1);
+    }
+    FAILS(EAGAIN, read(semaphore, &value, 8));
+    blocking = (int)GOOD(syscall(SYS_eventfd2, 0, 0));
+    int pid = check_fork(add_one, &blocking);
+    EQUAL(read(blocking, &value, 8), 8);
+    EQUAL(value, 1);
+    EQUAL(check_wait(pid), 0);
 }
 
 CHECK(fcntl, flags_and_copies)

@@ -132,6 +132,117 @@ CHECK(timer_create, fires_and_is_gone)
     BAD_SOURCES(sizeof(event), UNLESS_NULL(bad, syscall(SYS_timer_create, CLOCK_MONOTONIC, bad, &timer)));
 }
 
+static struct itimerspec in_ns(long first, long period)
+{
+    return (struct itimerspec){.it_value = {0, first}, .it_interval = {0, period}};
+}
+
+CHECK(timer_getoverrun, counts_what_nobody_took)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    struct itimerspec time = in_ns(1000000, 1000000), stop = in_ns(0, 0);
+    struct timespec wait = {.tv_nsec = 20000000};
+    siginfo_t info;
+    sigset_t set;
+    int timer;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    GOOD(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer));
+    GOOD(syscall(SYS_timer_settime, timer, 0, &time, NULL));
+    GOOD(syscall(SYS_nanosleep, &wait, NULL));
+    EQUAL(sigwaitinfo(&set, &info), SIGRTMIN);
+    TRUE(info.si_overrun >= 18);
+    EQUAL(syscall(SYS_timer_getoverrun, timer), info.si_overrun);
+    EQUAL(sigwaitinfo(&set, &info), SIGRTMIN); /* it goes on */
+    GOOD(syscall(SYS_timer_settime, timer, 0, &stop, &time));
+    EQUAL(time.it_interval.tv_nsec, 1000000);
+    FAILS(EINVAL, syscall(SYS_timer_getoverrun, timer + 1));
+    GOOD(syscall(SYS_timer_delete, timer));
+}
+
+static int has_no_timer(void *arg)
+{
+    int timer = *(int *)arg;
+    struct itimerspec left;
+
+    return syscall(SYS_timer_gettime, timer, &left) == -1 && errno == EINVAL ? 0 : 1;
+}
+
+CHECK(timer_create, of_one_thread_and_not_of_children)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+    struct itimerspec time = in_ns(1000000, 0);
+    siginfo_t info;
+    sigset_t set;
+    int timer;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    event._sigev_un._tid = (int)syscall(SYS_gettid);
+    GOOD(syscall(SYS_timer_create, CLOCK_REALTIME, &event, &timer));
+    check_child(has_no_timer, &timer);
+    GOOD(syscall(SYS_timer_settime, timer, 0, &time, NULL));
+    EQUAL(sigwaitinfo(&set, &info), SIGUSR1);
+    event._sigev_un._tid = getppid();
+    FAILS(EINVAL, syscall(SYS_timer_create, CLOCK_REALTIME, &event, &timer));
+    event.sigev_notify = 77;
+    FAILS(EINVAL, syscall(SYS_timer_create, CLOCK_REALTIME, &event, &timer));
+    GOOD(syscall(SYS_timer_create, CLOCK_TAI, NULL, &timer)); /* SIGALRM */
+    FAILS(EOPNOTSUPP, syscall(SYS_timer_create, CLOCK_MONOTONIC_RAW, NULL, &timer));
+}
+
+static void work_until(const sigset_t *set)
+{
+    const struct timespec none = {0};
+
+    while (syscall(SYS_rt_sigtimedwait, set, NULL, &none, 8ul) == -1)
+        EQUAL(errno, EAGAIN);
+}
+
+CHECK(timer_create, by_cpu_time)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct itimerspec time = in_ns(20000000, 0);
+    const clockid_t clocks[] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    for (int i = 0; i < 2; i++) {
+        int timer;
+        long long begun = now(clocks[i]);
+
+        GOOD(syscall(SYS_timer_create, clocks[i], &event, &timer));
+        GOOD(syscall(SYS_timer_settime, timer, 0, &time, NULL));
+        work_until(&set);
+        TRUE(now(clocks[i]) >= begun + 20000000);
+        GOOD(syscall(SYS_timer_delete, timer));
+    }
+}
+
+CHECK(setitimer, by_cpu_time)
+{
+    const int which[] = {ITIMER_VIRTUAL, ITIMER_PROF}, numbers[] = {SIGVTALRM, SIGPROF};
+    struct itimerval time = {.it_value = {0, 5000}, .it_interval = {0, 5000}}, stop = {0}, old;
+
+    for (int i = 0; i < 2; i++) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, numbers[i]);
+        GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+        GOOD(syscall(SYS_setitimer, which[i], &time, NULL));
+        for (int round = 0; round < 3; round++)
+            work_until(&set);
+        GOOD(syscall(SYS_setitimer, which[i], &stop, &old));
+        TRUE(old.it_interval.tv_usec > 0);
+    }
+}
+
 CHECK(setitimer, repeats_until_it_is_stopped)
 {
     struct itimerval time = {.it_value = {0, 1000}, .it_interval = {0, 1000}}, stop = {0}, old;

@@ -49,8 +49,7 @@ SIGNALS = (
         "A queued signal that is taken takes those behind it along.",
         ("liveness",),
         edit("core/proc/signal_queue.c", """
-    if (*last == NULL)
-        pending->set &= ~signal_bit(number);
+    forget_if_empty(pending, number);
     return first;
 """, """
     pending->set &= ~signal_bit(number);

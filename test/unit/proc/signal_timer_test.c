@@ -47,7 +47,7 @@ static void rings_often(uintptr_t area)
     host_compute(5 * PERIOD_US * NS_PER_US);
     CHECK(load_relaxed(&rings) == heard);
     CHECK(set(area, 0, 1000000, old) == -EINVAL);
-    CHECK(sys(SYS_getitimer, 1, area, 0, 0) == -EINVAL);
+    CHECK(sys(SYS_getitimer, 3, area, 0, 0) == -EINVAL);
     CHECK(set(area, PERIOD_US, PERIOD_US, old) == 0); /* it ends while it is armed */
     for (;;)
         (void)sys(SYS_kill, (uintptr_t)process_current()->pid, SIGKILL, 0, 0);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors that are not files of a file system: eventfd(2). No state. */
+#include <syscall/table.h>
+
+#include <fs/eventfd.h>
+#include <fs/fd.h>
+#include <fs/file.h>
+#include <k/errno.h>
+
+#include "syscall_priv.h"
+
+#define EFD_SEMAPHORE 1u /* the others are open(2)'s */
+
+static int64_t make_event(uint64_t count, uint32_t flags)
+{
+    struct fd_table *files = own_files();
+    struct file *file;
+
+    if ((flags & ~(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK)) != 0)
+        return -EINVAL;
+    int result = eventfd_create(count, (flags & EFD_SEMAPHORE) != 0, flags & O_NONBLOCK, &file);
+
+    if (result != 0)
+        return result;
+    int fd = fd_reserve(files, 0, own_fd_limit(), (flags & O_CLOEXEC) != 0);
+
+    if (fd < 0)
+        file_put(file);
+    else
+        fd_install(files, (unsigned)fd, file);
+    return fd;
+}
+
+SYSCALL(eventfd)
+{
+    return make_event((uint32_t)args->arg[0], 0);
+}
+
+SYSCALL(eventfd2)
+{
+    return make_event((uint32_t)args->arg[0], (uint32_t)args->arg[1]);
+}
