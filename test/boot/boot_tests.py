@@ -5,7 +5,7 @@ Every ISA runs every test that does not name its `only`. Patterns are regular ex
 lines; "{cpus}" stands for the machine's CPU count. An end is one of
 
   success  the exit status of success, and every line
-  status   the exit status that is `status` to the kernel, and every line
+  status   the kernel's exit code is `status`, and every line
   panic    the exit status of a panic, with a backtrace whose frames have names, and every line
   either   success, or a panic or a refusal to start, with the same exit status, and a line that matches `says`
   hang     no exit: the detector must report the state of every CPU, and every line is there
@@ -54,6 +54,7 @@ class BootTest:
     program: str = ""               # /init of its initrd: one of CHECKS in tools/verdantlib/programs.py,
     files: tuple = ()               # and what else is there
     status: int = 0                 # of end "status"
+    session: str = ""               # its initrd is the full one with this as /etc/session; see user/root/init
     initrd_bytes: int = 0           # the machine has an initrd of so many bytes: initrd() below
     keys: tuple = ()                # (pattern, text): what to type when the console shows what; see runner.run()
     icount: bool = False            # an instruction is a nanosecond, and the run repeats exactly
@@ -86,6 +87,48 @@ def session(name, append, *dialogue, **other):
     """Commands typed one after the other, each at its prompt; the last one must leave."""
     keys = tuple((PROMPT, line) for line in dialogue)
     return BootTest(name, append, keys=keys, **other)
+
+
+SHELL_PROMPT = r"^root@verdant:\S*# "
+STOPPED = r"^\[1\]\+ +Stopped"
+
+# What a person does in a shell: (what the console shows, what is typed then). A program that is to be interrupted or
+# stopped says that it runs first.
+SHELL_DIALOGUE = (
+    (SHELL_PROMPT, "echo $((6*7)) | cat | tr 4 5\r"),
+    (SHELL_PROMPT, "stty size\r"),
+    (SHELL_PROMPT, "sh -c 'echo going; exec sleep 1000'\r"), (r"^going$", "\x03"),
+    (SHELL_PROMPT, "echo interrupted $?\r"),
+    (SHELL_PROMPT, "sh -c 'echo stays; exec sleep 2000'\r"), (r"^stays$", "\x1a"),
+    (SHELL_PROMPT, "jobs\r"), (STOPPED, ""),
+    (SHELL_PROMPT, "bg\r"),
+    (SHELL_PROMPT, "jobs\r"),
+    (SHELL_PROMPT, "kill %1; wait %1; echo killed $?\r"),
+    (SHELL_PROMPT, "sh -c 'trap \"exit 9\" CONT; echo third; while :; do sleep 1; done'\r"), (r"^third$", "\x1a"),
+    (SHELL_PROMPT, "fg\r"),
+    (SHELL_PROMPT, "echo continued $?\r"),
+    (SHELL_PROMPT, "cat <<E\r"), (r"^> ", "in here $((1+1))\r"), (r"^> ", "E\r"),
+    (SHELL_PROMPT, "sh -c 'exit 5' & wait $!; echo behind $?\r"),
+    (SHELL_PROMPT, "ps\r"),
+    (SHELL_PROMPT, "top -b -n1 | head -3\r"),
+    (SHELL_PROMPT, "free\r"),
+    (SHELL_PROMPT, "uptime\r"),
+    (SHELL_PROMPT, "exit 3\r"),
+)
+SHELL_SHOWS = (r"^52$", r"^40 111$", r"^interrupted 130$", STOPPED, r"^\[1\]\+ +Running", r"^killed 143$",
+               r"^continued 9$", r"^in here 2$", r"^behind 5$", r"^ +1 root .*init", r"^Mem: \d+K used, \d+K free",
+               r"^Mem: +\d+ +\d+ +\d+", r"load average: \d+\.\d\d, ")
+
+
+def shell(cpus):
+    return BootTest(f"shell-{cpus}", "loglevel=1", end="status", status=3, session="rows=40 columns=111\n",
+                    cpus=cpus, keys=SHELL_DIALOGUE, lines=SHELL_SHOWS)
+
+
+def command(name, text, status, *lines, **other):
+    """One command of a shell's, as ./verdant run ISA -- CMD would have it."""
+    return BootTest(name, "loglevel=1", end="status", status=status, session=f"piped=yes\nset -- {text}\n",
+                    lines=lines, **other)
 
 
 def port_check(name, cpus, **other):
@@ -160,6 +203,12 @@ TESTS = (
              lines=(r"^init: ended with status 42$",)),
     BootTest("signals", "", end="status", status=42, program="signals",
              lines=(r"signal 11, code 1, pc 0x[0-9a-f]+, address 0x8$", r"^init: ended with status 42$")),
+    # The shell, and single commands.
+    shell(1), shell(4),
+    command("command-status", "sh -c 'echo \"$0\"; exit 200' 'a  b'", 200, r"^a  b$"),
+    command("command-signal", "sh -c 'kill -9 $$'", 137),
+    command("command-fault", "sh -c 'kill -SEGV $$'", 139),
+    command("command-missing", "/no/such", 127, r"/no/such"),
     BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",
              lines=(r"\binit: /nothing: error -2$", r"\binit: no program to start$")),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",

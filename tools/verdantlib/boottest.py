@@ -61,6 +61,9 @@ def boot(test, arch, folder, turn=0):
         if test.program:
             machine.initrd = pathlib.Path(scratch) / "initrd"
             machine.initrd.write_bytes(programs.check_archive(arch, test.program, test.files, report.Progress()))
+        if test.session:
+            machine.initrd = pathlib.Path(scratch) / "initrd"
+            machine.initrd.write_bytes(programs.session_archive(arch, test.session, report.Progress()))
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
         return machine, runner.run(machine, name, test.budget, test.silence, keys=test.keys,
@@ -94,9 +97,8 @@ def judge(test, machine, outcome):
     if test.end == "panic":
         return problems + problems_of_panic(machine, outcome)
     if test.end == "status":
-        wanted = machine.isa.status(test.status)
-        return problems if outcome.status == wanted else problems + [f"expected the exit status {wanted}, got "
-                                                                     f"{outcome.ending(machine.isa)}"]
+        return problems if outcome.code == test.status else problems + [
+            f"expected the exit code {test.status}, got {outcome.code}: {outcome.ending(machine.isa)}"]
     if test.end == "hang":
         return problems + problems_of_hang(test, machine, outcome)
     if test.firmware_may_fail and not seen(outcome, table.FIRST_LINE):

@@ -110,6 +110,13 @@ def build_full(isa, progress):
     return path
 
 
+def session_archive(isa, session, progress):
+    """The full initrd, and as its /etc/session: `session`, which user/root/init reads."""
+    extra = cpio.Archive()
+    extra.file("etc/session", session.encode())
+    return build_full(isa, progress).read_bytes() + extra.to_bytes()
+
+
 def write_if_changed(path, data):
     """A file that stays the same keeps its time, so nothing is made anew for it."""
     path.parent.mkdir(parents=True, exist_ok=True)

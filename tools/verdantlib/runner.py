@@ -31,6 +31,7 @@ class Outcome:
     log: pathlib.Path
     report: list            # the state of every CPU, after a hang
     stalls: str = ""        # how often and for how long the machine was stopped
+    code: int | None = None     # what the kernel gave hal_machine_exit(), if it has ended
 
     def tail(self, count=12):
         return self.lines[-count:]
@@ -56,7 +57,8 @@ def run(machine, name, budget, silence=None, on_line=None, keys=(), stalls=None)
     with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
         firmware.prepare(machine, scratch)
         qmp = pathlib.Path(scratch) / "qmp"
-        args = machines.command(machine, "stdio") + ["-qmp", f"unix:{qmp},server=on,wait=off"]
+        code = pathlib.Path(scratch) / "code"
+        args = machines.command(machine, "stdio", code) + ["-qmp", f"unix:{qmp},server=on,wait=off"]
         started = time.monotonic()
         try:
             child = subprocess.Popen(args, stdin=subprocess.PIPE if keys else subprocess.DEVNULL,
@@ -78,7 +80,8 @@ def run(machine, name, budget, silence=None, on_line=None, keys=(), stalls=None)
         finally:
             staller.close()
             end(child)
-        outcome = Outcome(console.lines, status, why, time.monotonic() - started, log, report, staller.note())
+        outcome = Outcome(console.lines, status, why, time.monotonic() - started, log, report, staller.note(),
+                          None if why else machine.exit_code(status, code))
         finish_log(log, outcome, args)
         return outcome
 
