@@ -39,6 +39,7 @@ static void orphan(pid_t parent)
     while (program_call("getppid") == parent)
         rest();
     CHECK(program_call("read", 0, WORD, 8) == -EIO);
+    CHECK(set_group((pid_t)program_call("getpgid", 0)) == -EIO);
     store_release(&ended, 1); /* PAIRS(orphan_ended) */
     program_exit(0);
 }
