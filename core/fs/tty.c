@@ -124,8 +124,10 @@ static int check_front(const struct tty *tty, int signal)
 {
     if (!is_behind(tty))
         return 0;
-    if (!hooks->can_stop(signal))
-        return signal == SIGTTIN ? -EIO : 0;
+    int can_stop = hooks->can_stop(signal);
+
+    if (can_stop <= 0)
+        return signal == SIGTTIN ? -EIO : can_stop;
     hooks->signal(hooks->group(), signal);
     return -ERESTARTSYS;
 }

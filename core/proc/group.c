@@ -91,11 +91,13 @@ pid_t process_new_session(struct process *caller)
     return result != 0 ? result : caller->pid;
 }
 
-/* Nobody is left who could continue it: no parent of a member is in another group of the same session. */
+/* Nobody is left who could continue it: no parent of a member is in another group of the same session. A zombie is no
+ * member here: nothing of it could stop. */
 bool group_is_orphaned_locked(const struct process_group *group)
 {
     list_for_each(node, &group->members) {
-        const struct process *parent = list_entry(node, struct process, group_link)->parent;
+        const struct process *member = list_entry(node, struct process, group_link);
+        const struct process *parent = member->state == PROCESS_ALIVE ? member->parent : NULL;
         const struct process_group *above = parent == NULL ? NULL : parent->group;
 
         if (above != NULL && above != group && above->session == group->session)

@@ -3,6 +3,7 @@
 #include <proc/terminal.h>
 
 #include <fs/tty.h>
+#include <k/errno.h>
 #include <proc/group.h>
 #include <proc/id.h>
 #include <proc/signo.h>
@@ -43,20 +44,21 @@ static void signal_group(pid_t group, int number)
     signal_send_group(group, &info);
 }
 
-static bool can_stop(int number)
+static int can_stop(int number)
 {
     struct process *self = process_current();
     struct thread *thread = thread_current();
     struct process_signals *signals = &self->signals;
 
     if (thread == NULL || !self->has_user)
-        return false;
+        return 0;
     spin_lock(&proc_tree_lock);
-    bool result = self->group != NULL && !group_is_orphaned_locked(self->group);
+    int result = self->group == NULL || group_is_orphaned_locked(self->group) ? -EIO : 1;
     uintptr_t state = signals_lock(signals);
     struct signal_action action = signals_action(signals, (unsigned)number);
 
-    result = result && action.handler != SIG_IGN && (thread->signals.mask & signal_bit((unsigned)number)) == 0;
+    if (action.handler == SIG_IGN || (thread->signals.mask & signal_bit((unsigned)number)) != 0)
+        result = 0;
     signals_unlock(signals, state);
     spin_unlock(&proc_tree_lock);
     return result;

@@ -55,9 +55,9 @@ struct tty_hooks {
     bool (*is_leader)(void);
     bool (*is_in_session)(pid_t group, pid_t session); /* is there such a group? */
     void (*signal)(pid_t group, int signal);
-    /* The running task's group has no business with the terminal now: may `signal` stop it? False: it blocks or ignores
-     * it, or nobody could continue it. */
-    bool (*can_stop)(int signal);
+    /* The running task's group has no business with the terminal now: may `signal` stop it? 1: yes. 0: it blocks or
+     * ignores it. -EIO: nobody could continue it. */
+    int (*can_stop)(int signal);
 };
 void tty_set_hooks(const struct tty_hooks *hooks); /* boot */
 
