@@ -160,6 +160,9 @@ TESTS = (
              lines=(r"^init: ended with status 42$",)),
     BootTest("signals", "", end="status", status=42, program="signals",
              lines=(r"signal 11, code 1, pc 0x[0-9a-f]+, address 0x8$", r"^init: ended with status 42$")),
+    # Random calls, so many of them; ./verdant fuzz ISA makes them for minutes.
+    BootTest("fuzz-calls", "loglevel=1 -- 20000 1", end="status", status=42, cpus=2, program="fuzz",
+             lines=(r"^fuzz: [1-9]\d* of 20000 calls", r"^fuzz: ok$")),
     BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",
              lines=(r"\binit: /nothing: error -2$", r"\binit: no program to start$")),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",
