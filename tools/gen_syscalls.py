@@ -127,6 +127,12 @@ def docs(calls):
     return "\n".join([*lines, ""])
 
 
+def numbers(calls, isa):
+    """Of the calls that are there: initializers for a program that makes them."""
+    return "".join(f'{{"{call.name}", {call.number(isa)}, 0, 0}},\n' for call in calls
+                   if call.state != "absent" and call.number(isa) is not None)
+
+
 def write_if_changed(path, text):
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
@@ -137,15 +143,18 @@ def main():
     parser.add_argument("--table", type=pathlib.Path, default=TABLE)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--isa", choices=(OWN_NUMBERS, *GENERIC, *COMMON), help="write this machine's table to -o")
+    what.add_argument("--numbers", choices=(OWN_NUMBERS, *GENERIC), help="write the names and numbers of calls to -o")
     what.add_argument("--docs", type=pathlib.Path, help="write the document")
     what.add_argument("--check", type=pathlib.Path, help="fail if the document is not what would be written")
     parser.add_argument("-o", "--output", type=pathlib.Path)
     args = parser.parse_args()
-    if args.isa and not args.output:
-        parser.error("--isa needs -o")
+    if (args.isa or args.numbers) and not args.output:
+        parser.error("--isa and --numbers need -o")
     calls = read(args.table)
     if args.isa:
         write_if_changed(args.output, table(calls, args.isa))
+    elif args.numbers:
+        write_if_changed(args.output, numbers(calls, args.numbers))
     elif args.docs:
         write_if_changed(args.docs, docs(calls))
     elif not args.check.exists() or args.check.read_text(encoding="utf-8") != docs(calls):

@@ -209,6 +209,9 @@ TESTS = (
     command("command-signal", "sh -c 'kill -9 $$'", 137),
     command("command-fault", "sh -c 'kill -SEGV $$'", 139),
     command("command-missing", "/no/such", 127, r"/no/such"),
+    # Random calls, so many of them.
+    BootTest("fuzz-calls", "loglevel=1 -- 20000 1", end="status", status=42, cpus=2, program="fuzz",
+             lines=(r"^fuzz: [1-9]\d* of 20000 calls", r"^fuzz: ok$")),
     BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",
              lines=(r"\binit: /nothing: error -2$", r"\binit: no program to start$")),
     BootTest("port-check-fails", "fail=idle", end="either", says=r"^level \d+ idle: FAILED: as the command line asks",

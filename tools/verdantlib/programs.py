@@ -13,6 +13,8 @@ import re
 import shutil
 import subprocess
 
+import gen_syscalls
+
 from . import BUILD, ROOT, Failure, cpio, debian
 
 FOLDER = BUILD / "programs"
@@ -52,20 +54,23 @@ class Program:
     name: str
     sources: str    # a pattern below user/
     flags: tuple
+    numbers: str = ""   # a header, made here, with the numbers of the kernel's system calls
 
 
 BARE = ("-std=gnu11", "-Wall", "-Wextra", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector",
         "-fno-asynchronous-unwind-tables", "-Wl,--build-id=none", "-Wl,-z,noseparate-code")
+HOSTED = ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")
 PROGRAMS = (
-    Program("kbench", "bench/kbench.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
+    Program("kbench", "bench/kbench.c", HOSTED),
     Program("kbench-tiny", "bench/tiny.c", BARE),
-    Program("check", "check/*.c", ("-std=gnu11", "-Wall", "-Wextra", "-static", "-pthread", "-s")),
+    Program("check", "check/*.c", HOSTED),
 )
 # As /init of a machine each tells by its exit status whether all is well: boot tests.
 CHECKS = {
     "procs": Program("check-procs", "bare/procs.c", BARE),
     "calls": Program("check-calls", "bare/calls.c", BARE),
     "signals": Program("check-signals", "bare/signals.c", BARE),
+    "fuzz": Program("fuzz", "fuzz/*.c", HOSTED, "fuzz_calls.h"),
 }
 
 
@@ -184,6 +189,11 @@ def compiled(isa, program, progress):
     path = FOLDER / isa / program.name
     sources = sources_of(program)
     inputs = [*sources, *sources[0].parent.glob("*.h"), pathlib.Path(__file__)]
+    if program.numbers:
+        header = path.parent / program.numbers
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_if_changed(header, gen_syscalls.numbers(gen_syscalls.read(gen_syscalls.TABLE), isa).encode())
+        inputs.append(header)
     if path.exists() and path.stat().st_mtime > max(source.stat().st_mtime for source in inputs):
         return path
     compiler = shutil.which(target.compiler)
@@ -192,7 +202,7 @@ def compiled(isa, program, progress):
     progress.step(f"{isa}: compiling {program.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    args = [compiler, "-O2", f"-ffile-prefix-map={ROOT}/=", *program.flags, "-o", str(partial),
+    args = [compiler, "-O2", f"-ffile-prefix-map={ROOT}/=", *program.flags, f"-I{path.parent}", "-o", str(partial),
             *(str(source.relative_to(ROOT)) for source in sources)]
     done = subprocess.run(args, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -140,7 +140,8 @@ static void contents(struct path_place *place)
     file_put(file);
     CHECK(path_open(place, "/proc/made-long", O_RDWR, 0, &file) == -EACCES);
     CHECK(stat_of(place, "/proc/7", &stat) == 0 && stat.user == 7 && stat.group == 5 && stat.mode == (S_IFDIR | 0555));
-    CHECK(link_is(place, "/proc/3/made-root", "/") && number_of(place, "/proc/3/made-root/proc") == number_of(place, "/proc"));
+    CHECK(link_is(place, "/proc/3/made-root", "/") &&
+          number_of(place, "/proc/3/made-root/proc") == number_of(place, "/proc"));
     CHECK(path_mkdir(place, "/proc/new", 0755) == -EACCES && path_unlink(place, "/proc/made-long") == -EPERM);
     list(place, "/proc", "made-long made-self 3 7 ");
     list(place, "/proc/3", "made-status made-root fd ");
@@ -186,7 +187,8 @@ static void all(void)
     CHECK(path_open(&user.place, "/proc/3", O_RDONLY, 0, &dir) == 0);
     is_gone[3] = true;
     user.place.at = dir->name;
-    CHECK(number_of(&user.place, "made-status") == 0 && number_of(&user.place, "..") == number_of(&user.place, "/proc"));
+    CHECK(number_of(&user.place, "made-status") == 0 &&
+          number_of(&user.place, "..") == number_of(&user.place, "/proc"));
     io_span_kernel(&span, record, sizeof record);
     CHECK(file_read_dir(dir, &span) > 0);
     file_put(dir);
