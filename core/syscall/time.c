@@ -8,6 +8,8 @@
 #include <mm/user.h>
 #include <proc/clock.h>
 #include <proc/process.h>
+#include <proc/signal.h>
+#include <time/clock.h>
 #include <time/wall.h>
 
 #include "syscall_priv.h"
@@ -139,6 +141,36 @@ SYSCALL(time)
 
 /* ---- Sleeping ---- */
 
+static int64_t sleep_for(int32_t id, uint64_t ns, vaddr_t left_at);
+
+static int64_t sleep_again(struct signal_restart *restart)
+{
+    uint64_t now = clock_ns();
+    uint64_t ns = restart->word[0] > now ? restart->word[0] - now : 0;
+
+    return sleep_for(CLOCK_MONOTONIC, ns, restart->word[1]);
+}
+
+/* Made anew only if no handler was entered, as after a stop, and then ends when it would have. No clock that one can
+ * sleep by for a while goes unlike the monotonic one. */
+static int64_t sleep_for(int32_t id, uint64_t ns, vaddr_t left_at)
+{
+    uint64_t begin = clock_ns();
+    uint64_t left_ns = 0;
+    int result = clock_sleep(id, false, ns, &left_ns);
+
+    if (result != -EINTR)
+        return result;
+    if (left_at != 0 && timespec_copy_out(left_at, left_ns) != 0)
+        return -EFAULT;
+    struct signal_restart *restart = signal_restart_current();
+
+    restart->again = sleep_again;
+    restart->word[0] = ns < TIME_NEVER - 1 - begin ? begin + ns : TIME_NEVER - 1;
+    restart->word[1] = left_at;
+    return -ERESTART_RESTARTBLOCK;
+}
+
 static int64_t sleep_by(int32_t id, bool is_absolute, vaddr_t wanted_at, vaddr_t left_at)
 {
     uint64_t ns = 0, left_ns = 0;
@@ -146,10 +178,7 @@ static int64_t sleep_by(int32_t id, bool is_absolute, vaddr_t wanted_at, vaddr_t
 
     if (result != 0)
         return result;
-    result = clock_sleep(id, is_absolute, ns, &left_ns);
-    if (result == -EINTR && left_at != 0 && timespec_copy_out(left_at, left_ns) != 0)
-        return -EFAULT;
-    return result;
+    return is_absolute ? clock_sleep(id, true, ns, &left_ns) : sleep_for(id, ns, left_at);
 }
 
 SYSCALL(nanosleep)

@@ -112,7 +112,7 @@ static int interrupted(void)
 
     WAIT_FOR(is_blocked(task));
     CHECK(load_relaxed(&slept) == 1 && task_notify(task, TASK_NOTICE_SIGNAL) == 0);
-    CHECK(finish(task) == 0 && load_relaxed(&slept) == -EINTR && get64(LEFT) > 1000000000);
+    CHECK(finish(task) == 0 && load_relaxed(&slept) == -ERESTART_RESTARTBLOCK && get64(LEFT) > 1000000000);
     task = world_thread(wall_sleeper);
     WAIT_FOR(is_blocked(task));
     CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0);
