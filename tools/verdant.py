@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from verdantlib import (ROOT, Failure, build, firmware, hostbench, machine as machines, portcheck, programs, report,
-                        shell, showcase, sim, stall)
+                        shell, showcase, sim, stall, userbench)
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -52,6 +52,7 @@ def parse(words):
     test.add_argument("--stall")
     bench = commands.add_parser("bench", add_help=False, allow_abbrev=False)
     bench.add_argument("what", nargs="?", default="sched")
+    bench.add_argument("isa", nargs="?", metavar="ISA")
     simulate = commands.add_parser("sim", add_help=False, allow_abbrev=False)
     sim.add_options(simulate)
     check = commands.add_parser("port-check", add_help=False, allow_abbrev=False)
@@ -121,8 +122,11 @@ def check_programs(options):
 
 
 def check_bench(options):
-    check_word("benchmark", options.what, (*showcase.BENCHES, "host"))
-    options.isas = list(machines.ISAS) if options.what != "host" else []
+    check_word("benchmark", options.what, (*showcase.BENCHES, "user", "host"))
+    check_word("ISA", options.isa, machines.ISAS)
+    if options.isa and options.what == "host":
+        raise WrongWords("bench host measures this machine: it takes no ISA")
+    options.isas = [] if options.what == "host" else [options.isa] if options.isa else list(machines.ISAS)
 
 
 def checked_by(module, options):
@@ -147,6 +151,8 @@ def needs(options):
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:
         words += options.isas
+    if options.command == "bench" and options.what == "user":
+        words += [f"programs-{isa}" for isa in options.isas]
     return words + (["uboot"] if uboot else [])
 
 
@@ -256,6 +262,8 @@ def run_bench(options):
     if options.what == "host":
         return hostbench.run(progress)
     prepare_firmware(options.isas, progress)
+    if options.what == "user":
+        return userbench.run(options.isas, progress)
     results, rows, problems = {}, {}, []
     for cpus, program in showcase.BENCHES[options.what]:
         for arch in options.isas:

@@ -18,7 +18,7 @@ import zlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
 from verdantlib import (ROOT, Failure, boottest, build, defects, disk, golden, machine, monitor, report, runner,
-                        showcase, sim, stall)
+                        showcase, sim, stall, userbench)
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
           "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
@@ -290,6 +290,20 @@ class Simulator(unittest.TestCase):
 
     def test_the_scenarios_of_the_source_are_known(self):
         self.assertLessEqual({"random", "wake-migrate", "join-exit"}, sim.scenario_names())
+
+
+class UserBench(unittest.TestCase):
+    def test_counts_are_the_medians_of_the_lines_that_were_measured(self):
+        counts = userbench.parse(["KB null n=100 min=1 p50=134 p99=3 max=4 mean=134.4 ns/call batch=500",
+                                  "KB futex_cross SKIP needs two CPUs", "KB fork FAIL signal 9", "null p50=7"])
+        self.assertEqual(counts, {"null": 134})
+
+    def test_a_line_above_its_target_or_without_a_count_is_missed(self):
+        rows = {row[0]: row for row in userbench.rows("x86_64", {"null": 128, "yield2": 694, "fork": 65950})}
+        self.assertEqual(rows["empty call"], ["empty call", "128", "128", "0.40", "ok"])
+        self.assertEqual(rows["fair yield switch"][-1], "MISSED")
+        self.assertEqual(rows["fork + exit + wait"][1:3], ["65,950", "65,950"])
+        self.assertEqual(rows["page touch"][1:], ["-", "1,430", "-", "MISSED"])
 
 
 class BootDisk(unittest.TestCase):
