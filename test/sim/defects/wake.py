@@ -94,6 +94,7 @@ WAKE = (
         if (!is_blocked(task) || (task->wait_mode & notices) == 0) {
             spin_unlock_irqoff(&rq->lock);
             (void)fetch_or_acq_rel(&task->notices, notices);
+            poke_user(task, rq);
             return 0;
         }
         (void)fetch_or_acq_rel(&task->notices, notices);
