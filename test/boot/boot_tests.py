@@ -209,6 +209,9 @@ TESTS = (
     command("command-signal", "sh -c 'kill -9 $$'", 137),
     command("command-fault", "sh -c 'kill -SEGV $$'", 139),
     command("command-missing", "/no/such", 127, r"/no/such"),
+    # What is checked on the host's Linux, too (unit.user.check).
+    command("check-1", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=1),
+    command("check-4", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=4),
     # Random calls, so many of them.
     BootTest("fuzz-calls", "loglevel=1 -- 20000 1", end="status", status=42, cpus=2, program="fuzz",
              lines=(r"^fuzz: [1-9]\d* of 20000 calls", r"^fuzz: ok$")),
