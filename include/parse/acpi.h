@@ -74,10 +74,10 @@ int acpi_parse_srat(const struct acpi_table *table, struct acpi_srat *out) MUST_
  * the table does not know one of them. */
 int acpi_slit_distance(const struct acpi_table *table, uint32_t from, uint32_t to, uint8_t *out) MUST_USE;
 
-/* PPTT, one pass: of each CPU's leaf, in table order, the node that is its core, and the node of all that share its last
- * cache; 0: no cache is told. Both are offsets in the table: equal for those who share, and for no others. A CPU is told by
- * its processor UID, the MADT's. CPUs beyond the bound are left out. -EINVAL: damaged, nothing is told; -ENOENT: there is no
- * leaf, or the table is of ACPI 6.2 (revision 1), where leaves are not marked. */
+/* PPTT, one pass: of each CPU's leaf, in table order, the node that is its core, and the node of all that share its
+ * last cache; 0: no cache is told. Both are offsets in the table: equal for those who share, and for no others. A CPU
+ * goes by its processor UID, the MADT's. CPUs beyond the bound are left out. -EINVAL: damaged, nothing is told;
+ * -ENOENT: there is no leaf, or the table is of ACPI 6.2 (revision 1), where leaves are not marked. */
 #define ACPI_PPTT_CPUS_MAX 2048
 struct acpi_pptt {
     struct { uint32_t uid, core, cache; } cpu[ACPI_PPTT_CPUS_MAX];
