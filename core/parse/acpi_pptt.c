@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ACPI's tree of processors and their caches: PPTT (ACPI 6.5, 5.2.30). Every reference in it is an offset from the
- * table's start that may be anything: it is followed only to a whole record of the right type inside the table, and only
- * so many steps. Owns no state, no lock. */
+ * table's start that may be anything: it is followed only to a whole record of the right type inside the table, and
+ * only so many steps. Owns no state, no lock. */
 #include <parse/acpi.h>
 
 #include <lib/string.h>
@@ -89,8 +89,9 @@ static int has_cache(const struct acpi_table *table, const uint8_t *processor)
     return found;
 }
 
-/* A node's resources are private to what is below it, and not shared with the next node that happens to list the same
- * record: so what shares a cache is the node, and what shares the last one the node nearest to the root that has any. */
+/* A node's resources are private to what is below it, and not shared with the next node that happens to list the
+ * same record: so what shares a cache is the node, and what shares the last one the node nearest to the root that has
+ * any. */
 static int add_leaf(const struct acpi_table *table, uint32_t offset, struct acpi_pptt *out)
 {
     const uint8_t *processor = table->data + offset;

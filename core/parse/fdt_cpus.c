@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where CPUs are: cpu-map, caches and distance-map of a device tree that fdt_open() has checked. Owns no state, no lock. */
+/* Where CPUs are: cpu-map, caches and distance-map of a device tree that fdt_open() has checked. Owns no state, no
+ * lock. */
 #include <parse/fdt_cpus.h>
 
 #include <lib/string.h>
