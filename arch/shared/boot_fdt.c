@@ -10,6 +10,7 @@
 #include <k/errno.h>
 #include <lib/string.h>
 #include <parse/fdt_cpus.h>
+#include <shared/boot_caches.h>
 #include <shared/slide.h>
 
 #define FDT_ROOT 0u
@@ -305,11 +306,15 @@ static void read_distances(const struct fdt *fdt, struct boot_info *boot)
 void boot_fdt_read_places(const struct fdt *fdt, struct boot_info *boot)
 {
     static struct fdt_cpu_map map;
+    static struct fdt_caches caches;
+    static uint32_t last_cache[CPU_MAX];
     fdt_node_t cpus = fdt_find_path(fdt, "/cpus");
     unsigned placed = 0;
 
     if (fdt_read_cpu_map(fdt, &map) != 0)
         map.count = 0;
+    bool has_caches = fdt_read_caches(fdt, &caches) == 0;
+
     for (fdt_node_t node = fdt_first_child(fdt, cpus); node != FDT_NODE_NONE; node = fdt_next_sibling(fdt, node)) {
         const char *type = fdt_get_string(fdt, node, "device_type");
         uint64_t hw_id;
@@ -322,6 +327,8 @@ void boot_fdt_read_places(const struct fdt *fdt, struct boot_info *boot)
 
         if (id == CPU_NONE)
             continue;
+        if (fdt_find_last_cache(fdt, &caches, node, &last_cache[id]) != 0)
+            last_cache[id] = 0;
         if (leaf >= 0) {
             boot->cpu_place[id].core = map.leaf[leaf].core;
             boot->cpu_place[id].cache = map.leaf[leaf].cluster;
@@ -333,6 +340,11 @@ void boot_fdt_read_places(const struct fdt *fdt, struct boot_info *boot)
         }
     }
     boot->has_places = placed == boot->cpu_count; /* a map that leaves CPUs out is none */
+    boot->cache_source = boot->has_places ? "clusters of cpu-map" : NULL;
+    boot->cache_wanted = "next-level-cache";
+    boot->cache_problem = "there is none";
+    if (has_caches)
+        boot_take_caches(boot, "next-level-cache", last_cache);
     read_distances(fdt, boot);
 }
 

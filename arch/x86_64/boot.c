@@ -11,6 +11,7 @@
 #include <lib/fmt.h>
 #include <lib/string.h>
 #include <parse/acpi.h>
+#include <shared/boot_caches.h>
 #include <shared/slide.h>
 
 #include "machine.h"
@@ -239,11 +240,12 @@ static void take_madt(const struct acpi *acpi)
 
 static void take_places(const struct acpi *acpi)
 {
-    struct acpi_table srat, slit;
+    struct acpi_table srat, slit, pptt;
     bool has_srat = find_table(acpi, "SRAT", &srat);
     bool has_slit = find_table(acpi, "SLIT", &slit);
 
     places_take(&boot, has_srat ? &srat : NULL, has_slit ? &slit : NULL);
+    boot_take_pptt(&boot, &madt, find_table(acpi, "PPTT", &pptt) ? &pptt : NULL);
 }
 
 static paddr_t take_hpet(const struct acpi *acpi)

@@ -2,7 +2,8 @@
 /*
  * Where the CPUs are. An APIC id is made of the thread, the core and the package; CPUID says where one ends and the
  * next begins, and how many ids share the last cache (SDM vol. 2, CPUID leaves 0BH and 04H). The boot CPU's answer is
- * taken for all. Nodes come from ACPI's SRAT and SLIT.
+ * taken for all. ACPI's PPTT knows better which cores share a cache, if there is one (boot_caches.h). Nodes come from
+ * SRAT and SLIT.
  */
 #include <hal/boot.h>
 #include <parse/acpi.h>
@@ -93,6 +94,7 @@ void places_take(struct boot_info *boot, const struct acpi_table *srat_table, co
     unsigned cache = cache_shift(core, package);
 
     boot->has_places = package != 0;
+    boot->cache_source = boot->has_places ? "CPUID" : NULL;
     for (cpu_id_t id = 0; id < boot->cpu_count; id++) {
         boot->cpu_place[id].core = (uint32_t)(boot->cpu_hw_id[id] >> core);
         boot->cpu_place[id].cache = (uint32_t)(boot->cpu_hw_id[id] >> cache);

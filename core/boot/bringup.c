@@ -114,6 +114,11 @@ void bringup_build_topology(const struct boot_info *boot, unsigned count)
         mm_cpu_set_node(cpu_table[id], cpu_table[id]->node);
     topology_describe(words, sizeof words);
     log_info("smp: %s", words);
+    if (boot->cache_problem != NULL)
+        log_info("smp: caches from %s, not %s: %s", boot->cache_source != NULL ? boot->cache_source : "nowhere",
+                 boot->cache_wanted, boot->cache_problem);
+    else if (boot->cache_source != NULL)
+        log_info("smp: caches from %s", boot->cache_source);
     for (unsigned node = 0; topology_nodes() > 1 && node < topology_nodes(); node++) {
         char distances[256] = "";
         size_t used = 0;

@@ -186,7 +186,7 @@ int acpi_find_table(const struct acpi *acpi, const char *signature, struct acpi_
 #define MADT_APIC_ID_NONE 0xffu /* in 8 bits it addresses all CPUs at once: firmware marks unused entries with it */
 
 /* Firmware may list a CPU in both forms; two entries must not become two CPUs. */
-static void madt_add_cpu(struct acpi_madt *madt, uint32_t apic_id, uint32_t flags)
+static void madt_add_cpu(struct acpi_madt *madt, uint32_t apic_id, uint32_t uid, uint32_t flags)
 {
     bool enabled = (flags & MADT_CPU_ENABLED) != 0;
 
@@ -201,6 +201,7 @@ static void madt_add_cpu(struct acpi_madt *madt, uint32_t apic_id, uint32_t flag
     madt->cpu_listed++;
     if (madt->cpu_count < ACPI_MADT_CPUS_MAX) {
         madt->cpu[madt->cpu_count].apic_id = apic_id;
+        madt->cpu[madt->cpu_count].uid = uid;
         madt->cpu[madt->cpu_count].enabled = enabled;
         madt->cpu_count++;
     }
@@ -253,11 +254,11 @@ static void madt_add_record(struct acpi_madt *madt, const uint8_t *record)
     switch (record[0]) {
     case MADT_LOCAL_APIC:
         if (record[3] != MADT_APIC_ID_NONE)
-            madt_add_cpu(madt, record[3], read_le32(record + 4));
+            madt_add_cpu(madt, record[3], record[2], read_le32(record + 4));
         break;
     case MADT_LOCAL_X2APIC:
         if (read_le32(record + 4) != UINT32_MAX)
-            madt_add_cpu(madt, read_le32(record + 4), read_le32(record + 8));
+            madt_add_cpu(madt, read_le32(record + 4), read_le32(record + 12), read_le32(record + 8));
         break;
     case MADT_IOAPIC:
         madt_add_ioapic(madt, record);

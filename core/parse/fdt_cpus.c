@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Where CPUs are: cpu-map and distance-map of a device tree that fdt_open() has checked. Owns no state, no lock. */
+/* Where CPUs are: cpu-map, caches and distance-map of a device tree that fdt_open() has checked. Owns no state, no
+ * lock. */
 #include <parse/fdt_cpus.h>
 
 #include <lib/string.h>
 
 #include <k/errno.h>
+
+#define CACHE_LEVELS_MAX 8 /* more is a circle */
 
 /* "core3" is a core: the word and digits. */
 static bool is_called(const char *name, const char *word)
@@ -57,6 +60,45 @@ int fdt_find_in_cpu_map(const struct fdt *fdt, const struct fdt_cpu_map *map, fd
         if (map->leaf[i].phandle == phandle)
             return (int)i;
     return -ENOENT;
+}
+
+int fdt_read_caches(const struct fdt *fdt, struct fdt_caches *out)
+{
+    fdt_node_t node = fdt_find_compatible(fdt, FDT_NODE_NONE, "cache");
+
+    out->count = 0;
+    for (; node != FDT_NODE_NONE && out->count < FDT_CACHES_MAX; node = fdt_find_compatible(fdt, node, "cache")) {
+        uint32_t phandle;
+        uint32_t next;
+
+        if (fdt_get_cell(fdt, node, "phandle", 0, &phandle) != 0)
+            continue; /* nobody can name it */
+        out->cache[out->count].phandle = phandle;
+        out->cache[out->count].next = fdt_get_cell(fdt, node, "next-level-cache", 0, &next) == 0 ? next : 0;
+        out->count++;
+    }
+    return out->count != 0 ? 0 : -ENOENT;
+}
+
+int fdt_find_last_cache(const struct fdt *fdt, const struct fdt_caches *caches, fdt_node_t cpu, uint32_t *out)
+{
+    uint32_t next;
+
+    if (fdt_get_cell(fdt, cpu, "next-level-cache", 0, &next) != 0)
+        return -ENOENT;
+    for (unsigned levels = 0; levels < CACHE_LEVELS_MAX; levels++) {
+        unsigned i = 0;
+
+        while (i < caches->count && caches->cache[i].phandle != next)
+            i++;
+        if (i == caches->count)
+            return -EINVAL;
+        *out = next;
+        next = caches->cache[i].next;
+        if (next == 0)
+            return 0;
+    }
+    return -EINVAL;
 }
 
 int fdt_get_distance(const struct fdt *fdt, unsigned index, uint32_t out[3])

@@ -10,6 +10,8 @@
 
 void resched_cpu(struct runq *rq)
 {
+    /* An interrupt between the request and its poke would find the reason pending, and rely on a poke not yet sent. */
+    DEBUG_ASSERT(!hal_irq_is_enabled());
     if (load_relaxed(&rq->cpu.need_resched) == RESCHED_ASKED)
         return; /* whoever set it has poked, and the target has not looked yet: it clears the flag under its lock */
     latency_asked(&rq->cpu);

@@ -59,6 +59,10 @@ struct boot_info {
     uint8_t node_distance[NODES_MAX][NODES_MAX];
     unsigned node_count;
 
+    /* For the log: whose word cpu_place[].cache is; NULL: nobody's. If that of another would have been better, which,
+     * and why it is not taken; NULL: it is. */
+    const char *cache_source, *cache_wanted, *cache_problem;
+
     /* Which memory is which node's, in any order; need not be RAM. Where ranges overlap the first counts; what is in
      * none, or in one of a node out of range, counts as node 0's. */
     struct boot_node_memory node_memory[BOOT_RANGES_MAX];

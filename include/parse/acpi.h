@@ -45,7 +45,7 @@ int acpi_find_table(const struct acpi *acpi, const char *signature, struct acpi_
 struct acpi_madt {
     paddr_t local_apic;
     bool has_pcat; /* dual 8259 present */
-    struct { uint32_t apic_id; bool enabled; } cpu[ACPI_MADT_CPUS_MAX];
+    struct { uint32_t apic_id, uid; bool enabled; } cpu[ACPI_MADT_CPUS_MAX];
     unsigned cpu_count;
     unsigned cpu_listed; /* also those that did not fit */
     struct { uint8_t id; paddr_t address; uint32_t gsi_base; } ioapic[ACPI_MADT_IOAPICS_MAX];
@@ -73,6 +73,17 @@ int acpi_parse_srat(const struct acpi_table *table, struct acpi_srat *out) MUST_
 /* SLIT: how far domain `to` is from `from`; 10 is a domain's distance to itself, 255 no way. -EINVAL: damaged; -ENOENT:
  * the table does not know one of them. */
 int acpi_slit_distance(const struct acpi_table *table, uint32_t from, uint32_t to, uint8_t *out) MUST_USE;
+
+/* PPTT, one pass: of each CPU's leaf, in table order, the node that is its core, and the node of all that share its
+ * last cache; 0: no cache is told. Both are offsets in the table: equal for those who share, and for no others. A CPU
+ * goes by its processor UID, the MADT's. CPUs beyond the bound are left out. -EINVAL: damaged, nothing is told;
+ * -ENOENT: there is no leaf, or the table is of ACPI 6.2 (revision 1), where leaves are not marked. */
+#define ACPI_PPTT_CPUS_MAX 2048
+struct acpi_pptt {
+    struct { uint32_t uid, core, cache; } cpu[ACPI_PPTT_CPUS_MAX];
+    unsigned cpu_count;
+};
+int acpi_parse_pptt(const struct acpi_table *table, struct acpi_pptt *out) MUST_USE;
 
 /* FADT: what power-off and reset need. */
 struct acpi_fadt {

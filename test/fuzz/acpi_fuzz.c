@@ -90,6 +90,17 @@ static void parse_numa(const struct acpi_table *table)
     }
 }
 
+static void parse_pptt(const struct acpi_table *table)
+{
+    static struct acpi_pptt pptt;
+    int error = acpi_parse_pptt(table, &pptt);
+
+    FUZZ_CHECK(error == 0 || error == -EINVAL || error == -ENOENT);
+    FUZZ_CHECK((error == 0) == (pptt.cpu_count != 0) && pptt.cpu_count <= ACPI_PPTT_CPUS_MAX);
+    for (unsigned i = 0; i < pptt.cpu_count; i++)
+        FUZZ_CHECK(pptt.cpu[i].core < table->bytes && pptt.cpu[i].cache < table->bytes && pptt.cpu[i].core != 0);
+}
+
 /* Parse a table as it is, and as a copy of its own beside an unreadable page. */
 static void parse_guarded(const struct acpi_table *table)
 {
@@ -113,6 +124,7 @@ static void parse_guarded(const struct acpi_table *table)
     error = acpi_parse_hpet(&copy, &hpet);
     FUZZ_CHECK(error == -EINVAL || (error == 0 && hpet != 0));
     parse_numa(&copy);
+    parse_pptt(&copy);
     error = acpi_parse_fadt(&copy, &fadt);
     FUZZ_CHECK(error == 0 || error == -EINVAL);
     if (error == 0)
@@ -121,7 +133,7 @@ static void parse_guarded(const struct acpi_table *table)
 
 static bool run(const uint8_t *data, size_t bytes)
 {
-    static const char *const signatures[] = {"APIC", "FACP", "HPET", "SRAT", "SLIT"};
+    static const char *const signatures[] = {"APIC", "FACP", "HPET", "SRAT", "SLIT", "PPTT"};
     const struct acpi_source source = {.map = map};
     bool all_found = true;
     struct acpi acpi;

@@ -97,9 +97,21 @@ static void ask_node(const struct fdt *fdt, fdt_node_t node, int depth)
 static void ask_places(const struct fdt *fdt)
 {
     static struct fdt_cpu_map map;
+    static struct fdt_caches caches;
     uint32_t entry[3];
-    int error = fdt_read_cpu_map(fdt, &map);
+    uint32_t last;
+    int error = fdt_read_caches(fdt, &caches);
 
+    FUZZ_CHECK(caches.count <= FDT_CACHES_MAX && (error == 0) == (caches.count != 0));
+    fdt_node_t cpus = fdt_find_path(fdt, "/cpus");
+
+    for (fdt_node_t node = cpus == FDT_NODE_NONE ? cpus : fdt_first_child(fdt, cpus); node != FDT_NODE_NONE;
+         node = fdt_next_sibling(fdt, node)) {
+        error = fdt_find_last_cache(fdt, &caches, node, &last);
+        FUZZ_CHECK(error == 0 || error == -ENOENT || error == -EINVAL);
+        FUZZ_CHECK(error != 0 || caches.count != 0);
+    }
+    error = fdt_read_cpu_map(fdt, &map);
     FUZZ_CHECK(map.count <= FDT_CPU_MAP_MAX && (error == 0) == (map.count != 0));
     for (fdt_node_t node = 0; node != FDT_NODE_NONE; node = fdt_first_child(fdt, node))
         FUZZ_CHECK(fdt_find_in_cpu_map(fdt, &map, node) < (int)map.count);

@@ -15,6 +15,7 @@
 #include <smp/preempt.h>
 
 #define BUSY_MAX 24
+#define SPREAD_MAX 256 /* more than CPUs: or one that is back may rightly idle */
 #define CPUS_SEEN 64
 #define NAP_NS 30000
 
@@ -227,8 +228,8 @@ static void plug_storm(void)
 /* Missing domains: after off and on, tasks that want to run spread over all CPUs again. */
 static void plug_spread(void)
 {
-    struct task *tasks[BUSY_MAX];
-    unsigned count = MIN(2 * online_count(), (unsigned)BUSY_MAX);
+    struct task *tasks[SPREAD_MAX];
+    unsigned count = MIN(2 * online_count(), (unsigned)SPREAD_MAX);
 
     plug_begin();
     for (unsigned i = 0; i < count; i++)

@@ -195,6 +195,50 @@ static void build_numa(struct acpi_build *build)
     acpi_build_finish(build, table);
 }
 
+uint32_t acpi_build_processor(struct acpi_build *build, uint32_t table, uint32_t flags, uint32_t parent, uint32_t uid,
+                              uint32_t cache)
+{
+    uint32_t at = build->used - table;
+
+    acpi_build_put(build, cache == 0 ? 0x1400 : 0x1800, 4);
+    acpi_build_put(build, flags, 4);
+    acpi_build_put(build, parent, 4);
+    acpi_build_put(build, uid, 4);
+    acpi_build_put(build, cache != 0, 4);
+    if (cache != 0)
+        acpi_build_put(build, cache, 4);
+    return at;
+}
+
+uint32_t acpi_build_cache(struct acpi_build *build, uint32_t table, uint8_t type, uint32_t next)
+{
+    uint32_t at = build->used - table;
+
+    acpi_build_put(build, 0x1801, 4);
+    acpi_build_put(build, 0x7f, 4);
+    acpi_build_put(build, next, 4);
+    acpi_build_put(build, 0x10000, 4); /* bytes */
+    acpi_build_put(build, 0x100, 4);   /* sets */
+    acpi_build_put(build, 4, 1);       /* ways */
+    acpi_build_put(build, (uint64_t)type << 2, 1);
+    acpi_build_put(build, 64, 2); /* bytes of a line */
+    return at;
+}
+
+/* A package with a cache for its two CPUs, which have two of their own in a chain. */
+static void build_pptt(struct acpi_build *build)
+{
+    uint32_t table = acpi_build_table(build, "PPTT", 2, true);
+    uint32_t second = acpi_build_cache(build, table, 2, 0);
+    uint32_t first = acpi_build_cache(build, table, 1, second);
+    uint32_t last = acpi_build_cache(build, table, 3, 0);
+    uint32_t package = acpi_build_processor(build, table, 1, 0, 0, last);
+
+    for (uint32_t cpu = 0; cpu < 2; cpu++)
+        (void)acpi_build_processor(build, table, 0xa, package, cpu, first);
+    acpi_build_finish(build, table);
+}
+
 void acpi_build_numa_machine(struct acpi_build *build, uint8_t revision)
 {
     acpi_build_begin(build);
@@ -202,6 +246,7 @@ void acpi_build_numa_machine(struct acpi_build *build, uint8_t revision)
     build_madt(build);
     build_hpet(build);
     build_numa(build);
+    build_pptt(build);
     acpi_build_end(build, revision);
 }
 

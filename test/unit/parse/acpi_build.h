@@ -35,10 +35,16 @@ void acpi_build_sum(struct acpi_build *build, uint32_t table);
 void acpi_build_end(struct acpi_build *build, uint8_t revision);
 void acpi_build_sum_rsdp(struct acpi_build *build);
 
+/* Records of the PPTT at `table`, the last that was begun: their offsets in it, by which they name each other. `cache`
+ * 0: no private resource. Types of caches: 0 data, 1 instructions, 2 and 3 both. */
+uint32_t acpi_build_processor(struct acpi_build *build, uint32_t table, uint32_t flags, uint32_t parent, uint32_t uid,
+                              uint32_t cache);
+uint32_t acpi_build_cache(struct acpi_build *build, uint32_t table, uint8_t type, uint32_t next);
+
 /* FACP, APIC, HPET of a small PC with the given revision of the root pointer. */
 void acpi_build_machine(struct acpi_build *build, uint8_t revision);
 
-/* The same with SRAT and SLIT. */
+/* The same with SRAT, SLIT and PPTT. */
 void acpi_build_numa_machine(struct acpi_build *build, uint8_t revision);
 
 /* The buffer as a source of tables. */

@@ -194,8 +194,9 @@ static void the_madt_lists_processors_and_interrupt_controllers(void **state)
 {
     static const struct {
         uint32_t id;
+        uint32_t uid;
         bool enabled;
-    } cpus[] = {{0, true}, {1, true}, {2, false}, {0x12345, true}};
+    } cpus[] = {{0, 0, true}, {1, 1, true}, {2, 2, false}, {0x12345, 4, true}};
     struct acpi_table table = find("APIC");
 
     (void)state;
@@ -207,6 +208,7 @@ static void the_madt_lists_processors_and_interrupt_controllers(void **state)
     assert_int_equal(madt.cpu_listed, 4);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(madt.cpu[i].apic_id, cpus[i].id);
+        assert_int_equal(madt.cpu[i].uid, cpus[i].uid);
         assert_int_equal(madt.cpu[i].enabled, cpus[i].enabled);
     }
     assert_int_equal(madt.ioapic_count, 1);

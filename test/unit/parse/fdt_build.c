@@ -139,6 +139,19 @@ static void build_map(struct fdt_build *build)
     fdt_build_close(build);
 }
 
+/* Of the first two CPUs a cache each, and one for both. */
+static void build_caches(struct fdt_build *build)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        fdt_build_node(build, (const char *[]){"l2-cache0", "l2-cache1", "l3-cache"}[i]);
+        fdt_build_string(build, "compatible", "cache");
+        FDT_CELLS(build, "phandle", 0x20 + i);
+        if (i < 2)
+            FDT_CELLS(build, "next-level-cache", 0x22);
+        fdt_build_close(build);
+    }
+}
+
 static void build_cpus(struct fdt_build *build, bool has_map)
 {
     fdt_build_node(build, "cpus");
@@ -151,13 +164,17 @@ static void build_cpus(struct fdt_build *build, bool has_map)
         FDT_CELLS(build, "reg", i < 2 ? i : 0x100);
         if (i > 0)
             fdt_build_string(build, "status", i == 1 ? "okay" : "disabled");
+        if (has_map && i < 2)
+            FDT_CELLS(build, "next-level-cache", 0x20 + i);
         fdt_build_node(build, "interrupt-controller");
         FDT_CELLS(build, "phandle", i + 1);
         fdt_build_close(build);
         fdt_build_close(build);
     }
-    if (has_map)
+    if (has_map) {
         build_map(build);
+        build_caches(build);
+    }
     fdt_build_close(build);
 }
 

@@ -34,7 +34,7 @@ void fdt_build_end(struct fdt_build *build);
 /* A machine as QEMU's virt describes them: CPUs, memory, a bus with translation, an initrd, reserved memory. */
 void fdt_build_machine(struct fdt_build *build);
 
-/* The same with a cpu-map and a distance map. */
+/* The same with a cpu-map, caches and a distance map. */
 void fdt_build_numa_machine(struct fdt_build *build);
 
 /* Big-endian access to a finished blob, for damage. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* core/parse/fdt_cpus.c: cpu-map with and without sockets and threads, and trees that say nonsense. */
+/* core/parse/fdt_cpus.c: cpu-map with and without sockets and threads, caches, and trees that say nonsense. */
 #include "unit.h"
 
 #include <stdio.h>
 
+#include <k/compiler.h>
 #include <k/errno.h>
 #include <parse/fdt_cpus.h>
 
@@ -12,6 +13,7 @@
 static struct fdt_build build;
 static struct fdt fdt;
 static struct fdt_cpu_map map;
+static struct fdt_caches caches;
 
 static void open_node(const char *word, unsigned number)
 {
@@ -167,6 +169,69 @@ static void distances_are_triples(void **state)
     assert_int_equal(fdt_get_distance(&fdt, 2, entry), -ENOENT); /* cut in the middle */
 }
 
+static void put_cache(uint32_t phandle, uint32_t next)
+{
+    open_node("cache", phandle);
+    fdt_build_prop(&build, "compatible", "vendor,l2\0cache", 16);
+    FDT_CELLS(&build, "phandle", phandle);
+    if (next != 0)
+        FDT_CELLS(&build, "next-level-cache", next);
+    fdt_build_close(&build);
+}
+
+static void put_cpu_with(unsigned number, uint32_t next)
+{
+    open_node("cpu@", number);
+    FDT_CELLS(&build, "next-level-cache", next);
+    fdt_build_close(&build);
+}
+
+/* Two CPUs each with a cache inside a larger one, a third with one of its own. */
+static void the_way_over_the_caches_ends_at_the_last(void **state)
+{
+    static const uint32_t wanted[] = { 0x30, 0x30, 0x22 };
+    uint32_t last;
+
+    (void)state;
+    begin(0);
+    for (unsigned i = 0; i < 3; i++)
+        put_cpu_with(i, 0x20 + i);
+    put_cache(0x20, 0x30);
+    put_cache(0x21, 0x30);
+    put_cache(0x22, 0);
+    put_cache(0x30, 0);
+    end();
+    assert_int_equal(fdt_read_caches(&fdt, &caches), 0);
+    assert_int_equal(caches.count, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(fdt_find_last_cache(&fdt, &caches, cpu(i), &last), 0);
+        assert_int_equal(last, wanted[i]);
+    }
+}
+
+static void a_way_to_nowhere_tells_nothing(void **state)
+{
+    static const uint32_t first[] = { 0x99, 0x20, 0x21, 0x23, 0 };
+    uint32_t last;
+
+    (void)state;
+    begin(1);
+    end();
+    assert_int_equal(fdt_read_caches(&fdt, &caches), -ENOENT);
+    assert_int_equal(fdt_find_last_cache(&fdt, &caches, cpu(0), &last), -ENOENT);
+    begin(0);
+    for (unsigned i = 0; i < ARRAY_COUNT(first); i++)
+        put_cpu_with(i, first[i]);
+    put_cache(0x20, 0x98); /* names nothing */
+    put_cache(0x21, 0x22); /* a circle */
+    put_cache(0x22, 0x21);
+    put_cache(0x23, 0x23);
+    end();
+    assert_int_equal(fdt_read_caches(&fdt, &caches), 0);
+    for (unsigned i = 0; i < ARRAY_COUNT(first); i++)
+        assert_int_equal(fdt_find_last_cache(&fdt, &caches, cpu(i), &last), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +240,8 @@ int main(void)
         cmocka_unit_test(without_a_map_there_is_no_place),
         cmocka_unit_test(the_walk_ends_with_the_map),
         cmocka_unit_test(distances_are_triples),
+        cmocka_unit_test(the_way_over_the_caches_ends_at_the_last),
+        cmocka_unit_test(a_way_to_nowhere_tells_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

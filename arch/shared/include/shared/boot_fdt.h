@@ -37,8 +37,8 @@ uint64_t boot_fdt_choose_slide(const struct fdt *fdt, uintptr_t start, uintptr_t
 int boot_fdt_read_cpus(const struct fdt *fdt, uint64_t boot_hw_id, bool (*is_usable)(const struct fdt *, fdt_node_t),
                        struct boot_info *boot, const char **out_problem) MUST_USE;
 
-/* Where those CPUs are: cores and clusters (taken for what shares a cache), NUMA nodes and distances, as far as the
- * tree says so. After boot_fdt_read_cpus(). */
+/* Where those CPUs are: cores, what shares the last cache (by next-level-cache, else clusters are taken for that), NUMA
+ * nodes and distances, as far as the tree says so. After boot_fdt_read_cpus(). */
 void boot_fdt_read_places(const struct fdt *fdt, struct boot_info *boot);
 
 /* The node that /chosen stdout-path names, directly or through /aliases; FDT_NODE_NONE if there is none. */
