@@ -87,7 +87,7 @@ static int try_set(struct task *task, const struct cpumask *mask, struct affinit
             runq_dequeue(rq, task);
         affinity_change_locked(rq, task, mask, was_queued, out);
     }
-    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(rq);
     hal_irq_restore(state); /* affinity_settle() follows, and looks whether to switch */
     return result;
 }

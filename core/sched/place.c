@@ -14,6 +14,12 @@
 
 #include "sched_priv.h"
 
+void place_wish_of(const struct task *task, struct place_wish *out)
+{
+    out->rank = task->rank;
+    place_copy_mask(&task->affinity, &out->affinity);
+}
+
 static struct {
     CACHE_ALIGNED _Atomic(uint64_t) mask[CPUMASK_WORDS];
     CACHE_ALIGNED _Atomic(uint32_t) count;
@@ -165,33 +171,33 @@ static uint32_t rank_soon(const struct runq *rq)
     return load_relaxed(&rq->cpu.need_resched) ? MIN(running, load_relaxed(&rq->next_rank)) : running;
 }
 
-bool place_would_wait(const struct runq *rq, const struct task *task)
+bool place_would_wait(const struct runq *rq, uint32_t rank)
 {
     uint32_t running = rank_soon(rq);
 
-    return task->rank < RANK_FAIR ? running <= task->rank : running < RANK_FAIR;
+    return rank < RANK_FAIR ? running <= rank : running < RANK_FAIR;
 }
 
 /* How long would the task wait here? Lower is better. A real-time task cares whom it displaces: the least urgent, and
  * where something as urgent runs, it would wait. A fair one cares for the weights that it would share the CPU with, and
  * waits for as long as something more urgent runs. Others count heads. */
-static uint64_t load_for(const struct runq *rq, const struct task *task)
+static uint64_t load_for(const struct runq *rq, uint32_t rank)
 {
     uint32_t running = rank_soon(rq);
     uint64_t heads = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
-    uint64_t waits = place_would_wait(rq, task) ? UINT64_C(1) << 62 : 0;
+    uint64_t waits = place_would_wait(rq, rank) ? UINT64_C(1) << 62 : 0;
 
-    if (task->rank < RANK_FAIR)
+    if (rank < RANK_FAIR)
         return waits | (uint64_t)(RANK_NOTHING - running) << 32 | heads;
-    if (task->rank > RANK_FAIR)
+    if (rank > RANK_FAIR)
         return heads;
     return waits | runq_fair_weight(rq) << 8 | MIN(heads, UINT64_C(255));
 }
 
-struct runq *place_least_loaded(const struct task *task, cpu_id_t from)
+struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from)
 {
     unsigned scan = PLACE_SCAN_MAX;
-    cpu_id_t first = next_allowed(&task->affinity, from < CPU_MAX ? from : from - CPU_MAX);
+    cpu_id_t first = next_allowed(&wish->affinity, from < CPU_MAX ? from : from - CPU_MAX);
     struct runq *best = NULL;
     uint64_t best_load = UINT64_MAX;
 
@@ -201,24 +207,24 @@ struct runq *place_least_loaded(const struct task *task, cpu_id_t from)
 
     do {
         struct runq *rq = runq_by_id(id);
-        uint64_t load = load_for(rq, task);
+        uint64_t load = load_for(rq, wish->rank);
 
         if (load < best_load) {
             best = rq;
             best_load = load;
         }
-        id = next_allowed(&task->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
+        id = next_allowed(&wish->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
     } while (id != first && --scan != 0);
     return best;
 }
 
-struct runq *place_choose_start(struct task *task)
+struct runq *place_choose_start(const struct place_wish *wish)
 {
     struct cpu *here = this_cpu();
 
     if (load_relaxed(&cpu_online_count) == 1)
-        return cpumask_contains(&task->affinity, here->id) ? runq_of(here) : NULL;
-    cpu_id_t idle = place_find_idle(&task->affinity, here);
+        return cpumask_contains(&wish->affinity, here->id) ? runq_of(here) : NULL;
+    cpu_id_t idle = place_find_idle(&wish->affinity, here);
 
     if (idle != CPU_NONE)
         return runq_by_id(idle);
@@ -226,20 +232,16 @@ struct runq *place_choose_start(struct task *task)
     struct runq *mine = runq_of(here);
 
     mine->place_from = mine->place_from + PLACE_SCAN_MAX < CPU_MAX ? mine->place_from + PLACE_SCAN_MAX : 0;
-    return place_least_loaded(task, load_relaxed(&cpu_online_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
+    return place_least_loaded(wish, load_relaxed(&cpu_online_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
 }
 
-struct runq *place_search_wake(struct task *task, struct runq *last)
+struct runq *place_search_wake(const struct place_wish *wish, struct runq *last)
 {
-    bool allowed = cpumask_contains(&task->affinity, last->cpu.id);
-
-    if (allowed && load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0)
-        return last;
-    cpu_id_t idle = place_find_idle(&task->affinity, &last->cpu);
+    cpu_id_t idle = place_find_idle(&wish->affinity, &last->cpu);
 
     if (idle != CPU_NONE)
         return runq_by_id(idle);
-    struct runq *best = place_least_loaded(task, last->cpu.id);
+    struct runq *best = place_least_loaded(wish, last->cpu.id);
 
     ASSERT(best != NULL); /* affinity always has an online CPU: checked when it is set */
     return best;

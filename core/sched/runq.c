@@ -200,7 +200,7 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
     /* Whoever does not run now waits, be it the new task or the one it preempts: an idle CPU may want it. An idle CPU
      * itself takes the first one. */
     if (UNLIKELY(movable != 0) && movable > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
-        steal_offer(rq);
+        rq->is_offer_due = true;
         watch_waiting(rq, queued);
     }
 }

@@ -186,6 +186,10 @@ struct fair_queue {
 #define AFTER_PULL 0x10u     /* real-time tasks wait elsewhere, and none runs here */
 #define AFTER_BALANCE 0x20u  /* fair tasks wait for each other, and it is time to look */
 #define AFTER_AGENDA 0x40u   /* runq.agenda must fire earlier than it is armed for */
+#define AFTER_OFFER 0x80u    /* tasks wait that may move, and some CPU idles */
+#define AFTER_PASS_ON 0x100u /* the CPU has work of its own, and was poked to take other work */
+
+#define OFFER_SCAN_MAX 8  /* waiting tasks for which an idle CPU is looked for at a time */
 
 struct runq {
     struct cpu cpu; /* first: a struct cpu is its run queue */
@@ -214,6 +218,7 @@ struct runq {
     struct stop_queue stop;
     struct stop_work active;     /* asks a busy CPU for the task that it runs: balance_idle_core() */
     bool is_urgent_listed;       /* push.c */
+    bool is_offer_due;           /* a movable task waits that nobody has been told of: runq_unlock() */
     uint32_t pull_seen;          /* the news after which nothing could be pulled from others */
     uint64_t push_next_ticks;    /* no place was found: do not look again before */
     uint64_t balance_next_ticks; /* the same for fair tasks */
@@ -242,6 +247,9 @@ struct runq {
     SCHED_CLASSES(CLASS_QUEUE, SCHED_LIST_NOTHING)
 #undef CLASS_QUEUE
     struct rt_queue rt;
+
+    /* Not guarded: of this CPU, interrupts disabled. Words beyond cpu_mask_words are 0. */
+    struct cpumask offers[OFFER_SCAN_MAX]; /* steal_offer() */
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
 
@@ -309,7 +317,8 @@ static inline void runq_rerank_running(struct runq *rq, const struct task *task)
     store_relaxed(&rq->running_rank, task->rank);
     rq->quiet_from = RANK_UNKNOWN;
 }
-/* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
+/* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. Idle CPUs
+ * hear of who waits in runq_unlock(). */
 void runq_notice_slow(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
 /* The commonest case of an event between real-time tasks: no more urgent than what runs, which has no slice. */
 static ALWAYS_INLINE bool runq_is_unchanged_by(struct runq *rq, const struct task *queued) REQUIRES(rq->lock)
@@ -432,18 +441,30 @@ void schedule(struct runq *rq, enum switch_reason reason) RELEASES(rq->lock) NO_
 void resched_cpu(struct runq *rq);
 
 /* place.c */
-#define PLACE_SCAN_MAX 16 /* CPUs compared in one look: a run-queue lock is held meanwhile */
+#define PLACE_SCAN_MAX 16 /* CPUs compared in one look */
+/* What decides where a task may go, copied under its run queue's lock: the search for a CPU holds none. Whoever moves
+ * the task then looks again whether it still may. */
+struct place_wish {
+    uint32_t rank;
+    struct cpumask affinity; /* words beyond cpu_mask_words are not set */
+};
+void place_wish_of(const struct task *task, struct place_wish *out);
+static inline void place_copy_mask(const struct cpumask *from, struct cpumask *out)
+{
+    for (cpu_id_t word = 0; word < cpu_mask_words; word++)
+        out->word[word] = from->word[word];
+}
 void place_mark_idle(struct cpu *cpu, bool is_idle);
 bool place_has_idle(void);                   /* a hint */
 bool place_is_core_idle(cpu_id_t id);        /* no thread of its core runs anything: a hint */
 /* A free CPU of `affinity`, the nearest to `near`, whole cores before threads of busy ones; or CPU_NONE. */
 cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near);
 /* The least loaded of up to PLACE_SCAN_MAX allowed CPUs from `from` on; NULL: none is online. */
-struct runq *place_least_loaded(const struct task *task, cpu_id_t from);
-/* Does something run there that would not give way to the task? */
-bool place_would_wait(const struct runq *rq, const struct task *task);
-struct runq *place_choose_start(struct task *task); /* idle or least loaded; NULL: no online CPU allowed */
-struct runq *place_search_wake(struct task *task, struct runq *last);
+struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from);
+/* Does something run there that would not give way to a task of that rank? */
+bool place_would_wait(const struct runq *rq, uint32_t rank);
+struct runq *place_choose_start(const struct place_wish *wish); /* idle or least loaded; NULL: no online CPU allowed */
+struct runq *place_search_wake(const struct place_wish *wish, struct runq *last);
 /* Does a blocked task that names `last` wake there, without a look at other CPUs? */
 static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq *last)
 {
@@ -452,23 +473,34 @@ static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq
     return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && cpumask_contains(&task->affinity, last->cpu.id);
 }
 
-/* Where a blocked task that names `last` should run. */
-static inline struct runq *place_choose_wake(struct task *task, struct runq *last)
+/* The same, also because nobody else wants that CPU. */
+static inline bool place_is_free_for(const struct task *task, const struct runq *last)
 {
-    return place_stays(task, last) ? last : place_search_wake(task, last);
+    return place_stays(task, last) ||
+           (cpumask_contains(&task->affinity, last->cpu.id) && load_relaxed(&last->running_rank) == RANK_NOTHING &&
+            load_relaxed(&last->queued) == 0);
 }
 
 /* steal.c */
-/* One task moved into rq, from a near CPU, or from any: the second takes rq->lock itself. */
-bool steal_near(struct runq *rq, bool *out_contended) REQUIRES(rq->lock);
+/* One task moved into rq, which idles. */
 bool steal_idle(struct runq *rq, bool *out_contended) EXCLUDES(rq->lock);
 /* Of the next 24 queued tasks of `victim`, which is locked, the most urgent that may run on `thief`. NULL: none of them
  * may; a further call looks at the next ones. */
 struct task *steal_find(struct runq *victim, cpu_id_t thief);
-/* `rq` has movable tasks that it does not run: tell idle CPUs that may take them. */
-void steal_offer(struct runq *rq) REQUIRES(rq->lock);
-/* `rq`'s CPU leaves idle with work of its own: if it was poked to take other work, another CPU must hear of that. */
-void steal_pass_on(struct runq *rq);
+/* `rq` may have movable tasks that it does not run: tell idle CPUs that may take them. Interrupts are disabled. */
+void steal_offer(struct runq *rq) EXCLUDES(rq->lock);
+/* `rq`'s CPU, which was poked to take other work, has some of its own: another CPU must hear of that. The same. */
+void steal_pass_on(struct runq *rq) EXCLUDES(rq->lock);
+/* The end of a section that may have called runq_notice(): `rq` is the last run queue that is locked. */
+static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALYSIS
+{
+    bool is_due = rq->is_offer_due;
+
+    rq->is_offer_due = false;
+    spin_unlock_irqoff(&rq->lock);
+    if (UNLIKELY(is_due))
+        steal_offer(rq);
+}
 
 /* push.c. Those after a switch hold no lock, interrupts are disabled. */
 void push_misplaced(struct runq *rq);
@@ -492,10 +524,10 @@ void balance_idle_core(struct runq *rq); /* idle, nothing to steal: a task on a 
 void stop_init_cpu(struct runq *rq);
 bool stop_request(struct runq *rq, struct stop_work *work);
 
-/* monitor.c: both run-queue locks are held, or that of `rq`. */
+/* monitor.c: both run-queue locks are held, or none. */
 void monitor_init(void);
 void monitor_stolen(struct runq *rq, const struct runq *from, const struct task *task);
-void monitor_overlooked(struct runq *rq) REQUIRES(rq->lock); /* tasks wait, and a CPU may be idle */
+void monitor_overlooked(struct runq *rq) EXCLUDES(rq->lock); /* tasks may wait, and a CPU may be idle */
 
 static inline bool task_is_misplaced_on(const struct task *task, const struct runq *rq)
 {

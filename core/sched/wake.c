@@ -82,9 +82,9 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
         }
     }
     enqueue_and_poke(target, task, from == TASK_NEW ? ENQUEUE_STARTED : ENQUEUE_WOKEN);
-    spin_unlock_irqoff(&target->lock);
     if (target != rq)
         spin_unlock_irqoff(&rq->lock);
+    runq_unlock(target);
     return true;
 }
 
@@ -94,19 +94,46 @@ int task_start(struct task *task) NO_LOCK_ANALYSIS
     bool started = false;
 
     do {
+        struct place_wish wish;
         struct runq *rq = runq_lock_of(task);
-        struct runq *target = place_choose_start(task);
 
         ASSERT(task->state == TASK_NEW);
+        place_wish_of(task, &wish);
+        spin_unlock_irqoff(&rq->lock);
+        struct runq *target = place_choose_start(&wish);
+
         if (target == NULL) {
-            spin_unlock_irqoff(&rq->lock);
             hal_irq_restore(state);
             return -EINVAL;
         }
-        started = make_ready(rq, target, task);
+        rq = runq_lock_of(task);
+        if (LIKELY(cpumask_contains(&task->affinity, target->cpu.id)))
+            started = make_ready(rq, target, task);
+        else
+            spin_unlock_irqoff(&rq->lock); /* it was changed meanwhile */
     } while (!started);
     sched_irq_restore(state);
     return 0;
+}
+
+/* The task is blocked, and names `rq`, which is locked: it becomes READY where it suits best. The search for that holds
+ * no lock. Releases all locks. False: something about the task has changed meanwhile; the caller looks again. */
+static bool make_ready_somewhere(struct runq *rq, struct task *task) NO_LOCK_ANALYSIS
+{
+    enum wait_mode mode = task->wait_mode;
+    struct place_wish wish;
+
+    if (place_is_free_for(task, rq))
+        return make_ready(rq, rq, task);
+    place_wish_of(task, &wish);
+    spin_unlock_irqoff(&rq->lock);
+    struct runq *target = place_search_wake(&wish, rq);
+
+    rq = runq_lock_of(task);
+    if (LIKELY(is_blocked(task) && task->wait_mode == mode && cpumask_contains(&task->affinity, target->cpu.id)))
+        return make_ready(rq, target, task);
+    spin_unlock_irqoff(&rq->lock);
+    return false;
 }
 
 /* The task may be blocked, and another CPU may suit it better. True: it was blocked, and is ready now. */
@@ -116,7 +143,7 @@ static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
         struct runq *rq = runq_lock_of(task);
 
         if (is_blocked(task)) {
-            if (make_ready(rq, place_choose_wake(task, rq), task))
+            if (make_ready_somewhere(rq, task))
                 return true;
             continue;
         }
@@ -170,7 +197,7 @@ static int kill(struct task *task) NO_LOCK_ANALYSIS
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
-        if (make_ready(rq, place_choose_wake(task, rq), task))
+        if (make_ready_somewhere(rq, task))
             return 0;
     }
 }

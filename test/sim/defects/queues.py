@@ -84,6 +84,15 @@ QUEUES = (
              "    (void)last;\n    return task->is_pinned || load_relaxed(&cpu_online_count) == 1;"),
         scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
     Defect(
+        "wake-where-it-was-allowed",
+        "Whether a task still may run on the CPU that was found for it, without a lock, is not looked at again.",
+        ("affinity",),
+        edit("core/sched/wake.c",
+             "    if (LIKELY(is_blocked(task) && task->wait_mode == mode && "
+             "cpumask_contains(&task->affinity, target->cpu.id)))",
+             "    if (LIKELY(is_blocked(task) && task->wait_mode == mode))"),
+        scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
+    Defect(
         "affinity-not-enforced",
         "A task whose affinity excludes the CPU that it runs on is not asked to leave.",
         ("affinity", "story"),
@@ -131,7 +140,7 @@ QUEUES = (
         ("conservation",),
         edit("core/sched/switch.c", """
     } else if (UNLIKELY(was_idle)) {
-        steal_pass_on(rq);
+        note_offered(rq);
     }
 """, """
     }
@@ -142,7 +151,7 @@ QUEUES = (
         "A CPU that switches to a more urgent task does not offer the one that it leaves to idle CPUs.",
         ("conservation",),
         edit("core/sched/balance.c",
-             "    steal_offer(rq); /* what is queued here and does not run now may run elsewhere */\n", ""),
+             "    if (place_has_idle())\n        rq->after_switch |= AFTER_OFFER;\n", ""),
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
         "fair-clock-not-rebased",

@@ -128,11 +128,13 @@ static void the_longest_search_is_bounded(void **state)
 
 static void a_comparison_sees_sixteen(void **state)
 {
-    struct task *task = sched_test_new(0, 60);
-    uint64_t before = host_trace_steps();
+    struct place_wish wish;
 
     (void)state;
-    assert_non_null(place_least_loaded(task, 0));
+    place_wish_of(sched_test_new(0, 60), &wish);
+    uint64_t before = host_trace_steps();
+
+    assert_non_null(place_least_loaded(&wish, 0));
     assert_in_range(host_trace_steps() - before, PLACE_SCAN_MAX, 6 * PLACE_SCAN_MAX);
 }
 
