@@ -10,7 +10,7 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, machine as machines, runner
+from . import ROOT, build, firmware, golden, hold, machine as machines, runner
 
 TAIL_LINES = 40
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
@@ -53,7 +53,13 @@ def boot(test, arch, folder):
     with tempfile.TemporaryDirectory(prefix="verdant-dtb-") as scratch:
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
-        return machine, runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)
+        out = pathlib.Path(scratch) / "holds"
+        if test.holds:
+            machine.plugin = hold.option(machine.elf, out)
+        outcome = runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)
+        if test.holds:
+            outcome.lines += hold.lines(machine.elf, out, test.cpus)
+        return machine, outcome
 
 
 def patched_dtb(machine, patches, path):
@@ -163,6 +169,8 @@ def run_one(test, arch, folder):
     isa = machines.ISAS[arch]
     note = "" if problems or test.end != "either" else f" ({outcome.ending(isa)})"
     print(f"{arch} {test.name}: {'failed' if problems else 'passed'} after {outcome.seconds:.1f} s{note}")
+    if test.holds:
+        print("\n".join(hold.in_words(outcome.lines)))
     if problems:
         console = [f"  | {line}" for line in outcome.tail(TAIL_LINES)]
         print("\n".join([*problems, *console, *outcome.summary(), f"the whole console: {outcome.log}"]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a run-queue lock is held for, counted on 1,024 CPUs in 64 nodes: each look at a word that others write is one
+ * What a search for a CPU looks at, counted on 1,024 CPUs in 64 nodes: each look at a word that others write is one
  * step of the simulated machine.
  */
 #include "sched_test.h"
