@@ -4,11 +4,12 @@
 
 import argparse
 import functools
+import os
 import re
 import signal
 import sys
 
-from verdantlib import Failure, build, firmware, hostbench, machine as machines, portcheck, report, showcase, sim
+from verdantlib import Failure, build, firmware, hostbench, machine as machines, portcheck, report, showcase, sim, stall
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -42,6 +43,7 @@ def parse(words):
     test.add_argument("groups", nargs="*", metavar="GROUP")
     test.add_argument("--arch")
     test.add_argument("--repeat", default="1")
+    test.add_argument("--stall")
     bench = commands.add_parser("bench", add_help=False, allow_abbrev=False)
     bench.add_argument("what", nargs="?", default="sched")
     simulate = commands.add_parser("sim", add_help=False, allow_abbrev=False)
@@ -92,6 +94,10 @@ def check_test(options):
     if not re.fullmatch(r"[1-9][0-9]{0,5}", options.repeat):
         raise WrongWords(f"--repeat {options.repeat}: give a number from 1 to 999999")
     options.repeat = int(options.repeat)
+    if options.stall is not None and not re.fullmatch(r"[0-9]{1,9}", options.stall):
+        raise WrongWords(f"--stall {options.stall}: give a seed, a number from 0 to 999999999")
+    if options.stall is not None and options.groups != ["boot"]:
+        raise WrongWords("--stall is for the boot tests alone: ./verdant test boot --stall SEED")
 
 
 def check_bench(options):
@@ -187,6 +193,8 @@ def run_tests(options):
     if "boot" in options.groups:
         prepare_firmware(options.isas, progress)
     for turn in range(1, options.repeat + 1):
+        if options.stall is not None:
+            os.environ[stall.VARIABLE] = str(int(options.stall) + turn - 1)
         for group in options.groups:
             total.add(test_group(group, options, progress))
         if options.repeat > 1:
@@ -209,14 +217,15 @@ def run_bench(options):
     if options.what == "host":
         return hostbench.run(progress)
     prepare_firmware(options.isas, progress)
-    results, problems = {}, []
+    results, rows, problems = {}, {}, []
     for cpus, program in showcase.BENCHES[options.what]:
         for arch in options.isas:
-            values, why = showcase.bench(options.what, arch, cpus, program, progress)
-            results[arch, cpus] = values
+            values, found, why = showcase.bench(options.what, arch, cpus, program, progress)
+            results.setdefault((arch, cpus), {}).update(values)
+            rows.setdefault((arch, cpus), []).extend(found)
             problems += why
     progress.clear()
-    print("\n" + showcase.bench_table(results))
+    print("\n" + "\n\n".join([showcase.bench_table(results), *showcase.row_tables(rows)]))
     if problems:
         print("\n" + "\n".join(problems))
     return 1 if problems else 0

@@ -91,6 +91,8 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
 {
     if (cpu == 0 || cpu >= boot_info.cpu_count || root == 0)
         return -EINVAL;
+    if (task == NULL)
+        return psci_cpu_is_off(boot_info.cpu_hw_id[cpu]);
     /* All CPUs share one kernel root, so that an earlier start that has not read it yet cannot be misled. */
     ASSERT(boot_kernel_root == 0 || boot_kernel_root == root);
     publish_root(root);
@@ -105,8 +107,12 @@ void hal_cpu_poke(cpu_id_t cpu)
 void hal_cpu_park(void)
 {
     hal_irq_disable();
+    /* QEMU's reset of a CPU leaves the timer's line as it was, and hal_cpu_init() would not lower it. */
+    SYSREG_WRITE(cntv_ctl_el0, 0);
+    ISB();
     gic_mask_cpu();
-    for (;;)
+    psci_cpu_off();
+    for (;;) /* the firmware cannot: then nobody starts it again */
         __asm__ volatile("wfi" ::: "memory");
 }
 

@@ -95,6 +95,8 @@ uint32_t timer_interrupt(void); /* its id at the GIC */
 void psci_discover(const struct fdt *fdt);
 unsigned psci_version(void); /* major << 16 | minor; 0 without PSCI */
 int psci_cpu_on(uint64_t mpidr, paddr_t entry, uint64_t argument) MUST_USE;
+int psci_cpu_is_off(uint64_t mpidr) MUST_USE; /* 0; -EAGAIN: no; -ENODEV: there is nobody to ask */
+void psci_cpu_off(void); /* this CPU; returns if the firmware cannot */
 void psci_system_off(void); /* returns if the firmware cannot */
 
 /* trap.c: Arm semihosting, QEMU's and debuggers'. Nothing happens where there is none. */

@@ -7,10 +7,14 @@
 #include "machine_priv.h"
 
 #define PSCI_VERSION 0x84000000u
+#define PSCI_CPU_OFF 0x84000002u
 #define PSCI_CPU_ON 0xc4000003u
+#define PSCI_AFFINITY_INFO 0xc4000004u
 #define PSCI_SYSTEM_OFF 0x84000008u
 
 #define PSCI_INVALID_PARAMETERS (-2)
+#define PSCI_IS_OFF 1 /* PSCI_AFFINITY_INFO: this level is off */
+#define PSCI_ALREADY_ON (-4)
 #define PSCI_NOT_PRESENT (-7)
 #define PSCI_INVALID_ADDRESS (-9)
 
@@ -69,11 +73,26 @@ int psci_cpu_on(uint64_t mpidr, paddr_t entry, uint64_t argument)
     case PSCI_INVALID_PARAMETERS:
     case PSCI_INVALID_ADDRESS:
         return -EINVAL;
+    case PSCI_ALREADY_ON:
+        return -EAGAIN;
     case PSCI_NOT_PRESENT:
         return -ENODEV;
     default:
         return -EIO;
     }
+}
+
+int psci_cpu_is_off(uint64_t mpidr)
+{
+    if (psci_conduit == PSCI_NONE)
+        return -ENODEV;
+    return psci_call(PSCI_AFFINITY_INFO, mpidr, 0, 0) == PSCI_IS_OFF ? 0 : -EAGAIN;
+}
+
+void psci_cpu_off(void)
+{
+    if (psci_conduit != PSCI_NONE)
+        (void)psci_call(PSCI_CPU_OFF, 0, 0, 0);
 }
 
 void psci_system_off(void)

@@ -64,6 +64,9 @@ void host_context_switch(struct task *prev, struct task *next)
     self->stack = (struct host_stack){ .base = to->stack_base, .bytes = to->stack_bytes, .fiber = to->fiber };
     self->regs.current = next;
     host_tlb_switched(self);
+    /* A signal for each stack that is not mapped would cost more than all the rest of a switch. */
+    if (host_is_kmap(to->sp) && !host_kmap_has(to->sp))
+        (void)host_memory_refill(self->root, to->sp, true);
     host_fiber_leave(&self->stack, true);
     host_swap(&from->sp, to->sp);
     host_fiber_arrive();

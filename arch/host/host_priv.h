@@ -227,6 +227,7 @@ bool host_memory_refill(paddr_t root, vaddr_t va, bool is_write); /* map va as t
 void host_kmap_create(void);
 void host_kmap_destroy(void);
 bool host_kmap_clear(void);
+bool host_kmap_has(vaddr_t va); /* of the window: would a touch be none of fault.c's business? */
 bool host_kmap_map(vaddr_t va, size_t bytes, paddr_t pa, bool is_writable, int file, uint64_t offset);
 bool host_kmap_flush(paddr_t root, vaddr_t start, vaddr_t end); /* unmap what the tables at root no longer say */
 void *host_memory_at(paddr_t pa);

@@ -202,12 +202,19 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
         return -EINVAL;
     struct host_cpu *target = &host_cpus[cpu];
 
-    if (target->state != HOST_CPU_OFF || target->first_task != NULL)
-        return -EINVAL;
-    HOST_REQUIRE(task != NULL && context->running_on == 0, "hal_cpu_start(%u) with a task that runs", cpu);
+    if (target->state != HOST_CPU_PARKED && (target->state != HOST_CPU_OFF || target->first_task != NULL))
+        return -EAGAIN;
+    if (task == NULL)
+        return 0;
+    HOST_REQUIRE(context->running_on == 0, "hal_cpu_start(%u) with a task that runs", cpu);
     target->first_task = task;
     if (host.config.silent_cpus != NULL && cpumask_contains(host.config.silent_cpus, cpu))
         return 0;
+    target->is_initialised = false; /* nothing is left of what it was when it parked */
+    target->is_fpu_on = false;
+    target->regs.current = NULL;
+    target->area = NULL;
+    target->pending = 0;
     target->root = root;
     target->asid = 0;
     target->sp = context->sp;

@@ -90,7 +90,7 @@ void host_memory_destroy(void)
     host_icache_destroy();
     /* The next machine's RAM is in the same place. */
     host_memory_open_all();
-    os_unclaim((uintptr_t)host_memory_at(RAM_BASE), memory.span_bytes);
+    (void)os_unclaim((uintptr_t)host_memory_at(RAM_BASE), memory.span_bytes);
     host_kmap_destroy();
     (void)close(memory.file);
     memory.file = -1;

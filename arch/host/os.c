@@ -51,9 +51,9 @@ bool os_replace(uintptr_t va, size_t bytes, enum os_access access, int file, uin
     return map_at(va, bytes, access, MAP_FIXED, file, offset);
 }
 
-void os_unclaim(uintptr_t va, size_t bytes)
+bool os_unclaim(uintptr_t va, size_t bytes)
 {
-    (void)syscall(SYS_munmap, va, bytes);
+    return syscall(SYS_munmap, va, bytes) == 0;
 }
 
 void *os_alloc(size_t bytes, bool is_shared)

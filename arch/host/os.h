@@ -20,7 +20,7 @@ int os_file_create(uint64_t bytes);
  */
 bool os_claim(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset);
 bool os_replace(uintptr_t va, size_t bytes, enum os_access access, int file, uint64_t offset);
-void os_unclaim(uintptr_t va, size_t bytes);
+bool os_unclaim(uintptr_t va, size_t bytes); /* false: what is left would be too many mappings */
 
 /* Fresh private memory anywhere, shared with children if asked; NULL if there is none. */
 void *os_alloc(size_t bytes, bool is_shared);

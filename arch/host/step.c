@@ -114,7 +114,8 @@ void host_step_on(enum host_point kind, uintptr_t word)
     host_irq_deliver();
 }
 
-/* With an interrupt pending there is no wait. A parked CPU has none, and never comes back. */
+/* With an interrupt pending there is no wait. A parked CPU has none, and never comes back here: hal_cpu_start() begins
+ * another life of it, on another stack. */
 void host_step_wait(enum host_point kind, enum host_cpu_state state)
 {
     struct host_cpu *self = host_self();

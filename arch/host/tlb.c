@@ -74,11 +74,13 @@ static struct {
     size_t holders_bytes;
     paddr_t base; /* of frame 0 */
     uint64_t frames;
+    const struct cpumask *must_forget; /* NULL: all CPUs */
 } tlbs;
 
 void host_tlb_create(paddr_t base, uint64_t span_bytes)
 {
     tlbs.base = base;
+    tlbs.must_forget = NULL;
     tlbs.frames = span_bytes >> PAGE_SHIFT;
     tlbs.of_bytes = host.config.cpus * sizeof *tlbs.of;
     tlbs.tags_bytes = host.config.cpus * host.config.asids * sizeof *tlbs.tags;
@@ -437,6 +439,8 @@ static void entry_gone(const struct host_cpu *cpu, enum bank bank, struct entry 
 {
     bool is_walk = bank == BANK_WALK;
 
+    if (tlbs.must_forget != NULL && !cpumask_contains(tlbs.must_forget, cpu->id))
+        return;
     if (is_global(entry) || entry->asid == cpu->asid)
         host_fail("stale TLB entry: CPU %u still %s %#llx %s page %#llx, which is freed", cpu->id,
                   is_walk ? "walks for" : "translates",
@@ -466,6 +470,11 @@ static void frame_gone(uint32_t frame)
             }
         }
     }
+}
+
+void host_tlb_must_forget(const struct cpumask *cpus)
+{
+    tlbs.must_forget = cpus;
 }
 
 void host_tlb_require_gone(paddr_t block, size_t bytes)

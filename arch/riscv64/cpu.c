@@ -59,6 +59,8 @@ static int errno_of(long sbi_error)
     case SBI_ERR_INVALID_PARAM:
     case SBI_ERR_INVALID_ADDRESS:
         return -EINVAL;
+    case SBI_ERR_ALREADY_AVAILABLE:
+        return -EAGAIN;
     default:
         return -EIO;
     }
@@ -70,6 +72,11 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
         return -EINVAL;
     if (!sbi_facts.has_hsm)
         return -ENODEV;
+    if (task == NULL) {
+        struct sbi_result status = sbi_call(SBI_EXT_HSM, SBI_HSM_STATUS, boot_info.cpu_hw_id[cpu], 0, 0);
+
+        return status.error != 0 ? errno_of(status.error) : status.value == SBI_HSM_STOPPED ? 0 : -EAGAIN;
+    }
     hart_starts[cpu] = (struct hart_start){
         .hart = boot_info.cpu_hw_id[cpu],
         .satp = satp_of_levels(machine_facts.pt_levels) | root >> PAGE_SHIFT,
@@ -101,6 +108,8 @@ void hal_cpu_park(void)
 {
     hal_irq_disable();
     csr_write(sie, 0);
-    for (;;)
+    if (sbi_facts.has_hsm)
+        sbi_call(SBI_EXT_HSM, SBI_HSM_STOP, 0, 0, 0);
+    for (;;) /* the firmware cannot: then nobody starts it again */
         __asm__ volatile("wfi");
 }

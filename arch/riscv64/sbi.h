@@ -30,6 +30,9 @@
 #define SBI_IPI_SEND 0
 #define SBI_RFENCE_FENCE_I 0
 #define SBI_HSM_START 0
+#define SBI_HSM_STOP 1
+#define SBI_HSM_STATUS 2
+#define SBI_HSM_STOPPED 1 /* a status */
 #define SBI_SRST_RESET 0
 #define SBI_DBCN_READ 1
 #define SBI_DBCN_WRITE_BYTE 2
@@ -38,6 +41,7 @@
 #define SBI_ERR_NOT_SUPPORTED (-2)
 #define SBI_ERR_INVALID_PARAM (-3)
 #define SBI_ERR_INVALID_ADDRESS (-5)
+#define SBI_ERR_ALREADY_AVAILABLE (-6)
 
 struct sbi_result {
     long error; /* 0 or SBI_ERR_* ; a legacy call's result */

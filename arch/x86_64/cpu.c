@@ -192,6 +192,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area_memory)
                   if_on(CR4_UMIP, " UMIP"));
 }
 
+/* An INIT, which hal_cpu_start() sends, ends the halt, whatever is masked (SDM vol. 3, 8.4.3). */
 void hal_cpu_park(void)
 {
     for (;;)

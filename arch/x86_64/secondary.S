@@ -43,8 +43,8 @@ trampoline_end:
 /*
  * [[noreturn]] void secondary_long(void)
  * Finds its own dense number by APIC id, takes the task that hal_cpu_start() left there and leaves 0, takes on the
- * kernel's tables, and goes on in context.S. A CPU that nobody asked for, or one that comes a second time, finds no
- * task and halts.
+ * kernel's tables, and goes on in context.S. A CPU that nobody asked for, or one that comes a second time for one
+ * request, finds no task and halts.
  */
     .globl secondary_long
     .type secondary_long, @function

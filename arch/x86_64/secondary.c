@@ -28,9 +28,11 @@ void secondary_install(paddr_t page)
 
 int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
 {
-    ASSERT(cpu > 0 && cpu < CPU_MAX && root != 0 && task != NULL);
+    ASSERT(cpu > 0 && cpu < CPU_MAX && root != 0);
     if (secondary_page == 0)
         return -ENODEV;
+    if (task == NULL)
+        return 0; /* an INIT reaches it anywhere */
     secondary_root = root;
     /* PAIRS(secondary): everything stored so far is visible to the CPU that takes the task. */
     store_release(&secondary_task[cpu], task);

@@ -10,22 +10,23 @@
 #include <k/errno.h>
 #include <k/log.h>
 #include <lib/fmt.h>
+#include <lib/string.h>
 #include <mm/cpu.h>
 #include <mm/kspace.h>
 #include <mm/kstack.h>
 #include <mm/phys.h>
 #include <mm/stats.h>
+#include <sched/hotplug.h>
 #include <sched/latency.h>
 #include <sched/sched.h>
 #include <sched/stop.h>
+#include <smp/call.h>
+#include <smp/quiesce.h>
 #include <smp/topology.h>
 #include <time/clock.h>
 #include <time/timer.h>
 
 #include "boot_priv.h"
-
-#define CPU_ANSWER_NS (2 * NS_PER_SEC) /* a CPU that takes longer is taken for broken */
-#define CPU_LOOK_NS (100 * NS_PER_US)  /* how often to look while waiting, if nothing wakes us */
 
 /* Zeroed pages for a CPU's own structures. */
 static void *cpu_alloc(size_t bytes, cpu_id_t id)
@@ -130,6 +131,16 @@ void bringup_build_topology(const struct boot_info *boot, unsigned count)
     }
 }
 
+/* What a CPU was in the middle of when it parked is over; what the machine keeps of it begins anew. Requests that were
+ * made while it was off are nobody's: nothing waits for them. */
+static void forget_last_life(struct cpu *cpu)
+{
+    (void)xchg_relaxed(&cpu->ipi_pending, 0);
+    store_relaxed(&cpu->need_resched, 0);
+    if (HAL_CPU_AREA_BYTES != 0)
+        memset(cpu->hal_area, 0, HAL_CPU_AREA_BYTES);
+}
+
 static _Atomic(bool) bringup_done; /* PAIRS(bringup_done) */
 
 /* On the CPU's idle task's stack, interrupts disabled. */
@@ -138,17 +149,24 @@ void bringup_secondary_main(void *arg)
     struct cpu *cpu = arg;
     enum cpu_state expected = CPU_STARTING;
 
+    forget_last_life(cpu);
     hal_cpu_init(cpu->id, cpu->idle_task, cpu->hal_area);
     sched_cpu_online(cpu);
     /* PAIRS(cpu_online): either we are counted in, or the boot CPU has given up on us: never both. */
-    if (!cas_acq_rel(&cpu->state, &expected, CPU_ONLINE))
+    if (!cas_acq_rel(&cpu->state, &expected, CPU_ONLINE)) {
+        quiesce_idle_enter(cpu); /* one that was here before takes part in grace periods, which go on without it */
         hal_cpu_park();
+    }
     hal_cpu_poke(0);
     /* PAIRS(bringup_done): the set of online CPUs is complete before anybody but the boot CPU looks at it. */
-    while (!load_acquire(&bringup_done))
+    while (!load_acquire(&bringup_done) || !cpu_is_in(&cpu_live_mask, cpu->id))
         hal_cpu_idle();
-    /* Kernel mappings may have changed before this CPU was among those that are told to flush. */
+    /* Kernel mappings may have changed before this CPU was among those that are told to flush. PAIRS(cpu_live): whoever
+     * did not find it there has changed the tables before this. */
+    fence_seq_cst();
     hal_tlb_flush_local(HAL_ASID_ANY, 0, HAL_TLB_ALL_PAGES);
+    if (!cpu_is_online(cpu->id)) /* it comes back */
+        sched_cpu_open(cpu);
     sched_idle_loop();
 }
 
@@ -157,22 +175,36 @@ static void wake_up(struct timer *timer)
     (void)timer; /* the interrupt itself ends the wait */
 }
 
+void bringup_idle_a_moment(void)
+{
+    struct timer timer;
+
+    timer_init(&timer, wake_up);
+    timer_arm(&timer, clock_ns() + CPU_LOOK_NS);
+    hal_cpu_idle();
+    (void)timer_cancel(&timer);
+}
+
 /* Wait until the CPU says ONLINE. Interrupts are disabled. */
 static bool wait_online(struct cpu *cpu)
 {
     uint64_t deadline = clock_ns() + CPU_ANSWER_NS;
     enum cpu_state expected = CPU_STARTING;
-    struct timer timer;
 
     while (load_acquire(&cpu->state) != CPU_ONLINE) { /* PAIRS(cpu_online) */
         if (clock_ns() >= deadline)
             return !cas_acq_rel(&cpu->state, &expected, CPU_FAILED); /* PAIRS(cpu_online) */
-        timer_init(&timer, wake_up);
-        timer_arm(&timer, clock_ns() + CPU_LOOK_NS);
-        hal_cpu_idle();
-        (void)timer_cancel(&timer);
+        bringup_idle_a_moment();
     }
     return true;
+}
+
+void bringup_count_in(struct cpu *cpu)
+{
+    smp_call_admit(cpu->id);
+    cpu_set_change(&cpu_online_mask, cpu->id, true);
+    cpu_set_change(&cpu_started_mask, cpu->id, true);
+    (void)fetch_add_acq_rel(&cpu_started_count, 1); /* PAIRS(cpu_online) */
 }
 
 static bool start_one(struct cpu *cpu)
@@ -191,8 +223,7 @@ static bool start_one(struct cpu *cpu)
                   (unsigned long long)cpu->hw_id, (unsigned long long)(CPU_ANSWER_NS / NS_PER_MS));
         return false;
     }
-    cpumask_add(&cpu_online_mask, cpu->id);
-    (void)fetch_add_acq_rel(&cpu_online_count, 1); /* PAIRS(cpu_online) */
+    bringup_count_in(cpu);
     return true;
 }
 
@@ -207,7 +238,7 @@ void bringup_start_others(const struct boot_info *boot, unsigned count)
     for (cpu_id_t id = cpumask_next(&cpu_online_mask, 1); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1))
         hal_cpu_poke(id);
     hal_irq_restore(state);
-    boot_report.cpus_online = load_relaxed(&cpu_online_count);
+    boot_report.cpus_online = load_relaxed(&cpu_started_count);
     if (boot->cpu_listed > count)
         log_warn("%u CPUs listed, %u in use", boot->cpu_listed, count);
 }

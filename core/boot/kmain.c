@@ -99,8 +99,7 @@ static void boot_main(void *arg)
     hal_cpu_init(cpu->id, cpu->idle_task, cpu->hal_area);
     sched_cpu_online(cpu);
     store_release(&cpu->state, CPU_ONLINE); /* PAIRS(cpu_online) */
-    cpumask_add(&cpu_online_mask, cpu->id);
-    store_release(&cpu_online_count, 1); /* PAIRS(cpu_online) */
+    bringup_count_in(cpu);
     hal_irq_enable();
     bringup_start_others(boot_report.info, boot_report.cpus_online);
     boot_report.online_ticks = hal_clock_ticks();

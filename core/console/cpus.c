@@ -52,7 +52,7 @@ int command_latency(const struct console_words *words)
 {
     if (words->count > 2 || (words->count == 2 && strcmp(words->word[1], "reset") != 0))
         return -EINVAL;
-    for_each_online_cpu(id) {
+    for_each_started_cpu(id) {
         if (words->count == 2)
             latency_reset(id);
         else
@@ -69,13 +69,17 @@ int command_sched(const struct console_words *words)
         return -EINVAL;
     console_print("%4s %-15s %6s %-16s %9s %9s %9s %9s %8s %8s %5s\n", "CPU", "RUNNING", "QUEUED", "CLASSES", "RUN-ms",
                   "IDLE-ms", "SWITCHES", "PREEMPTED", "STEALS", "MIGR-IN", "UTIL%");
-    for_each_online_cpu(id)
-        print_cpu(id);
+    for_each_started_cpu(id) {
+        if (cpu_is_online(id))
+            print_cpu(id);
+        else
+            console_print("%4u %s\n", id, "off");
+    }
     sched_census_get(&census);
     console_print("%llu started, %llu died, %llu queued, %llu run, %llu blocked\n", (unsigned long long)census.started,
                   (unsigned long long)census.died, (unsigned long long)census.queued,
                   (unsigned long long)census.running, (unsigned long long)census.blocked);
-    for_each_online_cpu(id)
+    for_each_started_cpu(id)
         print_latency(id);
     return 0;
 }

@@ -190,21 +190,23 @@ static void look_at_cpus(struct top *top, bool is_second)
 {
     unsigned shown = 0;
 
-    for_each_online_cpu(id) {
+    for_each_started_cpu(id) { /* the same ones at each look */
         if (shown == TOP_CPUS_MAX)
             break;
         uint64_t idle = idle_ticks(id);
         uint64_t passed = top->passed_ticks;
         char percent[8];
 
-        format_share(passed - MIN(idle - top->idle_before[shown], passed), passed, percent, sizeof percent);
+        format_share(passed - MIN(idle - top->idle_before[shown], passed), passed, percent, sizeof percent - 1);
+        (void)str_copy(percent + strlen(percent), "%", 2);
         if (is_second)
-            console_print("%sCPU%u %s%%%s", shown % 8 == 0 ? "" : "  ", id, percent, shown % 8 == 7 ? "\n" : "");
+            console_print("%sCPU%u %s%s", shown % 8 == 0 ? "" : "  ", id, cpu_is_online(id) ? percent : "off",
+                          shown % 8 == 7 ? "\n" : "");
         top->idle_before[shown++] = idle;
     }
     if (is_second)
         console_print("%s", shown % 8 != 0 ? "\n" : "");
-    if (is_second && load_relaxed(&cpu_online_count) > TOP_CPUS_MAX)
+    if (is_second && load_relaxed(&cpu_started_count) > TOP_CPUS_MAX)
         console_print("(the other CPUs are not shown)\n");
 }
 

@@ -87,6 +87,8 @@ void trap_ipi(void)
         else
             ask_for_switch(cpu); /* the section's end switches, and a switch reports */
     }
+    if (reasons & IPI_TIMER)
+        timer_reprogram(cpu);
     /* IPI_RESCHEDULE: need_resched is set already; trap_exit() looks at it. */
     trace(TRACE_IRQ_EXIT, NULL, reasons);
     latency_handled(cpu, now, trap_ipi);

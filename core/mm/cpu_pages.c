@@ -323,6 +323,18 @@ static void drain_others(void)
     spin_unlock(&drain_lock);
 }
 
+void mm_cpu_drain(struct cpu *cpu)
+{
+    struct cached_page *chain;
+
+    ASSERT(load_acquire(&cpu->state) == CPU_OFFLINE); /* PAIRS(cpu_online): it has stored what we find */
+    spin_lock(&drain_lock);
+    chain = cpu->mm != NULL ? cache_detach(cpu->mm) : NULL;
+    give_chain(chain);
+    spin_unlock(&drain_lock);
+    magazine_drain_cpu(cpu);
+}
+
 /* With interrupts disabled we could not answer one who drains us meanwhile. */
 static void drain(bool may_disturb)
 {

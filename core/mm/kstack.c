@@ -148,7 +148,8 @@ static NOINLINE int alloc_slow(size_t bytes, struct kstack *out)
     return error;
 }
 
-int kstack_alloc(size_t bytes, struct kstack *out)
+/* Inline, like kstack_free(), in what makes and buries tasks. */
+ALWAYS_INLINE int kstack_alloc(size_t bytes, struct kstack *out)
 {
     mm_assert_task_context();
     if (bytes == 0 || bytes > STACK_BYTES_MAX)
@@ -190,6 +191,14 @@ static unsigned take_oldest_locked(struct tlb_range ranges[], unsigned want) REQ
     return count;
 }
 
+static NOINLINE void free_odd(vaddr_t base, size_t bytes)
+{
+    kmap_free(base, bytes / PAGE_BYTES);
+    spin_lock(&kstacks.lock);
+    kstacks.used--;
+    spin_unlock(&kstacks.lock);
+}
+
 static NOINLINE void spill_and_cache(vaddr_t base)
 {
     struct tlb_range ranges[SPILL_COUNT];
@@ -203,7 +212,7 @@ static NOINLINE void spill_and_cache(vaddr_t base)
     kmap_free_batch(ranges, count);
 }
 
-void kstack_free(struct kstack *stack)
+ALWAYS_INLINE void kstack_free(struct kstack *stack)
 {
     vaddr_t base = stack->base;
 
@@ -211,15 +220,11 @@ void kstack_free(struct kstack *stack)
     ASSERT(base != 0);
     if (KERNEL_DEBUG)
         debug_freed(stack);
+    stack->base = 0;
     if (UNLIKELY(stack->bytes != STACK_BYTES_DEFAULT)) {
-        kmap_free(base, stack->bytes / PAGE_BYTES);
-        spin_lock(&kstacks.lock);
-        kstacks.used--;
-        spin_unlock(&kstacks.lock);
-        stack->base = 0;
+        free_odd(base, stack->bytes);
         return;
     }
-    stack->base = 0;
     spin_lock(&kstacks.lock);
     if (UNLIKELY(kstacks.cached == CACHE_COUNT_MAX)) {
         spin_unlock(&kstacks.lock);

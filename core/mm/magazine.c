@@ -412,22 +412,28 @@ static struct slab_magazine *first_revoked(struct slab_cache *cache)
     return first;
 }
 
+/* Nobody uses the magazine any more. */
+static void dissolve(struct slab_cache *cache, struct slab_magazine *magazine)
+{
+    struct list_node retired = LIST_INIT(retired);
+
+    spin_lock(&cache->lock);
+    list_remove(&magazine->link);
+    slab_put_locked(cache, magazine->objects, count_of(magazine), &retired);
+    spin_unlock(&cache->lock);
+    slab_discard(cache, &retired);
+    magazine_destroy(magazine);
+}
+
 static void drain(struct slab_cache *cache)
 {
     struct slab_magazine *magazine;
 
     while ((magazine = first_revoked(cache)) != NULL) {
-        struct list_node retired = LIST_INIT(retired);
-
         /* PAIRS(magazine_section): the last section that knew this magazine is over. */
         while (load_acquire(&magazine->cpu->in_magazine))
             hal_cpu_relax();
-        spin_lock(&cache->lock);
-        list_remove(&magazine->link);
-        slab_put_locked(cache, magazine->objects, count_of(magazine), &retired);
-        spin_unlock(&cache->lock);
-        slab_discard(cache, &retired);
-        magazine_destroy(magazine);
+        dissolve(cache, magazine);
     }
 }
 
@@ -440,11 +446,26 @@ void slab_reclaim_all(void)
     list_for_each(node, &slab_registry.caches)
         revoke(list_entry(node, struct slab_cache, link), &others);
     /* PAIRS(cpu_online): a CPU that is not counted yet has allocated nothing. */
-    if (!cpumask_is_empty(&others) && load_acquire(&cpu_online_count) > 1)
+    if (!cpumask_is_empty(&others) && load_acquire(&cpu_started_count) > 1)
         smp_call(&others, fence_here, NULL);
     list_for_each(node, &slab_registry.caches)
         drain(list_entry(node, struct slab_cache, link));
     list_for_each(node, &slab_registry.caches)
         slab_trim(list_entry(node, struct slab_cache, link));
+    spin_unlock(&slab_registry.lock);
+}
+
+void magazine_drain_cpu(struct cpu *cpu)
+{
+    spin_lock(&slab_registry.lock);
+    list_for_each(node, &slab_registry.caches) {
+        struct slab_cache *cache = list_entry(node, struct slab_cache, link);
+        struct slab_magazine *magazine = load_relaxed(slot_of(cpu, cache));
+
+        if (cache->magazine_limit == 0 || magazine == NULL)
+            continue;
+        store_relaxed(slot_of(cpu, cache), NULL);
+        dissolve(cache, magazine);
+    }
     spin_unlock(&slab_registry.lock);
 }

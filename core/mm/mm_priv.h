@@ -479,5 +479,8 @@ static ALWAYS_INLINE uint16_t *slab_find_taken(const struct slab_cache *cache, c
 /* A new cache gets its slot, and magazines of a size that suits its objects. Context: boot. */
 void magazine_attach(struct slab_cache *cache);
 
+/* The magazines of a CPU that is OFFLINE. Context: task. */
+void magazine_drain_cpu(struct cpu *cpu);
+
 /* Objects in magazines, and how many of those there are. */
 uint64_t magazine_cached_locked(struct slab_cache *cache, uint64_t *out_magazines) REQUIRES(cache->lock);

@@ -20,7 +20,7 @@ static void task_main(void *arg)
     task_exit(self->entry(self->arg));
 }
 
-int task_spec_check(const struct task_spec *spec)
+ALWAYS_INLINE int task_spec_check(const struct task_spec *spec)
 {
     if (spec->name == NULL || spec->name[0] == '\0' || spec->entry == NULL)
         return -EINVAL;
@@ -33,19 +33,19 @@ int task_spec_check(const struct task_spec *spec)
     return 0;
 }
 
-int object_create(const struct object_spec *spec, struct task_object **out)
+ALWAYS_INLINE int object_create(const struct object_spec *spec, struct task_object **out)
 {
+    const struct task_spec *task = spec->task;
     struct task_object *object = object_alloc();
     void *fpu_area = NULL;
-    struct kstack stack;
     int result = -ENOMEM;
 
     if (object == NULL)
         return -ENOMEM;
-    result = kstack_alloc(spec->task.stack_bytes, &stack);
+    result = kstack_alloc(task->stack_bytes, &object->stack);
     if (result != 0)
         goto free_object;
-    if (spec->task.uses_fpu) {
+    if (task->uses_fpu) {
         result = fpu_area_alloc(&fpu_area);
         if (result != 0)
             goto free_stack;
@@ -56,23 +56,22 @@ int object_create(const struct object_spec *spec, struct task_object **out)
         .tid = spec->tid,
         .pid = spec->pid,
         .parent_tid = current_task()->tid,
-        .name = spec->task.name,
+        .name = task->name,
         .entry = task_main,
         .arg = object,
-        .stack_base = stack.base,
-        .stack_bytes = stack.bytes,
+        .stack_base = object->stack.base,
+        .stack_bytes = object->stack.bytes,
         .space = spec->space != NULL ? &spec->space->tlb : NULL,
         .fpu_area = fpu_area,
-        .priority = spec->task.priority,
-        .affinity = spec->task.affinity,
+        .priority = task->priority,
+        .affinity = task->affinity,
     };
 
     task_init(&object->task, &params);
-    object->stack = stack;
     object->space = spec->space;
     object->fpu_area = fpu_area;
-    object->entry = spec->task.entry;
-    object->arg = spec->task.arg;
+    object->entry = task->entry;
+    object->arg = task->arg;
     object->thread = spec->thread;
     if (spec->space != NULL)
         space_get(spec->space);
@@ -82,7 +81,7 @@ int object_create(const struct object_spec *spec, struct task_object **out)
     return 0;
 
 free_stack:
-    kstack_free(&stack);
+    kstack_free(&object->stack);
 free_object:
     object_free(object);
     return result;
@@ -92,6 +91,7 @@ void object_discard(struct task_object *object)
 {
     ASSERT(object->task.state == TASK_NEW && load_relaxed(&object->task.refs) == 1);
     trace(TRACE_TASK_FREE, &object->task, (uint64_t)object->task.tid);
+    task_dismiss(&object->task);
     kstack_free(&object->stack);
     fpu_area_free(object->fpu_area);
     if (object->space != NULL)
@@ -101,9 +101,9 @@ void object_discard(struct task_object *object)
     object_free(object);
 }
 
-tid_t task_try_create(const struct task_spec *spec, struct task **out)
+static ALWAYS_INLINE tid_t try_create(const struct task_spec *spec, struct task **out)
 {
-    struct object_spec full = { .task = *spec };
+    struct object_spec full = { .task = spec };
     struct task_object *object = NULL;
     int result = task_spec_check(spec);
 
@@ -121,6 +121,12 @@ tid_t task_try_create(const struct task_spec *spec, struct task **out)
     }
     tid_t tid = full.tid;
 
+    result = task_admit(&object->task);
+    if (result != 0) {
+        object_discard(object);
+        id_release(tid);
+        return result;
+    }
     /* The object's first reference is its existence, dropped by the reaper. */
     if (out != NULL) {
         task_get(&object->task);
@@ -129,23 +135,31 @@ tid_t task_try_create(const struct task_spec *spec, struct task **out)
     object_count_created();
     id_publish_task(tid, &object->task);
     result = task_start(&object->task);
-    ASSERT(result == 0); /* the affinity was checked, and CPUs do not go away */
+    ASSERT(result == 0); /* it was admitted */
     return tid; /* the task may have run and died by now */
+}
+
+tid_t task_try_create(const struct task_spec *spec, struct task **out)
+{
+    return try_create(spec, out);
+}
+
+static NOINLINE tid_t create_after_pass(const struct task_spec *spec, struct task **out, bool is_short_of_memory)
+{
+    reaper_wait_pass();
+    /* What the dead were made of may lie in the magazines of the CPU that buried them. */
+    if (is_short_of_memory)
+        slab_reclaim_all();
+    return task_try_create(spec, out);
 }
 
 tid_t task_create(const struct task_spec *spec, struct task **out)
 {
     reaper_keep_pace();
-    tid_t tid = task_try_create(spec, out);
-    bool is_short_of_memory = tid == -ENOMEM;
+    tid_t tid = try_create(spec, out);
 
-    if (is_short_of_memory || tid == -EAGAIN) {
-        reaper_wait_pass();
-        /* What the dead were made of may lie in the magazines of the CPU that buried them. */
-        if (is_short_of_memory)
-            slab_reclaim_all();
-        tid = task_try_create(spec, out);
-    }
+    if (UNLIKELY(tid == -ENOMEM || tid == -EAGAIN))
+        return create_after_pass(spec, out, tid == -ENOMEM);
     return tid;
 }
 

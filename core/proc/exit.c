@@ -12,7 +12,7 @@
 #include "proc_priv.h"
 
 /* Off the process's address space, which may go at once: what a program used must not wait for the reaper. */
-static void leave_space(struct task *self)
+static NOINLINE void leave_space(struct task *self)
 {
     struct task_object *object = object_of(self);
     struct space *space = object->space;
@@ -38,7 +38,8 @@ void task_exit(int code)
         panic("task %d '%s' exits while it holds %u mutexes", self->tid, self->name, self->mutexes_held);
 
     object_count_exiting();
-    leave_space(self);
+    if (object->space != NULL || self->space != NULL)
+        leave_space(self);
     id_unpublish_task(self->tid);
     if (object->thread != NULL) {
         struct thread *thread = object->thread;
@@ -48,25 +49,29 @@ void task_exit(int code)
         thread_put(thread);
     }
 
-    uintptr_t state = spin_lock_irqsave(&self->exit_waiters.lock);
-
+    hal_irq_disable(); /* until the next task runs */
+    spin_lock_irqoff(&self->exit_waiters.lock);
     self->exit_code = code;
     self->has_exited = true;
     (void)waitq_wake_locked(&self->exit_waiters, UINT32_MAX);
     spin_unlock_irqoff(&self->exit_waiters.lock);
-    hal_irq_restore(state);
-
-    (void)hal_irq_save();
     sched_exit();
 }
 
-int task_join(struct task *task, int *out_code, uint64_t deadline_ns)
+int task_join(struct task *task, int *out_code, uint64_t deadline_ns) NO_LOCK_ANALYSIS
 {
+    int result = 0;
+
     if (task == current_task())
         return -EDEADLK;
-    int result = waitq_wait_until(&task->exit_waiters, task->has_exited, deadline_ns, WAIT_KILLABLE);
+    uintptr_t state = spin_lock_irqsave(&task->exit_waiters.lock);
 
+    if (task->has_exited)
+        spin_unlock_irqoff(&task->exit_waiters.lock);
+    else
+        result = waitq_wait_locked(&task->exit_waiters, deadline_ns, WAIT_KILLABLE); /* only its exit wakes */
+    sched_irq_restore(state);
     if (result == 0 && out_code != NULL)
-        *out_code = task->exit_code; /* written once, before has_exited, under the lock we have held since */
+        *out_code = task->exit_code; /* written once, before has_exited or before it woke us, under the lock */
     return result;
 }

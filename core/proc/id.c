@@ -49,7 +49,7 @@ static void leaf_free(struct quiesce_head *head)
 }
 
 /* A leaf that nothing uses leaves the table; the one that the search stands in is kept for the next number. */
-static void drop_leaf_if_empty(size_t index, bool keep_current) REQUIRES(ids.lock)
+static NOINLINE void drop_leaf_if_empty(size_t index, bool keep_current) REQUIRES(ids.lock)
 {
     struct id_leaf *leaf = load_relaxed(&ids.leaf[index]);
 
@@ -66,7 +66,17 @@ static size_t find_free(void) REQUIRES(ids.lock)
     return id != BITMAP_NONE ? id : bitmap_find_clear(ids.reserved, TID_MAX, 1);
 }
 
-int id_alloc(tid_t *out)
+/* The number is free, and `leaf` is its leaf. */
+static ALWAYS_INLINE void take(struct id_leaf *leaf, size_t id) REQUIRES(ids.lock)
+{
+    leaf->used++;
+    leaf->users[id % LEAF_IDS] = 1;
+    bitmap_set(ids.reserved, id);
+    ids.used++;
+}
+
+/* Any number, perhaps the first one of a leaf that does not exist yet. */
+static NOINLINE int alloc_slowly(tid_t *out)
 {
     struct id_leaf *spare = NULL;
 
@@ -91,10 +101,7 @@ int id_alloc(tid_t *out)
         if (leaf != NULL) {
             size_t previous = ids.next >> LEAF_SHIFT;
 
-            leaf->used++;
-            leaf->users[id % LEAF_IDS] = 1;
-            bitmap_set(ids.reserved, id);
-            ids.used++;
+            take(leaf, id);
             ids.next = id + 1 < TID_MAX ? id + 1 : 1;
             if (previous != ids.next >> LEAF_SHIFT)
                 drop_leaf_if_empty(previous, true);
@@ -110,6 +117,24 @@ int id_alloc(tid_t *out)
             return -ENOMEM;
         (void)memset(spare, 0, sizeof *spare);
     }
+}
+
+ALWAYS_INLINE int id_alloc(tid_t *out)
+{
+    spin_lock(&ids.lock);
+    size_t id = ids.next;
+    struct id_leaf *leaf = load_relaxed(&ids.leaf[id >> LEAF_SHIFT]);
+
+    /* Nearly always the next number is free, its leaf is there, and the one after it is in the same leaf. */
+    if (UNLIKELY(leaf == NULL || bitmap_test(ids.reserved, id) || id % LEAF_IDS == LEAF_IDS - 1)) {
+        spin_unlock(&ids.lock);
+        return alloc_slowly(out);
+    }
+    take(leaf, id);
+    ids.next = id + 1;
+    spin_unlock(&ids.lock);
+    *out = (tid_t)id;
+    return 0;
 }
 
 /* The leaf of a reserved number: it exists as long as the number is. */
@@ -132,7 +157,7 @@ void id_hold(tid_t id)
     spin_unlock(&ids.lock);
 }
 
-void id_release(tid_t id)
+ALWAYS_INLINE void id_release(tid_t id)
 {
     spin_lock(&ids.lock);
     struct id_leaf *leaf = leaf_of(id);
@@ -143,8 +168,8 @@ void id_release(tid_t id)
         ASSERT(load_relaxed(&leaf->slot[slot].task) == NULL && load_relaxed(&leaf->slot[slot].process) == NULL);
         bitmap_clear(ids.reserved, (size_t)id);
         ids.used--;
-        leaf->used--;
-        drop_leaf_if_empty((size_t)id >> LEAF_SHIFT, true);
+        if (UNLIKELY(--leaf->used == 0))
+            drop_leaf_if_empty((size_t)id >> LEAF_SHIFT, true);
     }
     spin_unlock(&ids.lock);
 }

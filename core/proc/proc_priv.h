@@ -31,7 +31,7 @@ extern struct spinlock proc_tree_lock;
 
 /* create.c: what task_create() and task_create_from_thread() share. The object is complete, NEW and unpublished. */
 struct object_spec {
-    struct task_spec task;
+    const struct task_spec *task;
     tid_t tid;
     pid_t pid;
     struct space *space;   /* taken by reference; NULL: kernel tasks */

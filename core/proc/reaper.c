@@ -37,6 +37,7 @@ static struct {
     _Atomic(uint32_t) backlog; /* tasks and heads queued since the last pass began */
     _Atomic(bool) is_timed;   /* PAIRS(reaper_timer): the timer is armed */
     _Atomic(uint64_t) patience_ns;
+    _Atomic(struct task *) burying; /* the reaper, while collect() will see in any case what is queued for it */
     struct timer timer;
 } reaper = {
     .wake = WAITQ_INIT(reaper.wake),
@@ -52,7 +53,7 @@ void reaper_set_patience(uint64_t ns)
 
 void reaper_notify(void)
 {
-    uintptr_t state = hal_irq_save(); /* see backlog_grew() */
+    uintptr_t state = hal_irq_save(); /* see backlog_grew_irqoff() */
 
     /* PAIRS(reaper_work): the work was queued before; the reaper clears the flag before it looks. */
     if (!xchg_acq_rel(&reaper.has_work, true))
@@ -68,11 +69,11 @@ static void backlog_timeout(struct timer *timer)
     reaper_notify();
 }
 
-/* Something was queued for the reaper. Context: any, no lock of rank LOCK_TIMER or above held. Interrupts stay disabled
- * from the flag to what it promises: a task that is preempted in between would hold everybody's wake-up back. */
-static void backlog_grew(void)
+/* Something was queued for the reaper. Context: interrupts disabled, no lock of rank LOCK_TIMER or above held, and the
+ * caller looks at need_resched afterwards: the reaper may be more urgent. They stay disabled from the flag to what it
+ * promises: a task that is preempted in between would hold everybody's wake-up back. */
+static void backlog_grew_irqoff(void)
 {
-    uintptr_t state = hal_irq_save();
     uint64_t patience_ns = load_relaxed(&reaper.patience_ns);
 
     if (fetch_add_relaxed(&reaper.backlog, 1) + 1 >= BACKLOG_MAX) {
@@ -81,7 +82,17 @@ static void backlog_grew(void)
         timer_init(&reaper.timer, backlog_timeout);
         timer_arm(&reaper.timer, clock_ns() + patience_ns);
     }
-    sched_irq_restore(state); /* the reaper may be more urgent than who calls */
+}
+
+/* The same. Context: any. The dead that the reaper itself buries wait for a grace period that it is about to begin. */
+static void backlog_grew(void)
+{
+    if (current_task() == load_relaxed(&reaper.burying))
+        return;
+    uintptr_t state = hal_irq_save();
+
+    backlog_grew_irqoff();
+    sched_irq_restore(state);
 }
 
 static void bury(struct task *task)
@@ -97,13 +108,16 @@ static void bury(struct task *task)
     task_put(task); /* its existence; whoever still holds a reference frees it later */
 }
 
+/* The caller begins a grace period afterwards, or has another pass begin. */
 static void bury_all(void)
 {
     struct list_node dead = LIST_INIT(dead);
 
     sched_take_dead(&dead);
+    store_relaxed(&reaper.burying, current_task());
     for (struct list_node *node = list_pop_front(&dead); node != NULL; node = list_pop_front(&dead))
         bury(list_entry(node, struct task, queue_link));
+    store_relaxed(&reaper.burying, NULL);
     (void)waitq_wake_all(&reaper.pace);
 }
 
@@ -178,7 +192,7 @@ void reaper_init(void)
     };
 
     quiesce_init(backlog_grew, grace_over);
-    sched_set_dead_notify(backlog_grew);
+    sched_set_dead_notify(backlog_grew_irqoff);
     tid_t tid = task_try_create(&spec, NULL);
 
     if (tid < 0)
@@ -195,12 +209,16 @@ void reaper_wait_pass(void)
     (void)waitq_wait_until(&reaper.passes, reaper.finished_count >= target, TIME_NEVER, WAIT_UNINTERRUPTED);
 }
 
-void reaper_keep_pace(void)
+static NOINLINE void reaper_wait_pace(void)
 {
-    if (LIKELY(object_dying_count() <= DYING_MAX))
-        return;
     reaper_notify();
     (void)waitq_wait_until(&reaper.pace, object_dying_count() <= DYING_MAX, TIME_NEVER, WAIT_UNINTERRUPTED);
+}
+
+ALWAYS_INLINE void reaper_keep_pace(void)
+{
+    if (UNLIKELY(object_dying_count() > DYING_MAX))
+        reaper_wait_pace();
 }
 
 void proc_reclaim_all(void)

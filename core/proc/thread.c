@@ -149,14 +149,15 @@ void thread_put(struct thread *thread)
 int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct task **out)
 {
     struct process *process = thread->process;
+    const struct task_spec task = task_spec_of(thread);
     struct object_spec spec = {
-        .task = task_spec_of(thread), .tid = tid, .pid = pid, .space = process->space, .thread = thread,
+        .task = &task, .tid = tid, .pid = pid, .space = process->space, .thread = thread,
     };
     struct task_object *object = NULL;
 
     if (process->pid != pid || thread->tid != tid)
         return -EINVAL;
-    int result = task_spec_check(&spec.task);
+    int result = task_spec_check(&task);
 
     if (result != 0)
         return result;
@@ -164,6 +165,11 @@ int task_create_from_thread(pid_t pid, tid_t tid, struct thread *thread, struct 
     result = object_create(&spec, &object);
     if (result != 0)
         return result;
+    result = task_admit(&object->task);
+    if (result != 0) {
+        object_discard(object);
+        return result;
+    }
     spin_lock(&proc_tree_lock);
     if (thread->state == THREAD_DEAD)
         result = -ESRCH;
@@ -195,7 +201,7 @@ int thread_schedule(pid_t pid, tid_t tid, struct thread *thread)
     if (result != 0)
         return result;
     result = task_start(task);
-    ASSERT(result == 0); /* task_spec_check() found an online CPU in the affinity, and CPUs do not go away */
+    ASSERT(result == 0); /* the task was admitted */
     task_put(task);
     return 0;
 }

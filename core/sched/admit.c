@@ -103,7 +103,7 @@ bool admit_fits_locked(const struct task *task, const struct sched_params *param
         cuts -= task->deadline.density_is_cut;
         count--;
     }
-    if (count >= ADMITTED_MAX)
+    if (count >= ADMITTED_MAX || books->is_closed)
         return false;
     if (books->fading != 0 && clock_ns() < books->fading_until_ns)
         return low + cuts + books->fading <= limit;
@@ -168,8 +168,9 @@ void admit_take_locked(struct task *task, const struct sched_params *params, cpu
         unbook(task);
         if (task->deadline.home != cpu)
             fade(task, free_ns);
+    } else {
+        task->is_admitted = true; /* the run queue's lock is held, too: deadline_evacuate() books only those that are */
     }
-    task->is_admitted = true;
     task->deadline.home = cpu;
     task->deadline.evacuated_from = CPU_NONE;
     task->deadline.density_low = density.low;

@@ -3,28 +3,42 @@
  * Affinity of a task in any state, effective before the call returns: done under the run-queue lock that the task
  * names; a task that runs where it no longer may is asked to leave and waited for.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <k/errno.h>
 
-static struct waitq moved = WAITQ_INIT(moved);
+struct waitq affinity_moved = WAITQ_INIT(affinity_moved);
 
 void affinity_notify_moved(void)
 {
-    (void)waitq_wake_all(&moved);
+    (void)waitq_wake_all(&affinity_moved);
 }
 
-void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask)
+/* A CPU that goes off is none, whatever the mask says: its tasks are on their way. */
+static bool may_stay(const struct runq *rq, const struct cpumask *mask)
 {
-    task->is_leaving = task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);
-    task->affinity = *mask;
+    return cpumask_contains(mask, rq->cpu.id) && cpu_is_online(rq->cpu.id);
+}
+
+/* The affinity is new. */
+static void set_flags(struct runq *rq, struct task *task)
+{
+    task->is_leaving = task->state == TASK_RUNNING && !may_stay(rq, &task->affinity);
     task->allowed_since_ticks = hal_clock_ticks();
     task_note_pinned(task);
 }
 
+void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask)
+{
+    int error = anchor_change(task, mask);
+
+    ASSERT(error == 0);
+    set_flags(rq, task);
+}
+
 static void requeue(struct runq *rq, struct task *task, struct affinity_rest *out) REQUIRES(rq->lock)
 {
-    if (cpumask_contains(&task->affinity, rq->cpu.id)) {
+    if (may_stay(rq, &task->affinity)) {
         runq_enqueue(rq, task, ENQUEUE_MOVED);
         runq_notice(rq, task);
     } else {
@@ -43,13 +57,20 @@ static bool must_leave(struct runq *rq, struct task *task)
     return true;
 }
 
+/* What follows from a new affinity: the last step under the lock. */
+static void settle_locked(struct runq *rq, struct task *task, bool was_queued, struct affinity_rest *out)
+    REQUIRES(rq->lock)
+{
+    if (was_queued)
+        requeue(rq, task, out);
+    out->must_wait = must_leave(rq, task) || task->is_misplaced;
+}
+
 void affinity_change_locked(struct runq *rq, struct task *task, const struct cpumask *mask, bool was_queued,
                             struct affinity_rest *out)
 {
     affinity_set_locked(rq, task, mask);
-    if (was_queued)
-        requeue(rq, task, out);
-    out->must_wait = must_leave(rq, task) || task->is_misplaced;
+    settle_locked(rq, task, was_queued, out);
 }
 
 static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
@@ -69,7 +90,7 @@ int affinity_settle(struct task *task, const struct affinity_rest *rest)
         push_misplaced(rest->push_from);
     sched_irq_restore(state); /* if it was this task that must leave, it has left now */
     if (rest->must_wait && task != current_task())
-        return waitq_wait_until(&moved, is_settled(task), TIME_NEVER, WAIT_UNINTERRUPTED);
+        return waitq_wait_until(&affinity_moved, is_settled(task), TIME_NEVER, WAIT_UNINTERRUPTED);
     return 0;
 }
 
@@ -78,14 +99,15 @@ static int try_set(struct task *task, const struct cpumask *mask, struct affinit
 {
     uintptr_t state = hal_irq_save();
     struct runq *rq = runq_lock_of(task);
-    int result = task->state == TASK_DEAD ? -ESRCH : task->is_admitted ? -EAGAIN : 0;
+    int result = task->state == TASK_DEAD ? -ESRCH : task->is_admitted ? -EAGAIN : anchor_change(task, mask);
 
     if (result == 0) {
         bool was_queued = task_is_queued(task);
 
         if (was_queued)
             runq_dequeue(rq, task);
-        affinity_change_locked(rq, task, mask, was_queued, out);
+        set_flags(rq, task);
+        settle_locked(rq, task, was_queued, out);
     }
     runq_unlock(rq);
     hal_irq_restore(state); /* affinity_settle() follows, and looks whether to switch */
@@ -98,14 +120,12 @@ int task_set_affinity(struct task *task, const struct cpumask *mask)
     int result;
 
     ASSERT(context_can_sleep());
-    if (!cpumask_intersects(mask, &cpu_online_mask))
-        return -EINVAL;
     for (;;) {
         result = try_set(task, mask, &rest);
         if (result == 0)
             return affinity_settle(task, &rest);
         if (result == -EAGAIN)
-            result = deadline_change(task, NULL, mask);
+            result = cpumask_intersects(mask, &cpu_online_mask) ? deadline_change(task, NULL, mask) : -EINVAL;
         if (result != -EAGAIN)
             return result;
     }

@@ -15,6 +15,7 @@ static void agenda_fire(struct timer *timer) NO_LOCK_ANALYSIS
     bool is_more = true;
     uint64_t at_ns = TIME_NEVER;
 
+    DEBUG_ASSERT(&rq->cpu == this_cpu());
     /* A task at a time: nobody waits for this lock for longer than that takes. */
     while (is_more) {
         spin_lock_irqoff(&rq->lock);
@@ -55,4 +56,16 @@ NOINLINE void agenda_arm(struct runq *rq)
     (void)timer_cancel(&rq->agenda);
     if (at_ns != TIME_NEVER)
         timer_arm(&rq->agenda, at_ns);
+}
+
+/* The timer must not go to another CPU with the others: its callback is for this one's queues. */
+void agenda_close(struct runq *rq)
+{
+    spin_lock_irqoff(&rq->lock);
+    ASSERT(rq->throttled == 0);
+    rt_limit_forget(rq);
+    rq->agenda_ns = TIME_NEVER;
+    rq->after_switch &= ~AFTER_AGENDA;
+    spin_unlock_irqoff(&rq->lock);
+    (void)timer_cancel(&rq->agenda);
 }

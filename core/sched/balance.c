@@ -12,8 +12,9 @@
  * would have to be kept up at every switch, and what it is for, not to be fooled by a moment, the second look does too.
  *
  * There is no coming and going: a trade needs ROTATE_SLICES on both CPUs since the last one, a move makes the
- * difference smaller by a quarter at least, and differences below an eighth are left alone. CPUs that share a cache are
- * looked at each time, those of the node every second time, all others every fourth.
+ * difference smaller by a quarter at least or is of a task that is light beside it, and differences below an eighth are
+ * left alone. CPUs that share a cache are looked at each time, those of the node every second time, all others every
+ * fourth.
  */
 #include <smp/topology.h>
 
@@ -52,7 +53,7 @@ static const struct cpumask *choose_group(struct runq *rq)
     for (; level < TOPOLOGY_LEVELS; level++)
         if (topology_near(&rq->cpu, level) != NULL)
             return topology_near(&rq->cpu, level);
-    return &cpu_online_mask;
+    return &cpu_started_mask;
 }
 
 static uint64_t stay(const struct task *task, uint64_t now)
@@ -92,7 +93,7 @@ static struct runq *find_lightest(struct runq *rq, const struct cpumask *allowed
             break;
         struct runq *other = runq_by_id(id);
 
-        if (other != rq && cpumask_contains(&cpu_online_mask, id) && cpumask_contains(allowed, id) &&
+        if (other != rq && cpu_is_online(id) && cpumask_contains(allowed, id) &&
             load_relaxed(&other->running_rank) >= RANK_FAIR &&
             (best == NULL || runq_fair_weight(other) < runq_fair_weight(best)))
             best = other;
@@ -111,6 +112,13 @@ static int64_t gain(uint64_t difference, uint64_t weight)
     return (int64_t)difference - (after < 0 ? -after : after);
 }
 
+/* A quarter of the difference at least, so that nothing comes and goes; or all of it that a light task can do: of many
+ * light tasks none does much by itself. */
+static bool is_help(uint64_t difference, uint64_t weight)
+{
+    return gain(difference, weight) * 4 >= (int64_t)difference || weight * 8 <= difference;
+}
+
 /* The waiting task whose move to `target` helps most, or, where none does, the one that has been here longest and may
  * trade places. The queue is in no order that matters here. */
 static struct task *find_mover(struct runq *rq, const struct runq *target, uint64_t difference, uint64_t now)
@@ -127,7 +135,7 @@ static struct task *find_mover(struct runq *rq, const struct runq *target, uint6
             break;
         if (task->rank != RANK_FAIR || !cpumask_contains(&task->affinity, target->cpu.id))
             continue;
-        if (gain(difference, task->fair_weight) * 4 >= (int64_t)difference &&
+        if (is_help(difference, task->fair_weight) &&
             (helper == NULL || gain(difference, task->fair_weight) > gain(difference, helper->fair_weight)))
             helper = task;
         if (task->fair_weight * UINT64_C(2) <= 3 * difference &&
@@ -152,8 +160,8 @@ static struct task *find_mover(struct runq *rq, const struct runq *target, uint6
 
 static bool may_still_move(struct task *task, struct runq *rq, const struct runq *target)
 {
-    return load_relaxed(&task->base.cpu) == &rq->cpu && task_is_queued(task) &&
-           task->rank == RANK_FAIR && cpumask_contains(&task->affinity, target->cpu.id);
+    return load_relaxed(&task->base.cpu) == &rq->cpu && task_is_queued(task) && task->rank == RANK_FAIR &&
+           cpumask_contains(&task->affinity, target->cpu.id) && cpu_is_online(target->cpu.id);
 }
 
 /* A look is in three steps, each with the lock for itself: for whom, where to (without any), and who. */
@@ -253,7 +261,7 @@ static bool is_crowded(const struct cpumask *core)
     unsigned busy = 0;
 
     for_each_cpu_of(id, core)
-        busy += cpumask_contains(&cpu_online_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
+        busy += cpu_is_in(&cpu_started_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
     return busy >= 2;
 }
 
@@ -270,7 +278,7 @@ void balance_idle_core(struct runq *rq)
         struct runq *other = runq_by_id(id);
         const struct cpumask *core = topology_near(&other->cpu, TOPOLOGY_CORE);
 
-        if (core != NULL && cpumask_contains(&cpu_online_mask, id) &&
+        if (core != NULL && cpu_is_online(id) &&
             load_relaxed(&other->running_rank) == RANK_FAIR && is_crowded(core)) {
             rq->active.fn = send_running;
             rq->active.arg = rq;

@@ -10,10 +10,12 @@
 void agenda_init(struct runq *rq);
 void agenda_want(struct runq *rq, uint64_t at_ns) REQUIRES(rq->lock);
 void agenda_arm(struct runq *rq); /* own CPU, interrupts disabled, no lock: AFTER_AGENDA */
+void agenda_close(struct runq *rq); /* the CPU goes off, and has no tasks: the same context */
 
 /* rt_limit.c. A task of another class than the real-time one was queued while one of those runs or is queued, or the
  * other way round. */
 void rt_limit_look(struct runq *rq) REQUIRES(rq->lock);
+void rt_limit_forget(struct runq *rq) REQUIRES(rq->lock); /* nobody is here to be limited */
 uint64_t rt_limit_event(struct runq *rq, uint64_t now_ns) REQUIRES(rq->lock); /* when to come again, or TIME_NEVER */
 
 /* class_deadline.c */

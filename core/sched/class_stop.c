@@ -134,10 +134,16 @@ int stop_on_cpu(cpu_id_t cpu, void (*fn)(void *arg), void *arg)
     struct stop_work work = { .fn = fn, .arg = arg, .done = &done };
 
     ASSERT(context_can_sleep());
-    if (!cpumask_contains(&cpu_online_mask, cpu))
-        return -EINVAL;
     event_init(&done);
     list_init(&work.link);
-    (void)stop_request(runq_by_id(cpu), &work);
+    /* A CPU that goes off waits for those who still found it online, and then for its stopper. */
+    preempt_disable();
+    bool is_there = cpu < CPU_MAX && cpu_is_online(cpu);
+
+    if (is_there)
+        (void)stop_request(runq_by_id(cpu), &work);
+    preempt_enable();
+    if (!is_there)
+        return -EINVAL;
     return event_wait(&done, TIME_NEVER, WAIT_UNINTERRUPTED);
 }

@@ -227,11 +227,21 @@ static int book_elsewhere(cpu_id_t cpu) REQUIRES(admit_books)
 
 int deadline_evacuate(cpu_id_t cpu)
 {
-    ASSERT(!cpumask_contains(&cpu_online_mask, cpu));
     spin_lock(&admit_books);
+    runq_by_id(cpu)->admission.is_closed = true;
     int result = book_elsewhere(cpu);
 
     for_each_evacuated(cpu, result == 0 ? send_home : book_back);
+    if (result != 0)
+        runq_by_id(cpu)->admission.is_closed = false;
     spin_unlock(&admit_books);
     return result;
+}
+
+void deadline_admit_again(cpu_id_t cpu)
+{
+    uintptr_t state = spin_lock_irqsave(&admit_books);
+
+    runq_by_id(cpu)->admission.is_closed = false;
+    spin_unlock_irqrestore(&admit_books, state);
 }

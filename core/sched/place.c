@@ -60,7 +60,7 @@ bool place_is_core_idle(cpu_id_t id)
     if (core == NULL)
         return true;
     for_each_cpu_of(other, core)
-        if (cpumask_contains(&cpu_online_mask, other) && !(load_relaxed(&idle_cpus.mask[other / 64]) >> other % 64 & 1))
+        if ((cpumask_word(&cpu_online_mask, other / 64) & ~load_relaxed(&idle_cpus.mask[other / 64])) >> other % 64 & 1)
             return false;
     return true;
 }
@@ -75,7 +75,7 @@ static cpu_id_t find_in(const struct cpumask *affinity, const struct cpumask *gr
     for (; words != 0; words &= words - 1) {
         cpu_id_t word = (cpu_id_t)__builtin_ctz(words);
         uint64_t bits = load_relaxed(&idle_cpus.mask[word]) & affinity->word[word] & group->word[word] &
-                        cpu_online_mask.word[word];
+                        cpumask_word(&cpu_online_mask, word);
 
         for (; bits != 0; bits &= bits - 1) {
             cpu_id_t id = word * 64 + (cpu_id_t)__builtin_ctzll(bits);
@@ -129,7 +129,7 @@ cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near)
 
     for (unsigned i = 0; idle_words != 0 && i < MAX(nodes, 1u); i++) {
         unsigned nearest = nodes > 1 ? topology_nearest(near->node, i) : 0;
-        const struct cpumask *node = nodes > 1 ? topology_node_cpus(nearest) : &cpu_online_mask;
+        const struct cpumask *node = nodes > 1 ? topology_node_cpus(nearest) : &cpu_started_mask;
         uint32_t words = nodes > 1 ? idle_words & topology_node_words(nearest) : idle_words;
 
         if (words == 0)
@@ -151,7 +151,7 @@ static cpu_id_t next_allowed(const struct cpumask *affinity, cpu_id_t from)
 {
     for (unsigned round = 0; round < 2; round++) {
         for (cpu_id_t word = from / 64; word < cpu_mask_words; word++) {
-            uint64_t bits = affinity->word[word] & cpu_online_mask.word[word];
+            uint64_t bits = affinity->word[word] & cpumask_word(&cpu_online_mask, word);
 
             if (word == from / 64)
                 bits &= ~UINT64_C(0) << (from % 64);
@@ -214,7 +214,7 @@ struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from)
             best_load = load;
         }
         id = next_allowed(&wish->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
-    } while (id != first && --scan != 0);
+    } while (id != first && id != CPU_NONE && --scan != 0); /* a CPU may leave the set meanwhile, the first one, too */
     return best;
 }
 
@@ -222,7 +222,7 @@ struct runq *place_choose_start(const struct place_wish *wish)
 {
     struct cpu *here = this_cpu();
 
-    if (load_relaxed(&cpu_online_count) == 1)
+    if (load_relaxed(&cpu_started_count) == 1)
         return cpumask_contains(&wish->affinity, here->id) ? runq_of(here) : NULL;
     cpu_id_t idle = place_find_idle(&wish->affinity, here);
 
@@ -232,7 +232,7 @@ struct runq *place_choose_start(const struct place_wish *wish)
     struct runq *mine = runq_of(here);
 
     mine->place_from = mine->place_from + PLACE_SCAN_MAX < CPU_MAX ? mine->place_from + PLACE_SCAN_MAX : 0;
-    return place_least_loaded(wish, load_relaxed(&cpu_online_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
+    return place_least_loaded(wish, load_relaxed(&cpu_started_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
 }
 
 struct runq *place_search_wake(const struct place_wish *wish, struct runq *last)
@@ -241,8 +241,5 @@ struct runq *place_search_wake(const struct place_wish *wish, struct runq *last)
 
     if (idle != CPU_NONE)
         return runq_by_id(idle);
-    struct runq *best = place_least_loaded(wish, last->cpu.id);
-
-    ASSERT(best != NULL); /* affinity always has an online CPU: checked when it is set */
-    return best;
+    return place_least_loaded(wish, last->cpu.id);
 }

@@ -131,7 +131,8 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
 {
     bool keeps_slice = task->policy == SCHED_POLICY_RR && task->params.slice_ns == params->slice_ns;
 
-    task->params = *params;
+    if (params != &task->params)
+        task->params = *params; /* else not even written: with the admission lock alone they are read */
     task->priority = (uint8_t)priority;
     if (LIKELY(task->pi.inherited.rank == SCHED_URGENCY_NONE.rank) && LIKELY(!task->is_inherited)) {
         go_by(task, params);
@@ -167,6 +168,7 @@ struct change {
     struct sched_params params;
     int priority;
     bool leaves_deadline; /* it is admitted, and no more after this */
+    bool keeps_params;    /* only what it inherits is new */
 };
 
 /* The class's own numbers start afresh where the task is now. */
@@ -199,7 +201,7 @@ static void apply_on(struct runq *rq, struct task *task, const struct change *ch
 {
     if (change->leaves_deadline)
         deadline_leave_locked(rq, task);
-    policy_apply_on(rq, task, &change->params, change->priority);
+    policy_apply_on(rq, task, change->keeps_params ? &task->params : &change->params, change->priority);
 }
 
 static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
@@ -233,17 +235,16 @@ static bool lifts(struct sched_urgency urgency, unsigned own)
 
 bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_ANALYSIS
 {
-    const struct change same = { .params = task->params, .priority = task->priority };
-    struct sched_urgency before = task_urgency(task);
-    unsigned own = rank_of(&task->params);
-
     if (urgency_is_equal(task->pi.inherited, inherited))
         return false;
+    struct sched_urgency before = task_urgency(task);
+    unsigned own = rank_of(&task->params);
     bool was_lifted = lifts(task->pi.inherited, own);
 
     task->pi.inherited = inherited;
     if (!was_lifted && !lifts(inherited, own))
         return false; /* less than it has itself, before and now */
+    const struct change same = { .priority = task->priority, .keeps_params = true };
     struct runq *rq = runq_lock_of(task);
 
     apply_locked(rq, task, &same);

@@ -41,7 +41,8 @@ static bool push_one(struct runq *rq) NO_LOCK_ANALYSIS
     spin_unlock_irqoff(&rq->lock);
     struct runq *target = place_choose_start(&wish);
 
-    ASSERT(target != NULL);
+    if (target == NULL)
+        return true; /* its affinity was changed meanwhile: look again */
     spin_lock_irqoff(&rq->lock);
     if (target != rq)
         (void)runq_lock_second(rq, target);
@@ -184,6 +185,11 @@ void push_arm(struct runq *rq, uint64_t now)
     timer_program(&rq->cpu, deadline);
 }
 
+void push_forget(struct runq *rq)
+{
+    list_urgent(rq, false);
+}
+
 void push_waiting(struct runq *rq)
 {
     for (unsigned i = 0; i < PUSH_MAX && push_waiting_one(rq); i++)
@@ -215,6 +221,8 @@ void push_pull_urgent(struct runq *rq)
 {
     unsigned asked = 0;
 
+    if (!cpu_is_online(rq->cpu.id))
+        return; /* it goes off */
     for (cpu_id_t word = 0; word < cpu_mask_words; word++) {
         uint64_t bits = load_relaxed(&urgent.mask[word]);
 

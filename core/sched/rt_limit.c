@@ -83,6 +83,14 @@ uint64_t rt_limit_event(struct runq *rq, uint64_t now_ns)
     return limit->event_ns;
 }
 
+void rt_limit_forget(struct runq *rq)
+{
+    rq->rt_limit.is_watching = false;
+    rq->rt_limit.is_serving = false;
+    rq->rt_limit.event_ns = TIME_NEVER;
+    rq->ready_classes &= ~(1u << CLASS_BELOW);
+}
+
 static struct task *below_pick(struct runq *rq) NO_LOCK_ANALYSIS
 {
     uint32_t ready = rq->ready_classes & READY_BELOW;

@@ -31,6 +31,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     list_init(&rq->active.link);
     rq->place_from = rq->balance_from = id;
     cpu_mask_words = MAX(cpu_mask_words, id / 64 + 1);
+    list_init(&rq->anchored);
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
     store_relaxed(&rq->next_rank, RANK_NOTHING);
@@ -231,7 +232,7 @@ uint32_t runq_visit_list(const struct list_node *head, const struct runq *rq, ru
     return count;
 }
 
-void runq_check(struct runq *rq)
+static void check_queues(struct runq *rq, uint32_t queued) REQUIRES(rq->lock)
 {
     uint32_t all = runq_visit_list(&rq->misplaced, rq, NULL);
 
@@ -241,11 +242,29 @@ void runq_check(struct runq *rq)
         ASSERT(i == CLASS_BELOW || (counted != 0) == (rq->ready_classes >> i & 1));
         all += counted;
     }
-    ASSERT(all == load_relaxed(&rq->queued));
+    ASSERT(all == queued);
     ASSERT(rb_check(&rq->deadline.throttled) == (int)rq->throttled);
     uint32_t movable = 0;
 
     list_for_each(node, &rq->movable)
         movable++;
     ASSERT(movable == load_relaxed(&rq->movable_count));
+}
+
+void runq_check(struct runq *rq)
+{
+    check_queues(rq, load_relaxed(&rq->queued));
+}
+
+#define CHECKED_PER_SWITCH 16u /* tasks, on average */
+
+void runq_check_switch(struct runq *rq)
+{
+    uint32_t queued = load_relaxed(&rq->queued);
+
+    rq->unchecked += CHECKED_PER_SWITCH;
+    if (rq->unchecked < queued)
+        return;
+    rq->unchecked = 0;
+    check_queues(rq, queued);
 }

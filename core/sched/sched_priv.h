@@ -147,6 +147,7 @@ struct deadline_queue {
  * deadline as numbers of 60 bits after the point. */
 struct admission {
     struct list_node tasks;
+    bool is_closed;           /* the CPU goes off, or is off: nobody is admitted */
     unsigned count;
     unsigned cut_count;       /* of tasks whose density is a little more than its number says */
     uint64_t low;             /* the sum of the numbers */
@@ -212,7 +213,8 @@ struct runq {
     struct list_node movable;    /* queued tasks whose affinity has other CPUs, the oldest first but for steal_find() */
     struct list_node misplaced;  /* READY, not allowed here, in no class queue */
     uint64_t started, died;      /* census */
-    uint64_t online_ticks;       /* when the CPU began to schedule */
+    uint64_t online_ticks;       /* when the CPU began to schedule; the time that it was off is added */
+    uint64_t left_ticks;         /* when it went off */
     int64_t blocked;             /* tasks that name this CPU while blocked */
     struct sched_cpu_stats stats;
     struct stop_queue stop;
@@ -240,6 +242,9 @@ struct runq {
     struct admission admission;
     struct timer agenda; /* owned by this CPU, interrupts off */
     uint32_t throttled;  /* guarded by lock: READY tasks that wait for their next period */
+    uint32_t unchecked;  /* guarded by lock: runq_check_switch() */
+
+    struct list_node anchored;       /* guarded by the lock of the anchors (hotplug.c) */
 
     /* Guarded by lock. Queues of classes of one's own, then the last one, because of its size: a load reaches 2 KiB
      * from its base on some machines. */
@@ -330,6 +335,10 @@ static ALWAYS_INLINE void runq_notice(struct runq *rq, struct task *queued) REQU
     /* ... and nobody else could take it. */
     if (runq_is_unchanged_by(rq, queued) && LIKELY(load_relaxed(&rq->movable_count) == 0))
         return;
+    /* ... and it waits behind what is more urgent, whether that has a slice or not. */
+    if (queued->rank > load_relaxed(&rq->running_rank) && queued->class != &class_rt &&
+        load_relaxed(&rq->movable_count) == 0)
+        return;
     runq_notice_slow(rq, queued);
 }
 
@@ -366,7 +375,7 @@ static ALWAYS_INLINE void runq_enqueue_inline(struct runq *rq, struct task *task
     if (!runq_enqueue_in_class(rq, task, kind))
         return;
     store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
-    if (!task->is_pinned && load_relaxed(&cpu_online_count) > 1) { /* there is another CPU for it */
+    if (!task->is_pinned && load_relaxed(&cpu_started_count) > 1) { /* there is another CPU for it */
         list_push_back(&rq->movable, &task->movable_link);
         store_relaxed(&rq->movable_count, load_relaxed(&rq->movable_count) + 1);
     }
@@ -427,6 +436,8 @@ bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
 /* For class.check: a list of tasks by queue_link. */
 uint32_t runq_visit_list(const struct list_node *head, const struct runq *rq, runq_visit_fn visit);
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
+/* The same at each switch; of a long queue at every n-th, so that its length does not count for what a switch costs. */
+void runq_check_switch(struct runq *rq) REQUIRES(rq->lock);
 
 /* stat.c */
 /* `prev` was preempted, or is the idle task and gives way: a moment to look at utilisation. */
@@ -463,22 +474,24 @@ cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near)
 struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from);
 /* Does something run there that would not give way to a task of that rank? */
 bool place_would_wait(const struct runq *rq, uint32_t rank);
-struct runq *place_choose_start(const struct place_wish *wish); /* idle or least loaded; NULL: no online CPU allowed */
+/* Idle or least loaded, for a new task and for one that names `last`. NULL: no CPU of the wish is online any more. A
+ * task's affinity always has one, so it is another one by now. */
+struct runq *place_choose_start(const struct place_wish *wish);
 struct runq *place_search_wake(const struct place_wish *wish, struct runq *last);
 /* Does a blocked task that names `last` wake there, without a look at other CPUs? */
 static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq *last)
 {
     if (LIKELY(task->pinned_cpu == &last->cpu))
-        return true;
-    return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && cpumask_contains(&task->affinity, last->cpu.id);
+        return true; /* it is online: as long as there is such a task, the CPU cannot go off (hotplug.c) */
+    return load_relaxed(&cpu_started_count) == 1 && cpumask_contains(&task->affinity, last->cpu.id);
 }
 
 /* The same, also because nobody else wants that CPU. */
 static inline bool place_is_free_for(const struct task *task, const struct runq *last)
 {
     return place_stays(task, last) ||
-           (cpumask_contains(&task->affinity, last->cpu.id) && load_relaxed(&last->running_rank) == RANK_NOTHING &&
-            load_relaxed(&last->queued) == 0);
+           (cpumask_contains(&task->affinity, last->cpu.id) && cpu_is_online(last->cpu.id) &&
+            load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0);
 }
 
 /* steal.c */
@@ -506,6 +519,7 @@ static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALY
 void push_misplaced(struct runq *rq);
 void push_waiting(struct runq *rq);
 void push_pull_urgent(struct runq *rq);
+void push_forget(struct runq *rq) REQUIRES(rq->lock); /* nothing waits here any more: the CPU goes off */
 bool push_is_wanted(void); /* a real-time task waits somewhere: a hint */
 /* It does, and a task that is none is picked here: is there reason to try and pull it? Only if real-time work has just
  * ended here, or if a CPU has looked in vain since the last try: each of those looks once in SCHED_PUSH_NS. */
@@ -615,7 +629,6 @@ bool pi_waits_for_itself(struct task *task);
 void policy_apply_on(struct runq *rq, struct task *task, const struct sched_params *params, int priority)
     REQUIRES(rq->lock);
 
-
 /* From an affinity that was just set. */
 static inline void task_note_pinned(struct task *task)
 {
@@ -632,7 +645,8 @@ struct affinity_rest {
     bool must_wait;         /* it runs or waits where it may not */
 };
 void affinity_notify_moved(void);
-/* The mask itself, of a task in no class queue. */
+/* The mask itself, which has an online CPU, of a task in no class queue: the caller holds the books, and the task is,
+ * or was, booked there. */
 void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumask *mask) REQUIRES(rq->lock);
 /* The mask and what follows from it, as the last step under the lock. A task that was queued, and was taken out for the
  * change, is put back, or among the misplaced ones; one that runs where it may not is asked to leave. */

@@ -93,7 +93,7 @@ bool sched_is_well_placed(void) NO_LOCK_ANALYSIS
 
 void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANALYSIS
 {
-    ASSERT(cpumask_contains(&cpu_online_mask, cpu));
+    ASSERT(cpumask_contains(&cpu_started_mask, cpu));
     struct runq *rq = runq_by_id(cpu);
     uintptr_t state = spin_lock_irqsave(&rq->lock);
 
@@ -119,9 +119,9 @@ void sched_census_get(struct sched_census *out)
     uintptr_t state = hal_irq_save();
 
     *out = (struct sched_census){ 0 };
-    for_each_online_cpu(id)
+    for_each_started_cpu(id)
         spin_lock_untracked(&runq_by_id(id)->lock);
-    for_each_online_cpu(id) {
+    for_each_started_cpu(id) {
         const struct runq *rq = runq_by_id(id);
 
         out->started += rq->started;
@@ -130,7 +130,7 @@ void sched_census_get(struct sched_census *out)
         out->running += !is_idle_task(rq, rq->running);
         blocked += rq->blocked;
     }
-    for_each_online_cpu(id)
+    for_each_started_cpu(id)
         spin_unlock_untracked(&runq_by_id(id)->lock);
     hal_irq_restore(state);
     out->blocked = (uint64_t)blocked;

@@ -10,8 +10,8 @@
 
 #define STEAL_SCAN_MAX 24 /* tasks looked at under one hold of the victim's lock */
 
-/* Of the online CPUs of `group`, `from` not included, in ring order: the one with the most movable tasks. CPU_NONE if
- * none has any. */
+/* Of the CPUs of `group`, `from` not included, in ring order: the one with the most movable tasks. CPU_NONE if none has
+ * any. One that goes off may still have some; and what has ever started stays as it is. */
 static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from)
 {
     cpu_id_t best = CPU_NONE;
@@ -22,7 +22,7 @@ static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from)
         id = cpumask_next_ring(group, id + 1);
         if (id == CPU_NONE || id == from)
             break;
-        uint32_t count = cpumask_contains(&cpu_online_mask, id) ? load_relaxed(&runq_by_id(id)->movable_count) : 0;
+        uint32_t count = cpumask_contains(&cpu_started_mask, id) ? load_relaxed(&runq_by_id(id)->movable_count) : 0;
 
         if (count > most) {
             best = id;
@@ -73,7 +73,7 @@ void steal_offer(struct runq *rq)
 
 void steal_pass_on(struct runq *rq)
 {
-    cpu_id_t id = busiest(&cpu_online_mask, rq->cpu.id);
+    cpu_id_t id = busiest(&cpu_started_mask, rq->cpu.id);
 
     if (id != CPU_NONE)
         steal_offer(runq_by_id(id));
@@ -148,7 +148,7 @@ static bool steal_in(struct runq *rq, const struct cpumask *group, bool *out_con
     if (first == CPU_NONE)
         return false;
     do {
-        if (id != rq->cpu.id && cpumask_contains(&cpu_online_mask, id) &&
+        if (id != rq->cpu.id && cpumask_contains(&cpu_started_mask, id) &&
             steal_all_looks(rq, runq_by_id(id), out_contended))
             return true;
         id = cpumask_next_ring(group, id + 1);
@@ -164,5 +164,5 @@ bool steal_idle(struct runq *rq, bool *out_contended)
         if (group != NULL && steal_in(rq, group, out_contended))
             return true;
     }
-    return steal_in(rq, &cpu_online_mask, out_contended);
+    return steal_in(rq, &cpu_started_mask, out_contended);
 }

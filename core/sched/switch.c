@@ -3,7 +3,7 @@
  * The switch: decide, commit, go, and settle on the far side. schedule() is entered with this CPU's run-queue lock held
  * and interrupts disabled; the lock travels with the CPU, and finish_switch(), run by whoever comes next, releases it.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <sched/latency.h>
 #include <smp/quiesce.h>
@@ -49,15 +49,17 @@ void sched_take_dead(struct list_node *out)
     }
 }
 
-/* What remains to be done after a switch, no lock held. Out of line: it is rare, and inlined it would cost every switch
- * the registers that it needs. */
-static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_t rest)
+static void finish_dead(struct task *previous)
 {
-    if (rest & AFTER_DEAD) {
-        if (UNLIKELY(previous->is_admitted))
-            deadline_release_dead(previous);
-        bury(previous);
-    }
+    if (UNLIKELY(previous->is_admitted))
+        deadline_release_dead(previous);
+    bury(previous);
+}
+
+static NOINLINE void finish_several(struct runq *rq, struct task *previous, uint32_t rest)
+{
+    if (rest & AFTER_DEAD)
+        finish_dead(previous);
     if (rest & AFTER_MISPLACED)
         push_misplaced(rq);
     if (rest & AFTER_MOVED)
@@ -74,6 +76,16 @@ static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_
         steal_offer(rq);
     if (rest & AFTER_PASS_ON)
         steal_pass_on(rq);
+}
+
+/* What remains to be done after a switch, no lock held. Out of line: it is rare, and inlined it would cost every switch
+ * the registers that it needs. A death alone, which is the commonest, should not pay for the others either. */
+static NOINLINE void finish_rest(struct runq *rq, struct task *previous, uint32_t rest)
+{
+    if (LIKELY(rest == AFTER_DEAD))
+        finish_dead(previous);
+    else
+        finish_several(rq, previous, rest);
 }
 
 /* The new task's half of a switch; also a new task's first act. Interrupts are disabled, the lock is held. True: it may
@@ -228,7 +240,7 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
         dispatch(rq, next, now);
     runq_arm_slice(rq, next, now);
     if (KERNEL_DEBUG)
-        runq_check(rq);
+        runq_check_switch(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
         balance_after_pick(rq, next);
     DEBUG_ASSERT(next != prev || !has_left);
@@ -343,7 +355,8 @@ void sched_block(enum task_state state, enum wait_mode mode)
     (void)sched_block_self(current_task(), state, mode);
 }
 
-void sched_exit(void)
+/* Inline in task_exit(), which saves registers once, for nobody. */
+ALWAYS_INLINE void sched_exit(void)
 {
     struct runq *rq = this_runq();
     struct task *self = current_task();
@@ -354,18 +367,26 @@ void sched_exit(void)
     task_set_state(self, TASK_RUNNING, TASK_DEAD);
     trace(TRACE_TASK_EXIT, self, 0);
     self->is_leaving = false;
+    if (UNLIKELY(self->is_anchored))
+        anchor_drop(self);
     rq->died++;
-    schedule(rq, SWITCH_EXITED);
+    (void)switch_away(rq, self, SWITCH_EXITED);
     panic("task %d '%s' ran after its exit", self->tid, self->name);
 }
 
 void sched_cpu_online(struct cpu *cpu)
 {
+    struct runq *rq = runq_of(cpu);
+    uint64_t now = hal_clock_ticks();
+
     ASSERT(current_task() == cpu->idle_task && current_base()->cpu == cpu);
-    cpu->idle_task->since_ticks = hal_clock_ticks();
-    runq_of(cpu)->online_ticks = cpu->idle_task->since_ticks;
-    runq_of(cpu)->util.at_ticks = cpu->idle_task->since_ticks;
-    quiesce_cpu_online(cpu);
+    cpu->idle_task->since_ticks = now;
+    rq->util.at_ticks = now;
+    rq->online_ticks += now - rq->left_ticks;
+    if (cpu_is_in(&cpu_started_mask, cpu->id))
+        quiesce_idle_exit(cpu);
+    else
+        quiesce_cpu_online(cpu);
 }
 
 void sched_idle_loop(void)
@@ -376,9 +397,11 @@ void sched_idle_loop(void)
         bool found = false;
 
         (void)hal_irq_save();
+        if (UNLIKELY(load_relaxed(&rq->cpu.state) == CPU_STOPPING))
+            hotplug_leave(rq);
         /* Publish "idle", then look: a CPU that queues a task first queues, then looks for idle CPUs. */
         place_mark_idle(&rq->cpu, true);
-        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+        if (may_steal(rq) && !load_relaxed(&rq->cpu.need_resched)) {
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);

@@ -3,7 +3,7 @@
  * Start and wake: a task becomes READY, on the CPU that suits it. The waker holds the lock of the run queue that the
  * task names; because that lock is held across switches, a task found BLOCKED has left its stack.
  */
-#include "sched_priv.h"
+#include "hotplug_priv.h"
 
 #include <k/errno.h>
 #include <sched/latency.h>
@@ -50,10 +50,9 @@ static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) RE
 
 /* `rq`, which the NEW or blocked task names, is locked; the task becomes READY on `target`. Releases all locks.
  * False: a lock had to be dropped on the way and something about the task changed; the caller looks again. */
-static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE bool make_ready_from(enum task_state from, struct runq *rq, struct runq *target,
+                                          struct task *task) NO_LOCK_ANALYSIS
 {
-    enum task_state from = task->state;
-
     if (target != rq && !runq_lock_second(rq, target) &&
         (load_relaxed(&task->base.cpu) != &rq->cpu || task->state != from ||
          !cpumask_contains(&task->affinity, target->cpu.id))) {
@@ -88,7 +87,13 @@ static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct tas
     return true;
 }
 
-int task_start(struct task *task) NO_LOCK_ANALYSIS
+static NOINLINE bool make_ready(struct runq *rq, struct runq *target, struct task *task) NO_LOCK_ANALYSIS
+{
+    return make_ready_from(task->state, rq, target, task);
+}
+
+/* Inline in what creates a task. */
+ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
     bool started = false;
@@ -98,19 +103,20 @@ int task_start(struct task *task) NO_LOCK_ANALYSIS
         struct runq *rq = runq_lock_of(task);
 
         ASSERT(task->state == TASK_NEW);
+        if (UNLIKELY(!anchor_is_needless(task)) && anchor_change(task, &task->affinity) != 0) {
+            spin_unlock_irqoff(&rq->lock);
+            hal_irq_restore(state);
+            return -EINVAL;
+        }
         place_wish_of(task, &wish);
         spin_unlock_irqoff(&rq->lock);
         struct runq *target = place_choose_start(&wish);
 
-        if (target == NULL) {
-            hal_irq_restore(state);
-            return -EINVAL;
-        }
         rq = runq_lock_of(task);
-        if (LIKELY(cpumask_contains(&task->affinity, target->cpu.id)))
-            started = make_ready(rq, target, task);
+        if (LIKELY(target != NULL && cpumask_contains(&task->affinity, target->cpu.id)))
+            started = make_ready_from(TASK_NEW, rq, target, task);
         else
-            spin_unlock_irqoff(&rq->lock); /* it was changed meanwhile */
+            spin_unlock_irqoff(&rq->lock); /* its affinity was changed meanwhile */
     } while (!started);
     sched_irq_restore(state);
     return 0;
@@ -130,7 +136,8 @@ static bool make_ready_somewhere(struct runq *rq, struct task *task) NO_LOCK_ANA
     struct runq *target = place_search_wake(&wish, rq);
 
     rq = runq_lock_of(task);
-    if (LIKELY(is_blocked(task) && task->wait_mode == mode && cpumask_contains(&task->affinity, target->cpu.id)))
+    if (LIKELY(is_blocked(task) && task->wait_mode == mode && target != NULL &&
+               cpumask_contains(&task->affinity, target->cpu.id)))
         return make_ready(rq, target, task);
     spin_unlock_irqoff(&rq->lock);
     return false;

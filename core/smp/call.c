@@ -35,7 +35,7 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
 
     ASSERT(hal_irq_is_enabled());
     spin_lock(&call.lock);
-    for_each_online_cpu(id)
+    for_each_live_cpu(id)
         if (cpumask_contains(mask, id) && id != this_cpu_id())
             targets++;
     call.fn = fn;
@@ -43,7 +43,7 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
     call.caller = this_cpu_id();
     store_relaxed(&call.outstanding, targets);
     store_release(&call.sequence, load_relaxed(&call.sequence) + 1); /* PAIRS(call) */
-    for_each_online_cpu(id) {
+    for_each_live_cpu(id) {
         if (!cpumask_contains(mask, id))
             continue;
         if (id == this_cpu_id())
@@ -64,6 +64,22 @@ void smp_call(const struct cpumask *mask, void (*fn)(void *), void *arg)
     while (load_acquire(&call.outstanding) != 0) /* PAIRS(call_done) */
         hal_cpu_idle();
     hal_irq_restore(state);
+    spin_unlock(&call.lock);
+}
+
+void smp_call_admit(cpu_id_t cpu)
+{
+    /* Under the lock no call is in flight: the set does not change between a call's two looks at it. */
+    spin_lock(&call.lock);
+    cpu_set_change(&cpu_live_mask, cpu, true);
+    spin_unlock(&call.lock);
+}
+
+void smp_call_retire(struct cpu *cpu, void (*see_off)(struct cpu *))
+{
+    spin_lock(&call.lock);
+    see_off(cpu);
+    cpu_set_change(&cpu_live_mask, cpu->id, false);
     spin_unlock(&call.lock);
 }
 

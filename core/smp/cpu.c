@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of CPUs and the reasons of a poke. Owns no lock: the table is written at bring-up only. */
+/* The table of CPUs, the sets of them, and the reasons of a poke. Owns no lock: see smp/cpu.h for who writes. */
 #include <smp/cpu.h>
 
 #include <hal/clock.h>
@@ -7,8 +7,22 @@
 
 struct cpu *cpu_table[CPU_MAX];
 struct cpumask cpu_online_mask;
-_Atomic(unsigned) cpu_online_count;
+struct cpumask cpu_live_mask;
+struct cpumask cpu_started_mask;
+_Atomic(unsigned) cpu_started_count;
 unsigned cpu_mask_words = 1;
+
+void cpu_set_change(struct cpumask *set, cpu_id_t id, bool is_in)
+{
+    uint64_t bit = UINT64_C(1) << (id % 64);
+
+    ASSERT(id < CPU_MAX);
+    hal_point(&set->word[id / 64]);
+    if (is_in)
+        (void)__atomic_fetch_or(&set->word[id / 64], bit, __ATOMIC_SEQ_CST);
+    else
+        (void)__atomic_fetch_and(&set->word[id / 64], ~bit, __ATOMIC_SEQ_CST);
+}
 
 void cpu_request(struct cpu *cpu, uint32_t reason)
 {

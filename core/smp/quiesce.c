@@ -103,18 +103,15 @@ bool quiesce_start(void)
         return false;
 
     uint64_t period = load_relaxed(&quiesce_started) + 1;
-    unsigned online = load_acquire(&cpu_online_count); /* PAIRS(cpu_online) */
 
     preempt_disable(); /* "this CPU" below */
-    store_relaxed(&quiesce.outstanding, online);
+    /* One that is off stays in the idle loop, so to speak: the same CPUs take part in all periods. PAIRS(cpu_online) */
+    store_relaxed(&quiesce.outstanding, load_acquire(&cpu_started_count));
     store_seq_cst(&quiesce_started, period); /* PAIRS(quiesce): publishes outstanding; before the looks at idle */
     fence_seq_cst();
-    for (cpu_id_t id = 0, seen = 0; seen < online; id++) {
+    for_each_started_cpu(id) {
         struct cpu *cpu = cpu_table[id];
 
-        if (cpu == NULL || load_acquire(&cpu->state) != CPU_ONLINE) /* PAIRS(cpu_online) */
-            continue;
-        seen++;
         /* An idle CPU is in no section; nor is this one: sections are not preempted, and this task is in none. */
         if (cpu == this_cpu() || load_seq_cst(&cpu->idle_quiescent)) /* PAIRS(quiesce_idle) */
             (void)report_for(cpu, period); /* the caller looks at quiesce_is_over() itself */
@@ -132,7 +129,7 @@ void quiesce_poke_laggards(void)
 {
     uint64_t period = load_relaxed(&quiesce_started);
 
-    for_each_online_cpu(id)
+    for_each_started_cpu(id) /* one that is off has passed */
         if (load_relaxed(&cpu_table[id]->quiesce_seen) != period)
             cpu_request(cpu_table[id], IPI_QUIESCE);
 }

@@ -119,7 +119,7 @@ void tlb_space_fini(struct tlb_space *space)
     uintptr_t state = spin_lock_irqsave(&asids.lock);
 
     if (KERNEL_DEBUG)
-        for_each_online_cpu(id)
+        for_each_started_cpu(id)
             ASSERT(!is_used_by(space, id));
     spin_unlock_irqrestore(&asids.lock, state);
 }
@@ -147,7 +147,7 @@ static void rollover_locked(void) REQUIRES(asids.lock)
     /* PAIRS(asid_rollover): a CPU that begins to use a space says so and then looks at the generation. It sees the new
      * one, or we see its space. */
     fence_seq_cst();
-    for_each_online_cpu(id) {
+    for_each_started_cpu(id) {
         renew_locked(load_acquire(&cpu_table[id]->tlb_entering), ended); /* PAIRS(tlb_entering) */
         renew_locked(load_acquire(&cpu_table[id]->tlb_active), ended);   /* PAIRS(tlb_active) */
     }
@@ -430,9 +430,15 @@ void tlb_flush_kernel(const struct tlb_range ranges[], unsigned count_of_ranges)
     struct request request = { .asid = HAL_ASID_ANY, .count = count_of_ranges, .ranges = ranges };
 
     count(&stats.kernel_flushes, 1);
-    /* PAIRS(cpu_online): a CPU that is not counted yet flushes everything on its way in. */
-    if (load_acquire(&cpu_online_count) <= 1)
+    /* PAIRS(cpu_online): a CPU that is not counted yet, or not live, flushes everything on its way in. */
+    if (load_acquire(&cpu_started_count) <= 1) {
         flush_here(&request);
-    else
-        flush_on(&cpu_online_mask, &request);
+        return;
+    }
+    struct cpumask live;
+
+    fence_seq_cst(); /* PAIRS(cpu_live): the caller's changes of the tables come before the look at the set */
+    for (unsigned i = 0; i < CPUMASK_WORDS; i++)
+        live.word[i] = cpumask_word(&cpu_live_mask, i);
+    flush_on(&live, &request);
 }

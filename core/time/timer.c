@@ -7,6 +7,8 @@
 #include <k/trace.h>
 #include <time/clock.h>
 
+#define HAND_OVER_BATCH 16
+
 static bool timer_less(const struct rb_node *a, const struct rb_node *b)
 {
     return container_of(a, struct timer, node)->deadline_ticks < container_of(b, struct timer, node)->deadline_ticks;
@@ -40,19 +42,24 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns)
     timer->is_queued = true;
     rb_insert(&queue->tree, &timer->node, timer_less, NULL);
     trace(TRACE_TIMER_ARM, timer, timer->deadline_ticks);
-    if (rb_first(&queue->tree) == &timer->node)
-        timer_program(cpu, timer->deadline_ticks);
+    /* Also if it is not the first: the first one may have come from another CPU, and not be programmed yet. */
+    timer_program(cpu, timer->deadline_ticks);
     spin_unlock_irqoff(&queue->lock);
 }
 
 bool timer_cancel(struct timer *timer)
 {
-    struct timer_queue *queue = load_relaxed(&timer->queue);
-
-    if (queue == NULL)
-        return false; /* never armed */
     for (;;) {
+        struct timer_queue *queue = load_relaxed(&timer->queue);
+
+        if (queue == NULL)
+            return false; /* never armed */
         uintptr_t state = spin_lock_irqsave(&queue->lock);
+
+        if (UNLIKELY(load_relaxed(&timer->queue) != queue)) {
+            spin_unlock_irqrestore(&queue->lock, state); /* its CPU goes off: it moved between the look and the lock */
+            continue;
+        }
         bool was_queued = timer->is_queued;
         bool is_running = queue->running == timer;
 
@@ -92,6 +99,36 @@ void timer_run_expired(struct cpu *cpu, uint64_t now_ticks)
         queue->running = NULL;
     }
     spin_unlock_irqoff(&queue->lock);
+}
+
+/* Up to so many at a time, so that nobody waits long for a lock. False: there are no more. */
+static bool hand_over_some(struct timer_queue *from, struct timer_queue *to) NO_LOCK_ANALYSIS
+{
+    struct rb_node *node = NULL;
+
+    spin_lock_irqoff(&from->lock);
+    spin_lock_untracked(&to->lock); /* of one rank: nobody else ever holds two, and one CPU goes off at a time */
+    ASSERT(from->running == NULL);
+    for (unsigned i = 0; i < HAND_OVER_BATCH && (node = rb_first(&from->tree)) != NULL; i++) {
+        struct timer *timer = container_of(node, struct timer, node);
+
+        rb_remove(&from->tree, node, NULL);
+        store_relaxed(&timer->queue, to);
+        rb_insert(&to->tree, node, timer_less, NULL);
+        trace(TRACE_TIMER_MOVE, timer, to->cpu->id);
+    }
+    spin_unlock_untracked(&to->lock);
+    spin_unlock_irqoff(&from->lock);
+    return node != NULL;
+}
+
+void timer_hand_over(struct cpu *from, struct cpu *to)
+{
+    DEBUG_ASSERT(!hal_irq_is_enabled() && from == this_cpu() && from != to);
+    while (hand_over_some(from->timers, to->timers))
+        ;
+    /* It was given nothing to program before this, and is given everything now: only a CPU itself can do that. */
+    cpu_request(to, IPI_TIMER);
 }
 
 void timer_reprogram(struct cpu *cpu)

@@ -83,7 +83,7 @@ static void panic_enter(void)
     unsigned others = 0;
 
     store_release(&panic_state.turn, 0); /* PAIRS(panic_turn) */
-    for_each_online_cpu(id) {
+    for_each_live_cpu(id) {
         if (id == panic_cpu_id())
             continue;
         others++;

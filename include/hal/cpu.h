@@ -24,17 +24,22 @@ static inline void hal_cpu_idle(void);
  * Context: boot, interrupts disabled; leaves them disabled. */
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area);
 
-/* Start `cpu` (not yet started): it takes on the kernel page table `root` and enters task's hal_context as if switched
- * to it, interrupts disabled; its first call must be hal_cpu_init(). Context: task. Order: release, everything stored
- * before is visible there. 0, or -EIO/-ENODEV/-EINVAL if the firmware refuses at once; that the CPU answers is for the
- * caller to wait for. */
+/* Start `cpu` (not yet started, or parked): it takes on the kernel page table `root` and enters task's hal_context as
+ * if switched to it, interrupts disabled; its first call must be hal_cpu_init(). Context: task. Order: release,
+ * everything stored before is visible there. 0, or -EIO/-ENODEV/-EINVAL if the firmware refuses at once; -EAGAIN: it
+ * runs, perhaps on its way into hal_cpu_park(), if the machine can tell; that the CPU answers is for the caller to
+ * wait for. Without a task nothing is started: the answer is whether it could be, and 0 says that no context or stack
+ * of its last life is of any use to it. What hal_cpu_init() was given is gone with that life; the CPU zeroes the area
+ * before it calls again. */
 int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task);
 
 /* Make `cpu` call trap_ipi() soon. Context: any, also interrupts disabled. Order: release; stores before it are visible
  * to that trap_ipi(). Coalesces with a poke that is still pending. May be self. Never waits for the target. */
 void hal_cpu_poke(cpu_id_t cpu);
 
-/* This CPU will never run again: interrupts off, sleep for ever. Context: any. */
+/* This CPU leaves: interrupts off, sleep, until hal_cpu_start() starts it again with another task, if somebody does. It
+ * stands on its stack until that call succeeds, and takes no poke and no timer: what is pending is lost, or comes late,
+ * as a poke that nobody asked for. Context: any. */
 [[noreturn]] void hal_cpu_park(void);
 
 /* Leave the machine; code 0 is success. QEMU's exit device if there is one, else power off, else park. Context: any. */

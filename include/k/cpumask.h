@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of CPUs, any of CPU_MAX. Plain words: whoever shares one guards it. */
+/*
+ * A set of CPUs, any of CPU_MAX. Plain words: whoever shares one guards it. The sets of smp/cpu.h change while others
+ * look at them: cpumask_word(), cpumask_next(), cpumask_intersects() and cpumask_count() may be used on those; each
+ * reads a word as a whole, and nothing is promised about two words, or two calls, together.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +17,11 @@
 struct cpumask {
     uint64_t word[CPUMASK_WORDS];
 };
+
+static inline uint64_t cpumask_word(const struct cpumask *mask, cpu_id_t word)
+{
+    return __atomic_load_n(&mask->word[word], __ATOMIC_RELAXED);
+}
 
 static inline void cpumask_clear(struct cpumask *mask)
 {
@@ -51,7 +60,7 @@ static inline void cpumask_set_single(struct cpumask *mask, cpu_id_t cpu)
 static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
 {
     for (cpu_id_t i = from / 64; i < CPUMASK_WORDS; i++) {
-        uint64_t word = mask->word[i];
+        uint64_t word = cpumask_word(mask, i);
 
         if (i == from / 64)
             word &= ~UINT64_C(0) << (from % 64);
@@ -81,7 +90,7 @@ static inline bool cpumask_is_empty(const struct cpumask *mask)
 static inline bool cpumask_intersects(const struct cpumask *a, const struct cpumask *b)
 {
     for (unsigned i = 0; i < CPUMASK_WORDS; i++)
-        if ((a->word[i] & b->word[i]) != 0)
+        if ((cpumask_word(a, i) & cpumask_word(b, i)) != 0)
             return true;
     return false;
 }
@@ -105,6 +114,6 @@ static inline unsigned cpumask_count(const struct cpumask *mask)
     unsigned count = 0;
 
     for (unsigned i = 0; i < CPUMASK_WORDS; i++)
-        count += (unsigned)__builtin_popcountll(mask->word[i]);
+        count += (unsigned)__builtin_popcountll(cpumask_word(mask, i));
     return count;
 }

@@ -48,6 +48,7 @@ enum trace_event {
     TRACE_TIMER_CANCEL,  /* timer, 1 if it was armed, and does not fire now */
     TRACE_PANIC,         /* NULL, 0: from here on no promise holds */
     TRACE_PI_CHANGE,     /* task, 1: it begins to change who waits for a mutex, or how urgent a task is; 0: done */
+    TRACE_TIMER_MOVE,    /* timer, CPU that it fires on from here on */
     TRACE_EVENT_COUNT,
 };
 

@@ -30,11 +30,12 @@ void sched_set_fair_slice(uint64_t ns);
 void sched_set_rt_percent(unsigned percent);
 void sched_set_deadline_percent(unsigned percent);
 
-/* Before a CPU goes: its deadline tasks are promised, and moved to, other CPUs of their affinity. -EBUSY: they do not
- * all fit there (first come, first served: not every order is tried); nothing has changed. The caller has seen to it
- * that `cpu` is not in cpu_online_mask any more, so that nobody is admitted there; afterwards it waits until those that
- * run there have left, as they have been asked to. A task's affinity must have an online CPU. Context: task. */
+/* Before a CPU goes, it is online still: its deadline tasks are promised, and moved to, other CPUs of their affinity.
+ * -EBUSY: they do not all fit there (first come, first served: not every order is tried); nothing has changed. Else
+ * nobody is admitted there until deadline_admit_again() says that the CPU is back, or stays. Tasks that run there have
+ * been asked to leave. Context: task; of the second: any but irq. */
 int deadline_evacuate(cpu_id_t cpu) MUST_USE;
+void deadline_admit_again(cpu_id_t cpu);
 
 /* Bytes of a CPU's run queue, which begins with its struct cpu; zeroed, cache-aligned memory. */
 size_t sched_cpu_bytes(void);
@@ -42,11 +43,17 @@ size_t sched_cpu_bytes(void);
 /* Make that memory CPU `id`, with `idle` (a NEW task, pinned) as what runs when nothing else does. Boot CPU. */
 struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct task *idle);
 
-/* The running idle task of this CPU says: I schedule from now on. Context: boot, interrupts disabled, this CPU. */
+/* The running idle task of this CPU says: I schedule from now on, for the first time or again. Context: interrupts
+ * disabled, this CPU, which is STARTING. */
 void sched_cpu_online(struct cpu *cpu);
 
 /* The idle task's body. Interrupts disabled on entry. */
 [[noreturn]] void sched_idle_loop(void);
+
+/* A NEW task will be started: from here on an online CPU of its affinity stays online. For callers for which a failure
+ * of task_start() would come too late. -EINVAL: there is none. Context: task. */
+int task_admit(struct task *task) MUST_USE;
+void task_dismiss(struct task *task); /* it will not be started; also if it was not admitted */
 
 /* Put a NEW task into the run queue of the least loaded ONLINE CPU of its affinity and poke that CPU if
  * it should run it now. -EINVAL: no online CPU in the affinity (the task stays NEW). Context: task. */

@@ -103,30 +103,37 @@ struct task {
     bool is_admitted;               /* to the deadline class; written with the admission lock held, too */
     bool is_throttled;              /* READY in the run queue's throttled tree, in no class queue, not in `queued` */
     bool is_inherited;              /* in the deadline class by inheritance; written with pi.lock held, too */
+    /* Not cleared by task_init(), but set: the two links. */
     struct list_node queue_link;    /* real-time and idle queues, the fair lane */
     struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
+    /* Cleared. */
     bool is_woken;                  /* became READY by a wake, the last time but for moves */
     bool is_misplaced;              /* READY in runq.misplaced, not in a class queue */
+    /* Not cleared: valid from the first enqueue on.
+     * Fair: while it competes, that is, is queued or runs. Units: class_fair.c. */
     struct rb_node fair_node;
-    /* Fair: while it competes, that is, is queued or runs. Units: class_fair.c. */
     uint64_t fair_vruntime;
     uint64_t fair_deadline;
     uint64_t fair_least;            /* of the subtree below fair_node */
-    /* ... and while it does not. */
+    /* Cleared: and while it does not. */
     int64_t fair_lag;               /* what it was owed */
     int64_t fair_left_request;      /* what it had left of what it asked for */
+    /* Not cleared: valid with a fair_lag that is not 0, and from the class's `adopt` on. */
     uint64_t fair_left_vtime;       /* the queue's clock when it left */
     uint32_t fair_left_period;
     uint32_t fair_weight;
     uint32_t fair_inverse_weight;   /* 2^32 / weight, rounded up */
     uint64_t fair_request;          /* slice_ticks on its virtual clock */
     uint64_t slice_ticks;           /* round robin and fair: its own, or the system's */
+    /* Cleared, up to tid. */
     uint64_t slice_left_ticks;      /* round robin and idle class */
     uint64_t since_ticks;           /* when the present state began */
     uint64_t arrived_ticks;         /* when it came to its CPU from another; 0: it started there */
     uint64_t allowed_since_ticks;   /* when its affinity was set */
     bool is_pinned;                 /* affinity has one CPU */
+    bool is_anchored;               /* anchor_link is in a list */
     struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
+    struct list_node anchor_link;   /* guarded by the lock of the anchors (core/sched/hotplug.c) */
     struct task_stats stats;
     struct waitq *waits_on;         /* while blocked in a wait queue: that one; stale otherwise */
     uint64_t start_ticks;           /* when it became READY for the first time */
@@ -153,6 +160,7 @@ struct task {
     void *arg;
     vaddr_t stack_base;
     size_t stack_bytes;
+    /* Cleared: the two. */
     vaddr_t user_stack;  /* of a thread: for user mode */
     uintptr_t tls_base;  /* of a thread: for user mode */
     /* What tlb_switch() gets; sched knows no more of a space. NULL: the kernel's tables do. Owned by the running task:

@@ -16,14 +16,27 @@
 #include <k/types.h>
 #include <smp/lockrank.h>
 
-/* Life of a CPU.  ABSENT -> STARTING (boot CPU asks) -> ONLINE (itself) ; STARTING -> FAILED (boot CPU, no answer). */
-enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED };
+/*
+ * Life of a CPU. The boot CPU stays ONLINE for ever. "Lock": the mutex of core/boot/hotplug.c; at boot one task runs.
+ *
+ *   from       to         who                                             under
+ *   ABSENT     STARTING   bringup, about to ask the machine for it        boot
+ *   OFFLINE    STARTING   cpu_online(), the same                          lock
+ *   STARTING   ONLINE     the CPU: it is here                             compare-and-swap
+ *   STARTING   FAILED     whoever started it: it does not answer          compare-and-swap
+ *   STARTING   OFFLINE    cpu_online(): the machine refuses at once       lock
+ *   ONLINE     LEAVING    cpu_offline(): nothing new comes to it          lock
+ *   LEAVING    STOPPING   cpu_offline(): it idles, and no call is made    lock, and the lock of the calls
+ *   STOPPING   OFFLINE    the CPU, its last store                         its idle loop, interrupts disabled
+ */
+enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED, CPU_LEAVING, CPU_STOPPING, CPU_OFFLINE };
 
 /* Reasons for a poke: bits of cpu.ipi_pending, set before the poke, taken all at once by trap_ipi(). */
 #define IPI_RESCHEDULE 0x1u
 #define IPI_CALL 0x2u
 #define IPI_QUIESCE 0x4u
 #define IPI_STOP 0x8u
+#define IPI_TIMER 0x10u /* its timer queue has got timers from another CPU */
 
 /* What CPUs may share, from near to far: topology.h. */
 enum topology_level { TOPOLOGY_CORE, TOPOLOGY_CACHE, TOPOLOGY_NODE, TOPOLOGY_LEVELS };
@@ -86,15 +99,61 @@ struct task_base {
 /* CPUs that exist, by id; NULL where there is none. Written during boot only. */
 extern struct cpu *cpu_table[CPU_MAX];
 
-/* CPUs with state ONLINE. Grows at bring-up only, before the first task other than the boot CPU's runs anywhere. */
+/*
+ * Three sets, each part of the next. A CPU's bit comes when it has come up and goes when it is taken off.
+ *
+ *   online   tasks may be sent there. A CPU that comes back goes in by itself. Who chooses a CPU from it has preemption
+ *            or interrupts disabled until the task is queued: a CPU that goes off waits for a grace period after its
+ *            bit has gone, and then moves what came.
+ *   live     it answers calls, flushes and pokes: online, or on its way off. Guarded by the lock of the cross-CPU
+ *            calls, under which a CPU stops; others may ask one that has just stopped, and must not wait for it.
+ *   started  it has been online since boot. Complete before the first task runs anywhere but on the boot CPU, and never
+ *            changes after: what a CPU owns (run queue, counts, place in grace periods) stays when it is off.
+ */
 extern struct cpumask cpu_online_mask;
-extern _Atomic(unsigned) cpu_online_count; /* PAIRS(cpu_online) */
+extern struct cpumask cpu_live_mask;
+extern struct cpumask cpu_started_mask;
+extern _Atomic(unsigned) cpu_started_count; /* PAIRS(cpu_online) */
 
 /* Words of a cpumask that the machine's CPUs are in: the others need not be looked at. Written during boot only. */
 extern unsigned cpu_mask_words;
 
+/* Lowest CPU >= from in the set, or CPU_NONE: cpumask_next() of the CPUs that the machine has. */
+static inline cpu_id_t cpu_next_in(const struct cpumask *mask, cpu_id_t from)
+{
+    for (cpu_id_t i = from / 64; i < cpu_mask_words; i++) {
+        uint64_t word = cpumask_word(mask, i);
+
+        if (i == from / 64)
+            word &= ~UINT64_C(0) << (from % 64);
+        if (word != 0)
+            return i * 64 + (cpu_id_t)__builtin_ctzll(word);
+    }
+    return CPU_NONE;
+}
+
 /* In the order of their ids. Declares `id`. */
-#define for_each_online_cpu(id) for_each_cpu_of(id, &cpu_online_mask)
+#define for_each_cpu_in(id, mask)                                  \
+    for (cpu_id_t id = cpu_next_in(mask, 0); (id) != CPU_NONE;     \
+         (id) = cpu_next_in(mask, (id) + 1))
+#define for_each_online_cpu(id) for_each_cpu_in(id, &cpu_online_mask)
+#define for_each_live_cpu(id) for_each_cpu_in(id, &cpu_live_mask)
+#define for_each_started_cpu(id) for_each_cpu_in(id, &cpu_started_mask)
+
+/* Context: any. Order: none. */
+static inline bool cpu_is_in(const struct cpumask *mask, cpu_id_t id)
+{
+    hal_point(&mask->word[id / 64]);
+    return cpumask_word(mask, id / 64) >> (id % 64) & 1;
+}
+
+static inline bool cpu_is_online(cpu_id_t id)
+{
+    return cpu_is_in(&cpu_online_mask, id);
+}
+
+/* One bit of one of the sets, whole for those who look. Order: seq_cst. Context: as the set says. */
+void cpu_set_change(struct cpumask *set, cpu_id_t id, bool is_in);
 
 static ALWAYS_INLINE struct task_base *current_base(void)
 {

@@ -25,6 +25,7 @@ enum lock_rank {
     LOCK_WAITQ,     /* a wait queue */
     LOCK_QUIESCE,   /* grace-period bookkeeping */
     LOCK_RUNQ,      /* a run queue */
+    LOCK_ANCHORS,   /* which CPU a task's affinity counts on */
     LOCK_ASID,      /* address-space ids: taken inside a switch */
     LOCK_LATENCY,   /* a CPU's latency ledger */
     LOCK_LOG,       /* log ring and console: legal under everything else */

@@ -48,7 +48,8 @@ static ALWAYS_INLINE bool quiesce_pass(struct cpu *cpu)
 void quiesce_idle_enter(struct cpu *cpu);
 void quiesce_idle_exit(struct cpu *cpu);
 
-/* A CPU joins: it has nothing to report for grace periods before this. Context: boot, that CPU. */
+/* A CPU joins: it has nothing to report for grace periods before this. One that goes off later stays, as if it idled:
+ * quiesce_idle_enter() is the last thing it does, quiesce_idle_exit() the first. Context: boot, that CPU. */
 void quiesce_cpu_online(struct cpu *cpu);
 
 /* The collector's side, one task only. */

@@ -81,7 +81,7 @@ static inline void tlb_batch_add_all(struct tlb_batch *batch)
  */
 void tlb_batch_flush(struct tlb_batch *batch);
 
-/* The same for kernel addresses, on all online CPUs and in all spaces. Context: as above; any before other CPUs are
+/* The same for kernel addresses, on all live CPUs and in all spaces. Context: as above; any before other CPUs are
  * online. */
 void tlb_flush_kernel(const struct tlb_range ranges[], unsigned count);
 

@@ -19,8 +19,9 @@ struct timer {
     uint64_t deadline_ticks;      /* guarded by queue->lock */
     void (*fire)(struct timer *timer);
     bool is_queued;               /* guarded by queue->lock */
-    /* Where it was armed last. Atomic: a callback that arms its timer again stores what stands there already, while
-     * timer_cancel() on another CPU looks for the lock. */
+    /* Where it was armed last, or was moved to, with both queues' locks held. Atomic: a callback that arms its timer
+     * again stores what stands there already, while timer_cancel() on another CPU looks for the lock, and looks
+     * again once it has that. */
     _Atomic(struct timer_queue *) queue;
 };
 
@@ -45,6 +46,10 @@ bool timer_cancel(struct timer *timer);
 
 /* Fire what is due on this CPU. Context: irq. */
 void timer_run_expired(struct cpu *cpu, uint64_t now_ticks);
+
+/* All timers of this CPU, which is going off, move to `to`, with their deadlines. That CPU is told; what is due by then
+ * fires late by so much. One CPU at a time. Context: interrupts disabled, no timer's callback, no lock held. */
+void timer_hand_over(struct cpu *from, struct cpu *to);
 
 /* The hardware timer must fire at deadline_ticks or before. Context: interrupts disabled, own CPU. */
 static ALWAYS_INLINE void timer_program(struct cpu *cpu, uint64_t deadline_ticks)

@@ -5,6 +5,9 @@
  */
 #include "levels.h"
 
+#include <k/errno.h>
+#include <lib/string.h>
+
 #define LOOK_NS (2 * NS_PER_MS)
 
 void kit_idle_until_ns(uint64_t ns)
@@ -140,6 +143,50 @@ static void start(cpu_id_t id)
     CHECK(!entered[id].was_irq_enabled, "CPU %u enters its task with interrupts enabled", id);
     CHECK(entered[id].frame - cpu->base->stack_base <= KIT_STACK_BYTES, "CPU %u does not run on its task's stack", id);
     CHECK(entered[id].frame % HAL_STACK_ALIGN == 0, "CPU %u: its stack is not aligned", id);
+}
+
+/* ---- restart ---- */
+
+/* A poke from before may come late: none is counted until it has had its chance. */
+static void restarted_main(void *arg)
+{
+    struct kit_cpu *self = arg;
+
+    if (self->area != NULL)
+        memset(self->area, 0, HAL_CPU_AREA_BYTES);
+    hal_cpu_init(self->id, self->base, self->area);
+    hal_irq_enable();
+    kit_wait_ns(NS_PER_MS);
+    hal_irq_disable();
+    CHECK(self->timers == 0, "CPU %u: a timer of its last life", self->id);
+    (void)kit_timer_once(NS_PER_MS);
+    store_release(&self->is_up, true); /* PAIRS(kit_up) */
+    serve(self);
+}
+
+void kit_cpus_restart(cpu_id_t id)
+{
+    struct kit_cpu *cpu = kit_cpus[id];
+    uint64_t end = hal_clock_ticks() + kit_ticks_of_ns(KIT_PATIENCE_NS);
+    int error;
+
+    while ((error = hal_cpu_start(id, kit_root(), NULL)) == -EAGAIN) {
+        CHECK_BEFORE(end, "CPU %u does not get parked", id);
+        kit_idle_until_ns(LOOK_NS);
+    }
+    CHECK(error == 0, "hal_cpu_start(%u) of a parked CPU, asked only, says %d", id, error);
+    store_relaxed(&cpu->job, NULL);
+    store_relaxed(&cpu->is_up, false);
+    store_relaxed(&cpu->ipis, 0);
+    store_relaxed(&cpu->timers, 0);
+    hal_context_init(&cpu->base->context, cpu->base->stack_base + KIT_STACK_BYTES, KIT_STACK_BYTES, restarted_main,
+                     cpu);
+    error = hal_cpu_start(id, kit_root(), cpu->base);
+    CHECK(error == 0, "hal_cpu_start(%u) of a parked CPU says %d", id, error);
+    while (!load_acquire(&cpu->is_up)) { /* PAIRS(kit_up) */
+        CHECK_BEFORE(end, "CPU %u does not come up again", id);
+        kit_idle_until_ns(LOOK_NS);
+    }
 }
 
 static void report_id(struct kit_cpu *self, void *arg)

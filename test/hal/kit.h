@@ -174,6 +174,7 @@ void kit_wait_ns(uint64_t ns); /* busy, the interrupt state left alone */
 
 /* ---- cpus.c ---- */
 
+void kit_cpus_restart(cpu_id_t cpu); /* it has parked, or is about to */
 void kit_cpus_run(cpu_id_t cpu, void (*run)(struct kit_cpu *, void *), void *arg); /* and wait for it */
 void kit_cpus_begin(cpu_id_t cpu, struct kit_job *job);
 void kit_cpus_wait(cpu_id_t cpu);

@@ -25,5 +25,6 @@ const struct kit_level kit_levels[] = {
     { "code", level_code },
     { "user", level_user },
     { "park", level_park },
+    { "restart", level_restart },
     { NULL, NULL },
 };

@@ -33,6 +33,7 @@ const char *level_start(void);
 const char *level_poke(void);
 const char *level_migrate(void);
 const char *level_park(void);
+const char *level_restart(void);
 
 /* levels_code.c */
 const char *level_code(void);

@@ -344,3 +344,27 @@ const char *level_park(void)
         CHECK(kit_cpus[id]->ipis == parked_ipis[id], "parked CPU %u takes interrupts", id);
     return kit_boot->cpu_count == 1 ? "one CPU; this one is the one that speaks" : NULL;
 }
+
+/* ---- restart ---- */
+
+static void note_id(struct kit_cpu *self, void *arg)
+{
+    *(cpu_id_t *)arg = self->id;
+}
+
+/* The park level has left them all parked. */
+const char *level_restart(void)
+{
+    for (cpu_id_t id = 1; id < kit_boot->cpu_count; id++) {
+        for (unsigned round = 0; round < 2; round++) {
+            cpu_id_t who = CPU_NONE;
+
+            if (round > 0)
+                check_park(id);
+            kit_cpus_restart(id);
+            kit_cpus_run(id, note_id, &who);
+            CHECK(who == id, "CPU %u answers for CPU %u", who, id);
+        }
+    }
+    return kit_boot->cpu_count == 1 ? "one CPU" : NULL;
+}

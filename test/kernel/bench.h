@@ -41,5 +41,8 @@ void bench_space_fault(void);
 void bench_space_map(void);
 void bench_space_fork(void);
 
+/* bench_deadline.c, for the table in bench_latency.c. */
+void bench_deadline(void);
+
 /* bench_shoot.c, for the same table. */
 void bench_shootdown(void);

@@ -125,7 +125,7 @@ int finish(struct task *task)
 
 unsigned online_count(void)
 {
-    return load_relaxed(&cpu_online_count);
+    return cpumask_count(&cpu_online_mask);
 }
 
 cpu_id_t online_cpu(unsigned n)

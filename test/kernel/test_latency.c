@@ -61,6 +61,16 @@ static void unpin(void)
     CHECK(task_set_affinity(current_task(), &all) == 0);
 }
 
+/* The entry that ends in the function, or NULL. Longer ones may be beside it: a machine that stands still is late with
+ * whatever it has to do next. */
+static const struct latency_entry *find_end(const struct latency_entry worst[LATENCY_WORST], const char *function)
+{
+    for (unsigned i = 0; i < LATENCY_WORST; i++)
+        if (worst[i].end != 0 && is_in(worst[i].end, function))
+            return &worst[i];
+    return NULL;
+}
+
 /* The interrupt comes at the instruction that lets it in: one in this function. Returns with interrupts disabled, so
  * that no other one comes in between. */
 static NOINLINE uintptr_t planted_without_interrupts(struct timer *timer)
@@ -71,7 +81,7 @@ static NOINLINE uintptr_t planted_without_interrupts(struct timer *timer)
     store_relaxed(&has_fired, false);
     latency_reset(this_cpu_id());
     timer_arm(timer, start + PLANTED_NS / 2);
-    spin_until(start + 2 * PLANTED_NS);
+    spin_until(clock_ns() + 2 * PLANTED_NS); /* a timer that is armed when it is due counts from then on */
     hal_irq_restore(state);
     /* Not always at once: an emulator's timer may be late, too. */
     while (!load_relaxed(&has_fired))
@@ -91,9 +101,12 @@ static void interrupts_off(void)
     latency_get(this_cpu_id(), LATENCY_TIMER, worst);
     hal_irq_restore(state);
     (void)timer_cancel(&timer);
-    CHECK(worst[0].ticks >= clock_ns_to_ticks(PLANTED_NS));
-    CHECK(is_in(worst[0].end, "planted_without_interrupts"));
-    CHECK(worst[0].tid == current_task()->tid);
+    const struct latency_entry *found = find_end(worst, "planted_without_interrupts");
+
+    if (CHECK(found != NULL)) {
+        CHECK(found->ticks >= clock_ns_to_ticks(PLANTED_NS));
+        CHECK(found->tid == current_task()->tid);
+    }
     unpin();
 }
 
@@ -108,10 +121,8 @@ static int wait_once(void *arg)
 }
 
 /* The request comes early in the section, by an interrupt; it is met at its end. */
-static NOINLINE unsigned planted_without_preemption(struct timer *timer)
+static NOINLINE void planted_without_preemption(struct timer *timer)
 {
-    unsigned rounds = 0;
-
     preempt_disable();
     uintptr_t state = hal_irq_save();
     uint64_t start = clock_ns();
@@ -122,11 +133,9 @@ static NOINLINE unsigned planted_without_preemption(struct timer *timer)
     hal_irq_restore(state);
     while (!load_relaxed(&has_fired))
         hal_cpu_relax();
-    for (start = clock_ns(); clock_ns() < start + 2 * PLANTED_NS; rounds++)
-        hal_cpu_relax();
+    spin_until(clock_ns() + 2 * PLANTED_NS);
     preempt_enable();
     compiler_barrier(); /* the call that it may make is not this function's last act */
-    return rounds;
 }
 
 static void preemption_off(void)
@@ -142,7 +151,7 @@ static void preemption_off(void)
         return;
     WAIT_FOR((task_get_snapshot(urgent, &snapshot), snapshot.state == TASK_BLOCKED));
     timer_init(&timer, wake_urgent);
-    CHECK(planted_without_preemption(&timer) > 0);
+    planted_without_preemption(&timer);
     latency_get(this_cpu_id(), LATENCY_PREEMPT, worst);
     (void)timer_cancel(&timer);
     for (unsigned i = LATENCY_WORST; i-- > 0;)
@@ -160,7 +169,7 @@ static void preemption_off(void)
 struct deaf {
     _Atomic(bool) is_deaf;
     _Atomic(bool) is_told;
-    struct latency_entry worst;
+    struct latency_entry worst[LATENCY_WORST];
 };
 
 static NOINLINE uintptr_t planted_without_pokes(struct deaf *deaf)
@@ -180,13 +189,11 @@ static NOINLINE uintptr_t planted_without_pokes(struct deaf *deaf)
 
 static int be_deaf(void *arg)
 {
-    struct latency_entry worst[LATENCY_WORST];
     struct deaf *deaf = arg;
     uintptr_t state = planted_without_pokes(deaf);
 
-    latency_get(this_cpu_id(), LATENCY_POKE, worst);
+    latency_get(this_cpu_id(), LATENCY_POKE, deaf->worst);
     hal_irq_restore(state);
-    deaf->worst = worst[0];
     return 0;
 }
 
@@ -203,8 +210,10 @@ static void pokes_off(void)
     cpu_request(cpu_table[online_cpu(1)], IPI_RESCHEDULE);
     store_relaxed(&deaf.is_told, true);
     CHECK(finish(task) == 0);
-    CHECK(deaf.worst.ticks >= clock_ns_to_ticks(PLANTED_NS));
-    CHECK(is_in(deaf.worst.end, "planted_without_pokes"));
+    const struct latency_entry *found = find_end(deaf.worst, "planted_without_pokes");
+
+    if (CHECK(found != NULL))
+        CHECK(found->ticks >= clock_ns_to_ticks(PLANTED_NS));
     unpin();
 }
 

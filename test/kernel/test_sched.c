@@ -107,8 +107,14 @@ static int block_the_cpu(void *arg)
     return 0;
 }
 
-/* Queued behind a running real-time task, the rest run in the order of their priority, not of their creation. */
-static void the_most_urgent_runs_first(void)
+/* So long real-time tasks surely keep others off a CPU: the limit on them is 95 % of a second, unless the command line
+ * has another. */
+#define RT_ALONE_NS (NS_PER_SEC / 2)
+
+/* Queued behind a running real-time task, the rest run in the order of their priority, not of their creation. False:
+ * the machine stood still meanwhile, and those that are not real-time had their turn; only the order of each kind was
+ * looked at. */
+static bool see_the_most_urgent_run_first(void)
 {
     static const int priorities[4] = {
         PRIORITY_IDLE,
@@ -118,14 +124,9 @@ static void the_most_urgent_runs_first(void)
     };
     static _Atomic(bool) go;
     struct task *task[4];
-
-    if (online_count() < 2)
-        return; /* the task that holds the CPU would hold ours */
     cpu_id_t cpu = online_cpu(online_count() - 1);
-    struct cpumask here;
+    uint64_t begin_ns = clock_ns();
 
-    cpumask_set_single(&here, online_cpu(0));
-    CHECK(task_set_affinity(current_task(), &here) == 0);
     store_relaxed(&go, false);
     store_relaxed(&order_next, 0);
     struct task *blocker = spawn_on("blocker", block_the_cpu, (void *)&go, PRIORITY_REALTIME_HIGH, cpu);
@@ -136,36 +137,56 @@ static void the_most_urgent_runs_first(void)
     (void)finish(blocker);
     for (unsigned i = 0; i < 4; i++)
         (void)finish(task[i]);
-    for (unsigned i = 0; i < 4; i++)
-        CHECK(order_seen[i] == 3 - i);
+    CHECK(order_seen[3] < order_seen[2] && order_seen[1] < order_seen[0]);
+    if (clock_ns() - begin_ns >= RT_ALONE_NS)
+        return false;
+    CHECK(order_seen[2] < order_seen[1]);
+    return true;
+}
+
+static void the_most_urgent_runs_first(void)
+{
+    struct cpumask here;
+
+    if (online_count() < 2)
+        return; /* the task that holds the CPU would hold ours */
+    cpumask_set_single(&here, online_cpu(0));
+    CHECK(task_set_affinity(current_task(), &here) == 0);
+    for (unsigned tries = 0; tries < 20 && !see_the_most_urgent_run_first(); tries++)
+        continue;
     cpumask_set_all(&here);
     CHECK(task_set_affinity(current_task(), &here) == 0);
 }
 
 static int sleep_often(void *arg)
 {
-    unsigned count = (unsigned)(uintptr_t)arg;
-
-    for (unsigned i = 0; i < count; i++)
+    (void)arg;
+    while (!load_relaxed(&stop))
         CHECK(task_sleep_for(200 * NS_PER_US) == 0);
     return 0;
+}
+
+static uint64_t preemptions(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    return snapshot.stats.involuntary;
 }
 
 static void a_real_time_wake_preempts_a_hog(void)
 {
     cpu_id_t cpu = online_cpu(online_count() - 1);
-    struct task_snapshot snapshot;
 
     store_relaxed(&stop, false);
     struct task *busy = spawn_on("hog", hog, NULL, PRIORITY_DEFAULT, cpu);
-    struct task *urgent = spawn_on("urgent", sleep_often, (void *)20, PRIORITY_REALTIME_NORMAL, cpu);
+    struct task *urgent = spawn_on("urgent", sleep_often, NULL, PRIORITY_REALTIME_NORMAL, cpu);
 
-    (void)finish(urgent);
-    if (busy == NULL)
+    if (busy == NULL || urgent == NULL)
         return;
-    task_get_snapshot(busy, &snapshot);
-    CHECK(snapshot.stats.involuntary >= 10); /* the hog never gives up by itself */
+    WAIT_FOR(preemptions(busy) >= 10); /* the hog never gives up by itself */
     store_relaxed(&stop, true);
+    (void)finish(urgent);
     (void)finish(busy);
 }
 

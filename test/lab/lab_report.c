@@ -224,7 +224,7 @@ void lab_report(const char *name)
         row_add(&all, &rows[i]);
     }
     log_info("lab: %s: %u CPUs, %u tasks, seed %llu, %llu.%03u ms of %llu.%03u, launched in %llu.%03u", name,
-             load_relaxed(&cpu_online_count), lab->workload.tasks, (unsigned long long)lab->seed,
+             cpumask_count(&cpu_online_mask), lab->workload.tasks, (unsigned long long)lab->seed,
              MS(lab->end_ns - lab->start_ns), MS(lab->workload.duration_ns),
              MS(lab->measured_ns != 0 ? lab->measured_ns - lab->start_ns : lab->end_ns - lab->start_ns));
     log_info("lab: group     tasks  ended    passes    bursts        CPU-ms      %%   jain  switches preempted migrated"

@@ -91,7 +91,7 @@ static bool group_prepare(struct lab_group *group, const struct workload_group *
 
 static bool prepare(void)
 {
-    lab->shards = MIN(load_relaxed(&cpu_online_count), SHARDS_MAX);
+    lab->shards = MIN(cpumask_count(&cpu_online_mask), SHARDS_MAX);
     lab->seed = boot_report.options->seed;
     event_init(&lab->launcher);
     for (unsigned i = 0; i < lab->workload.events; i++)

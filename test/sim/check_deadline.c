@@ -21,7 +21,10 @@
 
 static struct {
     uint64_t open_busy_ns[CPU_MAX]; /* when the CPU could last be preempted */
-    uint64_t closed_ns;             /* the longest time in which one could not */
+    uint64_t closed_ns;             /* the longest time in which one could not, since there are deadline tasks */
+    uint64_t closed_asked_ns;       /* the same, since somebody asks */
+    bool is_asked;
+    bool was_idle[CPU_MAX]; /* at the last look */
     uint64_t over_since_ns[CPU_MAX]; /* what it runs has had no runtime since then; 0: it has */
     unsigned over_steps[CPU_MAX];    /* and has taken so many open steps when a poke would have come */
     unsigned most;                  /* tasks of one CPU */
@@ -32,15 +35,23 @@ static void deadline_reset(const struct host_config *config)
     (void)config;
     for (cpu_id_t id = 0; id < CPU_MAX; id++) {
         deadline.open_busy_ns[id] = 0;
+        deadline.was_idle[id] = true;
         deadline.over_since_ns[id] = 0;
     }
-    deadline.closed_ns = 0;
+    deadline.closed_ns = deadline.closed_asked_ns = 0;
+    deadline.is_asked = false;
     deadline.most = 0;
 }
 
 static bool is_limited(const struct task *task)
 {
     return task->is_admitted && !task->is_inherited && task->class == &class_deadline;
+}
+
+uint64_t sim_closed_ns_max(void)
+{
+    deadline.is_asked = true;
+    return deadline.closed_asked_ns;
 }
 
 static void deadline_event(enum trace_event event, const void *object, uint64_t value)
@@ -71,8 +82,16 @@ static void closed_step(void)
 
     if (!sim_now.is_open && !is_idle)
         return;
-    if (deadline.most > 0 && sim_now.busy_ns - *open > deadline.closed_ns)
-        deadline.closed_ns = sim_now.busy_ns - *open;
+    uint64_t closed_ns = sim_now.busy_ns - *open;
+
+    /* From one step of the idle task to the next the CPU waited for something to do, and could have been preempted. */
+    if (is_idle && deadline.was_idle[sim_now.cpu])
+        closed_ns = 0;
+    if (deadline.most > 0 && closed_ns > deadline.closed_ns)
+        deadline.closed_ns = closed_ns;
+    if (deadline.is_asked && closed_ns > deadline.closed_asked_ns)
+        deadline.closed_asked_ns = closed_ns;
+    deadline.was_idle[sim_now.cpu] = is_idle;
     *open = sim_now.busy_ns;
 }
 

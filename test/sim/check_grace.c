@@ -89,7 +89,7 @@ static void head_freed(const void *head)
     uint64_t asked_step = *at;
 
     sim_map_remove(&by_head, head);
-    for (cpu_id_t id = cpumask_next(&cpu_online_mask, 0); id != CPU_NONE; id = cpumask_next(&cpu_online_mask, id + 1)) {
+    for_each_started_cpu(id) {
         if (grace.quiet_step[id] > asked_step || is_at_rest(id))
             continue;
         sim_broken(PROMISE_GRACE, "%p, given up at step %llu, is freed while CPU %u may still be in a read section",

@@ -2,7 +2,7 @@
 /*
  * Inheritance: a task is as urgent as the most urgent of itself and those who wait, directly or through others, for a
  * mutex that it owns; no less and no more. What is compared is the naive closure over records and owner words, without
- * the trees that core keeps, with the rank of each task.
+ * the trees that core keeps, with the rank of each task, and with the absolute deadline that it has of others.
  *
  * It holds whenever nobody is in the middle of a change: TRACE_PI_CHANGE says so, from before the first lock is taken
  * to after the last step of the walk. A waiter that timed out or was killed counts until it has left by itself.
@@ -22,7 +22,7 @@ static struct {
     unsigned count;
     struct {
         const struct task *task;
-        unsigned rank; /* by the closure */
+        struct sched_urgency lent; /* by the closure */
     } known[TASKS_MAX];
 } inherit;
 
@@ -71,6 +71,19 @@ static unsigned own_rank(const struct task *task)
     return sched_policy_class[task->params.policy]->rank + task->params.rt_level;
 }
 
+#define NOTHING_LENT ((struct sched_urgency){ .rank = UINT8_MAX })
+
+/* What it lends, if it waits. */
+static struct sched_urgency urgency_of(unsigned i)
+{
+    const struct task *task = inherit.known[i].task;
+    struct sched_urgency own = { .rank = (uint8_t)own_rank(task) };
+
+    if (own.rank == RANK_DEADLINE)
+        own.deadline_ns = task->pi.due_ns;
+    return urgency_is_before(inherit.known[i].lent, own) ? inherit.known[i].lent : own;
+}
+
 /* One round of lending; true: somebody became more urgent by it. */
 static bool lend(void)
 {
@@ -83,12 +96,28 @@ static bool lend(void)
             continue;
         unsigned at = (unsigned)*sim_map_find(&by_task, owner) - 1;
 
-        if (inherit.known[i].rank < inherit.known[at].rank) {
-            inherit.known[at].rank = inherit.known[i].rank;
+        if (urgency_is_before(urgency_of(i), inherit.known[at].lent)) {
+            inherit.known[at].lent = urgency_of(i);
             changed = true;
         }
     }
     return changed;
+}
+
+static void compare_one(const struct task *task, struct sched_urgency lent)
+{
+    unsigned rank = MIN(own_rank(task), (unsigned)lent.rank);
+    bool has_deadline = lent.rank == RANK_DEADLINE;
+
+    if (UNLIKELY(task->rank != rank))
+        sim_broken(PROMISE_INHERIT, "'%s' has rank %u, its own is %u, and with those who wait for it %u", task->name,
+                   task->rank, own_rank(task), rank);
+    if (UNLIKELY(task->is_inherited != has_deadline))
+        sim_broken(PROMISE_INHERIT, "'%s' has %s deadline of somebody else, and %s deadline task waits for it",
+                   task->name, task->is_inherited ? "a" : "no", has_deadline ? "a" : "no");
+    if (UNLIKELY(has_deadline && task->deadline.inherited_ns != lent.deadline_ns))
+        sim_broken(PROMISE_INHERIT, "'%s' goes by the deadline %llu ns, and who waits for it lends %llu ns", task->name,
+                   (unsigned long long)task->deadline.inherited_ns, (unsigned long long)lent.deadline_ns);
 }
 
 static void compare(void)
@@ -97,16 +126,11 @@ static void compare(void)
         if (waits_for(inherit.known[i].task) != NULL)
             know(waits_for(inherit.known[i].task));
     for (unsigned i = 0; i < inherit.count; i++)
-        inherit.known[i].rank = own_rank(inherit.known[i].task);
+        inherit.known[i].lent = NOTHING_LENT;
     while (lend())
         continue;
-    for (unsigned i = 0; i < inherit.count; i++) {
-        const struct task *task = inherit.known[i].task;
-
-        if (UNLIKELY(task->rank != inherit.known[i].rank))
-            sim_broken(PROMISE_INHERIT, "'%s' has rank %u, its own is %u, and with those who wait for it %u",
-                       task->name, task->rank, own_rank(task), inherit.known[i].rank);
-    }
+    for (unsigned i = 0; i < inherit.count; i++)
+        compare_one(inherit.known[i].task, inherit.known[i].lent);
 }
 
 static void inherit_event(enum trace_event event, const void *object, uint64_t value)

@@ -211,8 +211,20 @@ static void memory_event(enum trace_event event, const void *object, uint64_t va
 static void tlb_event(enum trace_event event, const void *object, uint64_t value)
 {
     (void)object;
-    if (event == TRACE_PAGES_FREE)
-        host_tlb_require_gone(ROUND_DOWN(value, PAGE_BYTES), PAGE_BYTES << (value % PAGE_BYTES));
+    static struct cpumask must_forget;
+
+    if (event != TRACE_PAGES_FREE)
+        return;
+    /* A CPU on its way in flushes everything before it goes online; one on its way out is asked to the last. */
+    cpumask_clear(&must_forget);
+    for_each_started_cpu(id) {
+        enum cpu_state state = sim_peek(&cpu_table[id]->state);
+
+        if (cpumask_contains(&cpu_online_mask, id) || state == CPU_LEAVING || state == CPU_STOPPING)
+            cpumask_add(&must_forget, id);
+    }
+    host_tlb_must_forget(&must_forget);
+    host_tlb_require_gone(ROUND_DOWN(value, PAGE_BYTES), PAGE_BYTES << (value % PAGE_BYTES));
 }
 
 const struct sim_checker checker_memory = {

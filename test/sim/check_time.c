@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers: armed once, fired or cancelled once, never before the deadline, on the CPU that armed them; and not late. The
+ * Timers: armed once, fired or cancelled once, never before the deadline, on the CPU that armed them, or that they were
+ * moved to; and not late. The
  * bound is the machine's own: the timer interrupt is pending from the deadline on, so a CPU takes it at the first step
  * with interrupts enabled, and its handler fires all that is due. A deadline that passes while the handler is at work
  * needs another interrupt. So a CPU that has taken LATE_STEPS_MAX steps with interrupts enabled since the deadline, or
@@ -23,6 +24,7 @@ SIM_MAP(by_timer, "armed timers", 19);
 /* An armed timer, in the list of its CPU. Numbers are 1 + index; 0 is none. */
 struct armed {
     uint64_t deadline_ps;
+    uint64_t due_ps;          /* the deadline; UINT64_MAX while its CPU does not know of it */
     cpu_id_t cpu;
     uint32_t next, prev;
 };
@@ -75,27 +77,31 @@ static uint32_t number_new(void)
     return number;
 }
 
-static void timer_armed(const void *timer, uint64_t ticks)
+static void timer_put(const void *timer, cpu_id_t cpu, uint64_t deadline_ps, uint64_t due_ps)
 {
     uint64_t *at = sim_map_put(&by_timer, timer);
-    struct clock *clock = &timers.clock[sim_now.cpu];
+    struct clock *clock = &timers.clock[cpu];
 
     if (UNLIKELY(*at != 0))
-        sim_broken(PROMISE_TIME, "CPU %u arms timer %p, which is armed on CPU %u", sim_now.cpu, timer,
-                   armed[*at - 1].cpu);
+        sim_broken(PROMISE_TIME, "CPU %u arms timer %p, which is armed on CPU %u", cpu, timer, armed[*at - 1].cpu);
     uint32_t number = number_new();
     struct armed *new = &armed[number - 1];
 
     *at = number;
-    *new = (struct armed){ .deadline_ps = ps_of(ticks), .cpu = sim_now.cpu, .next = clock->list };
+    *new = (struct armed){ .deadline_ps = deadline_ps, .due_ps = due_ps, .cpu = cpu, .next = clock->list };
     if (clock->list != 0)
         armed[clock->list - 1].prev = number;
     clock->list = number;
     clock->count++;
-    if (new->deadline_ps < clock->earliest_ps) {
-        clock->earliest_ps = new->deadline_ps;
+    if (new->due_ps < clock->earliest_ps) {
+        clock->earliest_ps = new->due_ps;
         clock->late_steps = 0;
     }
+}
+
+static void timer_armed(const void *timer, uint64_t ticks)
+{
+    timer_put(timer, sim_now.cpu, ps_of(ticks), ps_of(ticks));
 }
 
 static void timer_gone(const void *timer, uint32_t number)
@@ -110,7 +116,7 @@ static void timer_gone(const void *timer, uint32_t number)
     if (gone->next != 0)
         armed[gone->next - 1].prev = gone->prev;
     clock->count--;
-    if (gone->deadline_ps == clock->earliest_ps) {
+    if (gone->due_ps == clock->earliest_ps) {
         clock->earliest_ps = UINT64_MAX;
         clock->is_stale = clock->count > 0;
         clock->look_in = clock->count / 4;
@@ -146,6 +152,30 @@ static void timer_cancelled(const void *timer, bool was_armed)
         timer_gone(timer, (uint32_t)*at);
 }
 
+/* Its CPU goes off. The other one hears of it by a poke, and knows of no deadline before that; a poke that does not
+ * come is found by those who wait for the timer. */
+static void timer_moved(const void *timer, cpu_id_t cpu)
+{
+    const uint64_t *at = sim_map_find(&by_timer, timer);
+
+    if (UNLIKELY(at == NULL))
+        sim_broken(PROMISE_TIME, "timer %p moves to CPU %u, and is not armed", timer, cpu);
+    uint64_t deadline_ps = armed[*at - 1].deadline_ps;
+
+    timer_gone(timer, (uint32_t)*at);
+    timer_put(timer, cpu, deadline_ps, UINT64_MAX);
+}
+
+static void moved_are_known(cpu_id_t cpu)
+{
+    struct clock *clock = &timers.clock[cpu];
+
+    for (uint32_t number = clock->list; number != 0; number = armed[number - 1].next)
+        armed[number - 1].due_ps = armed[number - 1].deadline_ps;
+    clock->is_stale = clock->count > 0;
+    clock->look_in = 0;
+}
+
 static void time_event(enum trace_event event, const void *object, uint64_t value)
 {
     if (event == TRACE_TIMER_ARM)
@@ -154,6 +184,10 @@ static void time_event(enum trace_event event, const void *object, uint64_t valu
         timer_fired(object);
     else if (event == TRACE_TIMER_CANCEL)
         timer_cancelled(object, value != 0);
+    else if (event == TRACE_TIMER_MOVE)
+        timer_moved(object, (cpu_id_t)value);
+    else if (event == TRACE_IRQ_ENTER && (value & IPI_TIMER) != 0)
+        moved_are_known(sim_now.cpu);
 }
 
 static void earliest_find(struct clock *clock)
@@ -163,7 +197,7 @@ static void earliest_find(struct clock *clock)
         return;
     }
     for (uint32_t number = clock->list; number != 0; number = armed[number - 1].next)
-        clock->earliest_ps = MIN(clock->earliest_ps, armed[number - 1].deadline_ps);
+        clock->earliest_ps = MIN(clock->earliest_ps, armed[number - 1].due_ps);
     clock->is_stale = false;
     clock->late_steps = 0;
 }

@@ -61,7 +61,7 @@ static void urgent_quiet(void)
         const struct runq *rq = sim_runq(id);
         unsigned rank = rq != NULL ? sim_peek(&rq->running_rank) : RANK_NOTHING;
 
-        if (rank != runs[id].rank || runs[id].since_ns == 0) {
+        if (rank != runs[id].rank || runs[id].since_ns == 0 || !cpumask_contains(&cpu_online_mask, id)) {
             runs[id].rank = rank;
             runs[id].since_ns = MAX(sim_now.ns, UINT64_C(1));
         }

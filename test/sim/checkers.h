@@ -15,6 +15,7 @@ extern const struct sim_checker checker_order;  /* check_place.c: urgency */
 extern const struct sim_checker checker_urgent; /* check_urgent.c: urgency over all CPUs */
 extern const struct sim_checker checker_inherit; /* check_inherit.c */
 extern const struct sim_checker checker_deadline; /* check_deadline.c */
+extern const struct sim_checker checker_share;  /* check_share.c: what deadline and real-time tasks leave */
 extern const struct sim_checker checker_time;   /* check_time.c: timers */
 extern const struct sim_checker checker_queue;  /* check_queue.c: lists, counts, who runs where */
 extern const struct sim_checker checker_census; /* check_queue.c: sums over the machine */

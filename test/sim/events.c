@@ -130,10 +130,10 @@ static void block_words(enum trace_event event, uint64_t value, char *out, size_
 
 static void irq_words(enum trace_event event, uint64_t value, char *out, size_t bytes)
 {
-    (void)snprintf(out, bytes, "%s %s%s%s%s%s", event == TRACE_IRQ_ENTER ? "takes" : "has handled",
+    (void)snprintf(out, bytes, "%s %s%s%s%s%s%s", event == TRACE_IRQ_ENTER ? "takes" : "has handled",
                    value == 0 ? "the timer" : "a poke:", (value & IPI_RESCHEDULE) != 0 ? " reschedule" : "",
                    (value & IPI_CALL) != 0 ? " call" : "", (value & IPI_QUIESCE) != 0 ? " quiesce" : "",
-                   (value & IPI_STOP) != 0 ? " stop" : "");
+                   (value & IPI_STOP) != 0 ? " stop" : "", (value & IPI_TIMER) != 0 ? " timer" : "");
 }
 
 void sim_event_words(enum trace_event event, const void *object, uint64_t value, const char *name, int tid, char *out,
@@ -174,6 +174,8 @@ void sim_event_words(enum trace_event event, const void *object, uint64_t value,
         (void)snprintf(out, bytes, "cancels timer %p: %s", object, value != 0 ? "in time" : "it was not armed");
     else if (event == TRACE_PI_CHANGE)
         (void)snprintf(out, bytes, "%s who waits for whom, or how urgently", value != 0 ? "changes" : "has changed");
+    else if (event == TRACE_TIMER_MOVE)
+        (void)snprintf(out, bytes, "moves timer %p to CPU %llu", object, number);
     else if (event == TRACE_PANIC)
         (void)snprintf(out, bytes, "panics");
     else

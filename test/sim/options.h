@@ -4,7 +4,7 @@
 
 #include "run.h"
 
-#define SCENARIOS_MAX 128u
+#define SCENARIOS_MAX 192u
 #define BOUND_MAX 8u /* preemptions of an exhaustive search */
 
 struct options {

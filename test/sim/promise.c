@@ -25,6 +25,7 @@ static const struct {
     [PROMISE_ORDER] = { "order", "a more urgent task does not wait for long where a less urgent one runs" },
     [PROMISE_INHERIT] = { "inherit", "a task is as urgent as the most urgent who waits for it, and no more" },
     [PROMISE_DEADLINE] = { "deadline", "no deadline task has more than promised, or has it late beyond a bound" },
+    [PROMISE_SHARE] = { "share", "what deadline and real-time tasks may not have of a CPU is left to the rest" },
     [PROMISE_TIME] = { "time", "timers fire once, not early, and not late beyond a bound" },
     [PROMISE_RACE] = { "race", "every access is ordered by C11 rules" },
     [PROMISE_LIVENESS] = { "liveness", "the run comes to its end" },

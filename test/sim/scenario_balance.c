@@ -2,12 +2,12 @@
 /*
  * Tasks over CPUs: shares, urgency, stoppers, and the four bugs of "The Linux Scheduler: a Decade of Wasted Cores"
  * (Lozi et al., EuroSys 2016), as stories that must not end as they did there. The simulated machine's cores, caches
- * and nodes are the seed's choice. The fourth bug, missing domains after hotplug, is told as far as CPUs can go: all
- * levels of the topology are there, and a task that starts in the first node reaches the last.
+ * and nodes are the seed's choice. More of CPUs that go off and come back is in scenario_hotplug.c.
  */
 #include "scenario.h"
 #include "watch.h"
 
+#include <boot/hotplug.h>
 #include <hal/point.h>
 #include <sched/stop.h>
 #include <smp/preempt.h>
@@ -143,8 +143,8 @@ static void wasted_wake(void)
     sim_roam();
 }
 
-/* Bug 4, as far as it can be told: a crowd that begins on one CPU reaches all of them, through every level. */
-static void wasted_level(void)
+/* As many tasks as CPUs but one, forked on the first CPU, or let go there, reach all of them. */
+static void crowd_spreads(bool is_forked)
 {
     struct task *task[CPUS_MAX];
     unsigned count = story_cpus() - 1;
@@ -152,13 +152,36 @@ static void wasted_level(void)
 
     sim_stay_on(online_cpu(0));
     for (unsigned i = 0; i < count; i++)
-        task[i] = sim_spawn_nth("hog", hog, NULL, 0);
+        task[i] = is_forked ? spawn("hog", hog, NULL, PRIORITY_DEFAULT, NULL) : sim_spawn_nth("hog", hog, NULL, 0);
     cpumask_set_all(&mask);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count && !is_forked; i++)
         CHECK(task_set_affinity(task[i], &mask) == 0);
     sim_roam();
     all_run(task, count);
     stop_all(task, count);
+}
+
+/* A crowd that begins on one CPU gets through every level of the topology. */
+static void wasted_level(void)
+{
+    crowd_spreads(false);
+}
+
+static void off_and_on(cpu_id_t cpu)
+{
+    CHECK(cpu_offline(cpu) == 0);
+    sim_nap(10 * NS_PER_US);
+    CHECK(cpu_online(cpu) == 0);
+}
+
+/* Bug 4, missing domains: since a CPU has been off and on again, nobody looks beyond a node. */
+static void wasted_domains(void)
+{
+    off_and_on(online_cpu(1 + (unsigned)sim_random_below(story_cpus() - 1)));
+    crowd_spreads(true);
+    for (unsigned n = 1; n < story_cpus(); n++)
+        off_and_on(online_cpu(n));
+    crowd_spreads(false);
 }
 
 /* Tasks that have waited on one CPU for long are let go, and idle CPUs take them: what the kernel's monitor says of it
@@ -295,6 +318,8 @@ const struct sim_scenario sim_scenarios_balance[] = {
       .cpus = 8, .cpus_min = 4, .rounds = 1, .run = wasted_wake },
     { .name = "wasted-level", .aim = "a crowd does not get from one CPU to all, for a level of the topology is missing",
       .cpus = 8, .cpus_min = 2, .rounds = 1, .run = wasted_level },
+    { .name = "wasted-domains", .aim = "since a CPU has been off and on, a crowd stays in the node where it began",
+      .cpus = 8, .cpus_min = 3, .rounds = 1, .run = wasted_domains },
     { .name = "monitor-agrees", .aim = "the monitor counts time in which nobody could have run the task",
       .cpus = 3, .cpus_min = 2, .rounds = 2, .run = monitor_agrees },
     { .name = "fair-shares", .aim = "who shares a CPU gets half of one for ever, while others have a whole",

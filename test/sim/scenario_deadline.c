@@ -226,6 +226,118 @@ static void deadline_churn(void)
     CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
 }
 
+/* Uses up most of what it was promised at once, and then sleeps for a moment, again and again. */
+static int work_and_nap(void *arg)
+{
+    const struct sched_params *params = arg;
+
+    while (!load_relaxed(&lab.stop)) {
+        uint64_t until = params->runtime_ns / 2 + sim_random_below(params->runtime_ns / 2);
+
+        for (uint64_t begin = clock_ns(); clock_ns() - begin < until && !load_relaxed(&lab.stop);)
+            hal_cpu_relax();
+        sim_nap(10 * US);
+    }
+    return 0;
+}
+
+/* Up to two thirds of a CPU are promised, to tasks of all habits; a fair one always wants the rest. */
+static void deadline_rest(void)
+{
+    static int (*const habits[])(void *) = { want_all, live_on, work_and_nap };
+    cpu_id_t cpu = online_cpu(online_count() - 1);
+    unsigned count = 1 + (unsigned)sim_random_below(3);
+
+    store_relaxed(&lab.stop, false);
+    sim_stay_on(online_cpu(0));
+    struct task *fair = spawn_on("fair", want_all, NULL, sim_some_fair_priority(), cpu);
+
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t deadline_ns = 200 * US + sim_random_below(300 * US);
+
+        lab.params[i] = (struct sched_params){ .policy = SCHED_POLICY_DEADLINE, .deadline_ns = deadline_ns,
+                                               .runtime_ns = deadline_ns / 10 + sim_random_below(deadline_ns / 9) };
+        lab.task[i] = spawn_on("promised", habits[sim_random_below(3)], &lab.params[i], PRIORITY_DEFAULT, cpu);
+        CHECK(task_set_params(lab.task[i], &lab.params[i]) == 0);
+    }
+    uint64_t before_ns = run_ns_of(fair);
+
+    (void)task_sleep_for(sim_rounds() * NS_PER_MS);
+    CHECK(run_ns_of(fair) - before_ns >= sim_rounds() * NS_PER_MS / 4); /* how much exactly knows the checker */
+    store_relaxed(&lab.stop, true);
+    CHECK(sim_finish_all(lab.task, count) == 0);
+    CHECK(finish(fair) == 0);
+    sim_roam();
+}
+
+/* Takes all it can get, and now and then stands still with its CPU, for a part of a period or for several. */
+static int stand_still(void *arg)
+{
+    const struct sched_params *params = arg;
+
+    while (!load_relaxed(&lab.stop)) {
+        if (!sim_chance(20)) {
+            hal_cpu_relax();
+            continue;
+        }
+        uintptr_t state = hal_irq_save();
+        uint64_t until_ns = clock_ns() + sim_random_below(6 * params->deadline_ns);
+
+        while (clock_ns() < until_ns)
+            hal_cpu_relax();
+        hal_irq_restore(state);
+    }
+    return 0;
+}
+
+static uint64_t run_count_of(struct task *task)
+{
+    struct task_snapshot snapshot;
+
+    task_get_snapshot(task, &snapshot);
+    return snapshot.run_count;
+}
+
+/*
+ * A machine that its host stops for a while: the task that runs is charged for all of it, and every timer is late.
+ * Everybody must go on afterwards, and what was promised to those who leave must be free when the longest of their
+ * deadlines has passed, whatever they owe.
+ */
+static void deadline_stops(void)
+{
+    struct sched_params whole = { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = NS_PER_MS, .deadline_ns = NS_PER_MS };
+    cpu_id_t cpu = online_cpu(online_count() - 1);
+    struct task *fair = spawn_on("behind", want_all, NULL, sim_some_fair_priority(), cpu);
+
+    store_relaxed(&lab.stop, false);
+    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
+    for (unsigned i = 0; i < 3; i++) {
+        lab.params[i] = (struct sched_params){ .policy = SCHED_POLICY_DEADLINE, .runtime_ns = (20 + 10 * i) * US,
+                                               .deadline_ns = (120 + 40 * i) * US };
+        if (i == 2)
+            lab.params[i].period_ns = 2 * lab.params[i].deadline_ns;
+        lab.task[i] = spawn_on("stops", stand_still, &lab.params[i], PRIORITY_DEFAULT, cpu);
+        CHECK(task_set_params(lab.task[i], &lab.params[i]) == 0);
+    }
+    for (unsigned round = 0; round < sim_rounds(); round++) {
+        struct task *of[4] = { lab.task[0], lab.task[1], lab.task[2], fair };
+
+        for (unsigned i = 0; i < 4; i++)
+            for (uint64_t before = run_count_of(of[i]); run_count_of(of[i]) < before + 3;)
+                (void)task_sleep_for(50 * US); /* one that is forgotten ends the run: too many steps */
+    }
+    store_relaxed(&lab.stop, true);
+    CHECK(sim_finish_all(lab.task, 3) == 0);
+    CHECK(finish(fair) == 0);
+    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+    proc_reclaim_all(); /* one that has been joined may have to wait for its next periods on its last steps */
+    (void)task_sleep_for(lab.params[2].deadline_ns);
+    sim_stay_on(cpu);
+    CHECK(task_set_params(current_task(), &whole) == 0);
+    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+    sim_roam();
+}
+
 /* Real-time tasks that never sleep, and a fair one behind them. */
 static void rt_limit(void)
 {
@@ -254,6 +366,10 @@ const struct sim_scenario sim_scenarios_deadline[] = {
       .cpus = 2, .cpus_min = 2, .rounds = 12, .run = deadline_periodic },
     { .name = "deadline-churn", .aim = "a deadline task is changed in any state, and lost between queues or CPUs",
       .cpus = 4, .cpus_min = 1, .rounds = 6, .run = deadline_churn },
+    { .name = "deadline-rest", .aim = "deadline tasks have more than promised, and the rest less than is left",
+      .cpus = 2, .cpus_min = 2, .rounds = 12, .run = deadline_rest },
+    { .name = "deadline-stops", .aim = "a CPU has stood still, and somebody is forgotten or a promise not free",
+      .cpus = 2, .cpus_min = 1, .rounds = 4, .run = deadline_stops },
     { .name = "rt-limit", .aim = "real-time tasks keep the rest from a CPU for ever",
       .cpus = 2, .cpus_min = 2, .rounds = 1, .run = rt_limit },
     { .name = NULL },

@@ -6,6 +6,8 @@
 #include <hal/point.h>
 #include <sched/completion.h>
 
+#include "story.h"
+
 #define TASKS 6
 #define MUTEXES 4
 
@@ -80,9 +82,12 @@ static int set_some(void *arg)
 {
     (void)arg;
     while (!load_relaxed(&web.stop)) {
-        int result = task_set_priority(web.task[sim_random_below(TASKS)], sim_some_priority());
+        struct task *task = web.task[sim_random_below(TASKS)];
+        struct sched_params params = { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 100 * NS_PER_US,
+                                       .deadline_ns = 200 * NS_PER_US + sim_random_below(NS_PER_MS) };
+        int result = sim_chance(3) ? task_set_params(task, &params) : task_set_priority(task, sim_some_priority());
 
-        CHECK(result == 0 || result == -ESRCH); /* it may have ended */
+        CHECK(result == 0 || result == -ESRCH || result == -EBUSY); /* it may have ended */
         sim_nap(3 * NS_PER_US);
     }
     return 0;
@@ -231,85 +236,105 @@ static void inherit_chain(void)
     CHECK(sim_finish_all(chain.task, LINKS) == 0);
 }
 
-#define HOGS 4
+static void inherit_inversion(void)
+{
+    story_inversion(sim_chance(3) ? PRIORITY_IDLE : sim_some_fair_priority(), 4, (unsigned)sim_random_below(100));
+}
+
+static void inherit_deadline(void)
+{
+    story_lend(sim_chance(3) ? PRIORITY_IDLE : sim_some_priority());
+}
+
+#define RUNTIME_NS (200 * NS_PER_US)
+#define PERIOD_NS (2 * NS_PER_MS)
+#define HELD_NS (3 * RUNTIME_NS)
 
 static struct {
     struct mutex mutex;
-    struct completion locked;
+    struct completion locked, begin;
     _Atomic(bool) go, stop;
-    _Atomic(unsigned) work[HOGS];
-    unsigned before, after; /* of high, read after its end */
-} inversion;
+    uint64_t want_ns, got_ns; /* of the lender, read after its end */
+} overdraft;
 
-static unsigned all_work(void)
+static void work_until(uint64_t ns)
 {
-    unsigned sum = 0;
-
-    for (unsigned i = 0; i < HOGS; i++)
-        sum += load_relaxed(&inversion.work[i]);
-    return sum;
+    while (clock_ns() < ns)
+        hal_cpu_relax();
 }
 
-static int be_low(void *arg) NO_LOCK_ANALYSIS
+static int overdraw(void *arg) NO_LOCK_ANALYSIS
 {
     (void)arg;
-    mutex_lock(&inversion.mutex);
-    completion_done(&inversion.locked);
-    while (!load_relaxed(&inversion.go))
+    mutex_lock(&overdraft.mutex);
+    completion_done(&overdraft.locked);
+    CHECK(completion_wait(&overdraft.begin, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
+    while (!load_relaxed(&overdraft.go))
         hal_cpu_relax();
-    sim_delay();
-    mutex_unlock(&inversion.mutex);
+    work_until(clock_ns() + HELD_NS);
+    mutex_unlock(&overdraft.mutex);
+    while (!load_relaxed(&overdraft.stop))
+        hal_cpu_relax();
     return 0;
 }
 
-static int be_between(void *arg)
-{
-    while (!load_relaxed(&inversion.stop)) {
-        (void)fetch_add_relaxed(&inversion.work[(uintptr_t)arg], 1);
-        hal_cpu_relax();
-    }
-    return 0;
-}
-
-static int be_high(void *arg) NO_LOCK_ANALYSIS
+static int want_it(void *arg) NO_LOCK_ANALYSIS
 {
     (void)arg;
-    inversion.before = all_work();
-    store_relaxed(&inversion.go, true);
-    mutex_lock(&inversion.mutex);
-    inversion.after = all_work();
-    mutex_unlock(&inversion.mutex);
-    store_relaxed(&inversion.stop, true);
+    overdraft.want_ns = clock_ns();
+    store_relaxed(&overdraft.go, true);
+    mutex_lock(&overdraft.mutex);
+    overdraft.got_ns = clock_ns();
+    mutex_unlock(&overdraft.mutex);
     return 0;
 }
 
-/* All on one CPU. While high waits for low, none of those between runs, not for a moment. */
-static void inherit_inversion(void)
+static uint64_t run_ns_of(struct task *task)
 {
-    cpu_id_t cpu = online_cpu(online_count() - 1);
-    struct task *hog[HOGS];
+    struct task_snapshot snapshot;
 
-    mutex_init(&inversion.mutex);
-    completion_init(&inversion.locked);
-    store_relaxed(&inversion.go, false);
-    store_relaxed(&inversion.stop, false);
-    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
-    struct task *low = spawn_on("low", be_low, NULL, sim_chance(3) ? PRIORITY_IDLE : sim_some_fair_priority(), cpu);
+    task_get_snapshot(task, &snapshot);
+    return clock_ticks_to_ns(snapshot.stats.run_ticks);
+}
 
-    CHECK(completion_wait(&inversion.locked, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
-    for (uintptr_t i = 0; i < HOGS; i++) {
-        store_relaxed(&inversion.work[i], 0);
-        hog[i] = spawn_on("between", be_between, (void *)i, PRIORITY_REALTIME_LOW, cpu);
-    }
-    while (all_work() == 0)
-        sim_pause();
-    struct task *high = spawn_on("high", be_high, NULL, PRIORITY_REALTIME_NORMAL, cpu);
+static struct task *promised(const char *name, int (*entry)(void *), uint64_t runtime_ns, uint64_t deadline_ns)
+{
+    struct sched_params params = { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = runtime_ns,
+                                   .deadline_ns = deadline_ns };
+    struct task *task = spawn_on(name, entry, NULL, PRIORITY_REALTIME_HIGH, online_cpu(online_count() - 1));
 
-    CHECK(finish(high) == 0);
-    CHECK(inversion.after == inversion.before);
-    CHECK(finish(low) == 0);
-    CHECK(sim_finish_all(hog, HOGS) == 0);
-    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+    CHECK(task_set_params(task, &params) == 0);
+    return task;
+}
+
+/* A deadline task needs three times its runtime for what another one waits for. It is not throttled until it lets go,
+ * and does without what it has run too long in the periods after that. */
+static void inherit_overdraft(void)
+{
+    unsigned periods = 3 + sim_rounds();
+
+    mutex_init(&overdraft.mutex);
+    completion_init(&overdraft.locked);
+    completion_init(&overdraft.begin);
+    store_relaxed(&overdraft.go, false);
+    store_relaxed(&overdraft.stop, false);
+    sim_stay_on(online_cpu(0));
+    struct task *owner = promised("owner", overdraw, RUNTIME_NS, PERIOD_NS);
+
+    CHECK(completion_wait(&overdraft.locked, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
+    uint64_t begin_ns = clock_ns(), before_ns = run_ns_of(owner);
+
+    completion_done(&overdraft.begin);
+    struct task *lender = promised("lender", want_it, RUNTIME_NS / 2, 10 * PERIOD_NS);
+
+    CHECK(finish(lender) == 0);
+    /* Up to its next period is where it would stand still, twice over. */
+    CHECK(overdraft.got_ns - overdraft.want_ns >= HELD_NS && overdraft.got_ns - overdraft.want_ns < PERIOD_NS);
+    (void)task_sleep_until(begin_ns + periods * PERIOD_NS);
+    CHECK(run_ns_of(owner) - before_ns <= ((clock_ns() - begin_ns) / PERIOD_NS + 1) * RUNTIME_NS + RUNTIME_NS / 2);
+    store_relaxed(&overdraft.stop, true);
+    CHECK(finish(owner) == 0);
+    sim_roam();
 }
 
 const struct sim_scenario sim_scenarios_inherit[] = {
@@ -323,5 +348,9 @@ const struct sim_scenario sim_scenarios_inherit[] = {
       .cpus = 4, .cpus_min = 1, .rounds = 3, .run = inherit_order },
     { .name = "inherit-inversion", .aim = "a low owner keeps a high waiter waiting while those between them run",
       .cpus = 2, .cpus_min = 1, .rounds = 1, .run = inherit_inversion },
+    { .name = "inherit-deadline", .aim = "a deadline that is lent is not the lender's, or stays where nobody lends it",
+      .cpus = 4, .cpus_min = 1, .rounds = 1, .run = inherit_deadline },
+    { .name = "inherit-overdraft", .aim = "an owner is throttled while a deadline task waits, or never pays for that",
+      .cpus = 2, .cpus_min = 2, .rounds = 3, .run = inherit_overdraft },
     { .name = NULL },
 };

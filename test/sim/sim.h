@@ -55,6 +55,7 @@ enum sim_promise {
     PROMISE_ORDER,        /* a more urgent task does not wait for long where a less urgent one runs */
     PROMISE_INHERIT,      /* a task is as urgent as the most urgent of those who wait for its mutexes, and no more */
     PROMISE_DEADLINE,     /* no deadline task has more than it was promised, or has it late beyond a bound */
+    PROMISE_SHARE,        /* deadline tasks have no more than promised, real-time tasks no more than their limit */
     PROMISE_TIME,         /* timers fire once, not early, and not late beyond a bound */
     PROMISE_RACE,         /* every access is ordered by C11 rules (ThreadSanitizer) */
     PROMISE_LIVENESS,     /* the run comes to its end */

@@ -135,7 +135,7 @@ static bool is_at(unsigned cpu, enum trace_event kind)
 
 static void activity(const struct record *record)
 {
-    static const char *const reasons[] = { "reschedule", "call", "quiesce", "stop" };
+    static const char *const reasons[] = { "reschedule", "call", "quiesce", "stop", "timer" };
     char name[WORDS_BYTES] = "interrupt: timer";
     unsigned cpu = record->cpu;
 

@@ -37,7 +37,7 @@ unsigned sim_cpus;
 const struct sim_checker *const sim_checkers[] = {
     &checker_edges, &checker_wait,  &checker_locks, &checker_grace, &checker_memory, &checker_tlb,
     &checker_place, &checker_order, &checker_time,  &checker_queue, &checker_census, &checker_idle, &checker_urgent,
-    &checker_inherit, &checker_deadline, NULL,
+    &checker_inherit, &checker_deadline, &checker_share, NULL,
 };
 
 static struct {

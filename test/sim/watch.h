@@ -94,3 +94,6 @@ uint64_t sim_waits_since_ns(const struct task *task);
 
 /* How long has a CPU been deaf to interrupts at most, in busy time, those included that still are? check_idle.c */
 uint64_t sim_deaf_ns_max(void);
+
+/* How long could a CPU not be preempted at most, in busy time, since the first call of this? check_deadline.c */
+uint64_t sim_closed_ns_max(void);

@@ -3,18 +3,22 @@
 
 import argparse
 import io
+import os
 import pathlib
+import signal
 import struct
 import sys
 import tempfile
+import threading
 import types
 import unittest
+import unittest.mock
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
 from verdantlib import (ROOT, Failure, boottest, build, defects, disk, golden, hold, machine, monitor, report, runner,
-                        showcase, sim)
+                        showcase, sim, stall)
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
           "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
@@ -90,8 +94,18 @@ class Judging(unittest.TestCase):
         self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
         names = [test.name for test in table.tests_of("x86_64", "Release")]
         self.assertEqual([name for name in names if name.startswith("bench-")],
-                         ["bench-switch", "bench-hold", "bench-life"])
+                         ["bench-switch", "bench-hold", "bench-life", "bench-time"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
+
+    def test_rows_of_benchmarks_become_tables(self):
+        said = ["info: bench-row: latency fifo,idle samples=2 max=1200\r", "bench-row: latency",
+                "bench-place: preempt 456 CPU 0 preempt  456 ns, task 125, at f+0x42 (inside g+0x5)"]
+        rows = showcase.bench_rows(said)
+        self.assertEqual(rows, [("latency", "fifo,idle", {"samples": "2", "max": "1,200"}),
+                                ("longest", "preempt", {"ns": "456", "place": "f+0x42 (inside g+0x5)"})])
+        first, second = showcase.row_tables({("riscv64", 4): rows})
+        self.assertEqual(first.splitlines()[2].split(), ["fifo,idle", "4", "riscv64", "2", "1,200"])
+        self.assertIn("f+0x42 (inside g+0x5)", second)
 
     def test_a_test_may_name_another_image(self):
         table = boottest.load_table()
@@ -114,6 +128,71 @@ class Judging(unittest.TestCase):
         self.assertTrue(self.judge(self.either, ["Verdant", "panic: something else", FRAME], 3))
         self.assertTrue(self.judge(self.either, ["Verdant 1"], None, "silent"))
         self.assertTrue(self.judge(self.either, ["Verdant 1"], 33))
+
+
+class Showing(unittest.TestCase):
+    """What a failed boot test shows of the console."""
+
+    def test_what_failed_long_before_the_end_is_shown_with_its_errors(self):
+        failed = ["error: leak: ids: 4 before, 5 after", "info: noise", "error: check failed: a == b (x.c:1)",
+                  "selftest: FAILED sched: all is well"]
+        lines = ["error: meant", "selftest: ok     exit: an error that is meant", *failed, *["noise"] * 200, "last"]
+        shown = boottest.seen_last(lines)
+        self.assertEqual(shown[:4], [f"  | {line}" for line in (failed[0], *failed[2:])] + ["  ..."])
+        self.assertEqual(shown[4:], ["  | noise"] * (boottest.TAIL_LINES - 1) + ["  | last"])
+
+    def test_what_the_end_shows_is_not_shown_twice(self):
+        self.assertEqual(boottest.seen_last(["error: check failed: x (x.c:1)", "last"]),
+                         ["  | error: check failed: x (x.c:1)", "  | last"])
+
+    def test_a_check_that_fails_for_ever_does_not_fill_the_screen(self):
+        shown = boottest.seen_last(["error: check failed: x (x.c:1)"] * 1000)
+        self.assertEqual(len(shown), boottest.FAILURE_LINES + 2 + boottest.TAIL_LINES)
+        self.assertEqual(shown[boottest.FAILURE_LINES], f"  ... {1000 - 40 - 100} more such lines")
+
+
+class Stalling(unittest.TestCase):
+    """A machine that stands still at times; here a process that counts."""
+
+    def test_the_seed_and_the_name_say_when(self):
+        def first(plan):
+            return [next(plan) for _ in range(20)]
+
+        self.assertEqual(first(stall.moments("1 a")), first(stall.moments("1 a")))
+        self.assertNotEqual(first(stall.moments("1 a")), first(stall.moments("2 a")))
+        with unittest.mock.patch.dict(os.environ):
+            os.environ.pop(stall.VARIABLE, None)
+            self.assertIsNone(stall.plan_for("a"))
+            os.environ[stall.VARIABLE] = "1"
+            self.assertEqual(first(stall.plan_for("a")), first(stall.moments("1 a")))
+
+    def test_it_stands_still_and_goes_on(self):
+        sent = []
+        child = types.SimpleNamespace(send_signal=sent.append)
+        plan = iter([(0.0, 0.0), (0.0, 0.0)])
+        staller = stall.Staller(child, plan)
+        staller.thread.join()
+        staller.close()
+        self.assertEqual(sent, [signal.SIGSTOP, signal.SIGCONT] * 2)
+        self.assertEqual(staller.note(), "stopped 2 times, for 0.0 s in all")
+
+    def test_it_is_never_left_stopped(self):
+        stopped = threading.Event()
+        sent = []
+
+        def send(number):
+            sent.append(number)
+            stopped.set()
+
+        staller = stall.Staller(types.SimpleNamespace(send_signal=send), iter([(0.0, 3600.0)]))
+        stopped.wait()
+        staller.close()
+        self.assertEqual(sent, [signal.SIGSTOP, signal.SIGCONT])
+
+    def test_without_a_plan_nothing_happens(self):
+        staller = stall.Staller(None, None)
+        staller.close()
+        self.assertEqual(staller.note(), "")
 
 
 class Reading(unittest.TestCase):

@@ -10,9 +10,12 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, hold, machine as machines, runner
+from . import ROOT, build, firmware, golden, hold, machine as machines, runner, stall
 
 TAIL_LINES = 40
+FAILURE_LINES = 100             # what failed before the tail: the log has the rest
+FAILURE = r"\bFAILED\b|\bcheck failed\b"
+VERDICT = r"^selftest: (ok|FAILED)\b"
 NAMED_FRAME = r"  #\d+ 0x[0-9a-f]+ [A-Za-z_][\w.]*\+0x[0-9a-f]+"
 SILENT_CPUS = r"other CPUs did not answer"
 SLIDE = r"kernel slide 0x([0-9a-f]+)"
@@ -36,8 +39,8 @@ def machine_of(test, arch, folder):
 def carry_out(test, arch, folder):
     """Boot it, as often as it wants. Returns (problems, last outcome): it passed if there are no problems."""
     values = set()
-    for _ in range(test.boots):
-        machine, outcome = boot(test, arch, folder)
+    for turn in range(test.boots):
+        machine, outcome = boot(test, arch, folder, turn)
         problems = judge(test, machine, outcome)
         if problems:
             return problems, outcome
@@ -48,7 +51,8 @@ def carry_out(test, arch, folder):
     return [], outcome
 
 
-def boot(test, arch, folder):
+def boot(test, arch, folder, turn=0):
+    name = f"boot-{arch}-{test.name}"
     machine = machine_of(test, arch, folder)
     with tempfile.TemporaryDirectory(prefix="verdant-dtb-") as scratch:
         if test.dtb_patch:
@@ -56,7 +60,8 @@ def boot(test, arch, folder):
         out = pathlib.Path(scratch) / "holds"
         if test.holds:
             machine.plugin = hold.option(machine.elf, out)
-        outcome = runner.run(machine, f"boot-{arch}-{test.name}", test.budget, test.silence, keys=test.keys)
+        outcome = runner.run(machine, name, test.budget, test.silence, keys=test.keys,
+                             stalls=stall.plan_for(f"{name} {turn}"))
         if test.holds:
             outcome.lines += hold.lines(machine.elf, out, test.cpus)
         return machine, outcome
@@ -163,6 +168,28 @@ def problems_of_hang(test, machine, outcome):
     return problems
 
 
+def seen_last(lines):
+    """What to show of a console after a failure: its end, and what says that something failed before that."""
+    before = [f"  | {lines[at]}" for at in failures(lines) if at < len(lines) - TAIL_LINES]
+    tail = [f"  | {line}" for line in lines[-TAIL_LINES:]]
+    more = [f"  ... {len(before) - FAILURE_LINES} more such lines"] if len(before) > FAILURE_LINES else []
+    return [*before[:FAILURE_LINES], *more, *(["  ..."] if before else []), *tail]
+
+
+def failures(lines):
+    """The numbers of the lines that say so, and of the errors before each, back to the verdict of the check before."""
+    found, errors = [], []
+    for at, line in enumerate(lines):
+        if re.search(FAILURE, line):
+            found += [*errors, at]
+            errors = []
+        elif re.search(VERDICT, line):
+            errors = []
+        elif line.startswith("error: "):
+            errors.append(at)
+    return found
+
+
 def run_one(test, arch, folder):
     """For CTest: print the verdict, and on failure what was seen. Returns the exit status."""
     problems, outcome = carry_out(test, arch, folder)
@@ -172,6 +199,7 @@ def run_one(test, arch, folder):
     if test.holds:
         print("\n".join(hold.in_words(outcome.lines)))
     if problems:
-        console = [f"  | {line}" for line in outcome.tail(TAIL_LINES)]
-        print("\n".join([*problems, *console, *outcome.summary(), f"the whole console: {outcome.log}"]))
+        stalls = [f"stalled: {outcome.stalls}"] if outcome.stalls else []
+        print("\n".join([*problems, *stalls, *seen_last(outcome.lines), *outcome.summary(),
+                         f"the whole console: {outcome.log}"]))
     return 1 if problems else 0

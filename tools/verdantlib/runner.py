@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from . import LOGS, Failure, firmware, machine as machines, monitor
+from . import LOGS, Failure, firmware, machine as machines, monitor, stall
 
 END_SECONDS = 5
 CONSOLE_BYTES_MAX = 64 << 20    # a kernel that prints for ever is a hang, too
@@ -30,6 +30,7 @@ class Outcome:
     seconds: float
     log: pathlib.Path
     report: list            # the state of every CPU, after a hang
+    stalls: str = ""        # how often and for how long the machine was stopped
 
     def tail(self, count=12):
         return self.lines[-count:]
@@ -45,10 +46,11 @@ class Outcome:
         return {isa.success: "success", isa.failure: "failure"}.get(self.status, f"exit status {self.status}")
 
 
-def run(machine, name, budget, silence=None, on_line=None, keys=()):
+def run(machine, name, budget, silence=None, on_line=None, keys=(), stalls=None):
     """Boot `machine`; hang if it has not left after `budget` seconds, or printed nothing for `silence` seconds.
     The console goes to build/logs/NAME.log. `keys`: pairs of a pattern and what to type when the console, after what
-    the last pair has met, shows it; a prompt need not be a whole line."""
+    the last pair has met, shows it; a prompt need not be a whole line. `stalls`: when the machine stands still and for
+    how long, see stall.moments()."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}.log"
     with tempfile.TemporaryDirectory(prefix="verdant-") as scratch:
@@ -62,9 +64,11 @@ def run(machine, name, budget, silence=None, on_line=None, keys=()):
         except FileNotFoundError as error:
             raise Failure(f"{args[0]} is missing") from error
         report = []
+        staller = stall.Staller(child, stalls)
         try:
             console = Console(child.stdout, log, on_line, Typist(child.stdin, keys))
             why = console.follow(started + budget, silence)
+            staller.close()
             if why:
                 report = look_inside(machine, qmp)
                 console.close()
@@ -72,8 +76,9 @@ def run(machine, name, budget, silence=None, on_line=None, keys=()):
             else:
                 status = child.wait()
         finally:
+            staller.close()
             end(child)
-        outcome = Outcome(console.lines, status, why, time.monotonic() - started, log, report)
+        outcome = Outcome(console.lines, status, why, time.monotonic() - started, log, report, staller.note())
         finish_log(log, outcome, args)
         return outcome
 
@@ -175,6 +180,8 @@ def end(child):
 def finish_log(log, outcome, args):
     with open(log, "a", encoding="utf-8") as out:
         out.write(f"\n--- {' '.join(args)}\n")
+        if outcome.stalls:
+            out.write(f"--- {outcome.stalls}\n")
         if outcome.hang:
             out.write(f"--- hang: {outcome.hang}, after {outcome.seconds:.1f} s\n")
             out.writelines(line + "\n" for line in outcome.report)

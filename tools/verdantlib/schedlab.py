@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from . import BUILD, ROOT, Failure, build, machine as machines, report, runner
+from . import BUILD, ROOT, Failure, build, machine as machines, report, runner, stall
 
 SHIPPED = ROOT / "test" / "lab" / "workloads"
 OUT = BUILD / "lab"
@@ -127,7 +127,8 @@ def boot(arch, options, progress):
     machine = machines.Machine(arch, image, elf, cpus=int(options.cpus or cpus_of(path)), icount=True,
                                append=f"{append} seed={options.seed or 1}")
     progress.step(f"{arch}: {path.stem} on {machine.cpus} CPUs")
-    outcome = runner.run(machine, f"{NAME}-{path.stem}-{arch}", BUDGET_SECONDS)
+    name = f"{NAME}-{path.stem}-{arch}"
+    outcome = runner.run(machine, name, BUDGET_SECONDS, stalls=stall.plan_for(name))
     lines = [line for line in outcome.lines if line.startswith("lab: ")]
     if outcome.status != machine.isa.success or "lab: end" not in lines:
         raise Failure("\n".join([f"{arch}: {outcome.ending(machine.isa)}; log: {outcome.log}",

@@ -10,7 +10,7 @@ SILENCE_SECONDS = 120
 BENCH_BUDGET_SECONDS = 1800
 # The word of the command: on how many CPUs to boot, and what to run there.
 BENCHES = {
-    "sched": ((1, "bench"), (4, "bench")),
+    "sched": ((1, "bench"), (4, "bench"), (1, "bench-time"), (4, "bench-time")),
     "mm": ((1, "bench-mm"), (4, "bench-mm"), (2, "bench-mm:shootdown"), (8, "bench-mm:shootdown")),
 }
 COLUMNS = ("ISA", "firmware", "CPUs online", "memory", "boot time", "created", "reclaimed", "switches", "migrations",
@@ -74,17 +74,46 @@ def grouped(text):
 
 
 def bench(what, arch, cpus, program, progress):
-    """Run the benchmarks where one instruction is one virtual nanosecond: ({(name, unit): value}, lines on failure)."""
+    """Run the benchmarks where one instruction is one virtual nanosecond: ({(name, unit): value}, [(table, name,
+    {column: value})], lines on failure)."""
     image, elf = build.image(build.build(f"{arch}-release", progress), arch)
     machine = machines.Machine(arch, image, elf, cpus=cpus, append=f"init={program}", icount=True)
     progress.step(f"{arch}: measuring on {cpus} CPU{'s' if cpus > 1 else ''}")
-    outcome = runner.run(machine, f"bench-{what}-{arch}-{cpus}", BENCH_BUDGET_SECONDS)
+    outcome = runner.run(machine, f"{program.replace(':', '-')}-{arch}-{cpus}", BENCH_BUDGET_SECONDS)
     found = [re.search(r"\bbench: (\S+) (\S+) (\S+)\s*$", line) for line in outcome.lines]
     values = {(match.group(1), match.group(3)): grouped(match.group(2)) for match in found if match}
-    if outcome.status == machine.isa.success and values:
-        return values, []
-    ending = f"{arch}: {len(values)} benchmarks, {outcome.ending(machine.isa)}; log: {outcome.log}"
-    return values, [ending, *(f"  | {line}" for line in outcome.tail()), *outcome.summary()]
+    rows = bench_rows(outcome.lines)
+    if outcome.status == machine.isa.success and (values or rows):
+        return values, rows, []
+    ending = f"{arch}: {len(values) + len(rows)} benchmarks, {outcome.ending(machine.isa)}; log: {outcome.log}"
+    return values, rows, [ending, *(f"  | {line}" for line in outcome.tail()), *outcome.summary()]
+
+
+def bench_rows(lines):
+    """`bench-row: TABLE NAME KEY=VALUE ..` is a row of a table; `bench-place: KIND NS TEXT` one of that of places."""
+    rows = []
+    for line in lines:
+        if match := re.search(r"\bbench-row: (\S+) (\S+) (.*\S)\s*$", line):
+            values = dict(re.findall(r"(\w+)=(\S+)", match.group(3)))
+            rows.append((match.group(1), match.group(2), {key: grouped(value) for key, value in values.items()}))
+        elif match := re.search(r"\bbench-place: (\S+) (\d+) .*?\bat (.*\S)\s*$", line):
+            rows.append(("longest", match.group(1), {"ns": grouped(match.group(2)), "place": match.group(3)}))
+    return rows
+
+
+def row_tables(results):
+    """`results`: {(arch, cpus): rows}. One text for each table, with a row's machines below each other."""
+    tables = {}
+    for (arch, cpus), rows in results.items():
+        for table, name, values in rows:
+            tables.setdefault(table, {}).setdefault((cpus, name), []).append((arch, values))
+    texts = []
+    for table, named in tables.items():
+        keys = next(iter(named.values()))[0][1]
+        cells = [[name, cpus, arch, *(values.get(key, "-") for key in keys)]
+                 for (cpus, name), machines_of in named.items() for arch, values in machines_of]
+        texts.append(report.table([table, "CPUs", "ISA", *(key.replace("_", " ") for key in keys)], cells))
+    return texts
 
 
 def bench_table(results):

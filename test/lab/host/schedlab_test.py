@@ -17,7 +17,7 @@ from verdantlib import schedlab as tool
 
 PROGRAM = ""
 SHIPPED = pathlib.Path()
-SHORT = {"desktop": "200ms", "control": "100ms", "batch": "20s", "herd": "60ms", "noisy": "300ms", "huge": "",
+SHORT = {"classes": "80ms", "desktop": "200ms", "control": "100ms", "batch": "20s", "herd": "60ms", "noisy": "300ms",
          "stride": "900ms"}
 
 PINNED = """
@@ -69,6 +69,14 @@ class Shipped(unittest.TestCase):
         self.assertAlmostEqual(sum(row["CPU-ms"] for row in counts.values()), 2 * counts["all"]["CPU-ms"], delta=0.1)
         return counts, times
 
+    def test_classes(self):
+        counts, times = self.run_one("classes")
+        self.assertAlmostEqual(counts["deadline"]["CPU-ms"], 10, delta=2)  # 1 ms in each 8, less than it wants
+        self.assertEqual(counts["fifo"]["passes"], counts["rr"]["passes"])
+        self.assertGreater(counts["rr"]["preempted"], counts["fifo"]["preempted"])
+        self.assertGreater(counts["idle"]["CPU-ms"], 10)
+        self.assertLess(times["fifo", "pass"]["max"], times["rr", "pass"]["max"])
+
     def test_desktop(self):
         counts, _ = self.run_one("desktop", ("typist", "window", "indexer"))
         self.assertEqual(counts["sound"]["misses"], 0)
@@ -101,6 +109,32 @@ class Shipped(unittest.TestCase):
         for group, tickets in (("forty", 40), ("twenty", 20), ("ten", 10), ("five", 5)):
             # A slice of its own, and one of another, at the beginning and at the end.
             self.assertAlmostEqual(counts[group]["CPU-ms"], shared * tickets / 75, delta=4.5)
+
+
+class Huge(Scratch):
+    """The workload of 100,000 tasks on 1,024 CPUs, a sixteenth of it: as many tasks on each CPU, for less long."""
+
+    PARTS = 16
+
+    def small(self):
+        text = (SHIPPED / "huge.lab").read_text(encoding="ascii")
+        return re.sub(r"\b(cpus|count) (\d+)", lambda match: f"{match[1]} {int(match[2]) // self.PARTS}", text)
+
+    def test_all_are_launched_and_told_of(self):
+        path = self.workload(self.small())
+        said = schedlab(path, "--duration", "1s")
+        counts, times = tool.parse_table(said)
+        tasks = {"crunch": 60000, "nap": 30000, "ask": 5000, "answer": 5000}
+        self.assertEqual({group: row["tasks"] for group, row in counts.items() if group != "all"},
+                         {group: count // self.PARTS for group, count in tasks.items()})
+        launched, length = (float(re.search(rf"{word} ([\d.]+)", said)[1]) for word in ("launched in", "seed 1,"))
+        self.assertLess(launched, length / 2)
+        # The last one of those that compute had its turn: each of 60 waits for the others.
+        self.assertGreaterEqual(counts["crunch"]["passes"], counts["crunch"]["tasks"])
+        self.assertGreater(counts["crunch"]["jain"], 0.7)
+        self.assertGreater(times["nap", "pass"]["count"], counts["nap"]["tasks"])
+        self.assertGreater(counts["answer"]["passes"], 0)
+        self.assertEqual(schedlab(path, "--duration", "1s"), said)
 
 
 class Numbers(Scratch):

@@ -19,7 +19,8 @@ from .sync import SYNC
 from .tables import TABLES
 from .balance import BALANCE
 from .deadline import DEADLINE
+from .hotplug import HOTPLUG
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + DEADLINE + STRIDE)
+           + SYNC + DEADLINE + STRIDE + HOTPLUG)

@@ -61,16 +61,16 @@ void push_arm""") + edit("core/sched/runq.c", """
         "Fair tasks look for the lightest CPU, whether or not they may use it.",
         ("story",),
         edit("core/sched/balance.c",
-             "cpumask_contains(&cpu_online_mask, id) && cpumask_contains(allowed, id) &&",
-             "cpumask_contains(&cpu_online_mask, id) && allowed != NULL &&"),
+             "cpu_is_online(id) && cpumask_contains(allowed, id) &&",
+             "cpu_is_online(id) && allowed != NULL &&"),
         scenarios=("fair-shares",)),
     Defect(
         "idle-sees-its-cache-only",
         "An idle CPU looks for work only among those that share its core or cache.",
         ("conservation", "story"),
-        edit("core/sched/steal.c", "    return steal_in(rq, &cpu_online_mask, out_contended);",
+        edit("core/sched/steal.c", "    return steal_in(rq, &cpu_started_mask, out_contended);",
              "    return topology_near(&rq->cpu, TOPOLOGY_CACHE) == NULL &&\n"
-             "           steal_in(rq, &cpu_online_mask, out_contended);"),
+             "           steal_in(rq, &cpu_started_mask, out_contended);"),
         scenarios=("wasted-level", "wasted-far", "steal-storm", "urgent-asleep"), hazard=13),
     Defect(
         "wake-in-its-cache-only",

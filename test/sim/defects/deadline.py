@@ -40,8 +40,8 @@ DEADLINE = (
         "promise-outlives-task",
         "A CPU stays promised to a task that has ended.",
         ("story", "deadline", "memory", "race", "sanity"),
-        edit("core/sched/switch.c", "        if (UNLIKELY(previous->is_admitted))\n"
-             "            deadline_release_dead(previous);\n", ""),
+        edit("core/sched/switch.c", "    if (UNLIKELY(previous->is_admitted))\n"
+             "        deadline_release_dead(previous);\n", ""),
         scenarios=("deadline-churn", "deadline-full")),
     Defect(
         "replenishment-not-armed",
@@ -53,6 +53,14 @@ DEADLINE = (
             finish_rest(rq, prev, rest & ~AFTER_AGENDA);
 """),
         scenarios=("rt-limit", "deadline-churn")),
+    Defect(
+        "long-debt-never-paid",
+        "A task that ran too long by more than its runtime waits for ever: such a debt is not paid.",
+        ("liveness", "story"),
+        edit("core/sched/class_deadline.c",
+             "        uint64_t paying = MIN(periods, debt / own->runtime_ticks + 1);\n",
+             "        uint64_t paying = MIN(periods, (uint64_t)(debt < own->runtime_ticks));\n"),
+        scenarios=("deadline-stops",)),
     Defect(
         "throttled-in-two-trees",
         "A throttled task whose parameters change stays in the count of throttled tasks.",
@@ -68,5 +76,18 @@ DEADLINE = (
              "    if (load_relaxed(&rq->running_rank) < RANK_FAIR || "
              "(rq->ready_classes & 1u << CLASS_RT) != 0)\n",
              "    if (load_relaxed(&rq->running_rank) < RANK_FAIR)\n"),
+        scenarios=("rt-limit",)),
+    Defect(
+        "period-at-each-wake",
+        "A deadline task that sleeps for a moment finds its whole runtime when it wakes.",
+        ("share", "deadline"),
+        edit("core/sched/class_deadline.c", "    if (!is_too_much(own, now_ns))\n        return true;\n", "\n"),
+        scenarios=("deadline-rest",)),
+    Defect(
+        "real-time-limit-too-high",
+        "Real-time tasks get two hundredths more of each window than their limit says.",
+        ("share", "story"),
+        edit("core/sched/rt_limit.c", "    return RT_WINDOW_NS / 100 * sched_tunables.rt_percent;\n",
+             "    return RT_WINDOW_NS / 100 * (sched_tunables.rt_percent + 2);\n"),
         scenarios=("rt-limit",)),
 )

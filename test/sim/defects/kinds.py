@@ -5,7 +5,8 @@ import dataclasses
 
 # As sim_promise_name() calls them.
 PROMISES = ("census", "one-cpu", "edges", "counts", "wake-once", "conservation", "locks", "grace", "memory", "tlb",
-            "conserved", "affinity", "order", "deadline", "inherit", "time", "race", "liveness", "story", "sanity")
+            "conserved", "affinity", "order", "deadline", "share", "inherit", "time", "race", "liveness", "story",
+            "sanity")
 BUILDS = ("plain", "thread", "address")
 
 

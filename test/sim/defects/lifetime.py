@@ -89,14 +89,14 @@ LIFETIME = (
         "A task says that it has exited before it stores its exit code.",
         ("story",),
         edit("core/proc/exit.c", """
-    uintptr_t state = spin_lock_irqsave(&self->exit_waiters.lock);
-
+    hal_irq_disable(); /* until the next task runs */
+    spin_lock_irqoff(&self->exit_waiters.lock);
     self->exit_code = code;
     self->has_exited = true;
 """, """
+    hal_irq_disable(); /* until the next task runs */
     self->has_exited = true;
-    uintptr_t state = spin_lock_irqsave(&self->exit_waiters.lock);
-
+    spin_lock_irqoff(&self->exit_waiters.lock);
     self->exit_code = code;
 """),
         scenarios=("join-exit",), hazard=6),
@@ -182,7 +182,7 @@ LIFETIME = (
         "tlb-flush-local",
         "Only the CPU that unmaps forgets the translations.",
         ("tlb",),
-        edit("core/smp/tlb.c", "        flush_on(&cpu_online_mask, &request);", "        flush_here(&request);"),
+        edit("core/smp/tlb.c", "    flush_on(&live, &request);", "    flush_here(&request);"),
         scenarios=("kmap-duel", "kmap-storm"), hazard=15),
     Defect(
         "tlb-flush-late",

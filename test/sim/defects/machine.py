@@ -34,8 +34,9 @@ MACHINE = (
         "call-lock-irqs-off",
         "A caller of other CPUs spins for the call slot with interrupts disabled: two callers wait for each other.",
         ("liveness",),
-        edit("core/smp/call.c", "    spin_lock(&call.lock);\n",
-             "    uintptr_t masked = hal_irq_save();\n\n    spin_lock(&call.lock);\n    hal_irq_restore(masked);\n"),
+        edit("core/smp/call.c", "    spin_lock(&call.lock);\n    for_each_live_cpu(id)",
+             "    uintptr_t masked = hal_irq_save();\n\n    spin_lock(&call.lock);\n    hal_irq_restore(masked);\n"
+             "    for_each_live_cpu(id)"),
         scenarios=("call-storm", "kmap-duel"), hazard=14),
     Defect(
         "timer-cancel-no-wait",
@@ -56,10 +57,11 @@ MACHINE = (
         "A new earliest timer does not move the hardware's deadline.",
         ("time", "liveness"),
         edit("core/time/timer.c", """
-    if (rb_first(&queue->tree) == &timer->node)
-        timer_program""", """
+    timer_program(cpu, timer->deadline_ticks);
+    spin_unlock""", """
     if (cpu->armed_deadline_ticks == TIME_NEVER)
-        timer_program"""),
+        timer_program(cpu, timer->deadline_ticks);
+    spin_unlock"""),
         scenarios=("sleep-equal", "timer-cancel"), hazard=17),
     Defect(
         "timer-lock-order",

@@ -45,13 +45,13 @@ OBJECTS = (
         store_relaxed(slot_of(magazine->cpu, cache), NULL);
         if (magazine->cpu""", """
         if (magazine->cpu""") + edit("core/mm/magazine.c", """
-        spin_lock(&cache->lock);
-        list_remove(&magazine->link);
-        slab_put_locked(""", """
-        spin_lock(&cache->lock);
-        store_relaxed(slot_of(magazine->cpu, cache), NULL);
-        list_remove(&magazine->link);
-        slab_put_locked("""),
+    spin_lock(&cache->lock);
+    list_remove(&magazine->link);
+    slab_put_locked(""", """
+    spin_lock(&cache->lock);
+    store_relaxed(slot_of(magazine->cpu, cache), NULL);
+    list_remove(&magazine->link);
+    slab_put_locked("""),
         scenarios=("object-market", "small-magazine")),
     Defect(
         "object-cached-unpoisoned",

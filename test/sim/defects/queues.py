@@ -79,25 +79,23 @@ QUEUES = (
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
         ("affinity",),
         edit("core/sched/sched_priv.h",
-             "    return (task->is_pinned || load_relaxed(&cpu_online_count) == 1) && "
-             "cpumask_contains(&task->affinity, last->cpu.id);",
-             "    (void)last;\n    return task->is_pinned || load_relaxed(&cpu_online_count) == 1;"),
+             "    if (LIKELY(task->pinned_cpu == &last->cpu))",
+             "    if (LIKELY(task->is_pinned))"),
         scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
     Defect(
         "wake-where-it-was-allowed",
         "Whether a task still may run on the CPU that was found for it, without a lock, is not looked at again.",
         ("affinity",),
         edit("core/sched/wake.c",
-             "    if (LIKELY(is_blocked(task) && task->wait_mode == mode && "
-             "cpumask_contains(&task->affinity, target->cpu.id)))",
-             "    if (LIKELY(is_blocked(task) && task->wait_mode == mode))"),
+             "target != NULL &&\n               cpumask_contains(&task->affinity, target->cpu.id)))",
+             "target != NULL))"),
         scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
     Defect(
         "affinity-not-enforced",
         "A task whose affinity excludes the CPU that it runs on is not asked to leave.",
         ("affinity", "story"),
-        edit("core/sched/affinity.c", "task->state == TASK_RUNNING && !cpumask_contains(mask, rq->cpu.id);",
-             "task->state == TASK_RUNNING && task->is_pinned && !cpumask_contains(mask, rq->cpu.id);"),
+        edit("core/sched/affinity.c", "task->state == TASK_RUNNING && !may_stay(rq, &task->affinity);",
+             "task->state == TASK_RUNNING && task->is_pinned && !may_stay(rq, &task->affinity);"),
         scenarios=("affinity-steal", "affinity-affinity", "affinity-self"), hazard=9),
     Defect(
         "move-not-announced",
@@ -120,13 +118,13 @@ QUEUES = (
         ("conservation",),
         edit("core/sched/switch.c", """
         place_mark_idle(&rq->cpu, true);
-        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+        if (may_steal(rq) && !load_relaxed(&rq->cpu.need_resched)) {
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);
         }
 """, """
-        if (load_relaxed(&cpu_online_count) > 1 && !load_relaxed(&rq->cpu.need_resched)) {
+        if (may_steal(rq) && !load_relaxed(&rq->cpu.need_resched)) {
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);

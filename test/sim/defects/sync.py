@@ -148,4 +148,59 @@ struct mutex_waiter *pi_hand""") +
     spin_unlock_irqoff(&completion->waiters.lock);
 """),
         scenarios=("sync-vanishes",), build="address"),
+    Defect(
+        "lent-deadline-not-applied",
+        "An owner is as urgent as real-time tasks that wait for it, but has no deadline of others.",
+        ("inherit",),
+        edit("core/sched/policy.c", "        if (task->pi.inherited.rank == RANK_DEADLINE)\n",
+             "        if (task->pi.inherited.rank == RANK_DEADLINE && false)\n"),
+        scenarios=("inherit-deadline",)),
+    Defect(
+        "lent-deadline-not-updated",
+        "An owner that has a deadline of somebody keeps it when an earlier or later one takes its place.",
+        ("inherit",),
+        edit("core/sched/policy.c", "    if (urgency_is_equal(task->pi.inherited, inherited))\n",
+             "    if (task->pi.inherited.rank == inherited.rank)\n"),
+        scenarios=("inherit-deadline",)),
+    Defect(
+        "lent-deadline-kept",
+        "Whoever has had a deadline of somebody counts as having one for ever.",
+        ("inherit", "order"),
+        edit("core/sched/policy.c", """
+        if (task->is_inherited)
+            deadline_end_inherited(task);
+""", "\n"),
+        scenarios=("inherit-deadline",)),
+    Defect(
+        "new-deadline-not-lent",
+        "A deadline task that waits gets other numbers, and goes on lending the deadline that it had.",
+        ("story",),
+        edit("core/sched/deadline.c", "    task->pi.due_ns = task->deadline.due_ns;\n", ""),
+        scenarios=("inherit-deadline",)),
+    Defect(
+        "new-deadline-not-passed-on",
+        "A task that waits becomes a deadline task, or one with another deadline, and its mutex's owner does not hear.",
+        ("inherit",),
+        edit("core/sched/deadline.c", "    if (request.is_waiter)\n        pi_walk(task);",
+             "    (void)request.is_waiter;"),
+        scenarios=("inherit-deadline",)),
+    Defect(
+        "throttled-with-lent-deadline",
+        "A deadline task is stopped at the end of its runtime although another one waits for what it owns.",
+        ("story",),
+        edit("core/sched/class_deadline.c", "    if (!task->is_admitted || task->is_inherited)\n",
+             "    if (!task->is_admitted)\n") +
+        edit("core/sched/class_deadline.c",
+             "!is_eligible(task, kind, clock_ns()) && !task->is_inherited) {",
+             "!is_eligible(task, kind, clock_ns())) {"),
+        scenarios=("inherit-overdraft",)),
+    Defect(
+        "overdraft-not-paid",
+        "What a task runs with the deadline of another is nobody's runtime.",
+        ("story",),
+        edit("core/sched/class_deadline.c", "    (void)rq;\n    if (!task->is_admitted)\n        return;\n"
+             "    task->deadline.left_ticks -=",
+             "    (void)rq;\n    if (!task->is_admitted || task->is_inherited)\n        return;\n"
+             "    task->deadline.left_ticks -="),
+        scenarios=("inherit-overdraft",)),
 )

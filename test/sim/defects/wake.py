@@ -137,7 +137,7 @@ WAKE = (
         ("one-cpu", "memory"),
         edit("core/sched/switch.c", """
     rq->died++;
-    schedule(rq, SWITCH_EXITED);
+    (void)switch_away(rq, self, SWITCH_EXITED);
 """, """
     rq->died++;
     struct list_node *first = load_relaxed(&graveyard.dead);
@@ -145,7 +145,7 @@ WAKE = (
     do {
         self->queue_link.next = first;
     } while (!cas_release(&graveyard.dead, &first, &self->queue_link));
-    schedule(rq, SWITCH_EXITED);
+    (void)switch_away(rq, self, SWITCH_EXITED);
 """) + edit("core/sched/switch.c", """
     struct list_node *first = load_relaxed(&graveyard.dead);
 

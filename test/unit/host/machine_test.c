@@ -457,7 +457,7 @@ static void entry_silent(struct boot_info *boot)
     for (unsigned i = 0; i < 1000; i++)
         hal_cpu_relax();
     assert_int_equal(load_relaxed(&scratch.done), 0);
-    assert_int_equal(hal_cpu_start(1, 0, task), -EINVAL);
+    assert_int_equal(hal_cpu_start(1, 0, task), -EAGAIN);
     hal_machine_exit(0);
 }
 

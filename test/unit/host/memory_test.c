@@ -70,6 +70,40 @@ static void test_a_flush_of_everything_takes_what_has_changed(void **state)
     }
 }
 
+/* More pages that do not follow each other than the host's kernel keeps mappings for: all can be reached. */
+#define SINGLE_PAGES 70000u
+
+static bool all_say(const paddr_t *page, unsigned from)
+{
+    for (unsigned i = 0; i < SINGLE_PAGES; i++)
+        if (*(volatile uint64_t *)(HAL_KMAP_BASE + i * PAGE_BYTES) != *table_at(page[(i + from) % 2]))
+            return false;
+    return true;
+}
+
+static void entry_kmap_many(struct boot_info *boot)
+{
+    paddr_t root = memory_start(boot);
+    paddr_t page[2] = { page_take(), (page_take(), page_take()) };
+
+    *table_at(page[0]) = 11;
+    *table_at(page[1]) = 22;
+    for (unsigned from = 0; from < 2; from++) {
+        for (unsigned i = 0; i < SINGLE_PAGES; i++)
+            *pte_of(root, HAL_KMAP_BASE + i * PAGE_BYTES) = hal_pte_leaf(page[(i + from) % 2], PROT_WRITE, 0);
+        hal_tlb_flush_local(HAL_ASID_ANY, HAL_KMAP_BASE, HAL_KMAP_BYTES / PAGE_BYTES);
+        if (!all_say(page, from) || !all_say(page, from))
+            hal_machine_exit(1);
+    }
+    hal_machine_exit(0);
+}
+
+static void test_more_pages_than_the_host_has_mappings_for_can_be_reached(void **state)
+{
+    (void)state;
+    assert_int_equal(run_entry(1, 1, entry_kmap_many), 0);
+}
+
 /* Not optimised: the recursion must stay one, and use its frames. */
 __attribute__((optnone)) NOINLINE static unsigned sink_deep(unsigned depth)
 {
@@ -205,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kmap_follows_the_tables_after_a_flush),
         cmocka_unit_test(test_a_flush_of_everything_takes_what_has_changed),
+        cmocka_unit_test(test_more_pages_than_the_host_has_mappings_for_can_be_reached),
         cmocka_unit_test(test_a_stack_in_kmap_works_and_its_overflow_is_named),
         cmocka_unit_test(test_the_hole_in_ram_is_not_mapped),
         cmocka_unit_test(test_page_table_entries_keep_what_they_are_given),

@@ -214,8 +214,10 @@ static inline void mm_test_all_online(struct cpu *cpus, struct task_base *tasks,
         store_relaxed(&cpu->state, CPU_ONLINE);
         cpu_table[id] = cpu;
         cpumask_add(&cpu_online_mask, id);
+        cpumask_add(&cpu_live_mask, id);
+        cpumask_add(&cpu_started_mask, id);
     }
-    store_relaxed(&cpu_online_count, MM_TEST_CPUS);
+    store_relaxed(&cpu_started_count, MM_TEST_CPUS);
 }
 
 static inline void mm_test_run_team_with(uint64_t memory_bytes, void (*prepare)(void),

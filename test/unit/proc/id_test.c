@@ -30,7 +30,9 @@ static int enter(void **state)
     cpu_table[0] = &mm_test_cpu;
     store_relaxed(&mm_test_cpu.state, CPU_ONLINE);
     cpumask_set_single(&cpu_online_mask, 0);
-    store_relaxed(&cpu_online_count, 1);
+    cpumask_set_single(&cpu_live_mask, 0);
+    cpumask_set_single(&cpu_started_mask, 0);
+    store_relaxed(&cpu_started_count, 1);
     id_init();
     return result;
 }

@@ -112,6 +112,36 @@ static void crowded(void)
         CHECK(crowd.permille[i] > 250 && crowd.permille[i] < 500); /* 2 CPUs, 7 tasks, two of them pinned */
 }
 
+#define LIGHT 30u
+
+/* Thirty on one CPU and two on the other: none of them would change much by going, and half of them has to go. */
+static void light(void)
+{
+    struct task *task[LIGHT], *own[2];
+    unsigned gone = 0;
+
+    for (unsigned i = 0; i < 2; i++)
+        own[i] = spawn_on("own", hog, NULL, PRIORITY_DEFAULT, online_cpu(1));
+    for (unsigned i = 0; i < LIGHT; i++)
+        task[i] = spawn_on("light", hog, NULL, PRIORITY_DEFAULT, online_cpu(0));
+    for (unsigned i = 0; i < LIGHT; i++)
+        CHECK(task_set_affinity(task[i], &cpu_online_mask) == 0);
+    CHECK(task_sleep_for(100 * NS_PER_MS) == 0);
+    for (unsigned i = 0; i < LIGHT; i++) {
+        struct task_snapshot snapshot;
+
+        task_get_snapshot(task[i], &snapshot);
+        gone += snapshot.cpu == online_cpu(1);
+    }
+    CHECK(gone >= 11 && gone <= 17); /* 14 make it even; an eighth of what one CPU has is left alone */
+    store_relaxed(&stop, true);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(finish(own[i]) == 0);
+    for (unsigned i = 0; i < LIGHT; i++)
+        CHECK(finish(task[i]) == 0);
+    store_relaxed(&stop, false);
+}
+
 /* Two hogs on the threads of one core, and another core idles: one of the two goes there, though it runs on and on. */
 static void active(void)
 {
@@ -147,7 +177,8 @@ static void active(void)
 
 const struct kernel_test booted_tests[] = {
     { "three", three }, { "four", four }, { "five", five }, { "seven", seven },
-    { "weights", weights }, { "active", active }, { "crowded", crowded }, { NULL, NULL },
+    { "weights", weights }, { "active", active }, { "crowded", crowded },
+    { "light", light },     { NULL, NULL },
 };
 
 static void run(unsigned cpus, const char *name, unsigned seeds)
@@ -190,6 +221,12 @@ static void pinned_tasks_are_counted_and_left(void **state)
     run(2, "crowded", 2);
 }
 
+static void many_light_tasks_leave_the_fuller_cpu(void **state)
+{
+    (void)state;
+    run(2, "light", 4);
+}
+
 static void a_running_task_leaves_a_crowded_core_for_an_idle_one(void **state)
 {
     (void)state;
@@ -207,6 +244,7 @@ int main(void)
         cmocka_unit_test(odd_numbers_of_tasks_share_odd_numbers_of_cpus),
         cmocka_unit_test(weights_count_over_all_cpus),
         cmocka_unit_test(pinned_tasks_are_counted_and_left),
+        cmocka_unit_test(many_light_tasks_leave_the_fuller_cpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

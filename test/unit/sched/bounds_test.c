@@ -38,6 +38,7 @@ static int begin(void **state)
         sched_test_init(&idle[i], 0, PRIORITY_IDLE);
         (void)sched_cpu_init(&more[i], SCHED_TEST_CPUS + i, 1000 + i, &idle[i]);
         cpumask_add(&cpu_online_mask, SCHED_TEST_CPUS + i);
+        cpumask_add(&cpu_started_mask, SCHED_TEST_CPUS + i);
     }
     boot = (struct boot_info){ .has_places = true, .node_count = NODES };
     for (cpu_id_t id = 0; id < CPU_MAX; id++) {
@@ -45,7 +46,7 @@ static int begin(void **state)
         store_relaxed(&runq_by_id(id)->running_rank, RANK_FAIR);
     }
     topology_init(topology_memory, &boot, CPU_MAX);
-    store_relaxed(&cpu_online_count, CPU_MAX);
+    store_relaxed(&cpu_started_count, CPU_MAX);
     return 0;
 }
 

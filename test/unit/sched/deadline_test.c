@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* core/sched/deadline.c: into, within and out of the deadline class, in every state, and off a CPU that goes. */
 #include "booted.h"
+#include "story.h"
 
 #include "deadline_test.h"
 
@@ -149,19 +150,18 @@ static void a_cpu_is_left_by_all_or_by_none(void **state)
     }
     assert_true(sched_test.rq[1].admission.count == 2 && sched_test.rq[0].admission.count == 2);
     assert_int_equal(set_affinity(&sched_test.task[1], &mask), 0); /* this one must stay */
-    cpumask_remove(&cpu_online_mask, 1);
     assert_int_equal(deadline_evacuate(1), -EBUSY);
     for (unsigned i = 0; i < 4; i++)
         on[sched_test.task[i].deadline.home]++;
     assert_true(on[0] == 2 && on[1] == 2 && sched_test.rq[1].admission.count == 2);
-    cpumask_add(&cpu_online_mask, 1);
     cpumask_add(&mask, 3);
     assert_int_equal(set_affinity(&sched_test.task[1], &mask), 0);
-    cpumask_remove(&cpu_online_mask, 1);
     assert_int_equal(deadline_evacuate(1), 0);
     assert_true(sched_test.rq[1].admission.count == 0 && load_relaxed(&sched_test.rq[1].queued) == 0);
     assert_int_equal(sched_test.task[1].deadline.home, 3);
-    cpumask_add(&cpu_online_mask, 1);
+    cpumask_set_single(&mask, 1);
+    assert_int_equal(set_affinity(&sched_test.task[1], &mask), -EBUSY); /* it is closed until it is said to be back */
+    deadline_admit_again(1);
     for (unsigned i = 0; i < 4; i++) {
         struct task *task = &sched_test.task[i];
 
@@ -308,36 +308,11 @@ static void overruns(void)
     CHECK(finish(fair) == 0);
 }
 
-static _Atomic(unsigned) turns;
-
-static int take_turns(void *arg)
-{
-    (void)arg;
-    while (!load_relaxed(&stop)) {
-        (void)fetch_add_relaxed(&turns, 1);
-        task_yield();
-    }
-    return 0;
-}
-
-/* Each yield is a period, also where nobody else wants the CPU. */
 static void yields(void)
 {
-    struct sched_params params = { .policy = SCHED_POLICY_DEADLINE, .runtime_ns = 500 * NS_PER_US,
-                                   .deadline_ns = NS_PER_MS };
+    unsigned turns = story_yields(NS_PER_MS, 50);
 
-    store_relaxed(&stop, false);
-    struct task *task = spawn("turns", take_turns, NULL, PRIORITY_REALTIME_LOW, NULL);
-
-    CHECK(task_set_params(task, &params) == 0);
-    unsigned before = load_relaxed(&turns);
-
-    (void)task_sleep_for(50 * NS_PER_MS);
-    unsigned after = load_relaxed(&turns);
-
-    CHECK(after - before >= 49 && after - before <= 52);
-    store_relaxed(&stop, true);
-    CHECK(finish(task) == 0);
+    CHECK(turns >= 49 && turns <= 52);
 }
 
 const struct kernel_test booted_tests[] = {

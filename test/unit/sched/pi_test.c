@@ -4,45 +4,32 @@
  * First as a data structure, with tasks that never run, against the model; then in the booted kernel.
  */
 #include "booted.h"
-#include "sched_test.h"
+#include "story.h"
+
+#include "pi_model.h"
 
 #include <k/errno.h>
-#include <sched/completion.h>
 
-#define MODEL_TASKS 14
-#define MODEL_MUTEXES 9
 #define MODEL_STEPS 20000
 
-static struct {
-    struct mutex mutex[MODEL_MUTEXES];
-    struct mutex_waiter waiter[MODEL_TASKS];
-    struct task *blocked_on[MODEL_TASKS]; /* NULL, or its own task: it waits */
-    unsigned circles, boosts, hand_overs, timeouts;
-} model;
+static struct sched_urgency lent[MODEL_TASKS]; /* by the closure */
 
-static unsigned own_rank(const struct task *task)
+static struct sched_urgency with_what_is_lent(unsigned i)
 {
-    return sched_policy_class[task->params.policy]->rank + task->params.rt_level;
-}
+    struct sched_urgency own = { .rank = (uint8_t)own_rank(&sched_test.task[i]) };
 
-static unsigned task_number(const struct task *task)
-{
-    return (unsigned)(task - sched_test.task);
-}
-
-static bool waits(unsigned i)
-{
-    return model.blocked_on[i] != NULL;
+    if (own.rank == RANK_DEADLINE)
+        own.deadline_ns = model.due_ns[i];
+    return urgency_is_before(lent[i], own) ? lent[i] : own;
 }
 
 /* Who lends to whom, again and again, until nothing changes. */
-static void expect_closure(void)
+static void find_closure(void)
 {
-    unsigned rank[MODEL_TASKS];
     bool changed = true;
 
     for (unsigned i = 0; i < MODEL_TASKS; i++)
-        rank[i] = own_rank(&sched_test.task[i]);
+        lent[i] = (struct sched_urgency){ .rank = UINT8_MAX };
     while (changed) {
         changed = false;
         for (unsigned i = 0; i < MODEL_TASKS; i++) {
@@ -50,131 +37,73 @@ static void expect_closure(void)
                 continue;
             unsigned owner = task_number(mutex_owner(model.waiter[i].mutex));
 
-            if (rank[i] < rank[owner]) {
-                rank[owner] = rank[i];
+            if (urgency_is_before(with_what_is_lent(i), lent[owner])) {
+                lent[owner] = with_what_is_lent(i);
                 changed = true;
             }
         }
     }
+}
+
+static void expect_deadline(const struct task *task, struct sched_urgency from)
+{
+    bool is_lent = from.rank == RANK_DEADLINE;
+    uint64_t key_ns = task->is_admitted ? task->deadline.due_ns : TIME_NEVER;
+
+    assert_true(task->is_inherited == is_lent);
+    if (is_lent)
+        assert_int_equal(task->deadline.inherited_ns, from.deadline_ns);
+    if (task->class == &class_deadline)
+        assert_int_equal(task->deadline.key_ns, is_lent ? MIN(key_ns, from.deadline_ns) : key_ns);
+    model.lent += is_lent;
+}
+
+static void expect_closure(void)
+{
+    find_closure();
     for (unsigned i = 0; i < MODEL_TASKS; i++) {
         const struct task *task = &sched_test.task[i];
+        unsigned rank = MIN(own_rank(task), lent[i].rank);
 
-        assert_int_equal(task->rank, rank[i]);
-        assert_true(policy_is_boosted(task) == (rank[i] < own_rank(task)));
-        assert_ptr_equal(task->class, rank[i] < RANK_FAIR      ? &class_rt
-                                      : rank[i] == RANK_FAIR ? &class_fair
-                                                             : &class_idle);
-        if (rank[i] < RANK_FAIR)
+        assert_int_equal(task->rank, rank);
+        assert_ptr_equal(task->class, rank == RANK_DEADLINE ? &class_deadline
+                                      : rank < RANK_FAIR    ? &class_rt
+                                      : rank == RANK_FAIR   ? &class_fair
+                                                            : &class_idle);
+        if (rank == RANK_DEADLINE)
+            assert_int_equal(task->policy, SCHED_POLICY_DEADLINE);
+        else if (rank < RANK_FAIR)
             assert_true(task->policy == (task->params.policy == SCHED_POLICY_RR ? SCHED_POLICY_RR : SCHED_POLICY_FIFO));
-        else if (rank[i] == own_rank(task))
+        else if (rank == own_rank(task))
             assert_int_equal(task->policy, task->params.policy);
+        expect_deadline(task, lent[i]);
+        assert_true(policy_is_boosted(task) == (rank < own_rank(task) || task->is_inherited));
         model.boosts += policy_is_boosted(task);
     }
 }
 
-static void goes_to_sleep(struct task *task)
+/* Some become deadline tasks, with other numbers each time, and some are none any more. */
+static void change_one(struct unit_random *random, unsigned i)
 {
-    struct runq *rq = &sched_test.rq[0];
+    struct sched_params params = deadline_test_params((20 + unit_random_below(random, 50)) * NS_PER_US,
+                                                      (1 + unit_random_below(random, 20)) * NS_PER_MS, 0);
+    unsigned choice = (unsigned)unit_random_below(random, 4);
 
-    runq_dequeue(rq, task);
-    task->state = TASK_BLOCKED;
-    rq->blocked++;
-    model.blocked_on[task_number(task)] = task;
-}
-
-static void is_ready_again(struct task *task)
-{
-    struct runq *rq = &sched_test.rq[0];
-
-    model.blocked_on[task_number(task)] = NULL;
-    rq->blocked--;
-    task->state = TASK_READY;
-    runq_enqueue(rq, task, ENQUEUE_WOKEN);
-}
-
-static void set_owner(struct mutex *mutex, const struct task *owner)
-{
-    store_relaxed(&mutex->owner, (uintptr_t)owner | !rb_is_empty(&mutex->waiters));
-}
-
-static void leave(unsigned i)
-{
-    struct mutex *mutex = model.waiter[i].mutex;
-    struct task *owner = mutex_owner(mutex);
-
-    spin_lock_irqoff(&mutex->lock);
-    bool is_chain = pi_leave(&model.waiter[i]);
-
-    set_owner(mutex, owner);
-    spin_unlock_irqoff(&mutex->lock);
-    if (is_chain)
-        pi_walk(owner);
-    is_ready_again(&sched_test.task[i]);
-}
-
-static void lock(unsigned i, struct mutex *mutex)
-{
-    struct task *task = &sched_test.task[i];
-    struct task *owner = mutex_owner(mutex);
-    struct mutex_waiter *waiter = &model.waiter[i];
-
-    if (owner == NULL)
-        set_owner(mutex, task);
-    if (owner == NULL || owner == task)
-        return;
-    waiter->waiter.task = task;
-    store_relaxed(&waiter->waiter.status, WAITER_QUEUED);
-    spin_lock_irqoff(&mutex->lock);
-    bool is_chain = pi_join(waiter, mutex, task);
-
-    set_owner(mutex, owner);
-    spin_unlock_irqoff(&mutex->lock);
-    goes_to_sleep(task);
-    if (is_chain)
-        pi_walk(owner);
-
-    /* Is it right about circles? */
-    const struct task *at = owner;
-
-    while (at != task && waits(task_number(at)))
-        at = mutex_owner(model.waiter[task_number(at)].mutex);
-    assert_true(pi_waits_for_itself(task) == (at == task));
-    if (at == task) {
-        assert_true(is_chain);
-        model.circles++;
-        leave(i);
+    if (choice == 0) {
+        assert_int_equal(set_params(i, &params), 0);
+    } else {
+        assert_int_equal(task_set_priority(&sched_test.task[i], (int)unit_random_below(random, 100)), 0);
+        if (choice == 1)
+            (void)task_set_policy(&sched_test.task[i], SCHED_POLICY_FIFO);
     }
-}
-
-static void unlock(struct mutex *mutex)
-{
-    struct task *owner = mutex_owner(mutex);
-
-    if (rb_is_empty(&mutex->waiters)) {
-        set_owner(mutex, NULL);
-        return;
-    }
-    struct sched_urgency most = { .rank = UINT8_MAX };
-
-    for (unsigned i = 0; i < MODEL_TASKS; i++)
-        if (waits(i) && model.waiter[i].mutex == mutex && urgency_is_before(task_urgency(&sched_test.task[i]), most))
-            most = task_urgency(&sched_test.task[i]);
-    spin_lock_irqoff(&mutex->lock);
-    struct mutex_waiter *heir = pi_hand_over(mutex, owner);
-
-    spin_unlock_irqoff(&mutex->lock);
-    assert_true(urgency_is_equal(heir->urgency, most));
-    assert_int_equal(load_relaxed(&heir->waiter.status), WAITER_CLAIMED);
-    is_ready_again(heir->waiter.task);
-    model.hand_overs++;
 }
 
 static void model_step(struct unit_random *random)
 {
     unsigned i = (unsigned)unit_random_below(random, MODEL_TASKS);
-    struct task *task = &sched_test.task[i];
     struct mutex *mutex = &model.mutex[unit_random_below(random, MODEL_MUTEXES)];
 
+    deadline_test_go_to(clock_ns() + unit_random_below(random, 50) * DEADLINE_TICK_NS);
     switch (unit_random_below(random, 8)) {
     case 0:
     case 1:
@@ -189,9 +118,7 @@ static void model_step(struct unit_random *random)
             unlock(mutex);
         break;
     case 6:
-        assert_int_equal(task_set_priority(task, (int)unit_random_below(random, 100)), 0);
-        if (unit_random_below(random, 2) == 0)
-            (void)task_set_policy(task, SCHED_POLICY_FIFO);
+        change_one(random, i);
         break;
     default:
         if (waits(i) && unit_random_below(random, 3) == 0) {
@@ -207,19 +134,16 @@ static void every_task_is_as_urgent_as_the_closure_says(void **state)
     struct unit_random random = { 11 };
 
     (void)state;
-    memset(&model, 0, sizeof model);
-    for (unsigned i = 0; i < MODEL_MUTEXES; i++)
-        mutex_init(&model.mutex[i]);
     for (unsigned i = 0; i < MODEL_TASKS; i++)
-        runq_enqueue(&sched_test.rq[0],
-                     sched_test_ready(i, (int)unit_random_below(&random, 100), &sched_test.rq[0]), ENQUEUE_WOKEN);
+        (void)model_task(i, (int)unit_random_below(&random, 100));
     for (unsigned step = 0; step < MODEL_STEPS; step++) {
         model_step(&random);
         expect_closure();
         runq_check(&sched_test.rq[0]);
     }
     /* It was about something. */
-    assert_true(model.circles > 100 && model.boosts > 1000 && model.hand_overs > 100 && model.timeouts > 50);
+    assert_true(model.circles > 100 && model.boosts > 1000 && model.hand_overs > 100 && model.timeouts > 50 &&
+                model.lent > 1000);
     for (unsigned i = 0; i < MODEL_TASKS; i++)
         assert_int_equal(load_relaxed(&sched_test.task[i].refs), 1);
 }
@@ -230,8 +154,6 @@ static void equals_are_served_in_turn(void **state)
     static const unsigned expected[] = { 3, 1, 2, 4, 0 };
 
     (void)state;
-    memset(&model, 0, sizeof model);
-    mutex_init(&model.mutex[0]);
     for (unsigned i = 0; i < 6; i++)
         runq_enqueue(&sched_test.rq[0], sched_test_ready(i, i == 3 ? 10 : 40 + (int)i, &sched_test.rq[0]),
                      ENQUEUE_WOKEN);
@@ -253,9 +175,6 @@ static void the_mutex_of_a_dead_owner_passes_to_its_heir(void **state)
     struct runq *rq = &sched_test.rq[0];
 
     (void)state;
-    memset(&model, 0, sizeof model);
-    mutex_init(&model.mutex[0]);
-    mutex_init(&model.mutex[1]);
     for (unsigned i = 0; i < 4; i++)
         runq_enqueue(rq, sched_test_ready(i, i == 3 ? 50 : 12 - (int)i, rq), ENQUEUE_WOKEN);
     lock(3, &model.mutex[0]);
@@ -277,155 +196,20 @@ static void the_mutex_of_a_dead_owner_passes_to_its_heir(void **state)
 
 /* ---- Booted ---- */
 
-#define HOGS 6
-#define CHAIN 12
-
-static struct mutex mutex[CHAIN] = {};
-static struct completion locked = COMPLETION_INIT(locked);
-static _Atomic(uint64_t) progress[HOGS];
-static _Atomic(bool) go, stop;
-static uint64_t progress_before, progress_after; /* of the task that waits, after it has ended */
-
-static uint64_t all_progress(void)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < HOGS; i++)
-        sum += load_relaxed(&progress[i]);
-    return sum;
-}
-
-static int hold_while_low(void *arg) NO_LOCK_ANALYSIS
-{
-    (void)arg;
-    mutex_lock(&mutex[0]);
-    completion_done(&locked);
-    while (!load_relaxed(&go))
-        hal_cpu_relax();
-    for (unsigned i = 0; i < 200; i++)
-        hal_cpu_relax();
-    mutex_unlock(&mutex[0]);
-    return 0;
-}
-
-static int hog(void *arg)
-{
-    while (!load_relaxed(&stop)) {
-        (void)fetch_add_relaxed(&progress[(uintptr_t)arg], 1);
-        hal_cpu_relax();
-    }
-    return 0;
-}
-
-static int want_while_high(void *arg) NO_LOCK_ANALYSIS
-{
-    (void)arg;
-    progress_before = all_progress();
-    store_relaxed(&go, true);
-    mutex_lock(&mutex[0]);
-    progress_after = all_progress();
-    mutex_unlock(&mutex[0]);
-    store_relaxed(&stop, true);
-    return 0;
-}
+static struct mutex mutex[3];
+static _Atomic(unsigned) locked;
 
 /* The classic: low holds, high waits, and on their CPU there are others in between who never sleep. */
 static void inversion(void)
 {
-    struct task *hogs[HOGS];
-    cpu_id_t cpu = online_cpu(online_count() - 1);
-
-    mutex_init(&mutex[0]);
-    CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
-    struct task *low = spawn_on("low", hold_while_low, NULL, booted_seed() % 2 == 0 ? 70 : PRIORITY_IDLE, cpu);
-
-    CHECK(completion_wait(&locked, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
-    for (uintptr_t i = 0; i < HOGS; i++)
-        hogs[i] = spawn_on("hog", hog, (void *)i, PRIORITY_REALTIME_LOW, cpu);
-    WAIT_FOR(all_progress() > 0);
-    struct task *high = spawn_on("high", want_while_high, NULL, PRIORITY_REALTIME_NORMAL, cpu);
-
-    CHECK(finish(high) == 0);
-    CHECK(progress_after == progress_before); /* not one of them ran while high waited for low */
-    CHECK(finish(low) == 0);
-    for (unsigned i = 0; i < HOGS; i++)
-        CHECK(finish(hogs[i]) == 0);
-    CHECK(task_set_priority(current_task(), PRIORITY_DEFAULT) == 0);
+    story_inversion(booted_seed() % 2 == 0 ? 70 : PRIORITY_IDLE, 6, 200);
 }
 
-static struct completion released = COMPLETION_INIT(released);
-
-static int link_of_chain(void *arg) NO_LOCK_ANALYSIS
+static void lend(void)
 {
-    unsigned i = (unsigned)(uintptr_t)arg;
+    static const int priority[] = { PRIORITY_USER_NORMAL, PRIORITY_IDLE, PRIORITY_REALTIME_LOW };
 
-    mutex_lock(&mutex[i]);
-    if (i == 0)
-        CHECK(completion_wait(&released, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
-    else
-        mutex_lock(&mutex[i - 1]);
-    if (i != 0)
-        mutex_unlock(&mutex[i - 1]);
-    mutex_unlock(&mutex[i]);
-    return 0;
-}
-
-static uint64_t pusher_deadline;
-
-static int push_chain(void *arg) NO_LOCK_ANALYSIS
-{
-    (void)arg;
-    int result = mutex_lock_until(&mutex[CHAIN - 1], pusher_deadline, WAIT_KILLABLE);
-
-    if (result == 0)
-        mutex_unlock(&mutex[CHAIN - 1]);
-    return -result;
-}
-
-static void chain_is(struct task *const *task, int priority)
-{
-    for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(effective_priority(task[i]) == priority);
-}
-
-/* A chain of twelve, pushed at its end: by a waiter that comes, changes its priority, is killed, or times out. */
-static void long_chain(void)
-{
-    struct task *task[CHAIN];
-
-    for (uintptr_t i = 0; i < CHAIN; i++) {
-        mutex_init(&mutex[i]);
-        task[i] = spawn("link", link_of_chain, (void *)i, PRIORITY_USER_NORMAL, NULL);
-        WAIT_FOR(is_blocked(task[i]));
-    }
-    chain_is(task, PRIORITY_USER_NORMAL);
-    pusher_deadline = TIME_NEVER;
-    struct task *pusher = spawn("pusher", push_chain, NULL, 10, NULL);
-
-    WAIT_FOR(is_blocked(pusher));
-    chain_is(task, 10);
-    CHECK(task_set_priority(pusher, 3) == 0);
-    chain_is(task, 3);
-    CHECK(task_set_priority(pusher, 15) == 0);
-    chain_is(task, 15);
-    CHECK(task_set_priority(task[CHAIN / 2], 5) == 0); /* from the middle on */
-    for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(effective_priority(task[i]) == (i <= CHAIN / 2 ? 5 : 15));
-    CHECK(task_set_priority(task[CHAIN / 2], PRIORITY_USER_NORMAL) == 0);
-    chain_is(task, 15);
-    CHECK(task_kill(pusher) == 0 && finish(pusher) == EINTR);
-    chain_is(task, PRIORITY_USER_NORMAL);
-    pusher_deadline = clock_ns() + 300 * NS_PER_US;
-    pusher = spawn("pusher", push_chain, NULL, 10, NULL);
-    CHECK(finish(pusher) == ETIMEDOUT);
-    chain_is(task, PRIORITY_USER_NORMAL);
-    pusher_deadline = TIME_NEVER;
-    pusher = spawn("pusher", push_chain, NULL, 10, NULL);
-    WAIT_FOR(is_blocked(pusher));
-    completion_done(&released);
-    CHECK(finish(pusher) == 0);
-    for (unsigned i = 0; i < CHAIN; i++)
-        CHECK(finish(task[i]) == 0);
+    story_lend(priority[booted_seed() % 3]);
 }
 
 static int lock_in_circle(void *arg) NO_LOCK_ANALYSIS
@@ -433,8 +217,8 @@ static int lock_in_circle(void *arg) NO_LOCK_ANALYSIS
     unsigned i = (unsigned)(uintptr_t)arg;
 
     mutex_lock(&mutex[i]);
-    (void)fetch_add_relaxed(&progress[0], 1);
-    WAIT_FOR(load_relaxed(&progress[0]) == 3);
+    (void)fetch_add_relaxed(&locked, 1);
+    WAIT_FOR(load_relaxed(&locked) == 3);
     int result = mutex_lock_until(&mutex[(i + 1) % 3], TIME_NEVER, WAIT_UNINTERRUPTED);
 
     CHECK(result == 0 || result == -EDEADLK);
@@ -464,8 +248,8 @@ static int lock_for_ever(void *arg) NO_LOCK_ANALYSIS
     unsigned i = (unsigned)(uintptr_t)arg;
 
     mutex_lock(&mutex[i]);
-    (void)fetch_add_relaxed(&progress[0], 1);
-    WAIT_FOR(load_relaxed(&progress[0]) == 3);
+    (void)fetch_add_relaxed(&locked, 1);
+    WAIT_FOR(load_relaxed(&locked) == 3);
     mutex_lock(&mutex[(i + 1) % 3]);
     return 0;
 }
@@ -480,7 +264,7 @@ static void circle(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    { "inversion", inversion }, { "chain", long_chain }, { "circle-errors", circle_with_errors },
+    { "inversion", inversion }, { "chain", story_chain }, { "lend", lend }, { "circle-errors", circle_with_errors },
     { "circle", circle },       { NULL, NULL },
 };
 
@@ -494,6 +278,12 @@ static void urgency_travels_along_a_chain_and_goes_with_its_cause(void **state)
 {
     (void)state;
     booted_run("chain", 60);
+}
+
+static void a_deadline_travels_along_a_chain_and_goes_with_its_cause(void **state)
+{
+    (void)state;
+    booted_run("lend", 60);
 }
 
 static void a_circle_is_an_error_where_errors_are_returned(void **state)
@@ -515,11 +305,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_classic_inversion_is_over_when_low_lets_go),
         cmocka_unit_test(urgency_travels_along_a_chain_and_goes_with_its_cause),
+        cmocka_unit_test(a_deadline_travels_along_a_chain_and_goes_with_its_cause),
         cmocka_unit_test(a_circle_is_an_error_where_errors_are_returned),
         cmocka_unit_test(a_circle_of_kernel_mutexes_panics_with_their_names),
-        sched_unit_test(every_task_is_as_urgent_as_the_closure_says),
-        sched_unit_test(equals_are_served_in_turn),
-        sched_unit_test(the_mutex_of_a_dead_owner_passes_to_its_heir),
+        model_unit_test(every_task_is_as_urgent_as_the_closure_says),
+        model_unit_test(equals_are_served_in_turn),
+        model_unit_test(the_mutex_of_a_dead_owner_passes_to_its_heir),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,7 @@ static void damage(void *arg)
     runq_enqueue(rq, sched_test_ready(2, 99, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(3, 60, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(4, 30, rq), ENQUEUE_WOKEN); /* due earlier: it is in the tree */
-    cpumask_set_single(&cpu_online_mask, 0); /* the others cannot be told to stop */
+    cpumask_set_single(&cpu_live_mask, 0); /* the others cannot be told to stop */
     runq_check(rq);
     switch ((uintptr_t)arg) {
     case 0:
@@ -186,6 +186,30 @@ static void runq_check_sees_each_kind_of_damage(void **state)
     (void)state;
     for (uintptr_t kind = 0; kind < 12; kind++)
         assert_panics(damage, (void *)kind, "assertion failed");
+}
+
+/* At the last of so many switches on a queue of 40. */
+static void switch_with_damage(void *arg)
+{
+    struct runq *rq = &sched_test.rq[0];
+
+    for (unsigned i = 0; i < 40; i++)
+        runq_enqueue(rq, sched_test_ready(i, PRIORITY_DEFAULT, rq), ENQUEUE_WOKEN);
+    rq->ready_classes |= 1u << CLASS_RT;
+    spin_lock_irqoff(&rq->lock);
+    for (unsigned i = 0; i < *(const unsigned *)arg; i++)
+        runq_check_switch(rq);
+    rq->ready_classes &= ~(1u << CLASS_RT);
+    spin_unlock_irqoff(&rq->lock);
+}
+
+static void damage_of_a_long_queue_is_seen_within_a_few_switches(void **state)
+{
+    static unsigned switches[] = { 2, 3 };
+
+    (void)state;
+    assert_true(host_unit_returns_forked(switch_with_damage, &switches[0], &sched_test_result));
+    assert_panics(switch_with_damage, &switches[1], "assertion failed");
 }
 
 static void time_is_charged_to_whoever_runs(void **state)
@@ -390,6 +414,7 @@ int main(void)
         sched_smp_test(an_empty_queue_has_nothing_to_pick),
         sched_unit_test(on_one_cpu_nothing_is_movable),
         sched_smp_test(runq_check_sees_each_kind_of_damage),
+        sched_unit_test(damage_of_a_long_queue_is_seen_within_a_few_switches),
         sched_unit_test(time_is_charged_to_whoever_runs),
         sched_unit_test(a_queued_task_disturbs_only_less_urgent_ones),
         sched_unit_test(a_fifo_task_is_not_timed_for_its_peers),

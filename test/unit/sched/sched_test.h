@@ -118,6 +118,8 @@ static inline void sched_test_enter(unsigned online)
     memset(&sched_test, 0, sizeof sched_test);
     memset(cpu_table, 0, sizeof cpu_table);
     cpumask_clear(&cpu_online_mask);
+    cpumask_clear(&cpu_live_mask);
+    cpumask_clear(&cpu_started_mask);
     sched_test_early_cpu = (struct cpu){ .id = 0 };
     memset(&sched_test_early_task, 0, sizeof sched_test_early_task);
     store_relaxed(&sched_test_early_task.base.cpu, &sched_test_early_cpu);
@@ -131,10 +133,13 @@ static inline void sched_test_enter(unsigned online)
 
         timer_queue_init(&sched_test.timers[id], cpu);
         cpu->timers = &sched_test.timers[id];
-        if (id < online)
+        if (id < online) {
             cpumask_add(&cpu_online_mask, id);
+            cpumask_add(&cpu_live_mask, id);
+            cpumask_add(&cpu_started_mask, id);
+        }
     }
-    store_relaxed(&cpu_online_count, online);
+    store_relaxed(&cpu_started_count, online);
     host_unit_enter(&sched_test.idle[0]);
 }
 
@@ -154,7 +159,7 @@ static inline int sched_test_begin_smp(void **state)
 
 static inline void sched_test_check(void *arg)
 {
-    cpumask_set_single(&cpu_online_mask, 0); /* the others do not exist: a panic must not call them */
+    cpumask_set_single(&cpu_live_mask, 0); /* the others do not exist: a panic must not call them */
     for (unsigned i = 0; i < SCHED_TEST_CPUS; i++) {
         runq_check(&sched_test.rq[i]);
         *(unsigned *)arg += load_relaxed(&sched_test.rq[i].lock.word);
@@ -170,7 +175,9 @@ static inline int sched_test_end(void **state)
     (void)state;
     memset(cpu_table, 0, sizeof cpu_table);
     cpumask_clear(&cpu_online_mask);
-    store_relaxed(&cpu_online_count, 0);
+    cpumask_clear(&cpu_live_mask);
+    cpumask_clear(&cpu_started_mask);
+    store_relaxed(&cpu_started_count, 0);
     host_unit_teardown();
     return holds && held == 0 ? 0 : -1;
 }

@@ -30,7 +30,7 @@ static void note_run(void *arg)
 static void call_at_random(cpu_id_t cpu, void *arg)
 {
     struct unit_random random = { *(uint64_t *)arg * SMP_TEST_CPUS + cpu };
-    unsigned count = load_relaxed(&cpu_online_count);
+    unsigned count = load_relaxed(&cpu_started_count);
 
     hal_irq_enable();
     for (unsigned i = 0; i < CALLS; i++) {

@@ -127,7 +127,7 @@ static void finish_early(void *arg)
 {
     (void)arg;
     two_cpus();
-    cpumask_set_single(&cpu_online_mask, 0); /* a panic cannot tell the other to stop */
+    cpumask_set_single(&cpu_live_mask, 0); /* a panic cannot tell the other to stop */
     quiesce_call(&heads[0], note_free);
     (void)quiesce_start();
     (void)quiesce_finish();
@@ -137,7 +137,7 @@ static void start_again(void *arg)
 {
     (void)arg;
     two_cpus();
-    cpumask_set_single(&cpu_online_mask, 0);
+    cpumask_set_single(&cpu_live_mask, 0);
     quiesce_call(&heads[0], note_free);
     (void)quiesce_start();
     quiesce_call(&heads[1], note_free);

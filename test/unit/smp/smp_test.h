@@ -38,6 +38,8 @@ static inline void smp_test_cpus(unsigned count)
     memset(&smp_test, 0, sizeof smp_test);
     memset(cpu_table, 0, sizeof cpu_table);
     cpumask_clear(&cpu_online_mask);
+    cpumask_clear(&cpu_live_mask);
+    cpumask_clear(&cpu_started_mask);
     for (cpu_id_t id = 0; id < count; id++) {
         struct cpu *cpu = &smp_test.cpu[id];
 
@@ -51,8 +53,10 @@ static inline void smp_test_cpus(unsigned count)
         store_relaxed(&smp_test.self[id].cpu, cpu);
         cpu_table[id] = cpu;
         cpumask_add(&cpu_online_mask, id);
+        cpumask_add(&cpu_live_mask, id);
+        cpumask_add(&cpu_started_mask, id);
     }
-    store_relaxed(&cpu_online_count, count);
+    store_relaxed(&cpu_started_count, count);
 }
 
 /* Unit mode: this is CPU 0, alone. */

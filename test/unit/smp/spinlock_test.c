@@ -89,7 +89,7 @@ static void hand_over(cpu_id_t cpu, void *arg)
 
     for (unsigned turn = 0; turn < 8;) {
         spin_lock_irqoff(&lock);
-        if (*last % load_relaxed(&cpu_online_count) == cpu) {
+        if (*last % load_relaxed(&cpu_started_count) == cpu) {
             (*last)++;
             turn++;
         }

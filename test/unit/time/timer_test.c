@@ -236,7 +236,7 @@ static void use_memory(struct timer *timer)
 static void arm_and_cancel(cpu_id_t cpu, void *arg)
 {
     struct unit_random random = { *(uint64_t *)arg * SMP_TEST_CPUS + cpu };
-    unsigned count = load_relaxed(&cpu_online_count);
+    unsigned count = load_relaxed(&cpu_started_count);
     unsigned next = (cpu + 1) % count; /* whose timer this CPU cancels */
 
     hal_irq_enable();

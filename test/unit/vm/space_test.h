@@ -40,9 +40,13 @@ static inline int space_test_boot(void **state)
     mm_cpu_init(&mm_test_cpu, &mm_test_part);
     memset(cpu_table, 0, sizeof cpu_table);
     cpumask_clear(&cpu_online_mask);
+    cpumask_clear(&cpu_live_mask);
+    cpumask_clear(&cpu_started_mask);
     cpu_table[0] = &mm_test_cpu;
     cpumask_add(&cpu_online_mask, 0);
-    store_relaxed(&cpu_online_count, 1);
+    cpumask_add(&cpu_live_mask, 0);
+    cpumask_add(&cpu_started_mask, 0);
+    store_relaxed(&cpu_started_count, 1);
     tlb_init(kspace_root(), host_boot_info()->asid_count, ASIDS_MAX, 1);
     space_init();
     trap_set_user_fault(space_fault_current);

@@ -211,6 +211,10 @@ void host_pt_levels_set(unsigned levels);
  * a listener of TRACE_PAGES_FREE. */
 void host_tlb_require_gone(paddr_t block, size_t bytes);
 
+/* Of the CPUs, only these must have forgotten by then: the others flush everything before they use what they know. The
+ * machine keeps the pointer; NULL, as at the start: all. */
+void host_tlb_must_forget(const struct cpumask *cpus);
+
 /* AddressSanitizer builds: nobody may touch [at, at + bytes) until it is opened again. Elsewhere: nothing. */
 void host_memory_shut(const volatile void *at, size_t bytes);
 void host_memory_open(const volatile void *at, size_t bytes);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What hotplug.c and the rest of the room need of each other. */
+#pragma once
+
+#include "sched_priv.h"
+
+#define CPU_STAYS 0u /* the boot CPU never goes off */
+
+/* The task's affinity is `mask` from here on, and an online CPU of it will be there as long as that stays so. -EINVAL:
+ * there is none, nothing has changed. The task is NEW, or the lock of its run queue is held. */
+int anchor_change(struct task *task, const struct cpumask *mask);
+void anchor_drop(struct task *task); /* no more */
+
+/* The usual case of a task that begins: it may run on the boot CPU, which stays, so there is nothing to write down. */
+static ALWAYS_INLINE bool anchor_is_needless(const struct task *task)
+{
+    _Static_assert(CPU_STAYS == 0, "a bit of the first word");
+    return (task->affinity.word[0] & cpumask_word(&cpu_online_mask, 0) & 1) != 0 && !task->is_anchored;
+}
+
+/* There is somebody to steal from, and this CPU does not go off. */
+static ALWAYS_INLINE bool may_steal(const struct runq *rq)
+{
+    return load_relaxed(&cpu_started_count) > 1 && cpu_is_online(rq->cpu.id);
+}
+
+[[noreturn]] void hotplug_leave(struct runq *rq); /* the CPU is STOPPING: from its idle loop, for ever */
+
+/* affinity.c: who waits for a task to have left a CPU. */
+extern struct waitq affinity_moved;
