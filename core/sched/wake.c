@@ -108,13 +108,17 @@ ALWAYS_INLINE int task_start(struct task *task) NO_LOCK_ANALYSIS
             hal_irq_restore(state);
             return -EINVAL;
         }
+        if (place_stays(task, rq)) {
+            started = make_ready_from(TASK_NEW, rq, rq, task);
+            continue;
+        }
         place_wish_of(task, &wish);
         spin_unlock_irqoff(&rq->lock);
         struct runq *target = place_choose_start(&wish);
 
         rq = runq_lock_of(task);
         if (LIKELY(target != NULL && cpumask_contains(&task->affinity, target->cpu.id)))
-            started = make_ready_from(TASK_NEW, rq, target, task);
+            started = make_ready(rq, target, task);
         else
             spin_unlock_irqoff(&rq->lock); /* its affinity was changed meanwhile */
     } while (!started);
