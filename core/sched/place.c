@@ -8,7 +8,13 @@
  *   fence          PAIRS(idle_offer)   fence
  *   look at movable_count           look at the idle set, poke one
  *
- * so at least one of them sees the other, and no CPU sleeps while a task that it may run waits.
+ * so at least one of them sees the other, and no CPU sleeps while a task that it may run waits. Nor is it forgotten if
+ * the one that is poked has just found work of its own:
+ *
+ *   idle CPU that leaves            CPU that offers it a task
+ *   mark not idle                   is_offered = true
+ *   fence          PAIRS(offer_taken)  fence
+ *   look at is_offered: pass it on  look whether it idles: if not, poke another one
  */
 #include <smp/topology.h>
 
@@ -36,7 +42,13 @@ void place_mark_idle(struct cpu *cpu, bool is_idle)
     } else {
         (void)fetch_sub_relaxed(&idle_cpus.count, 1);
         (void)fetch_and_relaxed(&idle_cpus.mask[cpu->id / 64], ~bit);
+        fence_seq_cst(); /* PAIRS(offer_taken) */
     }
+}
+
+bool place_is_idle(cpu_id_t id)
+{
+    return (load_relaxed(&idle_cpus.mask[id / 64]) >> id % 64 & 1) != 0;
 }
 
 bool place_has_idle(void)

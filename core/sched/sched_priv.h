@@ -467,6 +467,7 @@ static inline void place_copy_mask(const struct cpumask *from, struct cpumask *o
 }
 void place_mark_idle(struct cpu *cpu, bool is_idle);
 bool place_has_idle(void);                   /* a hint */
+bool place_is_idle(cpu_id_t id);             /* the same of one */
 bool place_is_core_idle(cpu_id_t id);        /* no thread of its core runs anything: a hint */
 /* A free CPU of `affinity`, the nearest to `near`, whole cores before threads of busy ones; or CPU_NONE. */
 cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near);
@@ -502,7 +503,15 @@ bool steal_idle(struct runq *rq, bool *out_contended) EXCLUDES(rq->lock);
 struct task *steal_find(struct runq *victim, cpu_id_t thief);
 /* `rq` may have movable tasks that it does not run: tell idle CPUs that may take them. Interrupts are disabled. */
 void steal_offer(struct runq *rq) EXCLUDES(rq->lock);
-/* `rq`'s CPU, which was poked to take other work, has some of its own: another CPU must hear of that. The same. */
+/* `rq`'s CPU does not idle, and has said so: was it poked to take other work? Then steal_pass_on() must follow. */
+static inline bool steal_was_offered(struct runq *rq)
+{
+    if (LIKELY(!load_relaxed(&rq->is_offered)))
+        return false;
+    store_relaxed(&rq->is_offered, false);
+    return true;
+}
+/* Another CPU must hear of what `rq`'s was poked for. The same context as steal_offer(). */
 void steal_pass_on(struct runq *rq) EXCLUDES(rq->lock);
 /* The end of a section that may have called runq_notice(): `rq` is the last run queue that is locked. */
 static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALYSIS

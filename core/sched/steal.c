@@ -48,6 +48,27 @@ static unsigned copy_newest(struct runq *rq, struct cpumask out[OFFER_SCAN_MAX])
     return count;
 }
 
+/* False: the CPU was on its way out of its idle loop, and has perhaps not heard of it. */
+static bool offer_to(struct runq *target)
+{
+    store_relaxed(&target->is_offered, true);
+    resched_cpu(target);
+    fence_seq_cst(); /* PAIRS(offer_taken) */
+    return place_is_idle(target->cpu.id);
+}
+
+/* One free CPU that may run what may run on `allowed` hears of it, if there is one. */
+static void offer_one(struct runq *rq, const struct cpumask *allowed)
+{
+    bool is_told = false;
+
+    while (!is_told) {
+        cpu_id_t idle = place_find_idle(allowed, &rq->cpu);
+
+        is_told = idle == CPU_NONE || idle == rq->cpu.id || offer_to(runq_by_id(idle));
+    }
+}
+
 void steal_offer(struct runq *rq)
 {
     struct cpumask *wanted = this_runq()->offers;
@@ -61,22 +82,24 @@ void steal_offer(struct runq *rq)
      * moment: who is taken by a thief meanwhile must not hide the next one. */
     unsigned count = copy_newest(rq, wanted);
 
-    for (unsigned i = 0; i < count && place_has_idle(); i++) {
-        cpu_id_t idle = place_find_idle(&wanted[i], &rq->cpu);
-
-        if (idle == CPU_NONE || idle == rq->cpu.id)
-            continue;
-        store_relaxed(&runq_by_id(idle)->is_offered, true);
-        resched_cpu(runq_by_id(idle));
-    }
+    for (unsigned i = 0; i < count && place_has_idle(); i++)
+        offer_one(rq, &wanted[i]);
 }
 
 void steal_pass_on(struct runq *rq)
 {
-    cpu_id_t id = busiest(&cpu_started_mask, rq->cpu.id);
+    cpu_id_t first = busiest(&cpu_started_mask, rq->cpu.id);
 
-    if (id != CPU_NONE)
-        steal_offer(runq_by_id(id));
+    if (first == CPU_NONE)
+        return;
+    /* Whose offer it was is not known: all who have tasks waiting make theirs again. */
+    cpu_id_t id = first;
+
+    do {
+        if (id != rq->cpu.id)
+            steal_offer(runq_by_id(id));
+        id = cpumask_next_ring(&cpu_started_mask, id + 1);
+    } while (id != first && place_has_idle());
 }
 
 /* What comes after `last` comes first from now on: the next look sees others. */

@@ -173,10 +173,8 @@ static void dispatch_idle(struct runq *rq, uint64_t now)
 /* The CPU leaves idle with work of its own: if it was poked to take other work, another one must hear of that. */
 static NOINLINE void note_offered(struct runq *rq) REQUIRES(rq->lock)
 {
-    if (!load_relaxed(&rq->is_offered))
-        return;
-    store_relaxed(&rq->is_offered, false);
-    rq->after_switch |= AFTER_PASS_ON;
+    if (UNLIKELY(steal_was_offered(rq)))
+        rq->after_switch |= AFTER_PASS_ON;
 }
 
 /* `next` is not the idle task. */
@@ -405,6 +403,8 @@ void sched_idle_loop(void)
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);
+        } else if (!may_steal(rq) && steal_was_offered(rq)) {
+            steal_pass_on(rq); /* it takes nothing any more */
         }
         if (!found && !contended && !load_relaxed(&rq->cpu.need_resched)) {
             quiesce_idle_enter(&rq->cpu);
