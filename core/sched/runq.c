@@ -194,7 +194,7 @@ static void watch_waiting(struct runq *rq, const struct task *queued) REQUIRES(r
 static NOINLINE void offer_waiting(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
 {
     if (load_relaxed(&rq->movable_count) > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
-        steal_offer(rq);
+        rq->is_offer_due = true;
         watch_waiting(rq, queued);
     }
 }

@@ -59,6 +59,7 @@ class Machine:
     numa: tuple = ()            # for each node: its CPUs, as "0-1"; the memory is shared out equally
     icount: bool = False
     gdb: bool = False
+    plugin: str = ""            # of QEMU's TCG: its file and arguments
     dtb: pathlib.Path | None = None     # a device tree instead of the one that QEMU makes
     files: dict = dataclasses.field(default_factory=dict)
 
@@ -116,6 +117,8 @@ def command(machine, serial):
         args += ["-dtb", str(machine.dtb)]
     if machine.icount:
         args += ["-icount", "shift=0,sleep=off"]  # one instruction is one virtual nanosecond; idle time passes at once
+    if machine.plugin:
+        args += ["-plugin", machine.plugin]
     if machine.gdb:
         args += ["-gdb", f"tcp:{GDB_ADDRESS}", "-S"]
     return args

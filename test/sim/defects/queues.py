@@ -83,6 +83,14 @@ QUEUES = (
              "    if (LIKELY(task->is_pinned))"),
         scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
     Defect(
+        "wake-where-it-was-allowed",
+        "Whether a task still may run on the CPU that was found for it, without a lock, is not looked at again.",
+        ("affinity",),
+        edit("core/sched/wake.c",
+             "target != NULL &&\n               cpumask_contains(&task->affinity, target->cpu.id)))",
+             "target != NULL))"),
+        scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
+    Defect(
         "affinity-not-enforced",
         "A task whose affinity excludes the CPU that it runs on is not asked to leave.",
         ("affinity", "story"),
@@ -130,7 +138,7 @@ QUEUES = (
         ("conservation",),
         edit("core/sched/switch.c", """
     } else if (UNLIKELY(was_idle)) {
-        steal_pass_on(rq);
+        note_offered(rq);
     }
 """, """
     }
@@ -141,7 +149,7 @@ QUEUES = (
         "A CPU that switches to a more urgent task does not offer the one that it leaves to idle CPUs.",
         ("conservation",),
         edit("core/sched/balance.c",
-             "    steal_offer(rq); /* what is queued here and does not run now may run elsewhere */\n", ""),
+             "    if (place_has_idle())\n        rq->after_switch |= AFTER_OFFER;\n", ""),
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
         "fair-clock-not-rebased",
