@@ -137,11 +137,10 @@ QUEUES = (
         "A CPU that was poked to take work, and got other work first, does not pass the offer on.",
         ("conservation",),
         edit("core/sched/switch.c", """
-    } else if (UNLIKELY(was_idle)) {
-        note_offered(rq);
-    }
+    if (UNLIKELY(steal_was_offered(rq)))
+        rq->after_switch |= AFTER_PASS_ON;
 """, """
-    }
+    (void)steal_was_offered(rq);
 """),
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
