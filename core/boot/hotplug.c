@@ -73,10 +73,19 @@ static void set_state(struct cpu *cpu, enum cpu_state from, enum cpu_state to)
     store_release(&cpu->state, to); /* PAIRS(cpu_online) */
 }
 
-static struct cpu *find(cpu_id_t id)
+/* One change at a time. */
+static int change(cpu_id_t id, int (*how)(struct cpu *cpu))
 {
+    struct cpu *cpu = id < CPU_MAX ? cpu_table[id] : NULL;
+
     ASSERT(context_can_sleep());
-    return id < CPU_MAX ? cpu_table[id] : NULL;
+    if (cpu == NULL)
+        return -EINVAL;
+    mutex_lock(&hotplug.lock);
+    int result = how(cpu);
+
+    mutex_unlock(&hotplug.lock);
+    return result;
 }
 
 /* ---- Off ---- */
@@ -115,15 +124,7 @@ static int take_off(struct cpu *cpu)
 
 int cpu_offline(cpu_id_t id)
 {
-    struct cpu *cpu = find(id);
-
-    if (cpu == NULL)
-        return -EINVAL;
-    mutex_lock(&hotplug.lock);
-    int result = take_off(cpu);
-
-    mutex_unlock(&hotplug.lock);
-    return result;
+    return change(id, take_off);
 }
 
 /* ---- On ---- */
@@ -185,13 +186,5 @@ static int put_on(struct cpu *cpu)
 
 int cpu_online(cpu_id_t id)
 {
-    struct cpu *cpu = find(id);
-
-    if (cpu == NULL)
-        return -EINVAL;
-    mutex_lock(&hotplug.lock);
-    int result = put_on(cpu);
-
-    mutex_unlock(&hotplug.lock);
-    return result;
+    return change(id, put_on);
 }

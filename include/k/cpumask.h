@@ -56,10 +56,10 @@ static inline void cpumask_set_single(struct cpumask *mask, cpu_id_t cpu)
     cpumask_add(mask, cpu);
 }
 
-/* Lowest CPU >= from in the mask, or CPU_NONE. */
-static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
+/* Lowest CPU >= from in the first `words` words of the mask, or CPU_NONE. */
+static inline cpu_id_t cpumask_next_within(const struct cpumask *mask, cpu_id_t from, cpu_id_t words)
 {
-    for (cpu_id_t i = from / 64; i < CPUMASK_WORDS; i++) {
+    for (cpu_id_t i = from / 64; i < words; i++) {
         uint64_t word = cpumask_word(mask, i);
 
         if (i == from / 64)
@@ -68,6 +68,12 @@ static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
             return i * 64 + (cpu_id_t)__builtin_ctzll(word);
     }
     return CPU_NONE;
+}
+
+/* Lowest CPU >= from in the mask, or CPU_NONE. */
+static inline cpu_id_t cpumask_next(const struct cpumask *mask, cpu_id_t from)
+{
+    return cpumask_next_within(mask, from, CPUMASK_WORDS);
 }
 
 /* The CPUs of a set, in the order of their ids. Declares `id`. */

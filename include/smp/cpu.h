@@ -139,15 +139,7 @@ extern unsigned cpu_mask_words;
 /* Lowest CPU >= from in the set, or CPU_NONE: cpumask_next() of the CPUs that the machine has. */
 static inline cpu_id_t cpu_next_in(const struct cpumask *mask, cpu_id_t from)
 {
-    for (cpu_id_t i = from / 64; i < cpu_mask_words; i++) {
-        uint64_t word = cpumask_word(mask, i);
-
-        if (i == from / 64)
-            word &= ~UINT64_C(0) << (from % 64);
-        if (word != 0)
-            return i * 64 + (cpu_id_t)__builtin_ctzll(word);
-    }
-    return CPU_NONE;
+    return cpumask_next_within(mask, from, cpu_mask_words);
 }
 
 /* In the order of their ids. Declares `id`. */
