@@ -22,7 +22,7 @@
 
 #define LOOK_SLICES 2u    /* between two looks */
 #define ROTATE_SLICES 8u  /* between two trades of places */
-#define TASK_SCAN_MAX 12u /* waiting tasks looked at */
+#define TASK_SCAN_MAX 8u  /* waiting tasks looked at */
 #define ACTIVE_MISSES_MAX 8u /* doublings of the time until a core is asked again for what it did not give */
 #define MOVES_MAX 4u      /* tasks moved in one look */
 
@@ -164,6 +164,19 @@ static bool may_still_move(struct task *task, struct runq *rq, const struct runq
            cpumask_contains(&task->affinity, target->cpu.id) && cpu_is_online(target->cpu.id);
 }
 
+/* The lock is let go meanwhile if there is something to do. False: the task may not move any more. */
+static bool loosen(struct task *task, struct runq *rq, const struct runq *target) REQUIRES(rq->lock)
+{
+    if (!may_still_move(task, rq, target))
+        return false;
+    if (!runq_is_loose(task)) {
+        runq_loosen(rq, task);
+        spin_unlock_irqoff(&rq->lock);
+        spin_lock_irqoff(&rq->lock);
+    }
+    return may_still_move(task, rq, target) && runq_is_loose(task);
+}
+
 /* A look is in three steps, each with the lock for itself: for whom, where to (without any), and who. */
 static bool look_for_whom(struct runq *rq, struct cpumask *out)
 {
@@ -204,8 +217,11 @@ static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
         return false;
     /* It was there a moment ago. Until interrupts are enabled it stays a task, dead or alive. */
     spin_lock_irqoff(&rq->lock);
-    (void)runq_lock_second(rq, target);
-    if (!may_still_move(task, rq, target))
+    if (!loosen(task, rq, target)) {
+        spin_unlock_irqoff(&rq->lock);
+        return false;
+    }
+    if (!runq_lock_second(rq, target) && !(may_still_move(task, rq, target) && runq_is_loose(task)))
         task = NULL;
     if (task != NULL) {
         uint64_t now = hal_clock_ticks();
@@ -216,10 +232,12 @@ static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
         store_relaxed(&target->rotate_next_ticks, now + slices(ROTATE_SLICES + LOOK_SLICES));
         target->balance_next_ticks = now + slices(LOOK_SLICES);
         runq_move(rq, target, task);
-        runq_notice(target, task);
     }
     spin_unlock_irqoff(&rq->lock);
-    runq_unlock(target);
+    if (task != NULL)
+        runq_unlock_notice(target, task);
+    else
+        runq_unlock(target);
     return task != NULL;
 }
 
@@ -231,30 +249,6 @@ void balance_fair(struct runq *rq)
 
 /* ---- A thread beside a busy one, and a whole core idle ---- */
 
-/* On the stopper of the busy CPU: what it ran is queued now, at the end of the list. */
-static void send_running(void *arg) NO_LOCK_ANALYSIS
-{
-    struct runq *rq = this_runq();
-    struct runq *thief = arg;
-    uintptr_t state = spin_lock_irqsave(&rq->lock);
-    struct task *task = list_is_empty(&rq->movable) ? NULL
-                                                    : list_entry(rq->movable.prev, struct task, movable_link);
-
-    if (task == NULL || !may_still_move(task, rq, thief) || load_relaxed(&thief->running_rank) != RANK_NOTHING) {
-        spin_unlock_irqrestore(&rq->lock, state);
-        return;
-    }
-    if (runq_lock_second(rq, thief) || may_still_move(task, rq, thief)) {
-        rq->stats.active_moves++;
-        store_relaxed(&thief->active_misses, 0);
-        runq_move(rq, thief, task);
-        runq_notice(thief, task);
-    }
-    spin_unlock_irqoff(&rq->lock);
-    runq_unlock(thief);
-    sched_irq_restore(state);
-}
-
 /* Do two threads of the core run something? */
 static bool is_crowded(const struct cpumask *core)
 {
@@ -263,6 +257,33 @@ static bool is_crowded(const struct cpumask *core)
     for_each_cpu_of(id, core)
         busy += cpu_is_in(&cpu_started_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
     return busy >= 2;
+}
+
+/* On the stopper of the busy CPU: what it ran is queued now, at the end of the list. */
+static void send_running(void *arg) NO_LOCK_ANALYSIS
+{
+    struct runq *rq = this_runq();
+    struct runq *thief = arg;
+
+    if (!is_crowded(topology_near(&rq->cpu, TOPOLOGY_CORE)))
+        return; /* the other one has left: two idle CPUs have asked both of them */
+    uintptr_t state = spin_lock_irqsave(&rq->lock);
+    struct task *task = list_is_empty(&rq->movable) ? NULL
+                                                    : list_entry(rq->movable.prev, struct task, movable_link);
+
+    if (task == NULL || !loosen(task, rq, thief) || load_relaxed(&thief->running_rank) != RANK_NOTHING) {
+        spin_unlock_irqrestore(&rq->lock, state);
+        return;
+    }
+    if (runq_lock_second(rq, thief) || (may_still_move(task, rq, thief) && runq_is_loose(task))) {
+        rq->stats.active_moves++;
+        store_relaxed(&thief->active_misses, 0);
+        runq_move(rq, thief, task);
+        runq_notice(thief, task);
+    }
+    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(thief);
+    sched_irq_restore(state);
 }
 
 void balance_idle_core(struct runq *rq)

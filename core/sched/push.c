@@ -129,6 +129,16 @@ static bool may_still_move(struct task *task, struct runq *rq, struct runq *targ
            cpumask_contains(&task->affinity, target->cpu.id) && !place_would_wait(target, task->rank);
 }
 
+/* It may have moved, and been queued anew, when the lock is held again. */
+static void loosen(struct runq *rq, struct runq *target, struct task *task) REQUIRES(rq->lock)
+{
+    if (!may_still_move(task, rq, target) || runq_is_loose(task))
+        return;
+    runq_loosen(rq, task);
+    spin_unlock_irqoff(&rq->lock);
+    spin_lock_irqoff(&rq->lock);
+}
+
 static bool push_waiting_one(struct runq *rq) NO_LOCK_ANALYSIS
 {
     spin_lock_irqoff(&rq->lock);
@@ -150,17 +160,20 @@ static bool push_waiting_one(struct runq *rq) NO_LOCK_ANALYSIS
         spin_unlock_irqoff(&rq->lock);
         return false;
     }
-    (void)runq_lock_second(rq, target);
     /* It was there a moment ago. Until interrupts are enabled it stays a task, dead or alive. */
-    bool moves = may_still_move(task, rq, target);
+    loosen(rq, target, task);
+    (void)runq_lock_second(rq, target);
+    bool moves = may_still_move(task, rq, target) && runq_is_loose(task);
 
     if (moves) {
         rq->stats.pushes++;
         runq_move(rq, target, task);
-        runq_notice(target, task);
     }
     spin_unlock_irqoff(&rq->lock);
-    runq_unlock(target);
+    if (moves)
+        runq_unlock_notice(target, task);
+    else
+        runq_unlock(target);
     return moves;
 }
 

@@ -62,7 +62,11 @@ struct sched_class {
     /* Debug and simulator, between two operations: assert what holds of the queue, call `visit`, unless it is NULL, for
      * each queued task, and return how many there are. */
     uint32_t (*check)(const struct runq *rq, runq_visit_fn visit);
-    /* These are NULL where a class has nothing to do. `task` is in no queue.
+    /* These are NULL where a class has nothing to do.
+     * `task` is queued, and queue_link is in no list: put it where `dequeue` takes no search and no balancing, and
+     * queue_link is in a list. */
+    void (*loosen)(struct runq *rq, struct task *task);
+    /* For these `task` is in no queue.
      * It is to be scheduled by these parameters, of this class, from now on: what it carries that is not relative to a
      * queue. `slice_ticks` is set: to what was asked for, or else to that of round robin. It still competes in the
      * class that it leaves, if any. */
@@ -93,6 +97,9 @@ void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind
 struct task *class_rt_pick(struct runq *rq);
 void class_fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_fair_pick(struct runq *rq);
+
+/* Work on the tree left for later, an insertion or removal for each hold of the lock. Context: interrupts disabled. */
+void class_fair_sort(struct runq *rq);
 
 /* So many ticks on the CPU on the task's virtual clock. */
 uint64_t class_fair_virtual(const struct task *task, uint64_t ticks);
@@ -168,7 +175,9 @@ struct rt_limit {
 /* class_fair.c has the meaning and the units. The running task competes, if it is fair, and is in no tree. */
 struct fair_queue {
     struct list_node lane;   /* queued tasks, by fair_deadline and by fair_vruntime */
-    struct rb_tree tree;     /* the others, by fair_deadline; fair_least is the least fair_vruntime of a subtree */
+    struct rb_tree tree;     /* others, by fair_tree_deadline; fair_least is the least of a subtree */
+    struct list_node unsorted; /* the rest: those that have just come. class_fair_sort() */
+    struct task *ghost;      /* was picked, and its node is still in the tree; NULL: there is none */
     uint64_t weights;        /* sum over those who compete */
     _Atomic(uint64_t) shown_weights; /* the same, for others to look at without the lock */
     uint64_t vtime;          /* their mean fair_vruntime, by weight, rounded down; may step back as they come and go */
@@ -190,6 +199,11 @@ struct fair_queue {
 #define AFTER_AGENDA 0x40u   /* runq.agenda must fire earlier than it is armed for */
 #define AFTER_OFFER 0x80u    /* tasks wait that may move, and some CPU idles */
 #define AFTER_PASS_ON 0x100u /* the CPU has work of its own, and was poked to take other work */
+#define AFTER_SORT 0x200u    /* class_fair_sort() has something to do */
+
+/* What remains to be done after a section that may have queued a task: bits of runq.due, for runq_unlock(). */
+#define DUE_OFFER 0x1u /* a movable task waits that nobody has been told of */
+#define DUE_SORT 0x2u  /* as AFTER_SORT */
 
 #define OFFER_SCAN_MAX 8  /* waiting tasks for which an idle CPU is looked for at a time */
 
@@ -221,7 +235,7 @@ struct runq {
     struct stop_queue stop;
     struct stop_work active;     /* asks a busy CPU for the task that it runs: balance_idle_core() */
     bool is_urgent_listed;       /* push.c */
-    bool is_offer_due;           /* a movable task waits that nobody has been told of: runq_unlock() */
+    uint32_t due;                /* DUE_..: runq_unlock() */
     uint32_t pull_seen;          /* the news after which nothing could be pulled from others */
     uint64_t push_next_ticks;    /* no place was found: do not look again before */
     uint64_t balance_next_ticks; /* the same for fair tasks */
@@ -515,14 +529,15 @@ static inline bool steal_was_offered(struct runq *rq)
 /* Another CPU must hear of what `rq`'s was poked for. The same context as steal_offer(). */
 void steal_pass_on(struct runq *rq) EXCLUDES(rq->lock);
 /* The end of a section that may have called runq_notice(): `rq` is the last run queue that is locked. */
+void runq_unlock_due(struct runq *rq, uint32_t due);
 static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALYSIS
 {
-    bool is_due = rq->is_offer_due;
+    uint32_t due = rq->due;
 
-    rq->is_offer_due = false;
+    rq->due = 0;
     spin_unlock_irqoff(&rq->lock);
-    if (UNLIKELY(is_due))
-        steal_offer(rq);
+    if (UNLIKELY(due != 0))
+        runq_unlock_due(rq, due);
 }
 
 /* push.c. Those after a switch hold no lock, interrupts are disabled. */
@@ -660,6 +675,21 @@ static inline void task_change_cpu(struct task *task, struct runq *from, struct 
 
 /* A queued task of `from` is queued on `to` from now on; both locks held. The caller notices it there. */
 void runq_move(struct runq *from, struct runq *to, struct task *task) NO_LOCK_ANALYSIS;
+
+/* The end of a section that has moved `task` to `to`, whose lock alone is held: `to` notices it in one of its own.
+ * Context: interrupts disabled, so it stays a task. */
+void runq_unlock_notice(struct runq *to, struct task *task) RELEASES(to->lock) NO_LOCK_ANALYSIS;
+
+/* A move holds two locks, so what it takes to get the queued task out of its queue is done before: is it, and do it. */
+static inline bool runq_is_loose(const struct task *task)
+{
+    return list_is_linked(&task->queue_link);
+}
+static inline void runq_loosen(struct runq *rq, struct task *task) REQUIRES(rq->lock)
+{
+    if (!runq_is_loose(task) && task->class->loosen != NULL)
+        task->class->loosen(rq, task);
+}
 
 /* Of the fair tasks that run or wait here. A hint without the lock. */
 static inline uint64_t runq_fair_weight(const struct runq *rq)

@@ -38,7 +38,7 @@ static unsigned copy_newest(struct runq *rq, struct cpumask out[OFFER_SCAN_MAX])
     unsigned count = 0;
 
     spin_lock_irqoff(&rq->lock);
-    rq->is_offer_due = false;
+    rq->due &= ~DUE_OFFER;
     list_for_each_reverse(node, &rq->movable) {
         place_copy_mask(&list_entry(node, struct task, movable_link)->affinity, &out[count]);
         if (++count == OFFER_SCAN_MAX)
@@ -128,38 +128,69 @@ struct task *steal_find(struct runq *victim, cpu_id_t thief)
     return best;
 }
 
+/* `task` was found on `victim`, whose lock has been let go since; until interrupts are enabled it stays a task. True:
+ * the CPU has work, be it this one or some of its own. */
+static bool take(struct runq *rq, struct runq *victim, struct task *task, bool *out_contended) NO_LOCK_ANALYSIS
+{
+    spin_lock_irqoff(&rq->lock);
+    bool has_work = rq->ready_classes != 0;
+
+    /* Only ever a try: this CPU holds its own lock, and the victim's may rank before it. */
+    if (!has_work && spin_try_lock_irqoff(&victim->lock)) {
+        if (load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link) &&
+            runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {
+            monitor_stolen(rq, victim, task);
+            rq->stats.steals++;
+            runq_move(victim, rq, task);
+            has_work = true;
+        }
+        spin_unlock_irqoff(&victim->lock);
+    }
+    spin_unlock_irqoff(&rq->lock);
+    *out_contended |= !has_work; /* another one may be left there: look again */
+    return has_work;
+}
+
+/* False: the victim's lock is taken. */
+static bool loosen(struct runq *victim, struct task *task) NO_LOCK_ANALYSIS
+{
+    if (!spin_try_lock_irqoff(&victim->lock))
+        return false;
+    if (load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link))
+        runq_loosen(victim, task);
+    spin_unlock_irqoff(&victim->lock);
+    return true;
+}
+
+/* The look, the work on the victim's queue, and the theft hold its lock one after the other, none of them for long. */
 static bool steal_from(struct runq *rq, struct runq *victim, bool *out_contended) NO_LOCK_ANALYSIS
 {
-    if (load_relaxed(&victim->movable_count) == 0)
-        return false;
-    /* Only ever a try: this CPU holds its own lock, and the victim's may rank before it. */
     if (!spin_try_lock_irqoff(&victim->lock)) {
         *out_contended = true;
         return false;
     }
     struct task *task = steal_find(victim, rq->cpu.id);
+    bool is_loose = task != NULL && runq_is_loose(task);
 
-    if (task != NULL) {
-        monitor_stolen(rq, victim, task);
-        rq->stats.steals++;
-        runq_move(victim, rq, task);
-    }
     spin_unlock_irqoff(&victim->lock);
-    return task != NULL;
+    if (task == NULL)
+        return false;
+    if (!is_loose && !loosen(victim, task)) {
+        *out_contended = true;
+        return false;
+    }
+    return take(rq, victim, task, out_contended);
 }
 
-/* All that waits on the victim, STEAL_SCAN_MAX at a time: in between both locks are free. */
-static bool steal_all_looks(struct runq *rq, struct runq *victim, bool *out_contended) NO_LOCK_ANALYSIS
+/* All that waits on the victim, STEAL_SCAN_MAX at a time: in between its lock is free. */
+static bool steal_all_looks(struct runq *rq, struct runq *victim, bool *out_contended)
 {
     unsigned looks = 1 + load_relaxed(&victim->movable_count) / STEAL_SCAN_MAX;
-    bool found = false;
 
-    for (; looks > 0 && !found && load_relaxed(&victim->movable_count) != 0; looks--) {
-        spin_lock_irqoff(&rq->lock);
-        found = rq->ready_classes != 0 || steal_from(rq, victim, out_contended);
-        spin_unlock_irqoff(&rq->lock);
-    }
-    return found;
+    for (; looks > 0 && load_relaxed(&victim->movable_count) != 0; looks--)
+        if (steal_from(rq, victim, out_contended))
+            return true;
+    return false;
 }
 
 /* The busiest of the group first, then the others in ring order. */

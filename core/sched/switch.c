@@ -58,6 +58,8 @@ static void finish_dead(struct task *previous)
 
 static NOINLINE void finish_several(struct runq *rq, struct task *previous, uint32_t rest)
 {
+    if (rest & AFTER_SORT)
+        class_fair_sort(rq);
     if (rest & AFTER_DEAD)
         finish_dead(previous);
     if (rest & AFTER_MISPLACED)

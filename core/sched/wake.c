@@ -80,10 +80,9 @@ static ALWAYS_INLINE bool make_ready_from(enum task_state from, struct runq *rq,
             task->stats.migrations++;
             target->stats.migrations_in++;
         }
+        spin_unlock_irqoff(&rq->lock); /* from here on the other lock guards the task */
     }
     enqueue_and_poke(target, task, from == TASK_NEW ? ENQUEUE_STARTED : ENQUEUE_WOKEN);
-    if (target != rq)
-        spin_unlock_irqoff(&rq->lock);
     runq_unlock(target);
     return true;
 }
