@@ -98,7 +98,7 @@ static void see_off(struct cpu *cpu)
     uintptr_t state = hal_irq_save();
 
     set_state(cpu, CPU_LEAVING, CPU_STOPPING);
-    cpu_request(cpu, IPI_RESCHEDULE); /* its idle loop looks after each interrupt */
+    cpu_request(cpu, IPI_LOOK); /* its idle loop looks after each interrupt */
     while (state_of(cpu) != CPU_OFFLINE)
         bringup_idle_a_moment();
     while (hal_cpu_start(cpu->id, kspace_root(), NULL) == -EAGAIN && clock_ns() < deadline_ns)
@@ -175,7 +175,7 @@ static int put_on(struct cpu *cpu)
     if (result != 0)
         return result;
     smp_call_admit(cpu->id); /* it waits for this, and then flushes what it missed, and goes online */
-    cpu_request(cpu, IPI_RESCHEDULE);
+    cpu_request(cpu, IPI_LOOK);
     while (!cpu_is_online(cpu->id))
         pause_a_moment();
     /* Who still looks at the set without it must not also see it without one that goes next: that might be all that a

@@ -30,8 +30,9 @@ void cpu_request(struct cpu *cpu, uint32_t reason)
     /* The oldest unanswered request counts. A hint: no interleaving point, and a lost race shortens what is seen. */
     if (atomic_load_explicit(&cpu->ipi_pending, memory_order_relaxed) == 0)
         atomic_store_explicit(&cpu->poked_at_ticks, hal_clock_ticks(), memory_order_relaxed);
-    /* PAIRS(ipi): what the reason refers to was stored before; trap_ipi() takes all bits with acquire. A bit already
-     * set belongs to a poke that the target has not taken yet, so it will see this one's data, too. */
-    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0)
+    /* PAIRS(ipi): what the reason refers to was stored before; trap_ipi() takes all bits with acquire. Who finds the
+     * same reason there leaves the poke to whoever set it, and the target will see this one's data, too. Other reasons
+     * prove nothing: their poke may not be sent yet, by one that was interrupted on the way. */
+    if ((fetch_or_acq_rel(&cpu->ipi_pending, reason) & reason) != reason)
         hal_cpu_poke(cpu->id);
 }

@@ -37,6 +37,7 @@ enum cpu_state { CPU_ABSENT, CPU_STARTING, CPU_ONLINE, CPU_FAILED, CPU_LEAVING, 
 #define IPI_QUIESCE 0x4u
 #define IPI_STOP 0x8u
 #define IPI_TIMER 0x10u /* its timer queue has got timers from another CPU */
+#define IPI_LOOK 0x20u /* its state, or a set that it is in, has changed: the interrupt itself is the message */
 
 /* What CPUs may share, from near to far: topology.h. */
 enum topology_level { TOPOLOGY_CORE, TOPOLOGY_CACHE, TOPOLOGY_NODE, TOPOLOGY_LEVELS };
@@ -182,5 +183,7 @@ static ALWAYS_INLINE cpu_id_t this_cpu_id(void)
     return this_cpu()->id;
 }
 
-/* Ask `cpu` to do what `reason` says: sets the bit, pokes if it was clear. Context: any. Order: release. */
+/* Ask `cpu` to do what `reason` says: sets its bits, pokes unless they were set. Whoever set a bit first may be
+ * interrupted before it pokes, and others with that reason wait for it: so IPI_RESCHEDULE is asked for with interrupts
+ * disabled, by resched_cpu() alone. Context: any. Order: release. */
 void cpu_request(struct cpu *cpu, uint32_t reason);

@@ -131,6 +131,9 @@ static void summary_print(FILE *to, const char *state)
     for (unsigned i = 0; i < options->strategy_count; i++)
         (void)fprintf(to, " %s", host_strategy_name(options->strategy[i]));
     (void)fprintf(to, "; seeds from %llu\n", (unsigned long long)options->seed_first);
+    if (options->skipped != 0)
+        (void)fprintf(to, "skipped: %u scenarios that need more than %u CPU%s\n", options->skipped, options->cpus,
+                      options->cpus == 1 ? "" : "s");
     (void)fprintf(to, "%s: %llu runs, %llu steps, %.0f s, %.0f steps/s with %u jobs", state,
                   (unsigned long long)atomic_load(&workers->runs), (unsigned long long)steps, seconds,
                   (double)steps / MAX(seconds, 1e-3), options->jobs);

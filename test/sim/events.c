@@ -130,10 +130,11 @@ static void block_words(enum trace_event event, uint64_t value, char *out, size_
 
 static void irq_words(enum trace_event event, uint64_t value, char *out, size_t bytes)
 {
-    (void)snprintf(out, bytes, "%s %s%s%s%s%s%s", event == TRACE_IRQ_ENTER ? "takes" : "has handled",
+    (void)snprintf(out, bytes, "%s %s%s%s%s%s%s%s", event == TRACE_IRQ_ENTER ? "takes" : "has handled",
                    value == 0 ? "the timer" : "a poke:", (value & IPI_RESCHEDULE) != 0 ? " reschedule" : "",
                    (value & IPI_CALL) != 0 ? " call" : "", (value & IPI_QUIESCE) != 0 ? " quiesce" : "",
-                   (value & IPI_STOP) != 0 ? " stop" : "", (value & IPI_TIMER) != 0 ? " timer" : "");
+                   (value & IPI_STOP) != 0 ? " stop" : "", (value & IPI_TIMER) != 0 ? " timer" : "",
+                   (value & IPI_LOOK) != 0 ? " look" : "");
 }
 
 void sim_event_words(enum trace_event event, const void *object, uint64_t value, const char *name, int tid, char *out,

@@ -155,6 +155,11 @@ static void with_value(const char *word, const char *value, struct options *out)
                     "--list", word);
 }
 
+static bool is_too_few(const struct sim_scenario *scenario, unsigned cpus)
+{
+    return cpus != 0 && cpus < scenario->cpus_min;
+}
+
 static void check_together(const struct options *options)
 {
     if (options->replay != NULL && options->scenario_count != 0)
@@ -168,16 +173,34 @@ static void check_together(const struct options *options)
         if (!options->scenario[i]->is_small)
             wrong_words("%s: too long for an exhaustive search; --list marks the small ones",
                         options->scenario[i]->name);
+    for (unsigned i = 0; i < options->scenario_count; i++)
+        if (is_too_few(options->scenario[i], options->cpus))
+            wrong_words("--cpus %u: %s says nothing with fewer than %u CPUs", options->cpus,
+                        options->scenario[i]->name, options->scenario[i]->cpus_min);
+}
+
+/* Nobody named scenarios: all that make sense with what was said. */
+static void choose(struct options *out)
+{
+    for (const struct sim_scenario *const *table = sim_scenarios; *table != NULL; table++) {
+        for (const struct sim_scenario *at = *table; at->name != NULL; at++) {
+            if (out->is_exhaustive && !at->is_small)
+                continue;
+            if (is_too_few(at, out->cpus))
+                out->skipped++;
+            else
+                scenario(at->name, out);
+        }
+    }
+    if (out->scenario_count == 0)
+        wrong_words("--cpus %u: no scenario says anything with so few CPUs", out->cpus);
 }
 
 /* What was not said. */
 static void fill(struct options *out)
 {
     if (out->scenario_count == 0)
-        for (const struct sim_scenario *const *table = sim_scenarios; *table != NULL; table++)
-            for (const struct sim_scenario *at = *table; at->name != NULL; at++)
-                if (!out->is_exhaustive || at->is_small)
-                    scenario(at->name, out);
+        choose(out);
     if (out->strategy_count == 0)
         for (enum host_strategy way = 0; way < HOST_SCRIPT; way++)
             out->strategy[out->strategy_count++] = way;

@@ -10,6 +10,7 @@
 struct options {
     const struct sim_scenario *scenario[SCENARIOS_MAX];
     unsigned scenario_count;
+    unsigned skipped;       /* scenarios that nobody named, for want of CPUs */
     enum host_strategy strategy[HOST_STRATEGY_COUNT];
     unsigned strategy_count;
     bool is_exhaustive;

@@ -124,6 +124,19 @@ class Campaigns(unittest.TestCase):
         said = sim("small-wake", "--steps", "1e5", "--jobs", "1")
         self.assertLess(int(re.search(r"done: (\d+) runs", said)[1]), 20)
 
+    def test_scenarios_that_need_more_cpus_are_skipped_and_counted(self):
+        every = sim("--list").count("\n")
+        some = sim("--list", "--cpus", "1")
+        said = sim("--cpus", "1", "--steps", "1", "--jobs", "1", "--strategy", "uniform")
+        self.assertIn(f"skipped: {every - some.count(chr(10))} scenarios that need more than 1 CPU\n", said)
+        self.assertLess(some.count("\n"), every)
+        self.assertNotRegex(some, r"(?m)^plug-storm ")
+        self.assertNotIn("skipped", sim("plug-storm", "--cpus", "2", "--seeds", "1", "--strategy", "uniform"))
+
+    def test_a_named_scenario_that_needs_more_cpus_is_refused(self):
+        said = sim("plug-storm", "--cpus", "1", status=2)
+        self.assertRegex(said, r"^sim: --cpus 1: plug-storm says nothing with fewer than \d+ CPUs\n$")
+
 
 class Words(unittest.TestCase):
     def test_wrong_words_get_one_line_and_status_2(self):

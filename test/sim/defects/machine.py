@@ -8,16 +8,25 @@ MACHINE = (
         "ipi-only-to-idle",
         "Only idle CPUs are poked: a busy one does not hear of a request.",
         ("liveness", "order"),
-        edit("core/smp/cpu.c", "    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0)",
-             "    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0 && load_relaxed(&cpu->idle_quiescent))"),
+        edit("core/smp/cpu.c", "    if ((fetch_or_acq_rel(&cpu->ipi_pending, reason) & reason) != reason)",
+             "    if ((fetch_or_acq_rel(&cpu->ipi_pending, reason) & reason) != reason &&\n"
+             "        load_relaxed(&cpu->idle_quiescent))"),
         scenarios=("call-storm", "kmap-duel"), hazard=10),
     Defect(
         "ipi-reason-skipped",
         "A request for a reschedule is stored, but its CPU is not poked.",
         ("conservation", "order", "liveness"),
-        edit("core/smp/cpu.c", "    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0)",
-             "    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0 && reason != IPI_RESCHEDULE)"),
+        edit("core/smp/cpu.c", "    if ((fetch_or_acq_rel(&cpu->ipi_pending, reason) & reason) != reason)",
+             "    if ((fetch_or_acq_rel(&cpu->ipi_pending, reason) & reason) != reason &&\n"
+             "        reason != IPI_RESCHEDULE)"),
         scenarios=("wake-idle", "wake-first", "steal-storm"), hazard=10),
+    Defect(
+        "ipi-poke-of-others",
+        "Who finds any reason set leaves the poke to whoever set it, who may have been interrupted before it pokes.",
+        ("conservation",),
+        edit("core/smp/cpu.c", "    if ((fetch_or_acq_rel(&cpu->ipi_pending, reason) & reason) != reason)",
+             "    if (fetch_or_acq_rel(&cpu->ipi_pending, reason) == 0)"),
+        scenarios=("plug-storm",), hazard=10, cpus=16, strategies=("pct", "round-robin")),
     Defect(
         "ipi-cleared-after",
         "Reasons are cleared after they were handled: one that is set in between is lost.",

@@ -16,6 +16,17 @@ static void the_first_reason_pokes_and_others_join_it(void **state)
     assert_int_equal(smp_test.cpu[0].irq_count, 1); /* one poke for all three */
 }
 
+/* As one leaves it that was interrupted after it had set its bit: what others ask for does not wait for that one. */
+static void a_poke_not_sent_yet_stands_for_its_own_reason_only(void **state)
+{
+    (void)state;
+    store_relaxed(&smp_test.cpu[0].ipi_pending, IPI_QUIESCE);
+    cpu_request(&smp_test.cpu[0], IPI_RESCHEDULE);
+    (void)hal_cpu_idle(); /* without a poke the machine is at its end here */
+    assert_int_equal(load_relaxed(&smp_test.cpu[0].ipi_pending), 0);
+    assert_int_equal(smp_test.cpu[0].irq_count, 1);
+}
+
 static void request_nothing(void *arg)
 {
     (void)arg;
@@ -82,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         smp_unit_test(the_first_reason_pokes_and_others_join_it),
+        smp_unit_test(a_poke_not_sent_yet_stands_for_its_own_reason_only),
         smp_unit_test(a_request_names_a_cpu_and_a_reason),
         cmocka_unit_test(no_request_is_forgotten),
     };
