@@ -22,7 +22,7 @@
 
 #define LOOK_SLICES 2u    /* between two looks */
 #define ROTATE_SLICES 8u  /* between two trades of places */
-#define TASK_SCAN_MAX 8u  /* waiting tasks looked at */
+#define TASK_SCAN_MAX 6u  /* waiting tasks looked at */
 #define ACTIVE_MISSES_MAX 8u /* doublings of the time until a core is asked again for what it did not give */
 #define MOVES_MAX 4u      /* tasks moved in one look */
 

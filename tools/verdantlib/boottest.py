@@ -33,7 +33,8 @@ def machine_of(test, arch, folder):
     image, elf = build.image(pathlib.Path(folder), arch, test.image)
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
-                            smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits))
+                            smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits) and not test.holds,
+                            one_thread=test.holds)
 
 
 def carry_out(test, arch, folder):
