@@ -75,6 +75,13 @@ QUEUES = (
              "struct task *steal_find(struct runq *victim, cpu_id_t thief)\n{\n    (void)thief;\n"),
         scenarios=("steal-storm", "affinity-steal"), hazard=9),
     Defect(
+        "steal-without-second-look",
+        "A thief that has found a task takes it, though its affinity was changed since, while no lock was held.",
+        ("affinity",),
+        edit("core/sched/steal.c", "runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {",
+             "runq_is_loose(task)) {"),
+        scenarios=("affinity-steal",), hazard=9),
+    Defect(
         "wake-without-affinity",
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
         ("affinity",),
