@@ -109,7 +109,7 @@ static int try_set(struct task *task, const struct cpumask *mask, struct affinit
         set_flags(rq, task);
         settle_locked(rq, task, was_queued, out);
     }
-    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(rq);
     hal_irq_restore(state); /* affinity_settle() follows, and looks whether to switch */
     return result;
 }

@@ -25,7 +25,7 @@ static void agenda_fire(struct timer *timer) NO_LOCK_ANALYSIS
             at_ns = MIN(at_ns, deadline_next_ns(rq));
             rq->agenda_ns = at_ns;
         }
-        spin_unlock_irqoff(&rq->lock);
+        runq_unlock(rq);
     }
     if (at_ns != TIME_NEVER)
         timer_arm(timer, at_ns);

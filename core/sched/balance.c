@@ -22,7 +22,7 @@
 
 #define LOOK_SLICES 2u    /* between two looks */
 #define ROTATE_SLICES 8u  /* between two trades of places */
-#define TASK_SCAN_MAX 12u /* waiting tasks looked at */
+#define TASK_SCAN_MAX 6u  /* waiting tasks looked at */
 #define ACTIVE_MISSES_MAX 8u /* doublings of the time until a core is asked again for what it did not give */
 #define MOVES_MAX 4u      /* tasks moved in one look */
 
@@ -30,7 +30,10 @@ void balance_after_pick(struct runq *rq, const struct task *next)
 {
     uint64_t now = hal_clock_ticks();
 
-    steal_offer(rq); /* what is queued here and does not run now may run elsewhere */
+    /* What is queued here and does not run now may run elsewhere. */
+    fence_seq_cst(); /* PAIRS(idle_offer) */
+    if (place_has_idle())
+        rq->after_switch |= AFTER_OFFER;
     if (next->rank == RANK_FAIR && (int64_t)(now - rq->balance_next_ticks) >= 0)
         rq->after_switch |= AFTER_BALANCE;
     push_after_pick(rq, next, now);
@@ -76,9 +79,9 @@ static const struct task *find_lead(struct runq *rq, uint64_t now) REQUIRES(rq->
     return lead;
 }
 
-/* Of the CPUs looked at that `lead` may use, the one with the least weight; not one where something more urgent than
+/* Of the CPUs looked at that are `allowed`, the one with the least weight; not one where something more urgent than
  * fair tasks runs. */
-static struct runq *find_lightest(struct runq *rq, const struct task *lead) REQUIRES(rq->lock)
+static struct runq *find_lightest(struct runq *rq, const struct cpumask *allowed)
 {
     const struct cpumask *group = choose_group(rq);
     struct runq *best = NULL;
@@ -90,7 +93,7 @@ static struct runq *find_lightest(struct runq *rq, const struct task *lead) REQU
             break;
         struct runq *other = runq_by_id(id);
 
-        if (other != rq && cpu_is_online(id) && cpumask_contains(&lead->affinity, id) &&
+        if (other != rq && cpu_is_online(id) && cpumask_contains(allowed, id) &&
             load_relaxed(&other->running_rank) >= RANK_FAIR &&
             (best == NULL || runq_fair_weight(other) < runq_fair_weight(best)))
             best = other;
@@ -161,38 +164,80 @@ static bool may_still_move(struct task *task, struct runq *rq, const struct runq
            cpumask_contains(&task->affinity, target->cpu.id) && cpu_is_online(target->cpu.id);
 }
 
-static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
+/* The lock is let go meanwhile if there is something to do. False: the task may not move any more. */
+static bool loosen(struct task *task, struct runq *rq, const struct runq *target) REQUIRES(rq->lock)
+{
+    if (!may_still_move(task, rq, target))
+        return false;
+    if (!runq_is_loose(task)) {
+        runq_loosen(rq, task);
+        spin_unlock_irqoff(&rq->lock);
+        spin_lock_irqoff(&rq->lock);
+    }
+    return may_still_move(task, rq, target) && runq_is_loose(task);
+}
+
+/* A look is in three steps, each with the lock for itself: for whom, where to (without any), and who. */
+static bool look_for_whom(struct runq *rq, struct cpumask *out)
 {
     spin_lock_irqoff(&rq->lock);
     uint64_t now = hal_clock_ticks();
-    uint64_t mine = runq_fair_weight(rq);
     const struct task *lead = find_lead(rq, now);
-    struct runq *target = lead != NULL ? find_lightest(rq, lead) : NULL;
+
+    rq->balance_next_ticks = now + slices(LOOK_SLICES);
+    if (lead != NULL)
+        place_copy_mask(&lead->affinity, out);
+    spin_unlock_irqoff(&rq->lock);
+    return lead != NULL;
+}
+
+static struct task *look_who(struct runq *rq, const struct runq *target, unsigned round)
+{
+    spin_lock_irqoff(&rq->lock);
+    uint64_t mine = runq_fair_weight(rq);
     uint64_t theirs = target != NULL ? runq_fair_weight(target) : mine;
     struct task *task = NULL;
 
-    rq->balance_next_ticks = now + slices(LOOK_SLICES);
     if (mine > theirs && (mine - theirs) * 8 > mine)
-        task = find_mover(rq, target, mine - theirs, now);
+        task = find_mover(rq, target, mine - theirs, hal_clock_ticks());
     else if (round == 0)
         rq->imbalance_looks = 0;
-    if (task == NULL) {
+    spin_unlock_irqoff(&rq->lock);
+    return task;
+}
+
+static bool balance_one(struct runq *rq, unsigned round) NO_LOCK_ANALYSIS
+{
+    struct cpumask allowed;
+    bool has_lead = look_for_whom(rq, &allowed);
+    struct runq *target = has_lead ? find_lightest(rq, &allowed) : NULL;
+    struct task *task = look_who(rq, target, round);
+
+    if (task == NULL)
+        return false;
+    /* It was there a moment ago. Until interrupts are enabled it stays a task, dead or alive. */
+    spin_lock_irqoff(&rq->lock);
+    if (!loosen(task, rq, target)) {
         spin_unlock_irqoff(&rq->lock);
         return false;
     }
-    if (!runq_lock_second(rq, target) && !may_still_move(task, rq, target))
+    if (!runq_lock_second(rq, target) && !(may_still_move(task, rq, target) && runq_is_loose(task)))
         task = NULL;
     if (task != NULL) {
+        uint64_t now = hal_clock_ticks();
+
         rq->stats.balance_moves++;
         /* It is the fuller one now. Others that have been so for longer look before it does, else two CPUs whose looks
          * fall at the right moments would trade with each other for ever. */
         store_relaxed(&target->rotate_next_ticks, now + slices(ROTATE_SLICES + LOOK_SLICES));
         target->balance_next_ticks = now + slices(LOOK_SLICES);
         runq_move(rq, target, task);
-        runq_notice(target, task);
     }
-    spin_unlock_irqoff(&target->lock);
     spin_unlock_irqoff(&rq->lock);
+    if (task != NULL)
+        runq_unlock_notice(target, task);
+    else
+        runq_unlock(target);
     return task != NULL;
 }
 
@@ -204,30 +249,6 @@ void balance_fair(struct runq *rq)
 
 /* ---- A thread beside a busy one, and a whole core idle ---- */
 
-/* On the stopper of the busy CPU: what it ran is queued now, at the end of the list. */
-static void send_running(void *arg) NO_LOCK_ANALYSIS
-{
-    struct runq *rq = this_runq();
-    struct runq *thief = arg;
-    uintptr_t state = spin_lock_irqsave(&rq->lock);
-
-    if (!list_is_empty(&rq->movable)) {
-        struct task *task = list_entry(rq->movable.prev, struct task, movable_link);
-
-        if (may_still_move(task, rq, thief) && load_relaxed(&thief->running_rank) == RANK_NOTHING) {
-            if (runq_lock_second(rq, thief) || may_still_move(task, rq, thief)) {
-                rq->stats.active_moves++;
-                store_relaxed(&thief->active_misses, 0);
-                runq_move(rq, thief, task);
-                runq_notice(thief, task);
-            }
-            spin_unlock_irqoff(&thief->lock);
-        }
-    }
-    spin_unlock_irqoff(&rq->lock);
-    sched_irq_restore(state);
-}
-
 /* Do two threads of the core run something? */
 static bool is_crowded(const struct cpumask *core)
 {
@@ -236,6 +257,33 @@ static bool is_crowded(const struct cpumask *core)
     for_each_cpu_of(id, core)
         busy += cpu_is_in(&cpu_started_mask, id) && load_relaxed(&runq_by_id(id)->running_rank) != RANK_NOTHING;
     return busy >= 2;
+}
+
+/* On the stopper of the busy CPU: what it ran is queued now, at the end of the list. */
+static void send_running(void *arg) NO_LOCK_ANALYSIS
+{
+    struct runq *rq = this_runq();
+    struct runq *thief = arg;
+
+    if (!is_crowded(topology_near(&rq->cpu, TOPOLOGY_CORE)))
+        return; /* the other one has left: two idle CPUs have asked both of them */
+    uintptr_t state = spin_lock_irqsave(&rq->lock);
+    struct task *task = list_is_empty(&rq->movable) ? NULL
+                                                    : list_entry(rq->movable.prev, struct task, movable_link);
+
+    if (task == NULL || !loosen(task, rq, thief) || load_relaxed(&thief->running_rank) != RANK_NOTHING) {
+        spin_unlock_irqrestore(&rq->lock, state);
+        return;
+    }
+    if (runq_lock_second(rq, thief) || (may_still_move(task, rq, thief) && runq_is_loose(task))) {
+        rq->stats.active_moves++;
+        store_relaxed(&thief->active_misses, 0);
+        runq_move(rq, thief, task);
+        runq_notice(thief, task);
+    }
+    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(thief);
+    sched_irq_restore(state);
 }
 
 void balance_idle_core(struct runq *rq)

@@ -15,7 +15,7 @@
  * Units: v, V and deadlines in ticks * 2^20 / weight; lag and the rest of a request, w times that, in ticks * 2^20.
  * Clocks are compared by signed difference and may wrap.
  */
-#include "sched_priv.h"
+#include "fair_check_priv.h"
 
 #define UNIT_SHIFT 20
 
@@ -26,15 +26,8 @@
 /* TID_MAX tasks that are owed so much sum up to 2^62: no sum of lags overflows. */
 #define LAG_MAX_TICKS ((UINT64_C(1) << (62 - UNIT_SHIFT)) / TID_MAX)
 
-static ALWAYS_INLINE bool before(uint64_t a, uint64_t b)
-{
-    return (int64_t)(a - b) < 0;
-}
-
-static ALWAYS_INLINE struct task *task_of(struct rb_node *node)
-{
-    return container_of(node, struct task, fair_node);
-}
+/* Whoever queues a task beyond so many sorts one of them. */
+#define UNSORTED_MAX 4u
 
 /* a * 2^32 / weight / 2^32, rounded down. */
 static ALWAYS_INLINE int64_t over_weight(const struct task *task, int64_t amount)
@@ -168,41 +161,47 @@ static void withdraw(struct fair_queue *fair, struct task *task, uint32_t weight
     task->fair_left_period = fair->period;
 }
 
-/* Summary of a node: the least vruntime of its subtree. */
-static bool update_least(struct rb_node *node)
+static NOINLINE void tree_remove(struct fair_queue *fair, struct task *task)
 {
-    struct task *task = task_of(node);
-    uint64_t least = task->fair_vruntime;
+    rb_remove(&fair->tree, &task->fair_node, update_least);
+}
 
-    if (node->left != NULL && before(task_of(node->left)->fair_least, least))
-        least = task_of(node->left)->fair_least;
-    if (node->right != NULL && before(task_of(node->right)->fair_least, least))
-        least = task_of(node->right)->fair_least;
-    bool changed = task->fair_least != least;
+static NOINLINE void remove_ghost(struct fair_queue *fair)
+{
+    struct task *ghost = fair->ghost;
 
-    task->fair_least = least;
-    return changed;
+    fair->ghost = NULL;
+    tree_remove(fair, ghost);
 }
 
 static NOINLINE void tree_insert(struct fair_queue *fair, struct task *task)
 {
     struct rb_node *parent = NULL;
     struct rb_node **link = &fair->tree.root;
+    uint64_t deadline = task->fair_deadline;
 
+    if (UNLIKELY(fair->ghost == task))
+        remove_ghost(fair); /* it has run since, and nobody has sorted: not where a CPU switches */
     while (*link != NULL) {
         parent = *link;
-        link = before(task->fair_deadline, task_of(parent)->fair_deadline) ? &parent->left : &parent->right;
+        link = before(deadline, task_of(parent)->fair_tree_deadline) ? &parent->left : &parent->right;
     }
+    task->fair_tree_deadline = deadline;
+    task->fair_tree_vruntime = task->fair_vruntime;
     rb_insert_at(&fair->tree, parent, link, &task->fair_node, update_least);
 }
 
-static NOINLINE void tree_remove(struct fair_queue *fair, struct task *task)
+/* Somebody is in the tree, and not only the ghost. */
+static bool tree_is_inhabited(const struct fair_queue *fair)
 {
-    rb_remove(&fair->tree, &task->fair_node, update_least);
+    const struct rb_node *root = fair->tree.root;
+
+    return root != NULL &&
+           (fair->ghost == NULL || root != &fair->ghost->fair_node || root->left != NULL || root->right != NULL);
 }
 
 /* Those who come with the latest deadline and the greatest v stand in the lane, in their order: of them only the first
- * can be the one to run. So equal tasks that take turns are never sorted. All others are in the tree. */
+ * can be the one to run. So equal tasks that take turns are never sorted. All others belong into the tree. */
 static ALWAYS_INLINE bool fits_lane(const struct fair_queue *fair, const struct task *task)
 {
     if (list_is_empty(&fair->lane))
@@ -212,7 +211,7 @@ static ALWAYS_INLINE bool fits_lane(const struct fair_queue *fair, const struct 
     return !before(task->fair_deadline, last->fair_deadline) && !before(task->fair_vruntime, last->fair_vruntime);
 }
 
-/* It does not fit. If that is because of the last one alone, which is far ahead, it is the last one that goes to the
+/* It does not fit. If that was because of the last one alone, which is far ahead, it is the last one that goes to the
  * tree: else it would send there everybody who comes until its turn, which may be a slice of each of them away. So or
  * so it is one insertion. */
 static NOINLINE void put_in_tree(struct fair_queue *fair, struct task *task)
@@ -230,23 +229,97 @@ static NOINLINE void put_in_tree(struct fair_queue *fair, struct task *task)
     }
 }
 
+static void sort_first(struct fair_queue *fair)
+{
+    struct task *task = list_entry(list_pop_front(&fair->unsorted), struct task, queue_link);
+
+    if (fits_lane(fair, task))
+        list_push_back(&fair->lane, &task->queue_link);
+    else
+        put_in_tree(fair, task);
+}
+
+static void leave_for_later(struct runq *rq)
+{
+    rq->after_switch |= AFTER_SORT;
+    rq->due |= DUE_SORT;
+}
+
+static bool is_full(const struct list_node *list)
+{
+    unsigned count = 0;
+
+    for (const struct list_node *node = list->next; node != list && count < UNSORTED_MAX; node = node->next)
+        count++;
+    return count == UNSORTED_MAX;
+}
+
+/* It does not fit the lane. To sort it in is left for later; but where nobody has done it for others yet, it is their
+ * turn, one for one. */
+static NOINLINE void put_aside(struct runq *rq, struct task *task)
+{
+    struct fair_queue *fair = &rq->fair;
+
+    if (UNLIKELY(is_full(&fair->unsorted)))
+        sort_first(fair);
+    list_push_back(&fair->unsorted, &task->queue_link);
+    leave_for_later(rq);
+}
+
 static ALWAYS_INLINE void put_in(struct runq *rq, struct task *task)
 {
     rq->ready_classes |= 1u << CLASS_FAIR;
     if (LIKELY(fits_lane(&rq->fair, task)))
         list_push_back(&rq->fair.lane, &task->queue_link);
     else
-        put_in_tree(&rq->fair, task);
+        put_aside(rq, task);
 }
 
-static ALWAYS_INLINE void take_out(struct runq *rq, struct task *task)
+static ALWAYS_INLINE void note_taken(struct runq *rq)
+{
+    if (list_is_empty(&rq->fair.lane) && list_is_empty(&rq->fair.unsorted) && !tree_is_inhabited(&rq->fair))
+        rq->ready_classes &= ~(1u << CLASS_FAIR);
+}
+
+static void take_out(struct runq *rq, struct task *task)
 {
     if (LIKELY(list_is_linked(&task->queue_link)))
         list_remove(&task->queue_link);
     else
         tree_remove(&rq->fair, task);
-    if (list_is_empty(&rq->fair.lane) && rb_is_empty(&rq->fair.tree))
-        rq->ready_classes &= ~(1u << CLASS_FAIR);
+    note_taken(rq);
+}
+
+static void fair_loosen(struct runq *rq, struct task *task)
+{
+    tree_remove(&rq->fair, task);
+    list_push_back(&rq->fair.unsorted, &task->queue_link); /* the last to be sorted in again */
+    leave_for_later(rq);
+}
+
+/* True: there is more. */
+static bool sort_one(struct runq *rq)
+{
+    struct fair_queue *fair = &rq->fair;
+
+    rq->after_switch &= ~AFTER_SORT;
+    rq->due &= ~DUE_SORT;
+    if (fair->ghost != NULL)
+        remove_ghost(fair);
+    else if (!list_is_empty(&fair->unsorted))
+        sort_first(fair);
+    return !list_is_empty(&fair->unsorted);
+}
+
+void class_fair_sort(struct runq *rq)
+{
+    bool is_more = true;
+
+    for (unsigned i = 0; i <= UNSORTED_MAX && is_more; i++) {
+        spin_lock_irqoff(&rq->lock);
+        is_more = sort_one(rq);
+        spin_unlock_irqoff(&rq->lock);
+    }
 }
 
 /* Just behind the mean of the others, so that one of them is eligible and `task`, which is now, is not. */
@@ -344,16 +417,35 @@ static struct task *search(const struct fair_queue *fair)
     return NULL;
 }
 
-/* Somebody is in the tree. */
-static struct task *best_of_both(const struct fair_queue *fair)
+/* NULL: nobody in the tree is eligible. There is no ghost. */
+static struct task *best_of_tree(const struct fair_queue *fair)
 {
-    struct task *lane = list_is_empty(&fair->lane) ? NULL : list_first(&fair->lane, struct task, queue_link);
+    if (rb_is_empty(&fair->tree) || before(fair->vtime, task_of(fair->tree.root)->fair_least))
+        return NULL;
     struct task *first = task_of(rb_first(&fair->tree));
-    struct task *tree = is_eligible(fair, first) ? first : search(fair);
 
-    if (lane != NULL && is_eligible(fair, lane) && (tree == NULL || before(lane->fair_deadline, tree->fair_deadline)))
-        return lane;
-    return tree != NULL ? tree : first; /* V is exact, so somebody was eligible; but whatever happens, somebody runs */
+    return is_eligible(fair, first) ? first : search(fair);
+}
+
+static ALWAYS_INLINE struct task *better(const struct fair_queue *fair, struct task *best, struct task *task)
+{
+    return is_eligible(fair, task) && (best == NULL || before(task->fair_deadline, best->fair_deadline)) ? task : best;
+}
+
+/* Somebody is not in the lane. */
+static struct task *best_of_all(const struct fair_queue *fair)
+{
+    struct task *best = best_of_tree(fair);
+
+    if (!list_is_empty(&fair->lane))
+        best = better(fair, best, list_first(&fair->lane, struct task, queue_link));
+    list_for_each(node, &fair->unsorted)
+        best = better(fair, best, list_entry(node, struct task, queue_link));
+    if (LIKELY(best != NULL))
+        return best;
+    /* V is exact, so somebody was eligible; but whatever happens, somebody runs. */
+    return list_is_empty(&fair->unsorted) ? task_of(rb_first(&fair->tree))
+                                          : list_first(&fair->unsorted, struct task, queue_link);
 }
 
 static ALWAYS_INLINE struct task *picked(struct fair_queue *fair, struct task *task)
@@ -363,16 +455,21 @@ static ALWAYS_INLINE struct task *picked(struct fair_queue *fair, struct task *t
     return task;
 }
 
-static NOINLINE struct task *pick_of_both(struct runq *rq)
+static NOINLINE struct task *pick_of_all(struct runq *rq)
 {
     struct fair_queue *fair = &rq->fair;
-    struct task *task;
 
-    if (before(fair->vtime, task_of(fair->tree.root)->fair_least) && !list_is_empty(&fair->lane))
-        task = list_first(&fair->lane, struct task, queue_link); /* nobody in the tree is eligible, so it is */
-    else
-        task = best_of_both(fair);
-    take_out(rq, task);
+    if (UNLIKELY(fair->ghost != NULL))
+        remove_ghost(fair); /* after each switch somebody has done it already */
+    struct task *task = best_of_all(fair);
+
+    if (list_is_linked(&task->queue_link)) {
+        list_remove(&task->queue_link);
+    } else if (!rb_try_remove_last(&fair->tree, &task->fair_node)) {
+        fair->ghost = task;
+        leave_for_later(rq);
+    }
+    note_taken(rq);
     return picked(fair, task);
 }
 
@@ -380,8 +477,8 @@ struct task *class_fair_pick(struct runq *rq)
 {
     struct fair_queue *fair = &rq->fair;
 
-    if (UNLIKELY(!rb_is_empty(&fair->tree)))
-        return pick_of_both(rq);
+    if (UNLIKELY(!rb_is_empty(&fair->tree)) || UNLIKELY(!list_is_empty(&fair->unsorted)))
+        return pick_of_all(rq);
     struct list_node *first = fair->lane.next, *second = first->next;
 
     second->prev = &fair->lane;
@@ -494,52 +591,6 @@ static void fair_reweigh(struct runq *rq, struct task *task, uint32_t weight)
     begin_running(&rq->fair, task, ENQUEUE_MOVED);
 }
 
-static void check_node(struct rb_node *node)
-{
-    const struct rb_node *next = rb_next(node);
-
-    ASSERT(!list_is_linked(&task_of(node)->queue_link) && !update_least(node));
-    ASSERT(next == NULL || !before(container_of(next, struct task, fair_node)->fair_deadline,
-                                   task_of(node)->fair_deadline));
-}
-
-static void check_sum(const struct fair_queue *fair, const struct task *task, uint64_t *weights, uint64_t *moment)
-{
-    *weights += task->fair_weight;
-    *moment += (task->fair_vruntime - fair->vtime) * task->fair_weight;
-}
-
-static uint32_t fair_check(const struct runq *rq, runq_visit_fn visit)
-{
-    const struct fair_queue *fair = &rq->fair;
-    const struct task *last = NULL;
-    uint64_t weights = 0, moment = 0;
-    int in_tree = rb_check(&fair->tree);
-    uint32_t count = (uint32_t)in_tree;
-
-    ASSERT(in_tree >= 0);
-    for (struct rb_node *node = rb_first(&fair->tree); node != NULL; node = rb_next(node)) {
-        check_node(node);
-        check_sum(fair, task_of(node), &weights, &moment);
-        if (visit != NULL)
-            visit(task_of(node), rq);
-    }
-    list_for_each(node, &fair->lane) {
-        const struct task *task = list_entry(node, struct task, queue_link);
-
-        ASSERT(last == NULL || (!before(task->fair_deadline, last->fair_deadline) &&
-                                !before(task->fair_vruntime, last->fair_vruntime)));
-        check_sum(fair, task, &weights, &moment);
-        last = task;
-    }
-    count += runq_visit_list(&fair->lane, rq, visit);
-    if (rq->running->class == &class_fair)
-        check_sum(fair, rq->running, &weights, &moment);
-    ASSERT(weights == fair->weights && weights == load_relaxed(&fair->shown_weights) && moment == fair->excess);
-    ASSERT(fair->excess == 0 || fair->excess < fair->weights);
-    return count;
-}
-
 /* Weight of nice -20..19: 1024 * 1.25^-nice, so one step is a tenth of the CPU between two tasks (as Linux's). */
 static const uint32_t fair_weight[NICE_MAX - NICE_MIN + 1] = {
     88818, 71054, 56843, 45475, 36380, 29104, 23283, 18626, 14901, 11921,
@@ -564,6 +615,7 @@ const struct sched_class class_fair = {
     .takes = TAKES_NICE | TAKES_SLICE,
     .enqueue = class_fair_enqueue,
     .dequeue = fair_dequeue,
+    .loosen = fair_loosen,
     .pick = class_fair_pick,
     .account = fair_account,
     .preempts = fair_preempts,

@@ -252,9 +252,10 @@ void hotplug_leave(struct runq *rq)
     spin_lock_irqoff(&rq->lock);
     runq_account(rq, hal_clock_ticks());
     rq->left_ticks = rq->running->since_ticks;
-    store_relaxed(&rq->is_offered, false);
     push_forget(rq);
     spin_unlock_irqoff(&rq->lock);
+    if (steal_was_offered(rq))
+        steal_pass_on(rq);
     agenda_close(rq);
     timer_hand_over(cpu, successor_of(cpu));
     /* What the next life begins with. Requests that came, or come, are for nobody: nothing waits for an answer. */

@@ -19,21 +19,24 @@ void monitor_init(void)
     monitor.bound_ticks = clock_ns_to_ticks(SCHED_IDLE_BESIDE_WORK_NS);
 }
 
-/* `task` has waited on `from` beside the idle CPU of `rq` until now. */
-static void note(struct runq *rq, const struct runq *from, const struct task *task, uint64_t idle_since)
+/* Since when `task` has been ready for the CPUs that it may use now. */
+static uint64_t ready_since(const struct task *task)
 {
-    uint64_t waits_since = task->since_ticks;
+    return (int64_t)(task->allowed_since_ticks - task->since_ticks) > 0 ? task->allowed_since_ticks : task->since_ticks;
+}
 
-    if ((int64_t)(task->allowed_since_ticks - waits_since) > 0)
-        waits_since = task->allowed_since_ticks; /* until then it was not this CPU's */
+/* A task has waited on `from` beside an idle CPU; the numbers are `rq`'s. */
+static void note(struct runq *rq, const struct runq *from, tid_t tid, uint64_t waits_since, uint64_t idle_since,
+                 uint64_t now)
+{
     if ((int64_t)(idle_since - waits_since) > 0)
         waits_since = idle_since;
-    uint64_t both = elapsed_ticks(waits_since, hal_clock_ticks());
+    uint64_t both = elapsed_ticks(waits_since, now);
 
     if (both > rq->stats.idle_beside_work_ticks_max) {
         rq->stats.idle_beside_work_ticks_max = both;
         rq->stats.idle_beside_work_on = from->cpu.id;
-        rq->stats.idle_beside_work_tid = task->tid;
+        rq->stats.idle_beside_work_tid = tid;
     }
     rq->stats.idle_beside_work += both > monitor.bound_ticks;
 }
@@ -42,15 +45,34 @@ void monitor_stolen(struct runq *rq, const struct runq *from, const struct task 
 {
     /* A thief in the middle of its switch has only just run out of work. */
     if (is_idle_task(rq, rq->running))
-        note(rq, from, task, load_relaxed(&rq->idle_since_ticks));
+        note(rq, from, task->tid, ready_since(task), load_relaxed(&rq->idle_since_ticks), hal_clock_ticks());
 }
 
 void monitor_overlooked(struct runq *rq)
 {
-    const struct task *task = list_first(&rq->movable, struct task, movable_link);
-    cpu_id_t idle = place_find_idle(&task->affinity, &rq->cpu);
+    struct cpumask allowed;
+    tid_t tid = 0;
+    uint64_t waits_since = 0;
+
+    spin_lock_irqoff(&rq->lock);
+    uint64_t now = hal_clock_ticks(); /* what happens to the task after that is no wait */
+
+    if (!list_is_empty(&rq->movable)) {
+        const struct task *task = list_first(&rq->movable, struct task, movable_link);
+
+        place_copy_mask(&task->affinity, &allowed);
+        tid = task->tid;
+        waits_since = ready_since(task);
+    }
+    spin_unlock_irqoff(&rq->lock);
+    cpu_id_t idle = tid == 0 ? CPU_NONE : place_find_idle(&allowed, &rq->cpu);
 
     /* A hint without that CPU's lock: it is counted here, on the CPU where the task waits. */
-    if (idle != CPU_NONE && idle != rq->cpu.id && load_relaxed(&runq_by_id(idle)->running_rank) == RANK_NOTHING)
-        note(rq, rq, task, load_relaxed(&runq_by_id(idle)->idle_since_ticks));
+    if (idle == CPU_NONE || idle == rq->cpu.id || load_relaxed(&runq_by_id(idle)->running_rank) != RANK_NOTHING)
+        return;
+    uint64_t idle_since = load_relaxed(&runq_by_id(idle)->idle_since_ticks);
+
+    spin_lock_irqoff(&rq->lock);
+    note(rq, rq, tid, waits_since, idle_since, now);
+    spin_unlock_irqoff(&rq->lock);
 }

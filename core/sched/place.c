@@ -8,11 +8,23 @@
  *   fence          PAIRS(idle_offer)   fence
  *   look at movable_count           look at the idle set, poke one
  *
- * so at least one of them sees the other, and no CPU sleeps while a task that it may run waits.
+ * so at least one of them sees the other, and no CPU sleeps while a task that it may run waits. Nor is it forgotten if
+ * the one that is poked has just found work of its own:
+ *
+ *   idle CPU that leaves            CPU that offers it a task
+ *   mark not idle                   is_offered = true
+ *   fence          PAIRS(offer_taken)  fence
+ *   look at is_offered: pass it on  look whether it idles: if not, poke another one
  */
 #include <smp/topology.h>
 
 #include "sched_priv.h"
+
+void place_wish_of(const struct task *task, struct place_wish *out)
+{
+    out->rank = task->rank;
+    place_copy_mask(&task->affinity, &out->affinity);
+}
 
 static struct {
     CACHE_ALIGNED _Atomic(uint64_t) mask[CPUMASK_WORDS];
@@ -30,7 +42,13 @@ void place_mark_idle(struct cpu *cpu, bool is_idle)
     } else {
         (void)fetch_sub_relaxed(&idle_cpus.count, 1);
         (void)fetch_and_relaxed(&idle_cpus.mask[cpu->id / 64], ~bit);
+        fence_seq_cst(); /* PAIRS(offer_taken) */
     }
+}
+
+bool place_is_idle(cpu_id_t id)
+{
+    return (load_relaxed(&idle_cpus.mask[id / 64]) >> id % 64 & 1) != 0;
 }
 
 bool place_has_idle(void)
@@ -165,33 +183,33 @@ static uint32_t rank_soon(const struct runq *rq)
     return load_relaxed(&rq->cpu.need_resched) == RESCHED_ASKED ? MIN(running, load_relaxed(&rq->next_rank)) : running;
 }
 
-bool place_would_wait(const struct runq *rq, const struct task *task)
+bool place_would_wait(const struct runq *rq, uint32_t rank)
 {
     uint32_t running = rank_soon(rq);
 
-    return task->rank < RANK_FAIR ? running <= task->rank : running < RANK_FAIR;
+    return rank < RANK_FAIR ? running <= rank : running < RANK_FAIR;
 }
 
 /* How long would the task wait here? Lower is better. A real-time task cares whom it displaces: the least urgent, and
  * where something as urgent runs, it would wait. A fair one cares for the weights that it would share the CPU with, and
  * waits for as long as something more urgent runs. Others count heads. */
-static uint64_t load_for(const struct runq *rq, const struct task *task)
+static uint64_t load_for(const struct runq *rq, uint32_t rank)
 {
     uint32_t running = rank_soon(rq);
     uint64_t heads = load_relaxed(&rq->queued) + (running != RANK_NOTHING);
-    uint64_t waits = place_would_wait(rq, task) ? UINT64_C(1) << 62 : 0;
+    uint64_t waits = place_would_wait(rq, rank) ? UINT64_C(1) << 62 : 0;
 
-    if (task->rank < RANK_FAIR)
+    if (rank < RANK_FAIR)
         return waits | (uint64_t)(RANK_NOTHING - running) << 32 | heads;
-    if (task->rank > RANK_FAIR)
+    if (rank > RANK_FAIR)
         return heads;
     return waits | runq_fair_weight(rq) << 8 | MIN(heads, UINT64_C(255));
 }
 
-struct runq *place_least_loaded(const struct task *task, cpu_id_t from)
+struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from)
 {
     unsigned scan = PLACE_SCAN_MAX;
-    cpu_id_t first = next_allowed(&task->affinity, from < CPU_MAX ? from : from - CPU_MAX);
+    cpu_id_t first = next_allowed(&wish->affinity, from < CPU_MAX ? from : from - CPU_MAX);
     struct runq *best = NULL;
     uint64_t best_load = UINT64_MAX;
 
@@ -201,24 +219,24 @@ struct runq *place_least_loaded(const struct task *task, cpu_id_t from)
 
     do {
         struct runq *rq = runq_by_id(id);
-        uint64_t load = load_for(rq, task);
+        uint64_t load = load_for(rq, wish->rank);
 
         if (load < best_load) {
             best = rq;
             best_load = load;
         }
-        id = next_allowed(&task->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
+        id = next_allowed(&wish->affinity, id + 1 < CPU_MAX ? id + 1 : 0);
     } while (id != first && id != CPU_NONE && --scan != 0); /* a CPU may leave the set meanwhile, the first one, too */
     return best;
 }
 
-struct runq *place_choose_start(struct task *task)
+struct runq *place_choose_start(const struct place_wish *wish)
 {
     struct cpu *here = this_cpu();
 
     if (load_relaxed(&cpu_started_count) == 1)
-        return cpumask_contains(&task->affinity, here->id) ? runq_of(here) : NULL;
-    cpu_id_t idle = place_find_idle(&task->affinity, here);
+        return cpumask_contains(&wish->affinity, here->id) ? runq_of(here) : NULL;
+    cpu_id_t idle = place_find_idle(&wish->affinity, here);
 
     if (idle != CPU_NONE)
         return runq_by_id(idle);
@@ -226,21 +244,14 @@ struct runq *place_choose_start(struct task *task)
     struct runq *mine = runq_of(here);
 
     mine->place_from = mine->place_from + PLACE_SCAN_MAX < CPU_MAX ? mine->place_from + PLACE_SCAN_MAX : 0;
-    return place_least_loaded(task, load_relaxed(&cpu_started_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
+    return place_least_loaded(wish, load_relaxed(&cpu_started_count) <= PLACE_SCAN_MAX ? here->id : mine->place_from);
 }
 
-struct runq *place_search_wake(struct task *task, struct runq *last)
+struct runq *place_search_wake(const struct place_wish *wish, struct runq *last)
 {
-    bool allowed = cpumask_contains(&task->affinity, last->cpu.id) && cpu_is_online(last->cpu.id);
-
-    if (allowed && load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0)
-        return last;
-    cpu_id_t idle = place_find_idle(&task->affinity, &last->cpu);
+    cpu_id_t idle = place_find_idle(&wish->affinity, &last->cpu);
 
     if (idle != CPU_NONE)
         return runq_by_id(idle);
-    struct runq *best = place_least_loaded(task, last->cpu.id);
-
-    ASSERT(best != NULL); /* affinity always has an online CPU: checked when it is set */
-    return best;
+    return place_least_loaded(wish, last->cpu.id);
 }

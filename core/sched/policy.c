@@ -248,7 +248,7 @@ bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_A
     struct runq *rq = runq_lock_of(task);
 
     apply_locked(rq, task, &same);
-    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(rq);
     return !urgency_is_equal(task_urgency(task), before);
 }
 
@@ -268,7 +268,7 @@ static int try_change(struct task *task, change_fn *make, const void *argument, 
         result = -EAGAIN;
     if (result == 0)
         apply_locked(rq, task, &change);
-    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(rq);
     *out_is_waiter = task->pi.blocked_on != NULL;
     spin_unlock_irqoff(&task->pi.lock);
     sched_irq_restore(state);

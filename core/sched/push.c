@@ -35,20 +35,25 @@ static bool push_one(struct runq *rq) NO_LOCK_ANALYSIS
         return false;
     }
     struct task *task = list_first(&rq->misplaced, struct task, queue_link);
-    struct runq *target = place_choose_start(task);
+    struct place_wish wish;
 
-    ASSERT(target != NULL);
-    if (target != rq && !runq_lock_second(rq, target) &&
-        (!task_is_misplaced_on(task, rq) || !cpumask_contains(&task->affinity, target->cpu.id))) {
-        spin_unlock_irqoff(&target->lock); /* somebody else changed it meanwhile: look again */
-        spin_unlock_irqoff(&rq->lock);
-        return true;
+    place_wish_of(task, &wish);
+    spin_unlock_irqoff(&rq->lock);
+    struct runq *target = place_choose_start(&wish);
+
+    if (target == NULL)
+        return true; /* its affinity was changed meanwhile: look again */
+    spin_lock_irqoff(&rq->lock);
+    if (target != rq)
+        (void)runq_lock_second(rq, target);
+    /* Else somebody has changed it meanwhile: look again. */
+    if (task_is_misplaced_on(task, rq) && cpumask_contains(&task->affinity, target->cpu.id)) {
+        runq_move(rq, target, task);
+        runq_notice(target, task);
     }
-    runq_move(rq, target, task);
-    runq_notice(target, task);
-    spin_unlock_irqoff(&target->lock);
     if (target != rq)
         spin_unlock_irqoff(&rq->lock);
+    runq_unlock(target);
     return true;
 }
 
@@ -121,7 +126,17 @@ static struct task *find_waiting(struct runq *rq, uint64_t now) REQUIRES(rq->loc
 static bool may_still_move(struct task *task, struct runq *rq, struct runq *target)
 {
     return load_relaxed(&task->base.cpu) == &rq->cpu && task->state == TASK_READY && !task->is_misplaced &&
-           cpumask_contains(&task->affinity, target->cpu.id) && !place_would_wait(target, task);
+           cpumask_contains(&task->affinity, target->cpu.id) && !place_would_wait(target, task->rank);
+}
+
+/* It may have moved, and been queued anew, when the lock is held again. */
+static void loosen(struct runq *rq, struct runq *target, struct task *task) REQUIRES(rq->lock)
+{
+    if (!may_still_move(task, rq, target) || runq_is_loose(task))
+        return;
+    runq_loosen(rq, task);
+    spin_unlock_irqoff(&rq->lock);
+    spin_lock_irqoff(&rq->lock);
 }
 
 static bool push_waiting_one(struct runq *rq) NO_LOCK_ANALYSIS
@@ -129,25 +144,36 @@ static bool push_waiting_one(struct runq *rq) NO_LOCK_ANALYSIS
     spin_lock_irqoff(&rq->lock);
     uint64_t now = hal_clock_ticks();
     struct task *task = find_waiting(rq, now);
-    struct runq *target = task == NULL ? NULL : place_least_loaded(task, rq->cpu.id + rq->push_from);
-    bool is_better = target != NULL && target != rq && !place_would_wait(target, task);
+    struct place_wish wish;
 
-    list_urgent(rq, task != NULL && task->rank < RANK_FAIR && !is_better);
+    if (task != NULL)
+        place_wish_of(task, &wish);
+    spin_unlock_irqoff(&rq->lock);
+    struct runq *target = task == NULL ? NULL : place_least_loaded(&wish, rq->cpu.id + rq->push_from);
+    bool is_better = target != NULL && target != rq && !place_would_wait(target, wish.rank);
+
+    spin_lock_irqoff(&rq->lock);
+    list_urgent(rq, task != NULL && wish.rank < RANK_FAIR && !is_better);
     if (!is_better) {
         rq->push_from = (rq->push_from + PLACE_SCAN_MAX) % CPU_MAX; /* other CPUs, if there are more */
         rq->push_next_ticks = now + sched_tunables.push_ticks;
         spin_unlock_irqoff(&rq->lock);
         return false;
     }
-    bool moves = runq_lock_second(rq, target) || may_still_move(task, rq, target);
+    /* It was there a moment ago. Until interrupts are enabled it stays a task, dead or alive. */
+    loosen(rq, target, task);
+    (void)runq_lock_second(rq, target);
+    bool moves = may_still_move(task, rq, target) && runq_is_loose(task);
 
     if (moves) {
         rq->stats.pushes++;
         runq_move(rq, target, task);
-        runq_notice(target, task);
     }
-    spin_unlock_irqoff(&target->lock);
     spin_unlock_irqoff(&rq->lock);
+    if (moves)
+        runq_unlock_notice(target, task);
+    else
+        runq_unlock(target);
     return moves;
 }
 
@@ -201,7 +227,7 @@ static void pull_from(struct runq *rq, struct runq *victim) NO_LOCK_ANALYSIS
         runq_notice(rq, task);
     }
     spin_unlock_irqoff(&victim->lock);
-    spin_unlock_irqoff(&rq->lock);
+    runq_unlock(rq);
 }
 
 void push_pull_urgent(struct runq *rq)

@@ -20,6 +20,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->rt.first = RT_LEVELS;
     list_init(&rq->fair.lane);
     rb_init(&rq->fair.tree);
+    list_init(&rq->fair.unsorted);
     rb_init(&rq->deadline.ready);
     rb_init(&rq->deadline.throttled);
     admit_init_runq(rq);
@@ -194,7 +195,7 @@ static void watch_waiting(struct runq *rq, const struct task *queued) REQUIRES(r
 static NOINLINE void offer_waiting(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
 {
     if (load_relaxed(&rq->movable_count) > (load_relaxed(&rq->running_rank) == RANK_NOTHING)) {
-        steal_offer(rq);
+        rq->due |= DUE_OFFER;
         watch_waiting(rq, queued);
     }
 }
@@ -208,6 +209,23 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
         rt_limit_look(rq);
     if (UNLIKELY(load_relaxed(&rq->movable_count) != 0))
         offer_waiting(rq, queued);
+}
+
+void runq_unlock_notice(struct runq *to, struct task *task)
+{
+    spin_unlock_irqoff(&to->lock);
+    spin_lock_irqoff(&to->lock);
+    if (load_relaxed(&task->base.cpu) == &to->cpu && task_is_queued(task))
+        runq_notice(to, task);
+    runq_unlock(to);
+}
+
+NOINLINE void runq_unlock_due(struct runq *rq, uint32_t due)
+{
+    if (due & DUE_SORT)
+        class_fair_sort(rq);
+    if (due & DUE_OFFER)
+        steal_offer(rq);
 }
 
 bool runq_lock_second(struct runq *held, struct runq *other)

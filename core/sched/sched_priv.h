@@ -62,7 +62,11 @@ struct sched_class {
     /* Debug and simulator, between two operations: assert what holds of the queue, call `visit`, unless it is NULL, for
      * each queued task, and return how many there are. */
     uint32_t (*check)(const struct runq *rq, runq_visit_fn visit);
-    /* These are NULL where a class has nothing to do. `task` is in no queue.
+    /* These are NULL where a class has nothing to do.
+     * `task` is queued, and queue_link is in no list: put it where `dequeue` takes no search and no balancing, and
+     * queue_link is in a list. */
+    void (*loosen)(struct runq *rq, struct task *task);
+    /* For these `task` is in no queue.
      * It is to be scheduled by these parameters, of this class, from now on: what it carries that is not relative to a
      * queue. `slice_ticks` is set: to what was asked for, or else to that of round robin. It still competes in the
      * class that it leaves, if any. */
@@ -93,6 +97,9 @@ void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind
 struct task *class_rt_pick(struct runq *rq);
 void class_fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
 struct task *class_fair_pick(struct runq *rq);
+
+/* Work on the tree left for later, an insertion or removal for each hold of the lock. Context: interrupts disabled. */
+void class_fair_sort(struct runq *rq);
 
 /* So many ticks on the CPU on the task's virtual clock. */
 uint64_t class_fair_virtual(const struct task *task, uint64_t ticks);
@@ -168,7 +175,9 @@ struct rt_limit {
 /* class_fair.c has the meaning and the units. The running task competes, if it is fair, and is in no tree. */
 struct fair_queue {
     struct list_node lane;   /* queued tasks, by fair_deadline and by fair_vruntime */
-    struct rb_tree tree;     /* the others, by fair_deadline; fair_least is the least fair_vruntime of a subtree */
+    struct rb_tree tree;     /* others, by fair_tree_deadline; fair_least is the least of a subtree */
+    struct list_node unsorted; /* the rest: those that have just come. class_fair_sort() */
+    struct task *ghost;      /* was picked, and its node is still in the tree; NULL: there is none */
     uint64_t weights;        /* sum over those who compete */
     _Atomic(uint64_t) shown_weights; /* the same, for others to look at without the lock */
     uint64_t vtime;          /* their mean fair_vruntime, by weight, rounded down; may step back as they come and go */
@@ -188,6 +197,15 @@ struct fair_queue {
 #define AFTER_PULL 0x10u     /* real-time tasks wait elsewhere, and none runs here */
 #define AFTER_BALANCE 0x20u  /* fair tasks wait for each other, and it is time to look */
 #define AFTER_AGENDA 0x40u   /* runq.agenda must fire earlier than it is armed for */
+#define AFTER_OFFER 0x80u    /* tasks wait that may move, and some CPU idles */
+#define AFTER_PASS_ON 0x100u /* the CPU has work of its own, and was poked to take other work */
+#define AFTER_SORT 0x200u    /* class_fair_sort() has something to do */
+
+/* What remains to be done after a section that may have queued a task: bits of runq.due, for runq_unlock(). */
+#define DUE_OFFER 0x1u /* a movable task waits that nobody has been told of */
+#define DUE_SORT 0x2u  /* as AFTER_SORT */
+
+#define OFFER_SCAN_MAX 8  /* waiting tasks for which an idle CPU is looked for at a time */
 
 struct runq {
     struct cpu cpu; /* first: a struct cpu is its run queue */
@@ -217,6 +235,7 @@ struct runq {
     struct stop_queue stop;
     struct stop_work active;     /* asks a busy CPU for the task that it runs: balance_idle_core() */
     bool is_urgent_listed;       /* push.c */
+    uint32_t due;                /* DUE_..: runq_unlock() */
     uint32_t pull_seen;          /* the news after which nothing could be pulled from others */
     uint64_t push_next_ticks;    /* no place was found: do not look again before */
     uint64_t balance_next_ticks; /* the same for fair tasks */
@@ -248,6 +267,9 @@ struct runq {
     SCHED_CLASSES(CLASS_QUEUE, SCHED_LIST_NOTHING)
 #undef CLASS_QUEUE
     struct rt_queue rt;
+
+    /* Not guarded: of this CPU, interrupts disabled. Words beyond cpu_mask_words are 0. */
+    struct cpumask offers[OFFER_SCAN_MAX]; /* steal_offer() */
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
 
@@ -315,7 +337,8 @@ static inline void runq_rerank_running(struct runq *rq, const struct task *task)
     store_relaxed(&rq->running_rank, task->rank);
     rq->quiet_from = RANK_UNKNOWN;
 }
-/* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. */
+/* A task was queued here: the CPU hears of it if that changes what it should run or when its slice ends. Idle CPUs
+ * hear of who waits in runq_unlock(). */
 void runq_notice_slow(struct runq *rq, struct task *queued) REQUIRES(rq->lock);
 /* The commonest case of an event between real-time tasks: no more urgent than what runs, which has no slice. */
 static ALWAYS_INLINE bool runq_is_unchanged_by(struct runq *rq, const struct task *queued) REQUIRES(rq->lock)
@@ -444,18 +467,33 @@ void schedule(struct runq *rq, enum switch_reason reason) RELEASES(rq->lock) NO_
 void resched_cpu(struct runq *rq);
 
 /* place.c */
-#define PLACE_SCAN_MAX 16 /* CPUs compared in one look: a run-queue lock is held meanwhile */
+#define PLACE_SCAN_MAX 16 /* CPUs compared in one look */
+/* What decides where a task may go, copied under its run queue's lock: the search for a CPU holds none. Whoever moves
+ * the task then looks again whether it still may. */
+struct place_wish {
+    uint32_t rank;
+    struct cpumask affinity; /* words beyond cpu_mask_words are not set */
+};
+void place_wish_of(const struct task *task, struct place_wish *out);
+static inline void place_copy_mask(const struct cpumask *from, struct cpumask *out)
+{
+    for (cpu_id_t word = 0; word < cpu_mask_words; word++)
+        out->word[word] = from->word[word];
+}
 void place_mark_idle(struct cpu *cpu, bool is_idle);
 bool place_has_idle(void);                   /* a hint */
+bool place_is_idle(cpu_id_t id);             /* the same of one */
 bool place_is_core_idle(cpu_id_t id);        /* no thread of its core runs anything: a hint */
 /* A free CPU of `affinity`, the nearest to `near`, whole cores before threads of busy ones; or CPU_NONE. */
 cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near);
 /* The least loaded of up to PLACE_SCAN_MAX allowed CPUs from `from` on; NULL: none is online. */
-struct runq *place_least_loaded(const struct task *task, cpu_id_t from);
-/* Does something run there that would not give way to the task? */
-bool place_would_wait(const struct runq *rq, const struct task *task);
-struct runq *place_choose_start(struct task *task); /* idle or least loaded; NULL: no online CPU allowed */
-struct runq *place_search_wake(struct task *task, struct runq *last);
+struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from);
+/* Does something run there that would not give way to a task of that rank? */
+bool place_would_wait(const struct runq *rq, uint32_t rank);
+/* Idle or least loaded, for a new task and for one that names `last`. NULL: no CPU of the wish is online any more. A
+ * task's affinity always has one, so it is another one by now. */
+struct runq *place_choose_start(const struct place_wish *wish);
+struct runq *place_search_wake(const struct place_wish *wish, struct runq *last);
 /* Does a blocked task that names `last` wake there, without a look at other CPUs? */
 static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq *last)
 {
@@ -464,23 +502,43 @@ static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq
     return load_relaxed(&cpu_started_count) == 1 && cpumask_contains(&task->affinity, last->cpu.id);
 }
 
-/* Where a blocked task that names `last` should run. */
-static inline struct runq *place_choose_wake(struct task *task, struct runq *last)
+/* The same, also because nobody else wants that CPU. */
+static inline bool place_is_free_for(const struct task *task, const struct runq *last)
 {
-    return place_stays(task, last) ? last : place_search_wake(task, last);
+    return place_stays(task, last) ||
+           (cpumask_contains(&task->affinity, last->cpu.id) && cpu_is_online(last->cpu.id) &&
+            load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0);
 }
 
 /* steal.c */
-/* One task moved into rq, from a near CPU, or from any: the second takes rq->lock itself. */
-bool steal_near(struct runq *rq, bool *out_contended) REQUIRES(rq->lock);
+/* One task moved into rq, which idles. */
 bool steal_idle(struct runq *rq, bool *out_contended) EXCLUDES(rq->lock);
 /* Of the next 24 queued tasks of `victim`, which is locked, the most urgent that may run on `thief`. NULL: none of them
  * may; a further call looks at the next ones. */
 struct task *steal_find(struct runq *victim, cpu_id_t thief);
-/* `rq` has movable tasks that it does not run: tell idle CPUs that may take them. */
-void steal_offer(struct runq *rq) REQUIRES(rq->lock);
-/* `rq`'s CPU leaves idle with work of its own: if it was poked to take other work, another CPU must hear of that. */
-void steal_pass_on(struct runq *rq);
+/* `rq` may have movable tasks that it does not run: tell idle CPUs that may take them. Interrupts are disabled. */
+void steal_offer(struct runq *rq) EXCLUDES(rq->lock);
+/* `rq`'s CPU does not idle, and has said so: was it poked to take other work? Then steal_pass_on() must follow. */
+static inline bool steal_was_offered(struct runq *rq)
+{
+    if (LIKELY(!load_relaxed(&rq->is_offered)))
+        return false;
+    store_relaxed(&rq->is_offered, false);
+    return true;
+}
+/* Another CPU must hear of what `rq`'s was poked for. The same context as steal_offer(). */
+void steal_pass_on(struct runq *rq) EXCLUDES(rq->lock);
+/* The end of a section that may have called runq_notice(): `rq` is the last run queue that is locked. */
+void runq_unlock_due(struct runq *rq, uint32_t due);
+static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALYSIS
+{
+    uint32_t due = rq->due;
+
+    rq->due = 0;
+    spin_unlock_irqoff(&rq->lock);
+    if (UNLIKELY(due != 0))
+        runq_unlock_due(rq, due);
+}
 
 /* push.c. Those after a switch hold no lock, interrupts are disabled. */
 void push_misplaced(struct runq *rq);
@@ -505,10 +563,10 @@ void balance_idle_core(struct runq *rq); /* idle, nothing to steal: a task on a 
 void stop_init_cpu(struct runq *rq);
 bool stop_request(struct runq *rq, struct stop_work *work);
 
-/* monitor.c: both run-queue locks are held, or that of `rq`. */
+/* monitor.c: both run-queue locks are held, or none. */
 void monitor_init(void);
 void monitor_stolen(struct runq *rq, const struct runq *from, const struct task *task);
-void monitor_overlooked(struct runq *rq) REQUIRES(rq->lock); /* tasks wait, and a CPU may be idle */
+void monitor_overlooked(struct runq *rq) EXCLUDES(rq->lock); /* tasks may wait, and a CPU may be idle */
 
 static inline bool task_is_misplaced_on(const struct task *task, const struct runq *rq)
 {
@@ -605,71 +663,6 @@ static inline void task_note_pinned(struct task *task)
 
 void affinity_notify_moved(void); /* affinity.c: whoever waits for a task to have left a CPU looks again */
 
-/* agenda.c: what a CPU has to do at a time, for bandwidth. `rq`'s CPU will look at ns_at or soon after. Callable from
- * any CPU: only the CPU itself can arm a timer, and no timer can be armed under a run-queue lock. */
-void agenda_init(struct runq *rq);
-void agenda_want(struct runq *rq, uint64_t at_ns) REQUIRES(rq->lock);
-void agenda_arm(struct runq *rq); /* own CPU, interrupts disabled, no lock: AFTER_AGENDA */
-void agenda_close(struct runq *rq); /* the CPU goes off, and has no tasks: the same context */
-
-/* rt_limit.c. A task of another class than the real-time one was queued while one of those runs or is queued, or the
- * other way round. */
-void rt_limit_look(struct runq *rq) REQUIRES(rq->lock);
-void rt_limit_forget(struct runq *rq) REQUIRES(rq->lock); /* nobody is here to be limited */
-uint64_t rt_limit_event(struct runq *rq, uint64_t now_ns) REQUIRES(rq->lock); /* when to come again, or TIME_NEVER */
-
-/* class_deadline.c */
-uint64_t deadline_runtime_ticks(uint64_t ns); /* rounded down */
-uint64_t deadline_next_ns(const struct runq *rq) REQUIRES(rq->lock); /* the first replenishment; TIME_NEVER: none */
-/* One throttled task whose time has come becomes ready. False: there is none. */
-bool deadline_replenish_one(struct runq *rq, uint64_t now_ns) REQUIRES(rq->lock);
-/* The task, in no queue, begins a period now, or when what it has used of its last one is no more than its share, by
- * its old numbers: with them still in place. */
-void deadline_begin(struct task *task, uint64_t now_ns);
-void deadline_begin_at(struct task *task, uint64_t start_ns, uint64_t now_ns);
-uint64_t deadline_free_ns(const struct task *task, uint64_t now_ns);
-/* It has come to another CPU, whose admission knows it from now on. */
-void deadline_rehome(struct task *task, uint64_t now_ns);
-
-/*
- * Priority inheritance: the task, in no queue, whoever it is, competes in the deadline class with this absolute
- * deadline, or with its own if that is earlier and it has one. Until the end of it, it is not throttled; a deadline
- * task of its own goes on using up its runtime meanwhile, and pays later. Its CPU and affinity stay. Again with another
- * deadline: that one counts. deadline_end_inherited() ends it: the task, in no queue, is a deadline task again if it
- * is_admitted; otherwise policy_apply() must follow at once. Under the lock of the run queue that it names; the caller
- * dequeues and enqueues, or tells a running one's CPU (running_rank, resched_cpu()).
- */
-void deadline_inherit(struct task *task, uint64_t deadline_ns);
-void deadline_end_inherited(struct task *task);
-
-/* admit.c: the books. The lock is taken before any run queue's, in task context or where a dead task is listed. */
-#define ADMITTED_MAX 256u /* deadline tasks of one CPU */
-extern struct spinlock admit_books;
-struct density {
-    uint64_t low; /* with 60 bits after the point, rounded down */
-    bool is_cut;  /* it is more than that */
-};
-struct density admit_density(uint64_t runtime_ns, uint64_t deadline_ns);
-/* A CPU of `allowed`, but not `except`, with room for the task with these numbers, whatever the task has now: `prefer`
- * among equals, else the fullest. CPU_NONE: there is none. */
-cpu_id_t admit_find_locked(const struct task *task, const struct sched_params *params, const struct cpumask *allowed,
-                           cpu_id_t prefer, cpu_id_t except) REQUIRES(admit_books);
-bool admit_fits_locked(const struct task *task, const struct sched_params *params, cpu_id_t cpu) REQUIRES(admit_books);
-/* Book the task there, instead of where it was booked. What it leaves on another CPU is free at free_ns. */
-void admit_take_locked(struct task *task, const struct sched_params *params, cpu_id_t cpu, uint64_t free_ns)
-    REQUIRES(admit_books);
-void admit_give_locked(struct task *task, uint64_t free_ns) REQUIRES(admit_books);
-void admit_init_runq(struct runq *rq);
-
-/* deadline.c */
-/* The task becomes, or stays, a deadline task: with these parameters (NULL: as they are), on these CPUs (NULL: as they
- * are). -EBUSY: no room; -ESRCH: dead; -EAGAIN: without params, and it is none any more. Nothing has changed then.
- * Context: task, may sleep. */
-int deadline_change(struct task *task, const struct sched_params *params, const struct cpumask *mask);
-/* It stops being one; in no queue. */
-void deadline_leave_locked(struct runq *rq, struct task *task) REQUIRES(admit_books) REQUIRES(rq->lock);
-void deadline_release_dead(struct task *task); /* DEAD, off its CPU; no lock held */
-
 /* A READY task in no queue changes its CPU; both locks held. */
 static inline void task_change_cpu(struct task *task, struct runq *from, struct runq *to)
 {
@@ -683,8 +676,25 @@ static inline void task_change_cpu(struct task *task, struct runq *from, struct 
 /* A queued task of `from` is queued on `to` from now on; both locks held. The caller notices it there. */
 void runq_move(struct runq *from, struct runq *to, struct task *task) NO_LOCK_ANALYSIS;
 
+/* The end of a section that has moved `task` to `to`, whose lock alone is held: `to` notices it in one of its own.
+ * Context: interrupts disabled, so it stays a task. */
+void runq_unlock_notice(struct runq *to, struct task *task) RELEASES(to->lock) NO_LOCK_ANALYSIS;
+
+/* A move holds two locks, so what it takes to get the queued task out of its queue is done before: is it, and do it. */
+static inline bool runq_is_loose(const struct task *task)
+{
+    return list_is_linked(&task->queue_link);
+}
+static inline void runq_loosen(struct runq *rq, struct task *task) REQUIRES(rq->lock)
+{
+    if (!runq_is_loose(task) && task->class->loosen != NULL)
+        task->class->loosen(rq, task);
+}
+
 /* Of the fair tasks that run or wait here. A hint without the lock. */
 static inline uint64_t runq_fair_weight(const struct runq *rq)
 {
     return load_relaxed(&rq->fair.shown_weights);
 }
+
+#include "bandwidth_priv.h"

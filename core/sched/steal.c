@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Idle CPUs take waiting tasks, and CPUs that have waiting tasks tell idle ones. The order of the two looks is at the
- * head of place.c. A search for a victim holds no run-queue lock, so that none is held for longer the more CPUs there
- * are; the one in a switch looks at a few near CPUs only, and leaves the rest to the idle loop.
+ * head of place.c. No search for a CPU, be it a victim or a thief, holds a run-queue lock, so that none is held for
+ * longer the more CPUs there are.
  */
 #include <smp/topology.h>
 
 #include "sched_priv.h"
 
 #define STEAL_SCAN_MAX 24 /* tasks looked at under one hold of the victim's lock */
-#define NEAR_SCAN_MAX 8   /* CPUs looked at in a switch */
-#define OFFER_SCAN_MAX 8  /* waiting tasks for which an idle CPU is looked for at a time */
 
-/* Of the next `scan` CPUs of `group` from `from` on, in ring order: the one with the most movable tasks. CPU_NONE if
- * none has any. One that goes off may still have some; and what has ever started stays as it is. */
-static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from, unsigned scan)
+/* Of the CPUs of `group`, `from` not included, in ring order: the one with the most movable tasks. CPU_NONE if none has
+ * any. One that goes off may still have some; and what has ever started stays as it is. */
+static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from)
 {
     cpu_id_t best = CPU_NONE;
     uint32_t most = 0;
     cpu_id_t id = from;
 
-    for (; scan > 0; scan--) {
+    for (unsigned scan = CPU_MAX; scan > 0; scan--) {
         id = cpumask_next_ring(group, id + 1);
         if (id == CPU_NONE || id == from)
             break;
@@ -34,51 +32,74 @@ static cpu_id_t busiest(const struct cpumask *group, cpu_id_t from, unsigned sca
     return best;
 }
 
-void steal_offer(struct runq *rq)
+/* Copies what the newest movable tasks of `rq` may use; how many. */
+static unsigned copy_newest(struct runq *rq, struct cpumask out[OFFER_SCAN_MAX])
 {
-    unsigned scanned = 0;
+    unsigned count = 0;
 
-    fence_seq_cst(); /* PAIRS(idle_offer) */
-    if (!place_has_idle())
-        return;
-    monitor_overlooked(rq);
-    /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. The newest first: the older
-     * ones have been offered before, and a CPU that became idle since has looked at all of them. */
+    spin_lock_irqoff(&rq->lock);
+    rq->due &= ~DUE_OFFER;
     list_for_each_reverse(node, &rq->movable) {
-        const struct task *task = list_entry(node, struct task, movable_link);
+        place_copy_mask(&list_entry(node, struct task, movable_link)->affinity, &out[count]);
+        if (++count == OFFER_SCAN_MAX)
+            break;
+    }
+    spin_unlock_irqoff(&rq->lock);
+    return count;
+}
 
-        if (!place_has_idle() || ++scanned > OFFER_SCAN_MAX)
-            return;
-        cpu_id_t idle = place_find_idle(&task->affinity, &rq->cpu);
+/* False: the CPU was on its way out of its idle loop, and has perhaps not heard of it. */
+static bool offer_to(struct runq *target)
+{
+    store_relaxed(&target->is_offered, true);
+    resched_cpu(target);
+    fence_seq_cst(); /* PAIRS(offer_taken) */
+    return place_is_idle(target->cpu.id);
+}
 
-        if (idle == CPU_NONE || idle == rq->cpu.id)
-            continue;
-        store_relaxed(&runq_by_id(idle)->is_offered, true);
-        resched_cpu(runq_by_id(idle));
+/* One free CPU that may run what may run on `allowed` hears of it, if there is one. */
+static void offer_one(struct runq *rq, const struct cpumask *allowed)
+{
+    bool is_told = false;
+
+    while (!is_told) {
+        cpu_id_t idle = place_find_idle(allowed, &rq->cpu);
+
+        is_told = idle == CPU_NONE || idle == rq->cpu.id || offer_to(runq_by_id(idle));
     }
 }
 
-void steal_pass_on(struct runq *rq) NO_LOCK_ANALYSIS
+void steal_offer(struct runq *rq)
 {
-    if (!load_relaxed(&rq->is_offered))
-        return;
-    store_relaxed(&rq->is_offered, false);
-    cpu_id_t id = busiest(&cpu_started_mask, rq->cpu.id, CPU_MAX);
+    struct cpumask *wanted = this_runq()->offers;
 
-    if (id == CPU_NONE)
+    fence_seq_cst(); /* PAIRS(idle_offer) */
+    if (!place_has_idle() || load_relaxed(&rq->movable_count) == 0)
         return;
-    struct runq *victim = runq_by_id(id);
+    monitor_overlooked(rq);
+    /* One free CPU for each waiting task, as far as they go; a poked CPU is no longer free. The newest first: the older
+     * ones have been offered before, and a CPU that became idle since has looked at all of them. All are copied at one
+     * moment: who is taken by a thief meanwhile must not hide the next one. */
+    unsigned count = copy_newest(rq, wanted);
 
-    if (spin_try_lock_irqoff(&victim->lock)) {
-        steal_offer(victim);
-        spin_unlock_irqoff(&victim->lock);
+    for (unsigned i = 0; i < count && place_has_idle(); i++)
+        offer_one(rq, &wanted[i]);
+}
+
+void steal_pass_on(struct runq *rq)
+{
+    cpu_id_t first = busiest(&cpu_started_mask, rq->cpu.id);
+
+    if (first == CPU_NONE)
         return;
-    }
-    /* Whoever holds it may be past its own look for idle CPUs: let some free CPU look; a look in vain is harmless. */
-    cpu_id_t idle = place_find_idle(&cpu_started_mask, &rq->cpu);
+    /* Whose offer it was is not known: all who have tasks waiting make theirs again. */
+    cpu_id_t id = first;
 
-    if (idle != CPU_NONE && idle != rq->cpu.id)
-        resched_cpu(runq_by_id(idle));
+    do {
+        if (id != rq->cpu.id)
+            steal_offer(runq_by_id(id));
+        id = cpumask_next_ring(&cpu_started_mask, id + 1);
+    } while (id != first && place_has_idle());
 }
 
 /* What comes after `last` comes first from now on: the next look sees others. */
@@ -107,52 +128,75 @@ struct task *steal_find(struct runq *victim, cpu_id_t thief)
     return best;
 }
 
+/* `task` was found on `victim`, whose lock has been let go since; until interrupts are enabled it stays a task. True:
+ * the CPU has work, be it this one or some of its own. */
+static bool take(struct runq *rq, struct runq *victim, struct task *task, bool *out_contended) NO_LOCK_ANALYSIS
+{
+    spin_lock_irqoff(&rq->lock);
+    bool has_work = rq->ready_classes != 0;
+
+    /* Only ever a try: this CPU holds its own lock, and the victim's may rank before it. */
+    if (!has_work && spin_try_lock_irqoff(&victim->lock)) {
+        if (load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link) &&
+            runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {
+            monitor_stolen(rq, victim, task);
+            rq->stats.steals++;
+            runq_move(victim, rq, task);
+            has_work = true;
+        }
+        spin_unlock_irqoff(&victim->lock);
+    }
+    spin_unlock_irqoff(&rq->lock);
+    *out_contended |= !has_work; /* another one may be left there: look again */
+    return has_work;
+}
+
+/* False: the victim's lock is taken. */
+static bool loosen(struct runq *victim, struct task *task) NO_LOCK_ANALYSIS
+{
+    if (!spin_try_lock_irqoff(&victim->lock))
+        return false;
+    if (load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link))
+        runq_loosen(victim, task);
+    spin_unlock_irqoff(&victim->lock);
+    return true;
+}
+
+/* The look, the work on the victim's queue, and the theft hold its lock one after the other, none of them for long. */
 static bool steal_from(struct runq *rq, struct runq *victim, bool *out_contended) NO_LOCK_ANALYSIS
 {
-    if (load_relaxed(&victim->movable_count) == 0)
-        return false;
-    /* Only ever a try: this CPU holds its own lock, and the victim's may rank before it. */
     if (!spin_try_lock_irqoff(&victim->lock)) {
         *out_contended = true;
         return false;
     }
     struct task *task = steal_find(victim, rq->cpu.id);
+    bool is_loose = task != NULL && runq_is_loose(task);
 
-    if (task != NULL) {
-        monitor_stolen(rq, victim, task);
-        rq->stats.steals++;
-        runq_move(victim, rq, task);
-    }
     spin_unlock_irqoff(&victim->lock);
-    return task != NULL;
+    if (task == NULL)
+        return false;
+    if (!is_loose && !loosen(victim, task)) {
+        *out_contended = true;
+        return false;
+    }
+    return take(rq, victim, task, out_contended);
 }
 
-bool steal_near(struct runq *rq, bool *out_contended)
-{
-    const struct cpumask *cache = topology_near(&rq->cpu, TOPOLOGY_CACHE);
-    cpu_id_t id = busiest(cache != NULL ? cache : &cpu_started_mask, rq->cpu.id, NEAR_SCAN_MAX);
-
-    return id != CPU_NONE && steal_from(rq, runq_by_id(id), out_contended);
-}
-
-/* All that waits on the victim, STEAL_SCAN_MAX at a time: in between both locks are free. */
-static bool steal_all_looks(struct runq *rq, struct runq *victim, bool *out_contended) NO_LOCK_ANALYSIS
+/* All that waits on the victim, STEAL_SCAN_MAX at a time: in between its lock is free. */
+static bool steal_all_looks(struct runq *rq, struct runq *victim, bool *out_contended)
 {
     unsigned looks = 1 + load_relaxed(&victim->movable_count) / STEAL_SCAN_MAX;
-    bool found = false;
 
-    for (; looks > 0 && !found && load_relaxed(&victim->movable_count) != 0; looks--) {
-        spin_lock_irqoff(&rq->lock);
-        found = rq->ready_classes != 0 || steal_from(rq, victim, out_contended);
-        spin_unlock_irqoff(&rq->lock);
-    }
-    return found;
+    for (; looks > 0 && load_relaxed(&victim->movable_count) != 0; looks--)
+        if (steal_from(rq, victim, out_contended))
+            return true;
+    return false;
 }
 
 /* The busiest of the group first, then the others in ring order. */
 static bool steal_in(struct runq *rq, const struct cpumask *group, bool *out_contended)
 {
-    cpu_id_t first = busiest(group, rq->cpu.id, CPU_MAX);
+    cpu_id_t first = busiest(group, rq->cpu.id);
     cpu_id_t id = first;
 
     if (first == CPU_NONE)

@@ -58,6 +58,8 @@ static void finish_dead(struct task *previous)
 
 static NOINLINE void finish_several(struct runq *rq, struct task *previous, uint32_t rest)
 {
+    if (rest & AFTER_SORT)
+        class_fair_sort(rq);
     if (rest & AFTER_DEAD)
         finish_dead(previous);
     if (rest & AFTER_MISPLACED)
@@ -72,6 +74,10 @@ static NOINLINE void finish_several(struct runq *rq, struct task *previous, uint
         balance_fair(rq);
     if (rest & AFTER_AGENDA)
         agenda_arm(rq);
+    if (rest & AFTER_OFFER)
+        steal_offer(rq);
+    if (rest & AFTER_PASS_ON)
+        steal_pass_on(rq);
 }
 
 /* What remains to be done after a switch, no lock held. Out of line: it is rare, and inlined it would cost every switch
@@ -148,12 +154,9 @@ static ALWAYS_INLINE void requeue_previous(struct runq *rq, struct task *prev, e
     }
 }
 
-static NOINLINE struct task *pick_from_elsewhere(struct runq *rq) REQUIRES(rq->lock)
+/* Nobody is queued. What waits elsewhere the idle loop takes, which holds the lock only to do so. */
+static NOINLINE struct task *pick_idle(struct runq *rq) REQUIRES(rq->lock)
 {
-    bool contended = false;
-
-    if (may_steal(rq) && steal_near(rq, &contended))
-        return runq_pick(rq);
     if (!is_idle_task(rq, rq->running))
         store_relaxed(&rq->idle_since_ticks, hal_clock_ticks());
     return rq->cpu.idle_task;
@@ -167,6 +170,13 @@ static void dispatch_idle(struct runq *rq, uint64_t now)
     rq->running = idle;
     store_relaxed(&rq->running_rank, RANK_NOTHING);
     trace(TRACE_TASK_RUN, idle, 1);
+}
+
+/* The CPU leaves idle with work of its own: if it was poked to take other work, another one must hear of that. */
+static NOINLINE void note_offered(struct runq *rq) REQUIRES(rq->lock)
+{
+    if (UNLIKELY(steal_was_offered(rq)))
+        rq->after_switch |= AFTER_PASS_ON;
 }
 
 /* `next` is not the idle task. */
@@ -219,11 +229,10 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
     bool becomes_idle = false;
 
     if (UNLIKELY(next == NULL)) {
-        next = pick_from_elsewhere(rq);
-        becomes_idle = is_idle_task(rq, next);
-        now = hal_clock_ticks(); /* a stolen task may have become ready after the first look at the clock */
+        next = pick_idle(rq);
+        becomes_idle = true;
     } else if (UNLIKELY(was_idle)) {
-        steal_pass_on(rq);
+        note_offered(rq);
     }
     if (UNLIKELY(becomes_idle))
         dispatch_idle(rq, now);
@@ -422,6 +431,8 @@ void sched_idle_loop(void)
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);
+        } else if (!may_steal(rq) && steal_was_offered(rq)) {
+            steal_pass_on(rq); /* it takes nothing any more */
         }
         if (!found && !contended && !load_relaxed(&rq->cpu.need_resched)) {
             quiesce_idle_enter(&rq->cpu);

@@ -31,7 +31,7 @@ static ALWAYS_INLINE void clear(struct task *task)
     task->base.preempt_count = 0;
     task->base.lock_depth = 0;
     CLEAR(task, state, queue_link);
-    CLEAR(task, is_woken, fair_node);
+    CLEAR(task, is_woken, fair_vruntime);
     CLEAR(task, fair_lag, fair_left_vtime);
     CLEAR(task, slice_left_ticks, stats);
     CLEAR(task, stats, waits_on);

@@ -82,11 +82,10 @@ static ALWAYS_INLINE bool make_ready_from(enum task_state from, struct runq *rq,
             task->stats.migrations++;
             target->stats.migrations_in++;
         }
+        spin_unlock_irqoff(&rq->lock); /* from here on the other lock guards the task */
     }
     enqueue_and_poke(target, task, from == TASK_NEW ? ENQUEUE_STARTED : ENQUEUE_WOKEN);
-    spin_unlock_irqoff(&target->lock);
-    if (target != rq)
-        spin_unlock_irqoff(&rq->lock);
+    runq_unlock(target);
     return true;
 }
 
@@ -101,6 +100,7 @@ static ALWAYS_INLINE int start(struct task *task, bool is_admitted) NO_LOCK_ANAL
     bool started = false;
 
     do {
+        struct place_wish wish;
         struct runq *rq = runq_lock_of(task);
 
         ASSERT(task->state == TASK_NEW);
@@ -109,7 +109,19 @@ static ALWAYS_INLINE int start(struct task *task, bool is_admitted) NO_LOCK_ANAL
             hal_irq_restore(state);
             return -EINVAL;
         }
-        started = make_ready_from(TASK_NEW, rq, place_choose_start(task), task);
+        if (place_stays(task, rq)) {
+            started = make_ready_from(TASK_NEW, rq, rq, task);
+            continue;
+        }
+        place_wish_of(task, &wish);
+        spin_unlock_irqoff(&rq->lock);
+        struct runq *target = place_choose_start(&wish);
+
+        rq = runq_lock_of(task);
+        if (LIKELY(target != NULL && cpumask_contains(&task->affinity, target->cpu.id)))
+            started = make_ready(rq, target, task);
+        else
+            spin_unlock_irqoff(&rq->lock); /* its affinity was changed meanwhile */
     } while (!started);
     sched_irq_restore(state);
     return 0;
@@ -126,6 +138,27 @@ ALWAYS_INLINE void task_start_admitted(struct task *task)
     (void)start(task, true);
 }
 
+/* The task is blocked, and names `rq`, which is locked: it becomes READY where it suits best. The search for that holds
+ * no lock. Releases all locks. False: something about the task has changed meanwhile; the caller looks again. */
+static bool make_ready_somewhere(struct runq *rq, struct task *task) NO_LOCK_ANALYSIS
+{
+    enum wait_mode mode = task->wait_mode;
+    struct place_wish wish;
+
+    if (place_is_free_for(task, rq))
+        return make_ready(rq, rq, task);
+    place_wish_of(task, &wish);
+    spin_unlock_irqoff(&rq->lock);
+    struct runq *target = place_search_wake(&wish, rq);
+
+    rq = runq_lock_of(task);
+    if (LIKELY(is_blocked(task) && task->wait_mode == mode && target != NULL &&
+               cpumask_contains(&task->affinity, target->cpu.id)))
+        return make_ready(rq, target, task);
+    spin_unlock_irqoff(&rq->lock);
+    return false;
+}
+
 /* The task may be blocked, and another CPU may suit it better. True: it was blocked, and is ready now. */
 static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
 {
@@ -133,7 +166,7 @@ static NOINLINE bool wake_slow(struct task *task) NO_LOCK_ANALYSIS
         struct runq *rq = runq_lock_of(task);
 
         if (is_blocked(task)) {
-            if (make_ready(rq, place_choose_wake(task, rq), task))
+            if (make_ready_somewhere(rq, task))
                 return true;
             continue;
         }
@@ -196,7 +229,7 @@ static int notify(struct task *task, uint32_t notices) NO_LOCK_ANALYSIS
             spin_unlock_irqoff(&rq->lock);
             return 0;
         }
-        if (make_ready(rq, place_choose_wake(task, rq), task))
+        if (make_ready_somewhere(rq, task))
             return 0;
     }
 }

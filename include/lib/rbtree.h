@@ -68,6 +68,16 @@ static inline bool rb_try_remove_leaf(struct rb_tree *tree, struct rb_node *node
     return true;
 }
 
+/* The same of any tree: `node` goes if it is alone. */
+static inline bool rb_try_remove_last(struct rb_tree *tree, struct rb_node *node)
+{
+    if (tree->root != node || node->left != NULL || node->right != NULL)
+        return false;
+    tree->root = tree->first = NULL;
+    node->parent_color = 0;
+    return true;
+}
+
 /* Insert at a place that the caller has found: `link` is the empty left or right of `parent`, or the root of an empty
  * tree (parent NULL). */
 void rb_insert_at(struct rb_tree *tree, struct rb_node *parent, struct rb_node **link, struct rb_node *node,

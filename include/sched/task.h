@@ -104,7 +104,7 @@ struct task {
     bool is_throttled;              /* READY in the run queue's throttled tree, in no class queue, not in `queued` */
     bool is_inherited;              /* in the deadline class by inheritance; written with pi.lock held, too */
     /* Not cleared by task_init(), but set: the two links. */
-    struct list_node queue_link;    /* real-time and idle queues, the fair lane */
+    struct list_node queue_link;    /* real-time and idle queues, the fair lane and the unsorted */
     struct list_node movable_link;  /* run queue's list of tasks that other CPUs may take */
     /* Cleared. */
     bool is_woken;                  /* became READY by a wake, the last time but for moves */
@@ -112,10 +112,13 @@ struct task {
     _Atomic(bool) is_user;          /* PAIRS(user_poke): it goes to user mode, and must be told of notices there */
     /* Not cleared: valid from the first enqueue on.
      * Fair: while it competes, that is, is queued or runs. Units: class_fair.c. */
-    struct rb_node fair_node;
     uint64_t fair_vruntime;
     uint64_t fair_deadline;
-    uint64_t fair_least;            /* of the subtree below fair_node */
+    /* While fair_node is in the tree, perhaps a little longer than the task is queued: the two when it came there. */
+    struct rb_node fair_node;
+    uint64_t fair_tree_vruntime;
+    uint64_t fair_tree_deadline;
+    uint64_t fair_least;            /* of the subtree below fair_node: the least fair_tree_vruntime */
     /* Cleared: and while it does not. */
     int64_t fair_lag;               /* what it was owed */
     int64_t fair_left_request;      /* what it had left of what it asked for */

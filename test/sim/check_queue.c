@@ -102,7 +102,7 @@ static void fair_add_queued(struct fair_sum *sum, const struct task *task)
 static uint64_t fair_least(const struct rb_node *node)
 {
     const struct rb_node *const below[] = { node->left, node->right };
-    uint64_t least = container_of(node, struct task, fair_node)->fair_vruntime;
+    uint64_t least = container_of(node, struct task, fair_node)->fair_tree_vruntime;
 
     for (unsigned i = 0; i < ARRAY_COUNT(below); i++) {
         uint64_t there = below[i] == NULL ? least : container_of(below[i], struct task, fair_node)->fair_least;
@@ -124,9 +124,18 @@ static uint32_t queue_fair(const struct runq *rq)
     for (; node != NULL; node = next_of(node)) {
         const struct task *task = container_of(node, struct task, fair_node);
 
-        fair_add_queued(&sum, task);
         if (task->fair_least != fair_least(node))
             sim_broken(PROMISE_COUNTS, "the summary of fair '%s' on CPU %u is wrong", task->name, rq->cpu.id);
+        if (task == rq->fair.ghost)
+            continue; /* picked */
+        if (task->fair_tree_vruntime != task->fair_vruntime || task->fair_tree_deadline != task->fair_deadline)
+            sim_broken(PROMISE_COUNTS, "fair '%s' on CPU %u was sorted by other keys", task->name, rq->cpu.id);
+        fair_add_queued(&sum, task);
+        queue_bound(rq, ++count);
+    }
+    list_for_each(link, &rq->fair.unsorted) {
+        sum.last = NULL;
+        fair_add_queued(&sum, list_entry(link, struct task, queue_link));
         queue_bound(rq, ++count);
     }
     sum.last = NULL;

@@ -17,7 +17,7 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import (ROOT, Failure, boottest, build, defects, disk, fuzz, golden, machine, monitor, report,
+from verdantlib import (ROOT, Failure, boottest, build, defects, disk, fuzz, golden, hold, machine, monitor, report,
                         runner, showcase, sim, stall, userbench)
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
@@ -92,9 +92,9 @@ class Judging(unittest.TestCase):
         self.assertEqual(self.judge(test, ["bench: a 11 ns", *said[1:]], 33), ["a: 11, at most 10"])
         self.assertEqual(self.judge(test, said[:1], 33), ["b: no count, at most 20"])
         self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
-        names = [test.name for test in table.tests_of("riscv64", "Release")]
+        names = [test.name for test in table.tests_of("x86_64", "Release")]
         self.assertEqual([name for name in names if name.startswith("bench-")],
-                         ["bench-switch", "bench-life", "bench-time"])
+                         ["bench-switch", "bench-hold", "bench-life", "bench-time"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
 
     def test_rows_of_benchmarks_become_tables(self):
@@ -437,6 +437,30 @@ class Defects(unittest.TestCase):
         self.assertEqual([problem.split(":")[0] for problem in problems], [first.name, second.name])
         problems = defects.judge(table, [first], {first.name: None})
         self.assertEqual(len(problems), 1)  # all promises are asked for only if all defects were
+
+
+class Holds(unittest.TestCase):
+    WRITTEN = "locks 2\nhold 12 3 a0 b0 a0+4 b0+9\nhold 40 1 c0 d0 c0+40\n"
+
+    def test_the_longest_comes_first(self):
+        locks, holds = hold.parse(self.WRITTEN)
+        self.assertEqual((locks, [found.instructions for found in holds]), (2, [40, 12]))
+        self.assertEqual((holds[1].times, holds[1].taken, holds[1].freed), (3, 0xa0, 0xb0))
+        self.assertEqual(holds[1].path, [(0xa0, 4), (0xb0, 9)])
+
+    def test_a_plugin_that_saw_too_little_gives_no_count(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            out = pathlib.Path(scratch) / "holds"
+            wrong = [hold.lines(None, out, 2)]
+            for text, cpus in ((self.WRITTEN, 4), ("locks 2\n", 2)):
+                out.write_text(text, encoding="utf-8")
+                wrong.append(hold.lines(None, out, cpus))
+        for console in wrong:
+            self.assertTrue(boottest.problems_of_counts(console, {"runq_hold": 500}))
+
+    def test_a_hold_beyond_its_limit_is_a_problem(self):
+        self.assertTrue(boottest.problems_of_counts(["bench: runq_hold 501 ns"], {"runq_hold": 500}))
+        self.assertEqual(boottest.problems_of_counts(["bench: runq_hold 500 ns"], {"runq_hold": 500}), [])
 
 
 if __name__ == "__main__":

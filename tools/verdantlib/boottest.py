@@ -10,7 +10,7 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, machine as machines, programs, report, runner, stall
+from . import ROOT, build, firmware, golden, hold, machine as machines, programs, report, runner, stall
 
 TAIL_LINES = 40
 FAILURE_LINES = 100             # what failed before the tail: the log has the rest
@@ -33,7 +33,8 @@ def machine_of(test, arch, folder):
     image, elf = build.image(pathlib.Path(folder), arch, test.image)
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
-                            smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits))
+                            smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits) and not test.holds,
+                            one_thread=test.holds)
 
 
 def carry_out(test, arch, folder):
@@ -66,8 +67,14 @@ def boot(test, arch, folder, turn=0):
             machine.initrd.write_bytes(programs.session_archive(arch, test.session, report.Progress()))
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
-        return machine, runner.run(machine, name, test.budget, test.silence, keys=test.keys,
-                                   stalls=stall.plan_for(f"{name} {turn}"))
+        out = pathlib.Path(scratch) / "holds"
+        if test.holds:
+            machine.plugin = hold.option(machine.elf, out)
+        outcome = runner.run(machine, name, test.budget, test.silence, keys=test.keys,
+                             stalls=stall.plan_for(f"{name} {turn}"))
+        if test.holds:
+            outcome.lines += hold.lines(machine.elf, out, test.cpus)
+        return machine, outcome
 
 
 def patched_dtb(machine, patches, path):
@@ -202,6 +209,8 @@ def run_one(test, arch, folder):
     isa = machines.ISAS[arch]
     note = "" if problems or test.end != "either" else f" ({outcome.ending(isa)})"
     print(f"{arch} {test.name}: {'failed' if problems else 'passed'} after {outcome.seconds:.1f} s{note}")
+    if test.holds:
+        print("\n".join(hold.in_words(outcome.lines)))
     if problems:
         stalls = [f"stalled: {outcome.stalls}"] if outcome.stalls else []
         print("\n".join([*problems, *stalls, *seen_last(outcome.lines), *outcome.summary(),

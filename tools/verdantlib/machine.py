@@ -72,7 +72,9 @@ class Machine:
     smp: str = ""               # added to -smp: sockets, cores, threads
     numa: tuple = ()            # for each node: its CPUs, as "0-1"; the memory is shared out equally
     icount: bool = False
+    one_thread: bool = False    # all virtual CPUs take turns, as with icount, but time is the host's
     gdb: bool = False
+    plugin: str = ""            # of QEMU's TCG: its file and arguments
     dtb: pathlib.Path | None = None     # a device tree instead of the one that QEMU makes
     initrd: pathlib.Path | None = None
     files: dict = dataclasses.field(default_factory=dict)
@@ -90,8 +92,8 @@ class Machine:
 
     @property
     def command_line(self):
-        """The kernel's. Exact repeatability wants the image where it was linked, and so does a debugger."""
-        fixed = (self.icount or self.gdb) and not re.search(r"(^|\s)kaslr=", self.append)
+        """The kernel's. Exact repeatability wants the image where it was linked, and so do a debugger and a plugin."""
+        fixed = (self.icount or self.gdb or self.plugin) and not re.search(r"(^|\s)kaslr=", self.append)
         return f"{self.append} kaslr=off".strip() if fixed else self.append
 
 
@@ -141,6 +143,8 @@ def command(machine, serial, code_file=None):
         args += ["-dtb", str(machine.dtb)]
     if machine.icount:
         args += ["-icount", "shift=0,sleep=off"]  # one instruction is one virtual nanosecond; idle time passes at once
+    if machine.plugin:
+        args += ["-plugin", machine.plugin]
     if machine.gdb:
         args += ["-gdb", f"tcp:{GDB_ADDRESS}", "-S"]
     return args
@@ -163,7 +167,9 @@ def nodes(machine):
 
 def accelerator(machine):
     # -icount needs one host thread for all virtual CPUs; QEMU refuses the combination with thread=multi.
-    return "tcg" if machine.icount else "tcg,thread=multi"
+    if machine.icount:
+        return "tcg"
+    return "tcg,thread=single" if machine.one_thread else "tcg,thread=multi"
 
 
 def board(machine):

@@ -36,7 +36,7 @@ void push_arm""") + edit("core/sched/runq.c", """
         "A waiting real-time task is sent to the least loaded CPU, whatever that runs.",
         ("order", "liveness"),
         edit("core/sched/push.c",
-             "    bool is_better = target != NULL && target != rq && !place_would_wait(target, task);",
+             "    bool is_better = target != NULL && target != rq && !place_would_wait(target, wish.rank);",
              "    bool is_better = target != NULL && target != rq;") +
         edit("core/sched/place.c",
              "        return waits | (uint64_t)(RANK_NOTHING - running) << 32 | heads;",
@@ -46,8 +46,8 @@ void push_arm""") + edit("core/sched/runq.c", """
         "monitor-counts-the-forbidden",
         "The monitor counts the time in which the task that was stolen was not allowed where it went.",
         ("story",),
-        edit("core/sched/monitor.c", "    if ((int64_t)(task->allowed_since_ticks - waits_since) > 0)",
-             "    if (task->allowed_since_ticks == 1)"),
+        edit("core/sched/monitor.c", "    return (int64_t)(task->allowed_since_ticks - task->since_ticks) > 0 ?",
+             "    return task->allowed_since_ticks == 1 ?"),
         scenarios=("monitor-agrees",)),
     Defect(
         "shares-by-count",
@@ -61,8 +61,8 @@ void push_arm""") + edit("core/sched/runq.c", """
         "Fair tasks look for the lightest CPU, whether or not they may use it.",
         ("story",),
         edit("core/sched/balance.c",
-             "cpu_is_online(id) && cpumask_contains(&lead->affinity, id) &&",
-             "cpu_is_online(id) && lead != NULL &&"),
+             "cpu_is_online(id) && cpumask_contains(allowed, id) &&",
+             "cpu_is_online(id) && allowed != NULL &&"),
         scenarios=("fair-shares",)),
     Defect(
         "idle-sees-its-cache-only",

@@ -82,10 +82,6 @@ HOTPLUG = (
         ("conservation", "story"),
         edit("core/sched/steal.c", "    return steal_in(rq, &cpu_started_mask, out_contended);",
              "    return steal_in(rq, rq->left_ticks != 0 ? topology_node_cpus(rq->cpu.node) : &cpu_started_mask,\n"
-             "                    out_contended);") +
-        edit("core/sched/steal.c", "busiest(cache != NULL ? cache : &cpu_started_mask, rq->cpu.id, NEAR_SCAN_MAX)",
-             "busiest(cache != NULL         ? cache\n"
-             "                          : rq->left_ticks != 0 ? topology_node_cpus(rq->cpu.node)\n"
-             "                                                : &cpu_started_mask, rq->cpu.id, NEAR_SCAN_MAX)"),
+             "                    out_contended);"),
         scenarios=("wasted-domains",)),
 )

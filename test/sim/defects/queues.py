@@ -75,12 +75,27 @@ QUEUES = (
              "struct task *steal_find(struct runq *victim, cpu_id_t thief)\n{\n    (void)thief;\n"),
         scenarios=("steal-storm", "affinity-steal"), hazard=9),
     Defect(
+        "steal-without-second-look",
+        "A thief that has found a task takes it, though its affinity was changed since, while no lock was held.",
+        ("affinity",),
+        edit("core/sched/steal.c", "runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {",
+             "runq_is_loose(task)) {"),
+        scenarios=("affinity-steal",), hazard=9),
+    Defect(
         "wake-without-affinity",
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
         ("affinity",),
         edit("core/sched/sched_priv.h",
              "    if (LIKELY(task->pinned_cpu == &last->cpu))",
              "    if (LIKELY(task->is_pinned))"),
+        scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
+    Defect(
+        "wake-where-it-was-allowed",
+        "Whether a task still may run on the CPU that was found for it, without a lock, is not looked at again.",
+        ("affinity",),
+        edit("core/sched/wake.c",
+             "target != NULL &&\n               cpumask_contains(&task->affinity, target->cpu.id)))",
+             "target != NULL))"),
         scenarios=("wake-migrate", "affinity-affinity"), hazard=9),
     Defect(
         "affinity-not-enforced",
@@ -129,11 +144,10 @@ QUEUES = (
         "A CPU that was poked to take work, and got other work first, does not pass the offer on.",
         ("conservation",),
         edit("core/sched/switch.c", """
-    } else if (UNLIKELY(was_idle)) {
-        steal_pass_on(rq);
-    }
+    if (UNLIKELY(steal_was_offered(rq)))
+        rq->after_switch |= AFTER_PASS_ON;
 """, """
-    }
+    (void)steal_was_offered(rq);
 """),
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
@@ -141,7 +155,7 @@ QUEUES = (
         "A CPU that switches to a more urgent task does not offer the one that it leaves to idle CPUs.",
         ("conservation",),
         edit("core/sched/balance.c",
-             "    steal_offer(rq); /* what is queued here and does not run now may run elsewhere */\n", ""),
+             "    if (place_has_idle())\n        rq->after_switch |= AFTER_OFFER;\n", ""),
         scenarios=("urgent-displaces",), hazard=13),
     Defect(
         "fair-clock-not-rebased",

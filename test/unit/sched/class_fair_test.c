@@ -152,6 +152,7 @@ static void one_far_ahead_leaves_the_others_a_lane(void **state)
         unsigned in_lane = 0;
 
         (void)run_for(1000, ENQUEUE_YIELDED, &ticks);
+        class_fair_sort(RQ); /* as after each switch */
         list_for_each(node, &RQ->fair.lane)
             in_lane++;
         assert_true(turn < TASKS || in_lane >= TASKS - 1);
@@ -227,6 +228,7 @@ static void a_wake_preempts_if_due_earlier_but_not_at_once(void **state)
         quick->fair_vruntime = running->fair_vruntime; /* the sums are not looked at any more */
         memset(&RQ->fair, 0, sizeof RQ->fair);
         list_init(&RQ->fair.lane);
+        list_init(&RQ->fair.unsorted);
         RQ->ready_classes = 0;
         RQ->is_slice_shorter = false;
         RQ->running = RQ->cpu.idle_task;

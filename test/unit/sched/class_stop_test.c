@@ -107,7 +107,8 @@ static void preempts_a_hog(void)
     WAIT_FOR((task_get_snapshot(task, &before), before.state == TASK_RUNNING));
     CHECK(stop_on_cpu(cpu, note_call, (void *)(uintptr_t)cpu) == 0);
     CHECK(load_relaxed(&story.calls) == 1);
-    WAIT_FOR((task_get_snapshot(task, &after), after.run_count > before.run_count)); /* it goes on */
+    /* The stopper gives way after it has answered. */
+    WAIT_FOR((task_get_snapshot(task, &after), after.run_count > before.run_count));
     store_relaxed(&story.stop, true);
     CHECK(finish(task) == 0);
 }

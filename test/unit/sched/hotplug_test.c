@@ -85,15 +85,23 @@ static void everything_that_counts_on_a_cpu_keeps_it(void **state)
 static void a_closed_cpu_is_not_chosen(void **state)
 {
     struct task *task = sched_test_new(0, 60);
+    struct place_wish wish;
 
     (void)state;
+    place_wish_of(task, &wish);
+    assert_true(place_is_free_for(task, &sched_test.rq[2]));
     assert_int_equal(sched_cpu_close(&sched_test.rq[2].cpu), 0);
     assert_false(may_steal(&sched_test.rq[2]));
     assert_true(may_steal(&sched_test.rq[1]));
     for (unsigned i = 0; i < 8; i++) {
-        assert_ptr_not_equal(place_choose_start(task), &sched_test.rq[2]);
-        assert_ptr_not_equal(place_search_wake(task, &sched_test.rq[2]), &sched_test.rq[2]);
+        assert_ptr_not_equal(place_choose_start(&wish), &sched_test.rq[2]);
+        assert_ptr_not_equal(place_search_wake(&wish, &sched_test.rq[2]), &sched_test.rq[2]);
     }
+    assert_false(place_is_free_for(task, &sched_test.rq[2]));
+    /* The task has another affinity by now; what the wish was made of is gone. */
+    cpumask_set_single(&wish.affinity, 2);
+    assert_null(place_choose_start(&wish));
+    assert_null(place_search_wake(&wish, &sched_test.rq[1]));
 }
 
 int main(void)

@@ -4,6 +4,31 @@
 
 #include <smp/topology.h>
 
+static struct runq *choose_start(const struct task *task)
+{
+    struct place_wish wish;
+
+    place_wish_of(task, &wish);
+    return place_choose_start(&wish);
+}
+
+/* As wake.c does it, with the two steps between which no lock is held. */
+static struct runq *choose_wake(const struct task *task, struct runq *last)
+{
+    struct place_wish wish;
+
+    place_wish_of(task, &wish);
+    return place_is_free_for(task, last) ? last : place_search_wake(&wish, last);
+}
+
+static struct runq *least_loaded(const struct task *task)
+{
+    struct place_wish wish;
+
+    place_wish_of(task, &wish);
+    return place_least_loaded(&wish, 0);
+}
+
 static void load_cpu(unsigned cpu, unsigned queued, int running)
 {
     store_relaxed(&sched_test.rq[cpu].queued, queued);
@@ -47,7 +72,7 @@ static void a_new_task_goes_to_the_least_loaded_allowed_cpu(void **state)
             if (cpumask_contains(&cpu_online_mask, i) && cpumask_contains(&task->affinity, i))
                 best = MIN(best, load_of(task, i));
         }
-        struct runq *rq = place_choose_start(task);
+        struct runq *rq = choose_start(task);
 
         assert_int_equal(rq == NULL, best == UINT64_MAX);
         if (rq != NULL) {
@@ -82,7 +107,7 @@ static void a_woken_task_goes_where_it_may_run_at_once(void **state)
             idle_allowed = idle_allowed || (is_idle[i] && cpumask_contains(&task->affinity, i));
         }
         task->is_pinned = cpumask_count(&task->affinity) == 1;
-        struct runq *rq = place_choose_wake(task, last);
+        struct runq *rq = choose_wake(task, last);
 
         assert_true(cpumask_contains(&task->affinity, rq->cpu.id));
         if (task->is_pinned || !cpumask_contains(&task->affinity, last->cpu.id) || !idle_allowed)
@@ -102,10 +127,10 @@ static void on_one_cpu_there_is_no_choice(void **state)
     struct task *task = sched_test_new(0, 60);
 
     (void)state;
-    assert_ptr_equal(place_choose_start(task), &sched_test.rq[0]);
-    assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[0]);
+    assert_ptr_equal(choose_start(task), &sched_test.rq[0]);
+    assert_ptr_equal(choose_wake(task, &sched_test.rq[0]), &sched_test.rq[0]);
     cpumask_set_single(&task->affinity, 2);
-    assert_null(place_choose_start(task));
+    assert_null(choose_start(task));
 }
 
 /* Two sensors fire at once, and a fair task runs on each CPU: the second sees that the first CPU is taken, though what
@@ -122,12 +147,12 @@ static void who_is_about_to_run_counts_as_running(void **state)
     }
     cpumask_set_single(&second->affinity, 0);
     cpumask_add(&second->affinity, 1);
-    assert_ptr_equal(place_least_loaded(second, 0), &sched_test.rq[0]); /* fewer heads */
+    assert_ptr_equal(least_loaded(second), &sched_test.rq[0]); /* fewer heads */
     runq_enqueue(&sched_test.rq[0], first, ENQUEUE_WOKEN);
     runq_notice(&sched_test.rq[0], first);
-    assert_ptr_equal(place_least_loaded(second, 0), &sched_test.rq[1]);
-    assert_true(place_would_wait(&sched_test.rq[0], second));
-    assert_false(place_would_wait(&sched_test.rq[1], second));
+    assert_ptr_equal(least_loaded(second), &sched_test.rq[1]);
+    assert_true(place_would_wait(&sched_test.rq[0], second->rank));
+    assert_false(place_would_wait(&sched_test.rq[1], second->rank));
     runq_dequeue(&sched_test.rq[0], first);
     for (unsigned i = 0; i < 2; i++) {
         runq_dequeue(&sched_test.rq[1], &sched_test.task[4 + i]);
@@ -180,7 +205,7 @@ static void expect_nearest(const struct nearest *rows, unsigned count)
         struct task *task = sched_test_new(0, 60);
 
         set_idle(rows[i].idle);
-        struct runq *rq = place_choose_wake(task, &sched_test.rq[rows[i].last]);
+        struct runq *rq = choose_wake(task, &sched_test.rq[rows[i].last]);
 
         if (rq->cpu.id != rows[i].wanted)
             fail_msg("row %u: idle %#x, last %u: CPU %u, not %u", i, rows[i].idle, rows[i].last, rq->cpu.id,
@@ -243,9 +268,9 @@ static void a_fair_task_goes_where_least_weight_is_not_fewest_tasks(void **state
     store_relaxed(&sched_test.rq[1].fair.shown_weights, 335);
     store_relaxed(&sched_test.rq[2].fair.shown_weights, 45);
     store_relaxed(&sched_test.rq[3].fair.shown_weights, 3000);
-    assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[2]);
+    assert_ptr_equal(choose_wake(task, &sched_test.rq[0]), &sched_test.rq[2]);
     store_relaxed(&sched_test.rq[2].running_rank, RANK_RT + 5); /* it would not run at all there */
-    assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[1]);
+    assert_ptr_equal(choose_wake(task, &sched_test.rq[0]), &sched_test.rq[1]);
     for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
         store_relaxed(&sched_test.rq[i].fair.shown_weights, 0);
     unload();
@@ -258,10 +283,10 @@ static void a_real_time_task_displaces_the_least_urgent(void **state)
     (void)state;
     for (unsigned i = 0; i < SCHED_TEST_CPUS; i++)
         load_cpu(i, 0, (int)(RANK_RT + 60 + i));
-    assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[3]);
+    assert_ptr_equal(choose_wake(task, &sched_test.rq[0]), &sched_test.rq[3]);
     store_relaxed(&sched_test.rq[1].running_rank, RANK_FAIR);
     load_cpu(1, 9, (int)RANK_FAIR); /* however many wait there: they wait anyway */
-    assert_ptr_equal(place_choose_wake(task, &sched_test.rq[0]), &sched_test.rq[1]);
+    assert_ptr_equal(choose_wake(task, &sched_test.rq[0]), &sched_test.rq[1]);
     unload();
 }
 

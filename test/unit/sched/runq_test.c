@@ -82,6 +82,7 @@ static void random_step(struct unit_random *random)
             return;
         }
         check_picked(rq, picked);
+        class_fair_sort(rq); /* as after each switch: it may come to the other queue next */
         if (picked->class->block != NULL)
             picked->class->block(rq, picked);
         leave((unsigned)(picked - sched_test.task));
@@ -137,7 +138,8 @@ static void damage(void *arg)
     runq_enqueue(rq, sched_test_ready(1, 60, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(2, 99, rq), ENQUEUE_WOKEN);
     runq_enqueue(rq, sched_test_ready(3, 60, rq), ENQUEUE_WOKEN);
-    runq_enqueue(rq, sched_test_ready(4, 30, rq), ENQUEUE_WOKEN); /* due earlier: it is in the tree */
+    runq_enqueue(rq, sched_test_ready(4, 30, rq), ENQUEUE_WOKEN); /* due earlier: it belongs into the tree */
+    class_fair_sort(rq);
     cpumask_set_single(&cpu_live_mask, 0); /* the others cannot be told to stop */
     runq_check(rq);
     switch ((uintptr_t)arg) {

@@ -108,6 +108,55 @@ static void a_locked_victim_is_reported_not_waited_for(void **state)
     runq_dequeue(&sched_test.rq[1], &sched_test.task[0]);
 }
 
+/* CPU 0 has a task that waits and offers it while CPU 1, the nearest of those that idle, leaves its idle loop for work
+ * of its own. Whatever the order of their steps, CPU 1 passes the offer on or CPU 2, which idles on, has been poked. */
+static _Atomic(unsigned) passed_on;
+static struct unit_random when_to_leave;
+
+static void offer_and_leave(cpu_id_t cpu, void *arg)
+{
+    (void)arg;
+    if (cpu == 0) {
+        steal_offer(&sched_test.rq[0]);
+    } else if (cpu == 1) {
+        for (uint64_t spins = unit_random_below(&when_to_leave, 40); spins > 0; spins--)
+            hal_cpu_relax();
+        place_mark_idle(&sched_test.rq[1].cpu, false);
+        store_relaxed(&passed_on, steal_was_offered(&sched_test.rq[1]));
+    }
+}
+
+static void an_offer_to_one_who_leaves_is_not_lost(void **state)
+{
+    unsigned passed = 0, poked = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 3000; seed++) {
+        struct task *tasks[3] = { &sched_test.idle[0], &sched_test.idle[1], &sched_test.idle[2] };
+        const struct host_team team = { .tasks = tasks, .body = offer_and_leave };
+        struct host_config config = { .cpus = 3, .seed = seed, .max_steps = 200000, .memory_bytes = 4 << 20 };
+
+        when_to_leave = (struct unit_random){ seed };
+        store_relaxed(&passed_on, false);
+        sched_test_enter(SCHED_TEST_CPUS);
+        runq_enqueue(&sched_test.rq[0], sched_test_ready(0, 60, &sched_test.rq[0]), ENQUEUE_WOKEN);
+        for (unsigned i = 1; i < 3; i++)
+            place_mark_idle(&sched_test.rq[i].cpu, true);
+        host_unit_teardown();
+        if (host_team_run(&config, &team, &sched_test_result) != 0) {
+            host_result_print(&config, &sched_test_result);
+            fail();
+        }
+        bool is_poked = load_relaxed(&sched_test.rq[2].cpu.need_resched) != 0;
+
+        assert_true(is_poked || load_relaxed(&passed_on));
+        passed += load_relaxed(&passed_on);
+        poked += is_poked;
+        place_mark_idle(&sched_test.rq[2].cpu, false);
+    }
+    assert_true(passed > 100 && poked > 100); /* both were met */
+}
+
 /* Booted: the watch of booted.c is the test; here is the work. */
 
 static int work(void *arg)
@@ -267,6 +316,7 @@ int main(void)
         sched_smp_test(the_best_of_one_victim_goes_first),
         sched_smp_test(a_look_is_bounded_and_the_next_one_goes_on),
         sched_smp_test(a_locked_victim_is_reported_not_waited_for),
+        cmocka_unit_test(an_offer_to_one_who_leaves_is_not_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
