@@ -11,8 +11,8 @@ import signal
 import sys
 import tempfile
 
-from verdantlib import (ROOT, Failure, build, firmware, hostbench, machine as machines, portcheck, programs, report,
-                        shell, showcase, sim, stall, userbench)
+from verdantlib import (ROOT, Failure, build, firmware, fuzz, hostbench, machine as machines, portcheck, programs,
+                        report, shell, showcase, sim, stall, userbench)
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -59,7 +59,9 @@ def parse(words):
     portcheck.add_options(check)
     make = commands.add_parser("programs", add_help=False, allow_abbrev=False)
     make.add_argument("isas", nargs="*", metavar="ISA")
-    for command in (run, test, bench, simulate, check, make):
+    random_calls = commands.add_parser("fuzz", add_help=False, allow_abbrev=False)
+    fuzz.add_options(random_calls)
+    for command in (run, test, bench, simulate, check, make, random_calls):
         command.add_argument("--yes", action="store_true")  # ./verdant's: do not ask before installing
     options, unknown = parser.parse_known_args(words)
     if unknown:
@@ -69,7 +71,8 @@ def parse(words):
         raise WrongWords("-- is for a command on one machine: ./verdant run ISA -- CMD ARGS")
     options.arguments = arguments or []
     {"run": check_run, "test": check_test, "bench": check_bench, "sim": functools.partial(checked_by, sim),
-     "port-check": functools.partial(checked_by, portcheck), "programs": check_programs}[options.command](options)
+     "port-check": functools.partial(checked_by, portcheck), "programs": check_programs,
+     "fuzz": functools.partial(checked_by, fuzz)}[options.command](options)
     return options
 
 
@@ -143,6 +146,8 @@ def needs(options):
         return portcheck.needs(options)
     if options.command == "sim":
         return ["build", "sim", *([options.against] if options.against else [])]
+    if options.command == "fuzz":
+        return ["build", options.isa, f"programs-{options.isa}"]
     if options.command == "programs":
         return ["build", *(f"programs-{isa}" for isa in options.isas)]
     words = ["build", *(options.groups if options.command == "test" else ())]
@@ -257,6 +262,12 @@ def run_port_check(options):
     return portcheck.run(options, progress)
 
 
+def run_fuzz(options):
+    progress = report.Progress(sys.stderr)
+    prepare_firmware([options.isa], progress)
+    return fuzz.run(options, progress)
+
+
 def run_bench(options):
     progress = report.Progress()
     if options.what == "host":
@@ -294,6 +305,8 @@ def main():
         return run_port_check(options)
     if options.command == "programs":
         return run_programs(options)
+    if options.command == "fuzz":
+        return run_fuzz(options)
     return run_one(options) if options.isa else run_all(options)
 
 

@@ -212,7 +212,7 @@ TESTS = (
     # What is checked on the host's Linux, too (unit.user.check).
     command("check-1", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=1),
     command("check-4", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=4),
-    # Random calls, so many of them.
+    # Random calls, so many of them; ./verdant fuzz ISA makes more.
     BootTest("fuzz-calls", "loglevel=1 -- 20000 1", end="status", status=42, cpus=2, program="fuzz",
              lines=(r"^fuzz: [1-9]\d* of 20000 calls", r"^fuzz: ok$")),
     BootTest("no-program", "init=/nothing", end="status", status=63, program="procs",

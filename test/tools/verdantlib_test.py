@@ -17,8 +17,8 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import (ROOT, Failure, boottest, build, defects, disk, golden, machine, monitor, report, runner,
-                        showcase, sim, stall, userbench)
+from verdantlib import (ROOT, Failure, boottest, build, defects, disk, fuzz, golden, machine, monitor, report,
+                        runner, showcase, sim, stall, userbench)
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
           "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
@@ -253,6 +253,53 @@ class Refusing(unittest.TestCase):
         self.assertIn("gic-version=2", machine.board(a_machine("aarch64", cpus=8)))
         self.assertIn("gic-version=3", machine.board(a_machine("aarch64", cpus=9)))
         self.assertEqual(machine.board(a_machine("aarch64", board_options="gic-version=max")), "virt,gic-version=max")
+
+
+class RandomCalls(unittest.TestCase):
+    def parse(self, *words):
+        parser = argparse.ArgumentParser()
+        fuzz.add_options(parser)
+        return parser.parse_args(words)
+
+    def test_wrong_words_are_refused_before_anything_is_built(self):
+        for words in ([], ["vax"], ["riscv64", "--minutes", "x"], ["riscv64", "--seed", "-1"],
+                      ["riscv64", "--cpus", "0"]):
+            with self.assertRaises(Failure, msg=words):
+                fuzz.check(self.parse(*words))
+
+    def run_with(self, *outcomes):
+        """The exit code and what was printed, of a run whose boots end like that, one each half minute."""
+        options = self.parse("riscv64", "--seed", "7")
+        fuzz.check(options)
+        clock = iter(range(0, 10000, 30))
+        printed = io.StringIO()
+        with tempfile.TemporaryDirectory() as folder, \
+                unittest.mock.patch.object(fuzz.build, "build"), \
+                unittest.mock.patch.object(fuzz.build, "image", return_value=("i", "e")), \
+                unittest.mock.patch.object(fuzz.programs, "check_archive", return_value=b""), \
+                unittest.mock.patch.object(fuzz.time, "monotonic", lambda: next(clock)), \
+                unittest.mock.patch.object(fuzz.runner, "run") as boots, \
+                unittest.mock.patch("sys.stdout", printed):
+            log = pathlib.Path(folder) / "log"
+            log.write_text("")
+            for end in outcomes:
+                end.log = unittest.mock.Mock(wraps=log, unlink=lambda: None)
+            boots.side_effect = outcomes
+            return fuzz.run(options, unittest.mock.Mock()), printed.getvalue(), boots
+
+    def test_seeds_follow_each_other_and_failures_are_told(self):
+        good = outcome(["fuzz: 50 of 100 calls, 3 refused", "fuzz: 100 of 100 calls, 9 refused", "fuzz: ok"], 42)
+        good.code = fuzz.WELL
+        leak = outcome(["fuzz: 80 of 100 calls, 9 refused", "fuzz: FAILED: it leaks"], 1)
+        leak.code = 1
+        code, text, boots = self.run_with(good, leak)
+        self.assertEqual(code, 1)
+        self.assertIn("2 boots, 180 calls, 1 failures; seed 8", text)
+        self.assertEqual([call.args[0].append.split()[-1] for call in boots.call_args_list], ["7", "8"])
+        code, text, _ = self.run_with(good, good)
+        self.assertEqual((code, text), (0, "fuzz riscv64: 2 boots, 200 calls, 0 failures\n"))
+        hang = outcome([], None, "silent for 600 s")
+        self.assertEqual(self.run_with(good, hang)[0], 1)
 
 
 class Simulator(unittest.TestCase):
