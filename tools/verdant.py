@@ -156,7 +156,8 @@ def needs(options):
     uboot = options.firmware == "uboot" if options.command == "run" else "boot" in words
     if options.command != "test" or "boot" in words:
         words += options.isas
-    if options.command == "bench" and options.what == "user":
+    # The boot tests have programs of their own.
+    if "boot" in words or (options.command == "bench" and options.what == "user"):
         words += [f"programs-{isa}" for isa in options.isas]
     return words + (["uboot"] if uboot else [])
 

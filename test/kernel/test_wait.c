@@ -2,6 +2,7 @@
 /* Block and wake, timeouts, timers, mutexes: no wake lost, none delivered twice. */
 #include <k/atomic.h>
 #include <k/errno.h>
+#include <mm/phys.h>
 #include <sched/mutex.h>
 #include <sched/waitq.h>
 #include <smp/call.h>
@@ -141,23 +142,35 @@ static unsigned waiting_at_gate(void)
     return count;
 }
 
+#define HERD_MAX 100u
+
+/* Of tasks that exist at once: stacks take half of a small machine's memory at most. */
+static unsigned herd_size(void)
+{
+    struct phys_stats stats;
+
+    phys_stats_get(&stats);
+    return (unsigned)MIN(stats.free_pages / 2 / (STACK_BYTES_DEFAULT / PAGE_BYTES), (uint64_t)HERD_MAX);
+}
+
 static void a_herd_wakes_whole(void)
 {
-    struct task *task[100];
+    struct task *task[HERD_MAX];
+    const unsigned count = herd_size();
 
     tokens = 0;
     store_relaxed(&awake, 0);
-    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+    for (unsigned i = 0; i < count; i++)
         task[i] = spawn("herd", sleep_at_gate, NULL, PRIORITY_DEFAULT, NULL);
-    WAIT_FOR(waiting_at_gate() == ARRAY_COUNT(task));
+    WAIT_FOR(waiting_at_gate() == count);
     uintptr_t state = spin_lock_irqsave(&gate.lock);
 
     tokens = 1;
     spin_unlock_irqrestore(&gate.lock, state);
-    CHECK(waitq_wake_all(&gate) == ARRAY_COUNT(task));
-    for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
+    CHECK(waitq_wake_all(&gate) == count);
+    for (unsigned i = 0; i < count; i++)
         CHECK(finish(task[i]) == 0);
-    CHECK(load_relaxed(&awake) == ARRAY_COUNT(task));
+    CHECK(load_relaxed(&awake) == count);
     tokens = 0;
 }
 

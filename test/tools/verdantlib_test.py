@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
 from verdantlib import (ROOT, Failure, boottest, build, defects, disk, fuzz, golden, hold, machine, monitor, report,
                         runner, showcase, sim, stall, userbench)
+import verdant
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
           "created=10100 reclaimed=10100 switches=70000 migrations=12 leaks=0 verdict=ok")
@@ -253,6 +254,14 @@ class Refusing(unittest.TestCase):
         self.assertIn("gic-version=2", machine.board(a_machine("aarch64", cpus=8)))
         self.assertIn("gic-version=3", machine.board(a_machine("aarch64", cpus=9)))
         self.assertEqual(machine.board(a_machine("aarch64", board_options="gic-version=max")), "virt,gic-version=max")
+
+
+class Needs(unittest.TestCase):
+    def test_boot_tests_and_random_calls_compile_programs(self):
+        for words in (["test"], ["test", "boot"], ["fuzz", "riscv64"], ["bench", "user"]):
+            self.assertIn("programs-riscv64", verdant.needs(verdant.parse(words)), msg=words)
+        for words in (["test", "unit"], ["run", "riscv64"], ["bench", "sched"]):
+            self.assertNotIn("programs-riscv64", verdant.needs(verdant.parse(words)), msg=words)
 
 
 class RandomCalls(unittest.TestCase):

@@ -173,6 +173,13 @@ int check_wait(int pid)
     return status;
 }
 
+void check_block(sigset_t *set, int number)
+{
+    sigemptyset(set);
+    sigaddset(set, number);
+    GOOD(sigprocmask(SIG_BLOCK, set, NULL));
+}
+
 void check_child(int (*body)(void *), void *arg)
 {
     EQUAL(check_wait(check_fork(body, arg)), 0);

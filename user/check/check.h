@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -97,6 +98,9 @@ int check_wait(int pid);
 int check_pause(void *arg);
 /* The child must exit with 0. */
 void check_child(int (*body)(void *), void *arg);
+
+/* Block that signal, and make *set of it alone: to wait for it. */
+void check_block(sigset_t *set, int number);
 
 /* A file with this content; its descriptor, open for reading and writing. */
 int check_file(const char *name, const void *data, size_t bytes);

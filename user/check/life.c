@@ -279,9 +279,7 @@ static int wait_for_parents_end(void *arg)
     sigset_t set;
     siginfo_t info;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR2);
-    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    check_block(&set, SIGUSR2);
     GOOD(prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0));
     EQUAL(write(ends[1], "r", 1), 1);
     EQUAL(sigwaitinfo(&set, &info), SIGUSR2);

@@ -108,9 +108,7 @@ CHECK(timer_create, fires_and_is_gone)
     sigset_t set;
     int timer;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    check_block(&set, SIGUSR1);
     GOOD(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer));
     GOOD(syscall(SYS_timer_settime, timer, 0, &time, NULL));
     EQUAL(sigwaitinfo(&set, &info), SIGUSR1);
@@ -146,9 +144,7 @@ CHECK(timer_getoverrun, counts_what_nobody_took)
     sigset_t set;
     int timer;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGRTMIN);
-    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    check_block(&set, SIGRTMIN);
     GOOD(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer));
     GOOD(syscall(SYS_timer_settime, timer, 0, &time, NULL));
     GOOD(syscall(SYS_nanosleep, &wait, NULL));
@@ -178,9 +174,7 @@ CHECK(timer_create, of_one_thread_and_not_of_children)
     sigset_t set;
     int timer;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    check_block(&set, SIGUSR1);
     event._sigev_un._tid = (int)syscall(SYS_gettid);
     GOOD(syscall(SYS_timer_create, CLOCK_REALTIME, &event, &timer));
     check_child(has_no_timer, &timer);
@@ -209,9 +203,7 @@ CHECK(timer_create, by_cpu_time)
     const clockid_t clocks[] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+    check_block(&set, SIGUSR1);
     for (int i = 0; i < 2; i++) {
         int timer;
         long long begun = now(clocks[i]);
@@ -232,9 +224,7 @@ CHECK(setitimer, by_cpu_time)
     for (int i = 0; i < 2; i++) {
         sigset_t set;
 
-        sigemptyset(&set);
-        sigaddset(&set, numbers[i]);
-        GOOD(sigprocmask(SIG_BLOCK, &set, NULL));
+        check_block(&set, numbers[i]);
         GOOD(syscall(SYS_setitimer, which[i], &time, NULL));
         for (int round = 0; round < 3; round++)
             work_until(&set);

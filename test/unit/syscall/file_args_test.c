@@ -101,8 +101,6 @@ static int masks(void)
     return 0;
 }
 
-#define STORY(name) \
-    static void run_##name(void) { files_run(name); }
 STORY(vectors)
 STORY(paths)
 STORY(times)

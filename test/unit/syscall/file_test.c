@@ -150,8 +150,6 @@ static int sending(void)
     return 0;
 }
 
-#define STORY(name) \
-    static void run_##name(void) { files_run(name); }
 STORY(transfers)
 STORY(vectors)
 STORY(positions)

@@ -42,6 +42,10 @@ static inline void files_run(int (*story)(void))
     fs_test_unmount("/world");
 }
 
+/* run_NAME() for booted_tests. */
+#define STORY(name) \
+    static void run_##name(void) { files_run(name); }
+
 /* A descriptor of a file with that text in it, open for reading and writing, at its begin. */
 static inline int64_t file_with(const char *path, const char *text)
 {

@@ -197,8 +197,6 @@ static int times(void)
     return 0;
 }
 
-#define STORY(name) \
-    static void run_##name(void) { files_run(name); }
 STORY(opening)
 STORY(making)
 STORY(removing)

@@ -53,8 +53,6 @@ static int mounting(void)
     return 0;
 }
 
-#define STORY(name) \
-    static void run_##name(void) { files_run(name); }
 STORY(changing)
 
 static void run_mounting(void)

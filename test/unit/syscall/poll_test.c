@@ -133,8 +133,6 @@ static int waiting(void)
     return 0;
 }
 
-#define STORY(name) \
-    static void run_##name(void) { files_run(name); }
 STORY(polling)
 STORY(polling_with_masks)
 STORY(selecting)

@@ -111,8 +111,6 @@ static int directories(void)
     return 0;
 }
 
-#define STORY(name) \
-    static void run_##name(void) { files_run(name); }
 STORY(stats)
 STORY(statx)
 STORY(statfs)
