@@ -111,10 +111,11 @@ static int map_segments(struct space *space, struct vm_object *object, const str
 /* Where a movable program goes: two thirds up, as on Linux, and a random way further. */
 static vaddr_t base_of_program(const struct elf_file *elf)
 {
+    if (!elf->is_movable)
+        return 0;
     vaddr_t place = HAL_USER_END / 3 * 2 + random_offset(HAL_USER_END >> CHANCE_SHIFT, PAGE_BYTES);
 
-    return elf->is_movable ? ROUND_UP(place, (vaddr_t)elf->alignment) - ROUND_DOWN(elf->start, (vaddr_t)elf->alignment)
-                           : 0;
+    return ROUND_UP(place, (vaddr_t)elf->alignment) - ROUND_DOWN(elf->start, (vaddr_t)elf->alignment);
 }
 
 /* Where an interpreter goes: among the mappings, which are at random places. */
