@@ -43,13 +43,9 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     return 0;
 }
 
-void file_put(struct file *file)
+void file_end(struct file *file, uint32_t before)
 {
-    uint32_t before = fetch_sub_acq_rel(&file->refs, 1); /* PAIRS(file_ref): both ends, as its users come and go */
-
-    ASSERT(before > 0);
-    if (LIKELY(before > 1))
-        return;
+    ASSERT(before == 1);
     if (file->ops->release != NULL)
         file->ops->release(file);
     if (file->name != NULL)

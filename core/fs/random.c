@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random numbers: ChaCha20 with fast key erasure (Bernstein, "Fast-key-erasure random-number generators", 2017). A key
- * makes one block; the first half becomes the next key, the second half is that call's own, from which its bytes are
- * made outside of the lock. So who learns the state later cannot tell what was given out before.
+ * makes one block; the first half becomes the next key, the second half is that call's own: its bytes, if they are
+ * few, or the key from which they are made outside of the lock. So who learns the state later cannot tell what was
+ * given out before.
  */
 #include <fs/dev.h>
 
@@ -73,6 +74,11 @@ void random_bytes(void *to, size_t bytes)
     uint32_t input[CHACHA20_INPUT_WORDS] = {0};
 
     take_key(key);
+    if (bytes <= sizeof key) {
+        memcpy(to, key, bytes);
+        chacha20_wipe(key, sizeof key);
+        return;
+    }
     for (size_t done = 0; done < bytes; done += sizeof block) {
         input[0] = (uint32_t)(done / sizeof block);
         input[1] = (uint32_t)((uint64_t)(done / sizeof block) >> 32);

@@ -186,6 +186,25 @@ vaddr_t pt_next_span(paddr_t root, vaddr_t va, vaddr_t end)
 
 /* ---- The end of a root ---- */
 
+#define LINE_ENTRIES 8
+
+/* The first entry from `index` on that is not empty, or PT_ENTRIES. Nobody uses the table: it is read a line at a time,
+ * for an upper table of a user is as good as empty. */
+static size_t next_in_use(const uint64_t *table, size_t index)
+{
+    const uint64_t *at = table + index;
+    const uint64_t *end = table + PT_ENTRIES;
+
+    while (at < end && (at - table) % LINE_ENTRIES != 0 && *at == 0)
+        at++;
+    if ((at - table) % LINE_ENTRIES == 0)
+        while (at < end && (at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]) == 0)
+            at += LINE_ENTRIES;
+    while (at < end && *at == 0)
+        at++;
+    return (size_t)(at - table);
+}
+
 void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc)
 {
     unsigned top = HAL_PT_LEVELS - 1;
@@ -196,7 +215,9 @@ void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc)
     /* Depth first with a stack of one table per level. */
     table[top] = root;
     for (;;) {
-        if (index[level] == PT_ENTRIES) {
+        size_t i = next_in_use(pt_table_at(table[level]), index[level]);
+
+        if (i == PT_ENTRIES) {
             if (level == top)
                 return;
             DEBUG_ASSERT(level > 0 || *phys_table_used(table[level]) == 0);
@@ -205,10 +226,10 @@ void pt_free_tables(paddr_t root, paddr_t shared, const struct pt_alloc *alloc)
             continue;
         }
 
-        size_t i = index[level]++;
         uint64_t value = pt_table_at(table[level])[i];
 
-        if (value == 0 || (level == top && shared != 0 && value == pt_table_at(shared)[i]))
+        index[level] = i + 1;
+        if (level == top && shared != 0 && value == pt_table_at(shared)[i])
             continue;
         DEBUG_ASSERT(pt_is_table(value, level));
         pt_table_at(table[level])[i] = 0;

@@ -105,6 +105,18 @@ static int read_fields(struct cpio *cpio, uint32_t field[FIELDS], bool *out_has_
     return 0;
 }
 
+/* A name, and behind its NUL nothing but more of them: so writers bring the data to a boundary (gen_init_cpio -a). */
+static bool ends_well(const char *name, size_t bytes)
+{
+    const char *end = memchr(name, '\0', bytes);
+
+    if (end == NULL || end == name)
+        return false;
+    while (end < name + bytes && *end == '\0')
+        end++;
+    return end == name + bytes;
+}
+
 /* Name and data behind the header, and *out_next behind them. */
 static int locate(struct cpio *cpio, const uint32_t field[FIELDS], struct cpio_entry *out, size_t *out_next)
 {
@@ -116,7 +128,7 @@ static int locate(struct cpio *cpio, const uint32_t field[FIELDS], struct cpio_e
     if (name_bytes > cpio->bytes - name_at)
         return refuse(cpio, cpio->at, "a name that is cut off");
     out->name = (const char *)cpio->data + name_at;
-    if (memchr(out->name, '\0', name_bytes) != out->name + name_bytes - 1)
+    if (!ends_well(out->name, name_bytes))
         return refuse(cpio, name_at, "a name that does not end where it should");
     data_at = align(cpio, name_at + name_bytes);
     if (field[BYTES] > cpio->bytes - data_at)

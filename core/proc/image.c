@@ -44,12 +44,14 @@
 #define CHANCE_SHIFT 6        /* random places vary by this part of the user's half */
 #define HEAP_CHANCE ((vaddr_t)32 << 20)
 
-/* A multiple of `align`, a power of two, below `limit`. */
-static vaddr_t random_offset(vaddr_t limit, size_t align)
-{
-    uint64_t number;
+/* Random numbers for the places of an image, drawn together: each draw costs the same. */
+struct chances {
+    uint64_t stack, mappings, colour, heap;
+};
 
-    random_bytes(&number, sizeof number);
+/* A multiple of `align`, a power of two, below `limit`. */
+static vaddr_t random_offset(uint64_t number, vaddr_t limit, size_t align)
+{
     return ROUND_DOWN((vaddr_t)(number % limit), (vaddr_t)align);
 }
 
@@ -111,10 +113,14 @@ static int map_segments(struct space *space, struct vm_object *object, const str
 /* Where a movable program goes: two thirds up, as on Linux, and a random way further. */
 static vaddr_t base_of_program(const struct elf_file *elf)
 {
-    vaddr_t place = HAL_USER_END / 3 * 2 + random_offset(HAL_USER_END >> CHANCE_SHIFT, PAGE_BYTES);
+    uint64_t number;
 
-    return elf->is_movable ? ROUND_UP(place, (vaddr_t)elf->alignment) - ROUND_DOWN(elf->start, (vaddr_t)elf->alignment)
-                           : 0;
+    if (!elf->is_movable)
+        return 0;
+    random_bytes(&number, sizeof number);
+    vaddr_t place = HAL_USER_END / 3 * 2 + random_offset(number, HAL_USER_END >> CHANCE_SHIFT, PAGE_BYTES);
+
+    return ROUND_UP(place, (vaddr_t)elf->alignment) - ROUND_DOWN(elf->start, (vaddr_t)elf->alignment);
 }
 
 /* Where an interpreter goes: among the mappings, which are at random places. */
@@ -230,22 +236,23 @@ static size_t stack_bytes_max(uint64_t limit)
 }
 
 /* The place of the stack, and below it of the mappings. The interpreter's place depends on it. */
-static void place_stack(struct image *image)
+static void place_stack(struct image *image, const struct chances *chances)
 {
     size_t most = stack_bytes_max(image->stack_limit);
     vaddr_t chance = HAL_USER_END >> CHANCE_SHIFT;
 
-    image->stack_top = ROUND_DOWN(HAL_USER_END, PAGE_BYTES) - PAGE_BYTES - random_offset(chance, PAGE_BYTES);
+    image->stack_top = ROUND_DOWN(HAL_USER_END, PAGE_BYTES) - PAGE_BYTES -
+                       random_offset(chances->stack, chance, PAGE_BYTES);
     image->space->stack_bytes_max = most;
-    space_set_map_top(image->space,
-                      image->stack_top - most - VM_STACK_GUARD_BYTES - random_offset(chance, PAGE_BYTES));
+    space_set_map_top(image->space, image->stack_top - most - VM_STACK_GUARD_BYTES -
+                                        random_offset(chances->mappings, chance, PAGE_BYTES));
 }
 
-static int make_stack(struct image *image)
+static int make_stack(struct image *image, const struct chances *chances)
 {
     struct aux counted = { .count = 0 };
     /* A random start within a cache's colours: not all stacks begin in the same lines. */
-    struct stack stack = { .top = image->stack_top - random_offset(PAGE_BYTES / 2, STACK_ALIGN) };
+    struct stack stack = { .top = image->stack_top - random_offset(chances->colour, PAGE_BYTES / 2, STACK_ALIGN) };
 
     aux_fill(&counted, image, &stack);
     lay_out(&stack, image, counted.count);
@@ -267,8 +274,10 @@ static int make_stack(struct image *image)
 int image_build(struct image *image)
 {
     const struct elf_file *interpreter = image->interpreter;
+    struct chances chances;
 
-    place_stack(image);
+    random_bytes(&chances, sizeof chances);
+    place_stack(image, &chances);
     image->base = base_of_program(image->elf);
     int result = map_segments(image->space, image->object, image->elf, image->base);
 
@@ -277,10 +286,10 @@ int image_build(struct image *image)
     if (result == 0 && interpreter != NULL)
         result = map_segments(image->space, image->interpreter_object, interpreter, image->interpreter_base);
     if (result == 0)
-        result = make_stack(image);
+        result = make_stack(image, &chances);
     if (result == 0)
         result = space_set_heap(image->space, ROUND_UP(image->base + image->elf->memory_end, PAGE_BYTES) +
-                                                  random_offset(HEAP_CHANCE, PAGE_BYTES));
+                                                  random_offset(chances.heap, HEAP_CHANCE, PAGE_BYTES));
     image->entry = interpreter != NULL ? image->interpreter_base + interpreter->entry
                                        : image->base + image->elf->entry;
     /* Whatever does not fit, or cannot be faulted in, in a space that has nothing yet: there is no room for it. */

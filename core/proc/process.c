@@ -77,9 +77,15 @@ static void init_process(struct process *process, const char *name, struct space
     waitq_init(&process->alone_wait);
 }
 
-static void link_locked(struct process *process, struct process *parent) REQUIRES(proc_tree_lock)
+static void set_parent_locked(struct process *process, struct process *parent) REQUIRES(proc_tree_lock)
 {
     process->parent = parent;
+    store_relaxed(&process->parent_pid, parent != NULL ? parent->pid : 0);
+}
+
+static void link_locked(struct process *process, struct process *parent) REQUIRES(proc_tree_lock)
+{
+    set_parent_locked(process, parent);
     list_push_back(&parent->children, &process->sibling);
 }
 
@@ -219,7 +225,7 @@ void process_retire_locked(struct process *process)
     ASSERT(process->state == PROCESS_ZOMBIE);
     process->state = PROCESS_REAPED;
     list_remove(&process->sibling);
-    process->parent = NULL;
+    set_parent_locked(process, NULL);
     if (process->group != NULL)
         group_leave_locked(process);
     id_unpublish_process(process->pid);
@@ -268,7 +274,7 @@ static void orphan_children_locked(struct process *process, struct list_node *go
 
         list_remove(&child->sibling);
         tell_of_death_locked(child);
-        child->parent = heir;
+        set_parent_locked(child, heir);
         child->is_orphan = heir == &process_kernel;
         child->exit_signal = PROCESS_SIGCHLD;
         list_push_back(&heir->children, &child->sibling);
@@ -404,15 +410,6 @@ void process_exit_all(int wait_status)
     process_begin_exit_locked(self->process, wait_status, self);
     spin_unlock(&proc_tree_lock);
     task_exit(wait_status >> 8 & 0xff);
-}
-
-pid_t process_parent_pid(struct process *process)
-{
-    spin_lock(&proc_tree_lock);
-    pid_t pid = process->parent != NULL ? process->parent->pid : 0;
-
-    spin_unlock(&proc_tree_lock);
-    return pid;
 }
 
 struct space *process_space_get(struct process *process)

@@ -88,12 +88,17 @@ void space_tables_barrier(struct space *space)
     }
 }
 
-void walk_begin(struct walk *walk, struct space *space, vaddr_t start, vaddr_t end)
+void walk_move(struct walk *walk, vaddr_t start, vaddr_t end)
 {
-    walk->space = space;
     walk->start = start;
     walk->end = end;
     walk->skips = end - start > SKIP_BYTES;
+}
+
+void walk_begin(struct walk *walk, struct space *space, vaddr_t start, vaddr_t end)
+{
+    walk->space = space;
+    walk_move(walk, start, end);
     walk->region = NULL;
     walk->spare[0] = walk->spare[1] = 0;
     tlb_batch_init(&walk->gather.batch, &space->tlb);
@@ -181,9 +186,15 @@ static vaddr_t clear_table(struct walk *walk, uint64_t link, vaddr_t va, vaddr_t
     const uint16_t *used = slots_in_use(slot);
     unsigned before = gather->page_count;
 
-    for (; va < end && *used != 0 && !gather_is_full(gather); va += PAGE_BYTES, slot++)
+    while (va < end && *used != 0 && !gather_is_full(gather)) {
         if (pt_slot_get(slot) != 0)
             gather_add(gather, pt_slot_clear(slot), va, 0);
+        /* Tables have holes: in them, nothing but the next entry has to be looked at. */
+        do {
+            va += PAGE_BYTES;
+            slot++;
+        } while (va < end && pt_slot_get(slot) == 0);
+    }
     (void)fetch_sub_relaxed(&walk->space->counts.resident_pages, gather->page_count - before);
     if (*used != 0)
         return va;

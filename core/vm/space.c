@@ -42,6 +42,20 @@ static paddr_t shared_root(void)
     return HAL_PT_SHARED_ROOT ? kspace_root() : 0;
 }
 
+static paddr_t root_alloc(void)
+{
+    paddr_t root;
+
+    if (shared_root() == 0)
+        return table_alloc();
+    root = phys_alloc(0);
+    if (root != 0) {
+        memcpy(phys_to_virt(root), phys_to_virt(shared_root()), PAGE_BYTES);
+        mm_stat_add(MM_TABLES, 1);
+    }
+    return root;
+}
+
 /* Objects have lost pages: core/vm/object.c calls this for each region that maps them. */
 static void forget_pages(struct region *region, uint64_t first, uint64_t count)
 {
@@ -79,13 +93,11 @@ int space_create(struct space **out)
 
     if (space == NULL)
         return -ENOMEM;
-    root = space_pt_alloc.alloc();
+    root = root_alloc();
     if (root == 0) {
         slab_free(&space_cache, space);
         return -ENOMEM;
     }
-    if (shared_root() != 0)
-        memcpy(phys_to_virt(root), phys_to_virt(shared_root()), PAGE_BYTES);
     memset(space, 0, sizeof *space);
     tlb_space_init(&space->tlb, root);
     store_relaxed(&space->refs, 1);
@@ -122,14 +134,34 @@ static void drop_regions(struct space *space)
     }
 }
 
-static void destroy(struct space *space)
+/*
+ * All slots that are not empty lie in regions. Those that touch are one range: a block may reach from one into the next
+ * (rights that came do not split it). Objects that shrink meanwhile empty slots of the same regions under the same
+ * locks.
+ */
+static void clear_regions(struct space *space)
 {
+    const struct region *region = region_first(&space->regions);
     struct walk walk;
 
-    drop_regions(space);
-    walk_begin(&walk, space, 0, ROUND_UP(HAL_USER_END, SPAN_BYTES));
-    walk_clear(&walk);
+    walk_begin(&walk, space, 0, 0);
+    while (region != NULL) {
+        vaddr_t start = region->start, end;
+
+        do {
+            end = region->end;
+            region = region_next(region);
+        } while (region != NULL && region->start == end);
+        walk_move(&walk, start, end);
+        walk_clear(&walk);
+    }
     walk_end(&walk);
+}
+
+static void destroy(struct space *space)
+{
+    clear_regions(space);
+    drop_regions(space);
     ASSERT(load_relaxed(&space->counts.resident_pages) == 0);
     tlb_space_fini(&space->tlb);
     pt_free_tables(space->tlb.root, shared_root(), &space_pt_alloc);

@@ -102,6 +102,8 @@ struct walk {
 
 /* No block reaches beyond the range. */
 void walk_begin(struct walk *walk, struct space *space, vaddr_t start, vaddr_t end);
+/* On to another range, with what was gathered so far. */
+void walk_move(struct walk *walk, vaddr_t start, vaddr_t end);
 /* One may. -ENOMEM: no table for it. */
 int walk_begin_splitting(struct walk *walk, struct space *space, vaddr_t start, vaddr_t end) MUST_USE;
 /* Flush, then give back what was gathered. No lock of tables held. */

@@ -67,6 +67,9 @@ void file_init(void);
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
     MUST_USE;
 
+/* Of file_put(): there was one reference, or, which panics, none. */
+void file_end(struct file *file, uint32_t before);
+
 /* Order: none. Context: any. */
 static inline void file_get(struct file *file)
 {
@@ -75,8 +78,14 @@ static inline void file_get(struct file *file)
     ASSERT(before > 0 && before < UINT32_MAX);
 }
 
-/* The last one closes. Order: what was done before a put happens before the release. */
-void file_put(struct file *file);
+/* The last one closes. Order: what was done before a put happens before the release. Context: task. */
+static inline void file_put(struct file *file)
+{
+    uint32_t before = fetch_sub_acq_rel(&file->refs, 1); /* PAIRS(file_ref): both ends, as its users come and go */
+
+    if (UNLIKELY(before <= 1))
+        file_end(file, before);
+}
 
 /* read(2), write(2) and their vectored relatives. Bytes, 0 at the end, or -EBADF: not open for it; -EINVAL; -EFAULT,
  * -EAGAIN (O_NONBLOCK), -EINTR, and of writes -ENOSPC, -EFBIG, -EPIPE (the caller sends the signal). */

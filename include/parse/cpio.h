@@ -2,8 +2,9 @@
 /*
  * cpio archives in the "newc" formats, as an initrd holds them (cpio(5); Linux's documentation of early user space,
  * "initramfs buffer format"): magic 070701, or 070702 with checksums. Several archives may follow each other, with
- * zeros between and behind them. Untrusted bytes in, one checked entry after the other out. Nothing is allocated or
- * copied: an entry points into the archive. Context: any; time: the bytes of the entry, for checksums.
+ * zeros between and behind them, and more NULs behind a name may bring its data to a boundary. Untrusted bytes in, one
+ * checked entry after the other out. Nothing is allocated or copied: an entry points into the archive. Context: any;
+ * time: the bytes of the entry, for checksums.
  */
 #pragma once
 

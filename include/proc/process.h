@@ -82,6 +82,7 @@ struct process {
     /* Guarded by the tree lock. */
     enum process_state state;
     struct process *parent;
+    _Atomic(pid_t) parent_pid; /* written with it; read without the lock. 0: the kernel's, or none */
     struct list_node children;
     struct list_node sibling;
     struct list_node threads;
@@ -256,7 +257,11 @@ void proc_set_user_begin(void (*begin)(struct hal_trap *trap));
 
 /* A look at a process from outside: its parent's pid (0: the kernel), group and session, its space with a reference (or
  * NULL). Context: task. */
-pid_t process_parent_pid(struct process *process);
+static inline pid_t process_parent_pid(const struct process *process)
+{
+    return load_relaxed(&process->parent_pid);
+}
+
 struct space *process_space_get(struct process *process) MUST_USE;
 
 /* prctl(2): does it get the orphans below it? */

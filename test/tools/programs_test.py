@@ -28,7 +28,7 @@ def read(data):
         name = data[at + 110:at + 110 + field[11]]
         body = -(-(at + 110 + field[11]) // 4) * 4
         assert name[-1] == 0
-        entries.append((name[:-1].decode(), field[1], data[body:body + field[6]], (field[9], field[10])))
+        entries.append((name.rstrip(b"\0").decode(), field[1], data[body:body + field[6]], (field[9], field[10])))
         at = -(-(body + field[6]) // 4) * 4
     return entries
 
@@ -46,6 +46,16 @@ class Archives(unittest.TestCase):
             ("b/c/d", stat.S_IFREG | 0o755, b"12345", (0, 0)), ("b/l", stat.S_IFLNK | 0o777, b"c/d", (0, 0)),
             ("dev", stat.S_IFDIR | 0o755, b"", (0, 0)), ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
             ("TRAILER!!!", 0, b"", (0, 0))])
+
+    def test_contents_of_a_page_and_more_begin_at_a_page(self):
+        archive = cpio.Archive()
+        contents = {"a": b"1" * 4096, "b": b"2" * 4095, "d/c": b"3" * 10000}
+        for name, data in contents.items():
+            archive.file(name, data)
+        data = archive.to_bytes() * 2
+        self.assertEqual({name: body for name, mode, body, _ in read(data) if stat.S_ISREG(mode)}, contents)
+        self.assertEqual(cpio.names(data), {"a", "b", "d", "d/c"})
+        self.assertTrue(all(data.find(contents[name]) % 4096 == 0 for name in ("a", "d/c")))
 
     def test_the_same_entries_give_the_same_bytes_in_any_order_and_at_any_time(self):
         one, other = cpio.Archive(), cpio.Archive()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writes cpio archives in the format "newc", the same bytes for the same entries: sorted by name, owned by root, with
-no times. include/parse/cpio.h reads them; an initrd may be several archives one after the other."""
+no times. include/parse/cpio.h reads them; an initrd may be several archives one after the other. Contents of a page or
+more begin at a page's beginning, as NULs behind their names make it: the kernel keeps such pages where they lie."""
 
 import os
 import pathlib
@@ -9,7 +10,9 @@ import stat
 from . import Failure
 
 ALIGNMENT = 4
-ARCHIVE_ALIGNMENT = 512
+PAGE_BYTES = 4096
+ARCHIVE_ALIGNMENT = PAGE_BYTES
+NAME_BYTES_MAX = 4096   # CPIO_NAME_MAX, and PATH_MAX of Linux
 TRAILER = "TRAILER!!!"
 MAGICS = (b"070701", b"070702")     # the second has checksums, which the kernel does not look at
 HEAD_BYTES = 110
@@ -71,8 +74,8 @@ class Archive:
         out = bytearray()
         # A folder's name is the beginning of the names in it, so it comes before them.
         for number, (name, (mode, data, device)) in enumerate(sorted(self.entries.items()), 1):
-            out += entry(number, name, mode, data, device)
-        out += entry(0, TRAILER, 0, b"", (0, 0))
+            out += entry(len(out), number, name, mode, data, device)
+        out += entry(len(out), 0, TRAILER, 0, b"", (0, 0))
         return bytes(out.ljust(-(-len(out) // ARCHIVE_ALIGNMENT) * ARCHIVE_ALIGNMENT, b"\0"))
 
 
@@ -98,9 +101,13 @@ def names(data):
     return found - {TRAILER}
 
 
-def entry(number, name, mode, data, device):
+def entry(at, number, name, mode, data, device):
+    """The record that begins at that offset of the archive."""
     links = 2 if stat.S_ISDIR(mode) else 1
     raw = name.encode() + b"\0"
+    filler = -(at + HEAD_BYTES + len(raw)) % PAGE_BYTES
+    if stat.S_ISREG(mode) and len(data) >= PAGE_BYTES and len(raw) + filler <= NAME_BYTES_MAX:
+        raw += b"\0" * filler
     fields = (number, mode, 0, 0, links, 0, len(data), 0, 0, *device, len(raw), 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + raw
     return pad(head) + pad(data)

@@ -260,8 +260,27 @@ static void a_name_ends_exactly_where_its_length_says(void **state)
     (void)state;
     cpio_build_field(&build, header, CPIO_NAME_BYTES, 4);
     expect_second_refused(header + 110, "a name that does not end where it should");
-    cpio_build_field(&build, header, CPIO_NAME_BYTES, 6);
+    cpio_build_field(&build, header, CPIO_NAME_BYTES, 7);
     expect_second_refused(header + 110, "a name that does not end where it should");
+    cpio_build_field(&build, header, CPIO_NAME_BYTES, 6);
+    build.data[header + 110] = '\0';
+    expect_second_refused(header + 110, "a name that does not end where it should");
+}
+
+static void nothing_but_zeros_may_follow_a_name(void **state)
+{
+    size_t header = begin_second(1, "name", 0100644, "abc");
+    struct cpio cpio = open_build();
+    struct cpio_entry entry;
+
+    (void)state;
+    cpio_build_field(&build, header, CPIO_NAME_BYTES, 6); /* the second NUL was what filled up to the data */
+    assert_int_equal(cpio_next(&cpio, &entry), 0);
+    assert_int_equal(cpio_next(&cpio, &entry), 0);
+    assert_string_equal(entry.name, "name");
+    assert_int_equal(entry.bytes, 3);
+    assert_memory_equal(entry.data, "abc", 3);
+    assert_ptr_equal(entry.data, build.data + header + 116);
 }
 
 static void a_link_has_a_target(void **state)
@@ -370,6 +389,7 @@ int main(void)
         cmocka_unit_test(each_damaged_field_is_reported_with_its_place),
         cmocka_unit_test(a_digit_that_is_none_is_reported_with_its_place),
         cmocka_unit_test(a_name_ends_exactly_where_its_length_says),
+        cmocka_unit_test(nothing_but_zeros_may_follow_a_name),
         cmocka_unit_test(a_link_has_a_target),
         cmocka_unit_test(a_wrong_checksum_is_reported_where_the_format_has_one),
         cmocka_unit_test(other_formats_are_named),

@@ -133,6 +133,18 @@ static void rights_of_a_part_are_not_the_blocks(void **state)
     space_test_drop_space(space);
 }
 
+/* It is given back whole: nothing is left to split it with. space_test() looks that all pages are back. */
+static void a_block_in_two_regions_ends_with_the_space(void **state)
+{
+    struct space *space = space_with_blocks(2);
+
+    (void)state;
+    assert_true(space_test_store(BASE, 1) && space_test_store(BASE + SPAN, 2));
+    assert_int_equal(space_protect(space, BASE + SPAN / 2, SPAN, RW | VM_EXEC), 0);
+    assert_true(stats_of(space).splits == 0 && stats_of(space).regions > 1 && stats_of(space).blocks == 2);
+    space_test_drop_space(space);
+}
+
 static void blocks_are_shared_by_a_fork_and_split_by_a_store(void **state)
 {
     struct space *parent = space_with_blocks(2);
@@ -220,6 +232,7 @@ int main(void)
         space_test(a_block_is_one_fault_and_a_part_of_it_is_a_page),
         space_test(whole_blocks_are_changed_as_such),
         space_test(rights_of_a_part_are_not_the_blocks),
+        space_test(a_block_in_two_regions_ends_with_the_space),
         space_test(blocks_are_shared_by_a_fork_and_split_by_a_store),
         space_test(blocks_stand_only_where_they_fit),
         space_test(failures_with_blocks),
