@@ -374,6 +374,7 @@ static void commit(struct exec *exec, struct hal_trap *trap)
     space_put(old);
     space_put(old);
     take_files_and_cred(exec);
+    futex_owner_begin(exec->self);
     signal_exec_commit(exec->self, exec->handlers);
     exec->handlers = NULL;
     exec->process->signals.return_code = exec->return_code;

@@ -180,6 +180,28 @@ void group_join_locked(struct process *process, struct process_group *group) REQ
 void group_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
 bool group_is_orphaned_locked(const struct process_group *group) REQUIRES(proc_tree_lock);
 
+/* futex.c: which word. */
+struct futex_key {
+    struct vm_object *object; /* counted, or NULL */
+    uintptr_t place;          /* the space or the object */
+    uint64_t at;              /* address, or offset in the object */
+};
+int futex_key_get(struct futex_word word, struct futex_key *out) MUST_USE;
+void futex_key_put(const struct futex_key *key);
+static inline bool futex_key_is_equal(const struct futex_key *a, const struct futex_key *b)
+{
+    return a->at == b->at && a->place == b->place;
+}
+static inline unsigned futex_key_hash(const struct futex_key *key) /* 32 good bits */
+{
+    /* Places are aligned, words too; the multiplier is 2^64 / golden ratio. */
+    uint64_t mixed = ((uint64_t)key->place / CACHE_LINE_BYTES ^ key->at >> 2) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (unsigned)(mixed >> 32);
+}
+/* futex_pi.c */
+void futex_pi_init(void);
+
 /* limits.c */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);
 /* What the limits say to others than those who look at them. */

@@ -35,11 +35,15 @@ FUTEX = (
         edit("core/proc/futex.c", """
         if (moved == count)
             break;
-        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if (!futex_key_is_equal(&waiter->key, from) || waiter->target != NULL)
             continue;
         list_remove(node);
 """, """
-        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if (!futex_key_is_equal(&waiter->key, from) || waiter->target != NULL)
             continue;
         list_remove(node);
         if (moved == count)
