@@ -9,6 +9,7 @@
 #include <proc/exec.h>
 #include <proc/process.h>
 #include <proc/task.h>
+#include <proc/vdso.h>
 #include <smp/quiesce.h>
 
 /* What proc keeps with a task. Freed by the reaper after the last reference and a grace period. */
@@ -265,6 +266,7 @@ struct image {
     bool is_secure;
 
     vaddr_t base, interpreter_base;
+    struct vdso_place vdso;
     vaddr_t stack_top;
     vaddr_t entry, sp;   /* where the program begins */
 };
