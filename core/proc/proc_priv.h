@@ -119,6 +119,9 @@ void signals_end(struct process_signals *signals, int status) REQUIRES(signals->
 /* A timer's signal, to one thread or (NULL) the process, from any context. False: it was discarded. */
 bool signals_send_record(struct process_signals *signals, struct thread_signals *only, struct signal_record *record)
     REQUIRES(signals->lock);
+/* The kernel's signal to all members; is one of them stopped, or about to? */
+void signal_members_locked(const struct process_group *group, int number) REQUIRES(proc_tree_lock);
+bool signal_has_stopped_locked(const struct process_group *group) REQUIRES(proc_tree_lock);
 /* The process after this one in the tree, in an order in which parents come first; the kernel's own ends it. */
 struct process *process_next_locked(struct process *process) REQUIRES(proc_tree_lock);
 
@@ -180,6 +183,10 @@ void group_cache_init(void);
 void group_join_locked(struct process *process, struct process_group *group) REQUIRES(proc_tree_lock);
 void group_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
 bool group_is_orphaned_locked(const struct process_group *group) REQUIRES(proc_tree_lock);
+/* A member that had this parent has ended, or got another one. If nobody is left who could continue the group, its
+ * stopped ones are told so, by SIGHUP and SIGCONT to all. */
+void group_parent_gone_locked(const struct process_group *group, const struct process *parent)
+    REQUIRES(proc_tree_lock);
 
 /* futex.c: which word. */
 struct futex_key {
