@@ -170,6 +170,7 @@ struct attempt {
     /* Owned by the attempt: counted, or NULL. */
     struct task *owner_task;
     struct thread *owner; /* its thread */
+    uint32_t owner_id;    /* by which they were found: an exec may change the thread's own */
     struct owned_lock *spare;
 };
 
@@ -202,7 +203,7 @@ static int make_lock_locked(struct attempt *attempt, struct owned_lock **out)
 
 static bool is_prepared(const struct attempt *attempt, uint32_t owner)
 {
-    return attempt->spare != NULL && attempt->owner != NULL && (uint32_t)attempt->owner->tid == owner;
+    return attempt->spare != NULL && attempt->owner != NULL && attempt->owner_id == owner;
 }
 
 /* What the word says now, in attempt->value, decides. */
@@ -262,7 +263,8 @@ static int no_such_owner(const struct attempt *attempt)
 static int prepare(struct attempt *attempt)
 {
     forget_owner(attempt);
-    struct task *task = task_lookup((tid_t)(attempt->value & FUTEX_TID_MASK));
+    attempt->owner_id = attempt->value & FUTEX_TID_MASK;
+    struct task *task = task_lookup((tid_t)attempt->owner_id);
     bool is_kernels = false;
 
     if (task != NULL) {
