@@ -10,6 +10,7 @@
 
 #include <hal/upcall.h>
 #include <hal/usermode.h>
+#include <hal/vdso.h>
 #include <k/errno.h>
 
 #pragma weak trap_syscall
@@ -18,6 +19,21 @@
 #pragma weak trap_user_fault
 
 struct hal_user_facts hal_user_facts = { .platform = "host" };
+
+/* Programs of the host have no use for code of the machine's: this only has a place in the image. */
+static const uint8_t vdso_code[] = { 'c', 'l', 'o', 'c', 'k', 0, 'c', 'p', 'u', 0 };
+static const struct hal_vdso_symbol vdso_symbols[] = {
+    { "__vdso_clock_gettime", vdso_code },
+    { "__vdso_getcpu", vdso_code + 6 },
+};
+const struct hal_vdso hal_vdso = {
+    .code = vdso_code,
+    .end = vdso_code + sizeof vdso_code,
+    .return_name = "__vdso_rt_sigreturn",
+    .version = "LINUX_2.6",
+    .symbols = vdso_symbols,
+    .symbol_count = 2,
+};
 
 /* What a handler's return is: its restorer's one call. */
 #define SYS_RT_SIGRETURN 139

@@ -7,6 +7,7 @@
 #include <hal/upcall.h>
 #include <hal/user.h>
 #include <hal/usermode.h>
+#include <hal/vdso.h>
 #include <hal_machine.h>
 
 void null_entry(void);
@@ -113,6 +114,7 @@ void hal_fpu_switch(void *save, const void *load)
 /* ---- hal/usermode.h ---- */
 
 struct hal_user_facts hal_user_facts;
+const struct hal_vdso hal_vdso = { .version = "" };
 
 /* By kind of fault. */
 const struct hal_fault_signal hal_fault_signals[FAULT_OTHER + 1];

@@ -45,6 +45,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each hart the ids are as long as on the boot hart */
     hal_timer_arm(TIME_NEVER);
     csr_write(sie, SIE_SSIE | SIE_STIE);
+    csr_write(scounteren, SCOUNTEREN_TM); /* users read the time */
     if (cpu == 0 && area != NULL)
         log_debug("cpu: walls: SUM off, MXR off");
 }

@@ -123,6 +123,7 @@ int clock_set(int32_t id, uint64_t ns)
     uintptr_t state = spin_lock_irqsave(&wall.sleepers.lock);
 
     wall_set(ns);
+    vdso_wall_was_set();
     store_relaxed(&wall.changes, load_relaxed(&wall.changes) + 1);
     (void)waitq_wake_locked(&wall.sleepers, UINT32_MAX);
     spin_unlock_irqoff(&wall.sleepers.lock);

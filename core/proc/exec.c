@@ -41,7 +41,6 @@ struct exec {
     struct image image;
     char name[TASK_NAME_BYTES];
     struct signal_handlers *handlers; /* or NULL */
-    vaddr_t return_code;
     struct program *program; /* counted, or NULL */
 };
 
@@ -240,8 +239,6 @@ static int prepare(struct exec *exec)
     if (result == 0)
         result = build(exec);
     if (result == 0)
-        result = vdso_map(exec->space, &exec->return_code);
-    if (result == 0)
         result = signal_exec_prepare(exec->process, &exec->handlers);
     if (result == 0) {
         exec->program = program_create(exec->file->name, &exec->args);
@@ -374,9 +371,10 @@ static void commit(struct exec *exec, struct hal_trap *trap)
     space_put(old);
     space_put(old);
     take_files_and_cred(exec);
+    futex_owner_begin(exec->self);
     signal_exec_commit(exec->self, exec->handlers);
     exec->handlers = NULL;
-    exec->process->signals.return_code = exec->return_code;
+    exec->process->signals.return_code = exec->image.vdso.return_code;
     exec->self->user.set_tid = 0;
     if (exec->is_secure)
         store_relaxed(&exec->self->user.parent_death_signal, 0);

@@ -16,13 +16,6 @@
 
 #define FUTEX_BUCKETS 256u /* a power of two */
 
-/* Which word. */
-struct futex_key {
-    struct vm_object *object; /* or NULL */
-    uintptr_t place;          /* the space or the object */
-    uint64_t at;              /* address, or offset in the object */
-};
-
 struct futex_bucket {
     struct spinlock lock;     /* LOCK_FUTEX */
     struct list_node waiters; /* guarded by lock: most urgent first, equals in order of arrival */
@@ -36,6 +29,7 @@ struct futex_waiter {
 
     /* Immutable while it waits. */
     struct task *task;
+    const struct futex_key *target; /* of futex_wait_requeue_pi(): the lock; otherwise NULL */
     uint32_t bitset;
     uint8_t rank;
 
@@ -48,6 +42,7 @@ static struct futex_bucket buckets[FUTEX_BUCKETS];
 
 void futex_init(void)
 {
+    futex_pi_init();
     for (unsigned i = 0; i < FUTEX_BUCKETS; i++) {
         spin_init(&buckets[i].lock, LOCK_FUTEX);
         list_init(&buckets[i].waiters);
@@ -56,7 +51,7 @@ void futex_init(void)
 
 /* ---- Keys ---- */
 
-static int key_get(struct futex_word word, struct futex_key *out)
+int futex_key_get(struct futex_word word, struct futex_key *out)
 {
     struct space *space = space_current();
     int result = 0;
@@ -74,23 +69,15 @@ static int key_get(struct futex_word word, struct futex_key *out)
     return result;
 }
 
-static void key_put(const struct futex_key *key)
+void futex_key_put(const struct futex_key *key)
 {
     if (key->object != NULL)
         vm_object_put(key->object);
 }
 
-static bool key_is_equal(const struct futex_key *a, const struct futex_key *b)
-{
-    return a->at == b->at && a->place == b->place;
-}
-
 static struct futex_bucket *bucket_of(const struct futex_key *key)
 {
-    /* Places are aligned, words too; the multiplier is 2^64 / golden ratio. */
-    uint64_t mixed = ((uint64_t)key->place / CACHE_LINE_BYTES ^ key->at >> 2) * UINT64_C(0x9e3779b97f4a7c15);
-
-    return &buckets[mixed >> 32 & (FUTEX_BUCKETS - 1)];
+    return &buckets[futex_key_hash(key) & (FUTEX_BUCKETS - 1)];
 }
 
 static void lock_two(struct futex_bucket *a, struct futex_bucket *b) NO_LOCK_ANALYSIS
@@ -136,7 +123,7 @@ static uint32_t claim_matching_locked(struct futex_bucket *bucket, const struct 
 
         if (claimed == count)
             break;
-        if (!key_is_equal(&waiter->key, key) || (waiter->bitset & bitset) == 0)
+        if (!futex_key_is_equal(&waiter->key, key) || (waiter->bitset & bitset) == 0 || waiter->target != NULL)
             continue;
         claim_locked(waiter, out);
         claimed++;
@@ -168,7 +155,7 @@ int64_t futex_wake(struct futex_word word, uint32_t count, uint32_t bitset)
 
     if (bitset == 0)
         return -EINVAL;
-    int result = key_get(word, &key);
+    int result = futex_key_get(word, &key);
 
     if (result != 0)
         return result;
@@ -179,7 +166,7 @@ int64_t futex_wake(struct futex_word word, uint32_t count, uint32_t bitset)
 
     spin_unlock(&bucket->lock);
     finish_all(&claimed);
-    key_put(&key);
+    futex_key_put(&key);
     return woken;
 }
 
@@ -280,20 +267,22 @@ static int lock_if_equal(struct futex_bucket *bucket, vaddr_t word, uint32_t exp
     }
 }
 
-int futex_wait(struct futex_word word, uint32_t expected, uint32_t bitset, uint64_t deadline_ns) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE int wait(struct futex_word word, uint32_t expected, uint32_t bitset, uint64_t deadline_ns,
+                              const struct futex_key *target) NO_LOCK_ANALYSIS
 {
     struct task *self = current_task();
     struct futex_waiter waiter; /* its timer is looked at only with a deadline */
 
     if (bitset == 0)
         return -EINVAL;
-    int result = key_get(word, &waiter.key);
+    int result = futex_key_get(word, &waiter.key);
 
     if (result != 0)
         return result;
     struct futex_bucket *bucket = bucket_of(&waiter.key);
 
     waiter.task = self;
+    waiter.target = target;
     waiter.bitset = bitset;
     waiter.rank = own_rank(self);
     store_relaxed(&waiter.is_expired, false);
@@ -306,8 +295,13 @@ int futex_wait(struct futex_word word, uint32_t expected, uint32_t bitset, uint6
         spin_unlock(&bucket->lock);
         result = sleep_until(&waiter, deadline_ns);
     }
-    key_put(&waiter.key); /* a requeue may have changed it, but never with the reference */
+    futex_key_put(&waiter.key); /* a requeue may have changed it, but never with the reference */
     return result;
+}
+
+int futex_wait(struct futex_word word, uint32_t expected, uint32_t bitset, uint64_t deadline_ns)
+{
+    return wait(word, expected, bitset, deadline_ns, NULL);
 }
 
 /* ---- Requeue ---- */
@@ -333,7 +327,9 @@ static uint32_t move_matching_locked(struct futex_bucket *bucket, const struct f
     list_for_each_safe(node, &bucket->waiters) {
         if (moved == count)
             break;
-        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if (!futex_key_is_equal(&waiter->key, from) || waiter->target != NULL)
             continue;
         list_remove(node);
         list_push_back(&moving, node);
@@ -389,18 +385,87 @@ int64_t futex_requeue(struct futex_word from, struct futex_word to, uint32_t wak
                       const uint32_t *expected)
 {
     struct futex_key key, key2;
-    int64_t result = key_get(from, &key);
+    int64_t result = futex_key_get(from, &key);
 
     if (result != 0)
         return result;
-    result = key_get(to, &key2);
+    result = futex_key_get(to, &key2);
     if (result == 0) {
         const uint32_t counts[2] = { wake, move };
 
         result = requeue(&key, &key2, from.at, counts, expected);
-        key_put(&key2);
+        futex_key_put(&key2);
     }
-    key_put(&key);
+    futex_key_put(&key);
+    return result;
+}
+
+/* ---- Requeue to a lock ---- */
+
+int futex_wait_requeue_pi(struct futex_word word, uint32_t expected, uint64_t deadline_ns, struct futex_word lock)
+{
+    struct futex_key key, target;
+    int result = futex_key_get(word, &key);
+
+    if (result != 0)
+        return result;
+    result = futex_key_get(lock, &target);
+    if (result == 0) {
+        result = futex_key_is_equal(&key, &target)
+                     ? -EINVAL
+                     : wait(word, expected, FUTEX_BITSET_ALL, deadline_ns, &target);
+        futex_key_put(&target);
+    }
+    futex_key_put(&key);
+    if (result != 0)
+        return result == -ERESTARTSYS ? -ERESTARTNOINTR : result;
+    result = futex_lock_pi(lock, deadline_ns);
+    return result == -ERESTARTNOINTR ? -EAGAIN : result; /* made anew, it would find the word changed */
+}
+
+/* The lock's own tree puts those who come into the order of their urgency, so each goes there by itself. */
+static int64_t claim_for_lock_locked(struct futex_bucket *bucket, const struct futex_key *from,
+                                     const struct futex_key *lock, uint64_t count, struct list_node *out)
+{
+    int64_t claimed = 0;
+
+    list_for_each_safe(node, &bucket->waiters) {
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if ((uint64_t)claimed == count)
+            break;
+        if (!futex_key_is_equal(&waiter->key, from))
+            continue;
+        if (waiter->target == NULL || !futex_key_is_equal(waiter->target, lock))
+            return claimed > 0 ? claimed : -EINVAL;
+        claim_locked(waiter, out);
+        claimed++;
+    }
+    return claimed;
+}
+
+int64_t futex_requeue_pi(struct futex_word from, struct futex_word lock, uint32_t move,
+                         uint32_t expected) NO_LOCK_ANALYSIS
+{
+    struct list_node claimed = LIST_INIT(claimed);
+    struct futex_key key, target;
+    int64_t result = futex_key_get(from, &key);
+
+    if (result != 0)
+        return result;
+    result = futex_key_get(lock, &target);
+    if (result == 0) {
+        struct futex_bucket *bucket = bucket_of(&key);
+
+        result = futex_key_is_equal(&key, &target) ? -EINVAL : lock_if_equal(bucket, from.at, expected);
+        if (result == 0) {
+            result = claim_for_lock_locked(bucket, &key, &target, (uint64_t)move + 1, &claimed);
+            spin_unlock(&bucket->lock);
+            finish_all(&claimed);
+        }
+        futex_key_put(&target);
+    }
+    futex_key_put(&key);
     return result;
 }
 
@@ -521,14 +586,14 @@ int64_t futex_wake_op(struct futex_word word, struct futex_word word2, uint32_t 
 
     if (result != 0)
         return result;
-    result = key_get(word, &key);
+    result = futex_key_get(word, &key);
     if (result != 0)
         return result;
-    result = key_get(word2, &key2);
+    result = futex_key_get(word2, &key2);
     if (result == 0) {
         result = wake_op(&key, &key2, word2.at, counts, &decoded);
-        key_put(&key2);
+        futex_key_put(&key2);
     }
-    key_put(&key);
+    futex_key_put(&key);
     return result;
 }

@@ -76,7 +76,7 @@ static bool mark_dead(vaddr_t word, tid_t tid, bool is_pending, bool inherits)
             return false;
         if (value != before)
             continue;
-        /* The heir of a lock with inheritance was chosen by who waits in the kernel. */
+        /* The heir of a lock with inheritance is found by futex_owner_end(). */
         return inherits || (before & FUTEX_WAITERS) == 0 || futex_wake(futex, 1, FUTEX_BITSET_ALL) >= 0;
     }
 }

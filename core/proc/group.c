@@ -4,6 +4,7 @@
 
 #include <k/errno.h>
 #include <proc/id.h>
+#include <proc/signo.h>
 
 #include "proc_priv.h"
 
@@ -104,6 +105,19 @@ bool group_is_orphaned_locked(const struct process_group *group)
             return false;
     }
     return true;
+}
+
+void group_parent_gone_locked(const struct process_group *group, const struct process *parent)
+{
+    const struct process_group *above = parent->group;
+
+    /* POSIX: the group becomes an orphaned one now. One that had been, hears of nothing. */
+    if (above == NULL || above == group || above->session != group->session || !group_is_orphaned_locked(group))
+        return;
+    if (signal_has_stopped_locked(group)) {
+        signal_members_locked(group, SIGHUP);
+        signal_members_locked(group, SIGCONT);
+    }
 }
 
 /* The caller itself, or a child of its that has not executed. */

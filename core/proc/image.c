@@ -36,6 +36,7 @@
 #define AT_RANDOM 25
 #define AT_HWCAP2 26
 #define AT_EXECFN 31
+#define AT_SYSINFO_EHDR 33
 
 #define CLOCK_TICKS 100       /* USER_HZ: times(2) counts these */
 #define RANDOM_BYTES 16       /* of AT_RANDOM */
@@ -168,6 +169,7 @@ static void aux_fill(struct aux *aux, const struct image *image, const struct st
 {
     const struct cred *cred = image->cred;
 
+    aux_add(aux, AT_SYSINFO_EHDR, image->vdso.image);
     aux_add(aux, AT_HWCAP, hal_user_facts.hwcap);
     aux_add(aux, AT_HWCAP2, hal_user_facts.hwcap2);
     aux_add(aux, AT_PAGESZ, PAGE_BYTES);
@@ -285,6 +287,8 @@ int image_build(struct image *image)
         result = base_of_interpreter(image->space, interpreter, &image->interpreter_base);
     if (result == 0 && interpreter != NULL)
         result = map_segments(image->space, image->interpreter_object, interpreter, image->interpreter_base);
+    if (result == 0)
+        result = vdso_map(image->space, &image->vdso);
     if (result == 0)
         result = make_stack(image, &chances);
     if (result == 0)

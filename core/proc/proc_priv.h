@@ -9,6 +9,7 @@
 #include <proc/exec.h>
 #include <proc/process.h>
 #include <proc/task.h>
+#include <proc/vdso.h>
 #include <smp/quiesce.h>
 
 /* What proc keeps with a task. Freed by the reaper after the last reference and a grace period. */
@@ -118,6 +119,9 @@ void signals_end(struct process_signals *signals, int status) REQUIRES(signals->
 /* A timer's signal, to one thread or (NULL) the process, from any context. False: it was discarded. */
 bool signals_send_record(struct process_signals *signals, struct thread_signals *only, struct signal_record *record)
     REQUIRES(signals->lock);
+/* The kernel's signal to all members; is one of them stopped, or about to? */
+void signal_members_locked(const struct process_group *group, int number) REQUIRES(proc_tree_lock);
+bool signal_has_stopped_locked(const struct process_group *group) REQUIRES(proc_tree_lock);
 /* The process after this one in the tree, in an order in which parents come first; the kernel's own ends it. */
 struct process *process_next_locked(struct process *process) REQUIRES(proc_tree_lock);
 
@@ -179,6 +183,32 @@ void group_cache_init(void);
 void group_join_locked(struct process *process, struct process_group *group) REQUIRES(proc_tree_lock);
 void group_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
 bool group_is_orphaned_locked(const struct process_group *group) REQUIRES(proc_tree_lock);
+/* A member that had this parent has ended, or got another one. If nobody is left who could continue the group, its
+ * stopped ones are told so, by SIGHUP and SIGCONT to all. */
+void group_parent_gone_locked(const struct process_group *group, const struct process *parent)
+    REQUIRES(proc_tree_lock);
+
+/* futex.c: which word. */
+struct futex_key {
+    struct vm_object *object; /* counted, or NULL */
+    uintptr_t place;          /* the space or the object */
+    uint64_t at;              /* address, or offset in the object */
+};
+int futex_key_get(struct futex_word word, struct futex_key *out) MUST_USE;
+void futex_key_put(const struct futex_key *key);
+static inline bool futex_key_is_equal(const struct futex_key *a, const struct futex_key *b)
+{
+    return a->at == b->at && a->place == b->place;
+}
+static inline unsigned futex_key_hash(const struct futex_key *key) /* 32 good bits */
+{
+    /* Places are aligned, words too; the multiplier is 2^64 / golden ratio. */
+    uint64_t mixed = ((uint64_t)key->place / CACHE_LINE_BYTES ^ key->at >> 2) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (unsigned)(mixed >> 32);
+}
+/* futex_pi.c */
+void futex_pi_init(void);
 
 /* limits.c */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);
@@ -243,6 +273,7 @@ struct image {
     bool is_secure;
 
     vaddr_t base, interpreter_base;
+    struct vdso_place vdso;
     vaddr_t stack_top;
     vaddr_t entry, sp;   /* where the program begins */
 };

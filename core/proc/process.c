@@ -278,6 +278,8 @@ static void orphan_children_locked(struct process *process, struct list_node *go
         child->is_orphan = heir == &process_kernel;
         child->exit_signal = PROCESS_SIGCHLD;
         list_push_back(&heir->children, &child->sibling);
+        if (child->group != NULL)
+            group_parent_gone_locked(child->group, process);
         if (child->state != PROCESS_ZOMBIE)
             continue;
         if (child->is_orphan) {
@@ -299,6 +301,8 @@ void process_put_all(struct list_node *gone)
 static void end_locked(struct process *process, struct list_node *gone) REQUIRES(proc_tree_lock)
 {
     process->state = PROCESS_ZOMBIE;
+    if (process->group != NULL)
+        group_parent_gone_locked(process->group, process->parent);
     orphan_children_locked(process, gone);
     /* Whoever waits for a child of this process waits in vain now. */
     (void)fetch_add_acq_rel(&process->child_events, 1); /* PAIRS(child_event) */

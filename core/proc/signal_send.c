@@ -419,6 +419,28 @@ static int send_to_all(const struct signal_info *info)
     return count == 0 ? -ESRCH : result == -ESRCH ? -EPERM : result;
 }
 
+void signal_members_locked(const struct process_group *group, int number)
+{
+    const struct signal_info info = { .number = number, .code = SI_KERNEL };
+
+    list_for_each(node, &group->members)
+        (void)send(list_entry(node, struct process, group_link), NULL, &info);
+}
+
+bool signal_has_stopped_locked(const struct process_group *group)
+{
+    bool has = false;
+
+    list_for_each(node, &group->members) {
+        struct process_signals *signals = &list_entry(node, struct process, group_link)->signals;
+        uintptr_t state = signals_lock(signals);
+
+        has |= signals->stop != SIGNAL_RUNNING;
+        signals_unlock(signals, state);
+    }
+    return has;
+}
+
 /* -EPERM only if nobody got it. */
 static int send_to_group(pid_t pgid, const struct signal_info *info, bool is_kernels)
 {

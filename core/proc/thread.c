@@ -100,6 +100,7 @@ int thread_create(struct process *process, const struct thread_spec *spec, struc
         cpumask_set_all(&thread->affinity);
     thread->spec.affinity = &thread->affinity;
     thread_signals_init(thread, NULL, false);
+    thread_futex_init(&thread->futex);
     waitq_init(&thread->user.lent_wait);
     store_relaxed(&thread->refs, 2); /* the process's list, and the caller's */
     spin_lock(&proc_tree_lock);

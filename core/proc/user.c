@@ -98,10 +98,10 @@ void thread_clear_tid(struct thread *thread)
     vaddr_t at = thread->user.clear_tid;
 
     thread->user.clear_tid = 0;
-    if (space == NULL)
-        return;
     /* The thread and its process have one reference each. */
-    futex_thread_exit(&thread->futex, thread->tid, load_relaxed(&space->refs) > 2 ? at : 0);
+    if (space != NULL)
+        futex_thread_exit(&thread->futex, thread->tid, load_relaxed(&space->refs) > 2 ? at : 0);
+    futex_owner_end(thread); /* behind the robust list: who is refused from here on finds the word as it stays */
 }
 
 void thread_drop_user(struct thread *thread)

@@ -220,17 +220,15 @@ bool mutex_try_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
     return true;
 }
 
-static NOINLINE void unlock_slow(struct mutex *mutex) NO_LOCK_ANALYSIS
+/* To the most urgent waiter; NULL: there is none. Interrupts are disabled. */
+static struct mutex_waiter *let_go(struct mutex *mutex, struct task *self) NO_LOCK_ANALYSIS
 {
-    struct task *self = current_task();
-    uintptr_t state = hal_irq_save();
+    struct mutex_waiter *heir = NULL;
 
     trace(TRACE_PI_CHANGE, self, 1);
     spin_lock_irqoff(&mutex->lock);
     if (!mutex_is_held(mutex))
         panic("mutex unlocked by task %d '%s', which does not hold it", self->tid, self->name);
-    struct mutex_waiter *heir = NULL;
-
     /* The last waiter may have given up, and cleared the bit, since the fast path looked. */
     if (rb_is_empty(&mutex->waiters))
         store_release(&mutex->owner, 0); /* PAIRS(mutex) */
@@ -238,6 +236,14 @@ static NOINLINE void unlock_slow(struct mutex *mutex) NO_LOCK_ANALYSIS
         heir = pi_hand_over(mutex, self);
     spin_unlock_irqoff(&mutex->lock);
     trace(TRACE_PI_CHANGE, self, 0);
+    return heir;
+}
+
+static NOINLINE void unlock_slow(struct mutex *mutex)
+{
+    uintptr_t state = hal_irq_save();
+    struct mutex_waiter *heir = let_go(mutex, current_task());
+
     if (heir != NULL)
         waitq_finish(&heir->waiter); /* the new owner may free the mutex from here on */
     sched_irq_restore(state);
@@ -251,4 +257,38 @@ void mutex_unlock(struct mutex *mutex) NO_LOCK_ANALYSIS
     self->mutexes_held--;
     if (UNLIKELY(!cas_release(&mutex->owner, &expected, 0))) /* PAIRS(mutex) */
         unlock_slow(mutex);
+}
+
+void mutex_init_owned(struct mutex *mutex, struct task *owner)
+{
+    mutex_init(mutex);
+    store_relaxed(&mutex->owner, (uintptr_t)owner); /* the caller publishes the mutex */
+}
+
+int mutex_lock_lent(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mode) NO_LOCK_ANALYSIS
+{
+    DEBUG_ASSERT(context_can_sleep());
+    return lock_slow(mutex, deadline_ns, mode, true);
+}
+
+struct mutex_waiter *mutex_hand_over(struct mutex *mutex)
+{
+    uintptr_t state = hal_irq_save();
+    struct mutex_waiter *heir = let_go(mutex, current_task());
+
+    sched_irq_restore(state);
+    return heir;
+}
+
+struct task *mutex_heir_task(const struct mutex_waiter *heir)
+{
+    return heir->waiter.task;
+}
+
+void mutex_heir_wake(struct mutex_waiter *heir)
+{
+    uintptr_t state = hal_irq_save();
+
+    waitq_finish(&heir->waiter);
+    sched_irq_restore(state);
 }

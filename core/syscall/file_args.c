@@ -95,40 +95,19 @@ struct path_place path_arg_place(const struct path_arg *arg)
     return (struct path_place){ .context = self->user.paths, .cred = self->user.cred, .at = arg->at };
 }
 
-int timespec_in(vaddr_t from, int64_t *out_ns)
-{
-    int64_t time[2]; /* seconds, nanoseconds */
-    int result = user_copy_in(time, from, sizeof time);
-
-    if (result != 0)
-        return result;
-    if (time[1] < 0 || time[1] >= (int64_t)NS_PER_SEC)
-        return -EINVAL;
-    if (time[0] > INT64_MAX / (int64_t)NS_PER_SEC - 1)
-        *out_ns = INT64_MAX;
-    else if (time[0] < INT64_MIN / (int64_t)NS_PER_SEC)
-        *out_ns = INT64_MIN;
-    else
-        *out_ns = time[0] * (int64_t)NS_PER_SEC + time[1];
-    return 0;
-}
-
 int timeout_in(vaddr_t from, uint64_t *out_deadline_ns)
 {
-    int64_t ns = 0;
+    uint64_t ns = 0;
 
     *out_deadline_ns = TIME_NEVER;
     if (from == 0)
         return 0;
-    int result = timespec_in(from, &ns);
+    int result = timespec_copy_in(from, &ns);
+    uint64_t now = clock_ns();
 
-    if (result != 0)
-        return result;
-    if (ns < 0)
-        return -EINVAL;
-    if (ns != INT64_MAX)
-        *out_deadline_ns = clock_ns() + (uint64_t)ns;
-    return 0;
+    if (result == 0 && ns < TIME_NEVER - 1 - now)
+        *out_deadline_ns = now + ns;
+    return result;
 }
 
 int64_t after_wait(int64_t result)

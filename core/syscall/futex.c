@@ -17,8 +17,14 @@ enum {
     FUTEX_REQUEUE = 3,
     FUTEX_CMP_REQUEUE = 4,
     FUTEX_WAKE_OP = 5,
+    FUTEX_LOCK_PI = 6,
+    FUTEX_UNLOCK_PI = 7,
+    FUTEX_TRYLOCK_PI = 8,
     FUTEX_WAIT_BITSET = 9,
     FUTEX_WAKE_BITSET = 10,
+    FUTEX_WAIT_REQUEUE_PI = 11,
+    FUTEX_CMP_REQUEUE_PI = 12,
+    FUTEX_LOCK_PI2 = 13,
 };
 
 #define FUTEX_PRIVATE_FLAG 128u
@@ -70,6 +76,94 @@ static int64_t do_requeue(const struct syscall_args *args, struct futex_word wor
     return futex_requeue(word, word2, (uint32_t)wake, (uint32_t)move, compares ? &expected : NULL);
 }
 
+/* ---- Locks with inheritance ---- */
+
+/* The absolute time of the call's fourth argument, if it has one. */
+struct until {
+    bool is_wall;
+    uint64_t ns; /* of that clock; TIME_NEVER: none */
+};
+
+static int until_copy_in(uint64_t from, bool is_wall, struct until *out)
+{
+    *out = (struct until){ .is_wall = is_wall, .ns = TIME_NEVER };
+    if (from == 0)
+        return 0;
+    int result = timespec_copy_in(from, &out->ns);
+
+    out->ns = MIN(out->ns, TIME_NEVER - 1);
+    return result;
+}
+
+static uint64_t until_deadline(const struct until *until)
+{
+    return until->is_wall && until->ns != TIME_NEVER ? clock_deadline(CLOCK_REALTIME, until->ns) : until->ns;
+}
+
+/* It was put back meanwhile. */
+static bool until_is_ahead(const struct until *until)
+{
+    return until->is_wall && wall_ns() < until->ns;
+}
+
+static int64_t do_lock(const struct syscall_args *args, struct futex_word word, bool is_wall)
+{
+    struct until until;
+    int result = until_copy_in(args->arg[3], is_wall, &until);
+
+    if (result != 0)
+        return result;
+    do
+        result = futex_lock_pi(word, until_deadline(&until));
+    while (result == -ETIMEDOUT && until_is_ahead(&until));
+    return result;
+}
+
+static int64_t do_wait_requeue(const struct syscall_args *args, struct futex_word word, struct futex_word lock)
+{
+    struct until until;
+    int result = until_copy_in(args->arg[3], (args->arg[1] & FUTEX_CLOCK_REALTIME) != 0, &until);
+
+    return result != 0 ? result : futex_wait_requeue_pi(word, (uint32_t)args->arg[2], until_deadline(&until), lock);
+}
+
+static int64_t do_requeue_pi(const struct syscall_args *args, struct futex_word word, struct futex_word lock)
+{
+    int32_t wake = (int32_t)args->arg[2], move = (int32_t)args->arg[3];
+
+    if (wake != 1 || move < 0)
+        return -EINVAL;
+    return futex_requeue_pi(word, lock, (uint32_t)move, (uint32_t)args->arg[5]);
+}
+
+/* ---- The call ---- */
+
+static bool command_has_clock(unsigned command)
+{
+    return command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI || command == FUTEX_LOCK_PI2;
+}
+
+static int64_t do_owned(const struct syscall_args *args, unsigned command, struct futex_word word,
+                        struct futex_word word2)
+{
+    switch (command) {
+    case FUTEX_LOCK_PI:
+        return do_lock(args, word, true);
+    case FUTEX_LOCK_PI2:
+        return do_lock(args, word, (args->arg[1] & FUTEX_CLOCK_REALTIME) != 0);
+    case FUTEX_TRYLOCK_PI:
+        return futex_try_lock_pi(word);
+    case FUTEX_UNLOCK_PI:
+        return futex_unlock_pi(word);
+    case FUTEX_WAIT_REQUEUE_PI:
+        return do_wait_requeue(args, word, word2);
+    case FUTEX_CMP_REQUEUE_PI:
+        return do_requeue_pi(args, word, word2);
+    default:
+        return -ENOSYS;
+    }
+}
+
 SYSCALL(futex)
 {
     unsigned operation = (unsigned)args->arg[1];
@@ -78,7 +172,7 @@ SYSCALL(futex)
     const struct futex_word word2 = { .at = args->arg[4], .is_private = is_private };
     unsigned command = operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
 
-    if ((operation & FUTEX_CLOCK_REALTIME) != 0 && command != FUTEX_WAIT_BITSET)
+    if ((operation & FUTEX_CLOCK_REALTIME) != 0 && !command_has_clock(command))
         return -ENOSYS;
     switch (command) {
     case FUTEX_WAIT:
@@ -96,7 +190,7 @@ SYSCALL(futex)
     case FUTEX_WAKE_OP:
         return futex_wake_op(word, word2, (uint32_t)args->arg[2], (uint32_t)args->arg[3], (uint32_t)args->arg[5]);
     default:
-        return -ENOSYS;
+        return do_owned(args, command, word, word2);
     }
 }
 

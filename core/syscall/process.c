@@ -12,6 +12,7 @@
 #include <proc/clone.h>
 #include <proc/exec.h>
 #include <proc/process.h>
+#include <proc/signo.h>
 #include <proc/task.h>
 
 #include "syscall_priv.h"
@@ -209,7 +210,6 @@ SYSCALL(wait4)
     return result;
 }
 
-enum { CLD_EXITED = 1, CLD_KILLED = 2, CLD_DUMPED = 3, CLD_STOPPED = 5, CLD_CONTINUED = 6 };
 enum { P_ALL, P_PID, P_PGID };
 
 /* siginfo_t of SIGCHLD, as waitid(2) fills it in. */
@@ -230,7 +230,7 @@ static void describe(const struct wait_result *found, struct child_info *out)
         out->status = status >> 8;
     } else if (status == 0xffff) {
         out->code = CLD_CONTINUED;
-        out->status = 18; /* SIGCONT */
+        out->status = SIGCONT;
     } else if ((status & 0x7f) == 0) {
         out->code = CLD_EXITED;
         out->status = status >> 8 & 0xff;

@@ -64,9 +64,7 @@ struct path_place path_arg_place(const struct path_arg *arg);
 /* open(2) flags of a program as fs/abi.h has them. */
 uint32_t open_flags_in(uint32_t flags);
 
-/* struct timespec of the user. -EINVAL: nanoseconds out of range. -EFAULT. */
-int timespec_in(vaddr_t from, int64_t *out_ns) MUST_USE;
-/* A deadline so far from now; `from` 0: never. -EINVAL: negative. */
+/* A deadline so far from now, of a struct timespec; `from` 0: never. As timespec_copy_in(). */
 int timeout_in(vaddr_t from, uint64_t *out_deadline_ns) MUST_USE;
 
 /* ppoll(2) and its like: the signal mask at `mask` (0: none) of `bytes` for the length of the call. -EINVAL: bytes;

@@ -32,7 +32,9 @@
 #include <stdint.h>
 
 #include <k/compiler.h>
+#include <k/list.h>
 #include <k/types.h>
+#include <smp/spinlock.h>
 
 #define FUTEX_BITSET_ALL UINT32_MAX
 
@@ -64,10 +66,59 @@ int64_t futex_requeue(struct futex_word from, struct futex_word to, uint32_t wak
 int64_t futex_wake_op(struct futex_word word, struct futex_word word2, uint32_t count, uint32_t count2,
                       uint32_t operation) MUST_USE;
 
-/* What a thread carries. Owned by the thread; get_robust_list(2) of others reads it as it is at the moment. */
+/* ---- Locks with inheritance ---- */
+
+/*
+ * The word holds the owner's thread id, or 0, and the two bits; programs lock and unlock it themselves while nobody
+ * waits. Who must wait makes a lock of the kernel's for it, owned by the thread that the word names: a mutex
+ * (sched/mutex.h), which lends the owner the urgency of all who wait. There is one for a key, from when somebody joins
+ * until nobody waits; FUTEX_WAITERS is set in the word before the first joins, so that the owner's unlock comes here.
+ *
+ *   who owns the mutex   from         to         who, under the bucket's lock
+ *                        (none)       thread     futex_lock_pi(): the thread whose id the word holds
+ *                        thread       heir       its futex_unlock_pi(), which stores the heir's id in the word before
+ *                                                the heir wakes; or its end, after which the heir stores its own
+ *                        thread       nobody     the same, if nobody waits; the lock is out of the table, and who had
+ *                                                been about to wait begins again
+ *
+ * While there is such a lock, who comes waits for it, whatever the word says. Heirs find FUTEX_OWNER_DIED in the word
+ * after an owner that ended. Order of locks: LOCK_FUTEX, then LOCK_OWNER, or LOCK_MUTEX. Context of all: as above.
+ */
+
+/* Lock. 0: the word holds the caller's id. -EDEADLK: it did already, or the wait would close a circle. -ESRCH: nobody
+ * has the id that it holds. -EPERM: it is a thread of the kernel's. -ETIMEDOUT: as futex_wait(). -ERESTARTNOINTR. */
+int futex_lock_pi(struct futex_word word, uint64_t deadline_ns) MUST_USE;
+/* The same without waiting: -EAGAIN. */
+int futex_try_lock_pi(struct futex_word word) MUST_USE;
+/* Unlock. -EPERM: the word does not hold the caller's id. -EINVAL: it does, but others wait for another owner. */
+int futex_unlock_pi(struct futex_word word) MUST_USE;
+
+/* A condition variable's half: wait as futex_wait() until futex_requeue_pi() passes the wait on to `lock`, which is
+ * then locked; in the order of urgency among all who want it. 0: locked. -EAGAIN: the word was not `expected`, or a
+ * signal came after the wait was passed on. -EINVAL: both are the same word. -ERESTARTNOINTR: a signal came before.
+ * Otherwise as futex_wait() and futex_lock_pi(). Wakes and requeues of other kinds do not find who waits so. */
+int futex_wait_requeue_pi(struct futex_word word, uint32_t expected, uint64_t deadline_ns, struct futex_word lock)
+    MUST_USE;
+/* Pass up to 1 + `move` of them on; returns how many. -EAGAIN: the first word is not `expected`. -EINVAL: the first
+ * in line waits for something else. */
+int64_t futex_requeue_pi(struct futex_word from, struct futex_word lock, uint32_t move, uint32_t expected) MUST_USE;
+
+/* What a thread carries. The list of robust locks is its own; get_robust_list(2) of others reads it as it is at the
+ * moment. */
 struct thread_futex {
     _Atomic(uint64_t) robust_list; /* user address of struct robust_list_head; 0: none */
+    struct spinlock lock;    /* LOCK_OWNER */
+    struct list_node owned;  /* guarded by lock: locks with inheritance that others wait for */
+    bool has_ended;          /* guarded by lock: it owns none any more */
 };
+
+void thread_futex_init(struct thread_futex *futex);
+
+struct thread;
+/* The running thread, its robust list done, lets go of all that others wait for. begin: after an exec it may own
+ * again. */
+void futex_owner_end(struct thread *self);
+void futex_owner_begin(struct thread *self);
 
 #define FUTEX_ROBUST_HEAD_BYTES 24u
 #define FUTEX_ROBUST_ENTRIES_MAX 2048u /* Linux's: a circle ends there */

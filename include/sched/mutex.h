@@ -32,3 +32,22 @@ bool mutex_try_lock(struct mutex *mutex) TRY_ACQUIRES(true, mutex);
 int mutex_lock_until(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mode) TRY_ACQUIRES(0, mutex) MUST_USE;
 void mutex_unlock(struct mutex *mutex) RELEASES(mutex);
 bool mutex_is_held(const struct mutex *mutex); /* by the running task */
+
+/* ---- Locks of user programs ---- */
+
+/* A mutex that the first who waits makes for an owner that knows nothing of it: what a program's lock is in the kernel
+ * (proc/futex.h). The same mutex with the same inheritance, used by these alone. Its owner may end: whoever keeps the
+ * mutex sees to it that it has let go before. Locks that the caller has keep owner, heir and mutex as they are. */
+struct mutex_waiter;
+
+/* Owned by `owner`, which has not ended and waits for nobody who waits for this mutex. */
+void mutex_init_owned(struct mutex *mutex, struct task *owner);
+/* As mutex_lock_until(). */
+int mutex_lock_lent(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mode) MUST_USE;
+/* The owner, who calls this, lets go. NULL: nobody waits, and nobody is the owner. Otherwise the heir's record: the
+ * heir is the owner now and sleeps, whatever comes, until mutex_heir_wake(). Context of this and the next: task, locks
+ * below LOCK_MUTEX may be held. */
+struct mutex_waiter *mutex_hand_over(struct mutex *mutex) MUST_USE;
+struct task *mutex_heir_task(const struct mutex_waiter *heir);
+/* Context: task. The heir may free the mutex from here on. */
+void mutex_heir_wake(struct mutex_waiter *heir);

@@ -23,6 +23,7 @@ enum lock_rank {
     LOCK_ADMIT,     /* which CPU has room for which deadline task */
     LOCK_CALL,      /* cross-CPU call slot */
     LOCK_FUTEX,     /* a bucket of futex waiters; user words are read under it, where present */
+    LOCK_OWNER,     /* the futexes with inheritance that a thread owns */
     LOCK_DEADLOCK,  /* one check for a circle of mutexes at a time */
     LOCK_MUTEX,     /* a mutex's inner lock */
     LOCK_PI,        /* what a task inherits and lends; a second mutex's inner lock under it by try only */

@@ -94,7 +94,9 @@ const char *sim_lock_name(unsigned rank)
         [LOCK_TABLES] = "tables",    [LOCK_ASID] = "asids",             [LOCK_DRAIN] = "page caches",
         [LOCK_PI] = "inheritance",   [LOCK_DEADLOCK] = "deadlock check",
         [LOCK_FILES] = "descriptors", [LOCK_NAMES] = "names",           [LOCK_INODE] = "inode",
-        [LOCK_RANDOM] = "random",
+        [LOCK_RANDOM] = "random",    [LOCK_FUTEX] = "futexes",          [LOCK_OWNER] = "futexes of an owner",
+        [LOCK_SIGNAL] = "signals",   [LOCK_HANDLERS] = "handlers",      [LOCK_ANCHORS] = "anchors",
+        [LOCK_LATENCY] = "latencies",
     };
 
     return rank < LOCK_RANK_COUNT ? names[rank] : "?";

@@ -182,6 +182,121 @@ static void futex_lock(void)
     end_world(threads, SLEEPERS);
 }
 
+/* futex-owner: locks with inheritance, whose owners change their urgency, give up, and end without unlocking. */
+
+#define OWNERS 5
+#define OWNED 2
+
+static unsigned holders[OWNED]; /* each written by the lock's owner alone */
+
+static uint32_t own_id(void)
+{
+    return (uint32_t)current_task()->tid;
+}
+
+/* What a robust list does, for an owner that ended without one. */
+static void mark_dead(vaddr_t word)
+{
+    uint32_t seen = 0;
+
+    CHECK(user_read32(word, &seen) == 0);
+    uint32_t before = seen;
+    struct task *task = task_lookup((tid_t)(before & FUTEX_TID_MASK));
+
+    if (task != NULL)
+        task_put(task);
+    else
+        CHECK(user_cas32(word, &seen, FUTEX_OWNER_DIED | (before & FUTEX_WAITERS)) == 0);
+}
+
+static int lock_owned(struct futex_word word)
+{
+    uint64_t deadline = sim_chance(3) ? clock_ns() + sim_random_below(20) * NS_PER_US : TIME_NEVER;
+    uint32_t seen = 0;
+
+    CHECK(user_cas32(word.at, &seen, own_id()) == 0);
+    int result = seen == 0 ? 0 : sim_chance(6) ? futex_try_lock_pi(word) : futex_lock_pi(word, deadline);
+
+    task_notice_clear(TASK_NOTICE_SIGNAL);
+    if (result == -ESRCH)
+        mark_dead(word.at);
+    CHECK(result == 0 || result == -ESRCH || result == -ETIMEDOUT || result == -EAGAIN || result == -ERESTARTNOINTR);
+    return result;
+}
+
+static void unlock_owned(struct futex_word word)
+{
+    uint32_t seen = own_id();
+
+    CHECK(user_cas32(word.at, &seen, 0) == 0);
+    if (seen != own_id())
+        CHECK(futex_unlock_pi(word) == 0);
+}
+
+static void be_inside(unsigned index)
+{
+    uint32_t seen = 0;
+
+    CHECK(user_read32(WORDS_VA + index * sizeof seen, &seen) == 0 && (seen & FUTEX_TID_MASK) == own_id());
+    unsigned before = holders[index];
+
+    sim_delay();
+    if (sim_chance(4))
+        CHECK(task_set_priority(current_task(), 15 + (int)sim_random_below(50)) == 0);
+    CHECK(holders[index] == before);
+    holders[index] = before + 1;
+}
+
+static struct futex_word owned_word(unsigned index)
+{
+    return (struct futex_word){ .at = WORDS_VA + index * sizeof(uint32_t), .is_private = true };
+}
+
+static int owner(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&futexes.line);
+    for (unsigned i = 4 * sim_rounds(); i > 0; i--) {
+        unsigned index = (unsigned)sim_random_below(OWNED);
+
+        if (lock_owned(owned_word(index)) != 0)
+            continue;
+        be_inside(index);
+        if (index == 0 && sim_chance(3) && lock_owned(owned_word(1)) == 0) {
+            be_inside(1);
+            unlock_owned(owned_word(1));
+        }
+        if (sim_chance(16))
+            break; /* with the lock */
+        unlock_owned(owned_word(index));
+    }
+    (void)fetch_sub_relaxed(&futexes.asleep, 1);
+    return 0;
+}
+
+static void futex_owner(void)
+{
+    struct thread *threads[OWNERS];
+
+    store_relaxed(&futexes.asleep, OWNERS);
+    if (!create_world())
+        return;
+    for (unsigned i = 0; i < OWNERS; i++)
+        threads[i] = sim_thread(futexes.process, owner, NULL, NULL);
+    sim_line_open(&futexes.line, OWNERS);
+    while (load_relaxed(&futexes.asleep) > 0) {
+        struct thread *thread = threads[sim_random_below(OWNERS)];
+        struct task *some = thread != NULL ? task_lookup(thread->tid) : NULL;
+
+        if (some != NULL) {
+            (void)!task_notify(some, TASK_NOTICE_SIGNAL);
+            task_put(some);
+        }
+        sim_pause();
+    }
+    end_world(threads, OWNERS);
+}
+
 const struct sim_scenario sim_scenarios_futex[] = {
     { .name = "futex-crowd", .aim = "wake, requeue, deadline and signal end one wait, and it is lost or counted twice",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_crowd },
@@ -189,5 +304,7 @@ const struct sim_scenario sim_scenarios_futex[] = {
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_moves },
     { .name = "futex-lock", .aim = "the word changes between a waiter's look and its sleep, and nobody wakes it",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_lock },
+    { .name = "futex-owner", .aim = "a lock with inheritance has no owner or two, or urgency goes the wrong way",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_owner },
     { .name = NULL },
 };

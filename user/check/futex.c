@@ -150,6 +150,91 @@ CHECK(futex, wake_op_changes_the_second_word)
     join_waiters(threads);
 }
 
+/* ---- Locks with inheritance ---- */
+
+static int tid_of_caller(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+CHECK(futex, locks_with_owners_refuse_what_is_wrong)
+{
+    const struct timespec past = {0, 1}, wrong = {0, 1000000000};
+    uint32_t lock = 0;
+
+    FAILS(EPERM, futex(&lock, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
+    EQUAL(futex(&lock, FUTEX_LOCK_PI, 0, NULL, NULL, 0), 0);
+    EQUAL(lock, (uint32_t)tid_of_caller());
+    FAILS(EDEADLK, futex(&lock, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
+    FAILS(EDEADLK, futex(&lock, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0));
+    EQUAL(futex(&lock, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), 0);
+    EQUAL(lock, 0);
+    EQUAL(futex(&lock, FUTEX_TRYLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0), 0);
+    lock = 1; /* init's, which has nothing to do with it */
+    FAILS(ETIMEDOUT, futex(&lock, FUTEX_LOCK_PI, 0, &past, NULL, 0));
+    FAILS(ETIMEDOUT, futex(&lock, FUTEX_LOCK_PI2, 0, &past, NULL, 0));
+    FAILS(EAGAIN, futex(&lock, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0));
+    FAILS(EINVAL, futex(&lock, FUTEX_LOCK_PI, 0, &wrong, NULL, 0));
+    lock = 0x3ffffff0; /* nobody's */
+    FAILS(ESRCH, futex(&lock, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
+    FAILS(EINVAL, futex((char *)&lock + 1, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
+    FAILS(EFAULT, futex(NULL, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
+    FAILS(EFAULT, futex((void *)0xffff888000000000, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
+    FAILS(EINVAL, futex(&lock, FUTEX_CMP_REQUEUE_PI, 2, (void *)1, &other, lock));
+    FAILS(EINVAL, futex(&lock, FUTEX_WAIT_REQUEUE_PI, lock, NULL, &lock, 0));
+}
+
+static _Atomic int locking_tid;
+
+static void *lock_once(void *arg)
+{
+    atomic_store(&locking_tid, tid_of_caller());
+    if (futex(arg, FUTEX_LOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0) != 0)
+        return (void *)1;
+    if ((*(_Atomic uint32_t *)arg & FUTEX_TID_MASK) != (uint32_t)tid_of_caller())
+        return (void *)2;
+    return (void *)(futex(arg, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0) == 0 ? 0L : 3L);
+}
+
+CHECK(futex, a_lock_passes_to_who_waits)
+{
+    static _Atomic uint32_t lock;
+    pthread_t thread;
+    void *result;
+
+    atomic_store(&lock, (uint32_t)tid_of_caller()); /* as a library does, without a call */
+    EQUAL(pthread_create(&thread, NULL, lock_once, (void *)&lock), 0);
+    check_until(has_gone_to_sleep, &locking_tid);
+    EQUAL(atomic_load(&lock), (uint32_t)tid_of_caller() | FUTEX_WAITERS);
+    EQUAL(futex(&lock, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0), 0);
+    EQUAL(pthread_join(thread, &result), 0);
+    EQUAL((intptr_t)result, 0);
+    EQUAL(atomic_load(&lock), 0);
+}
+
+static void *end_with_lock(void *arg)
+{
+    pthread_mutex_lock(arg);
+    return NULL;
+}
+
+CHECK(futex, inheriting_mutexes_of_the_library)
+{
+    pthread_mutexattr_t attributes;
+    pthread_mutex_t robust;
+    pthread_t thread;
+
+    EQUAL(pthread_mutexattr_init(&attributes), 0);
+    NEEDS(pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT) == 0, "no inheritance in the library");
+    EQUAL(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST), 0);
+    EQUAL(pthread_mutex_init(&robust, &attributes), 0);
+    EQUAL(pthread_create(&thread, NULL, end_with_lock, &robust), 0);
+    EQUAL(pthread_join(thread, NULL), 0);
+    EQUAL(pthread_mutex_lock(&robust), EOWNERDEAD);
+    EQUAL(pthread_mutex_consistent(&robust), 0);
+    EQUAL(pthread_mutex_unlock(&robust), 0);
+}
+
 static int wake_parent(void *arg)
 {
     while (!check_sleeps(getppid()))

@@ -395,3 +395,49 @@ CHECK(getrandom, fills_and_refuses)
     FAILS(EINVAL, syscall(SYS_getrandom, one, 8, 0x80));
     BAD_TARGETS(1, syscall(SYS_getrandom, bad, 1, 0));
 }
+
+/* ---- Orphaned groups ---- */
+
+struct left {
+    int pid, hangups, continues;
+};
+
+static struct left *left;
+
+static void count_signal(int number)
+{
+    if (number == SIGHUP)
+        left->hangups++;
+    else
+        left->continues++;
+}
+
+static int stops_and_goes_on(void *arg)
+{
+    struct sigaction action = {.sa_handler = count_signal};
+
+    (void)arg;
+    prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); /* it shall outlive its parent */
+    if (setpgid(0, 0) != 0 || sigaction(SIGHUP, &action, NULL) != 0 || sigaction(SIGCONT, &action, NULL) != 0)
+        return 1;
+    return kill(getpid(), SIGSTOP) == 0 && left->hangups == 1 && left->continues == 1 ? 0 : 2;
+}
+
+static int leaves_what_stopped(void *arg)
+{
+    int status = 0;
+
+    (void)arg;
+    if (setsid() < 0)
+        return 1;
+    left->pid = check_fork(stops_and_goes_on, NULL);
+    return waitpid(left->pid, &status, WUNTRACED) == left->pid && WIFSTOPPED(status) ? 0 : 2;
+}
+
+CHECK(exit, hangs_up_a_group_that_stopped_and_is_orphaned)
+{
+    left = check_shared_page();
+    GOOD(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+    EQUAL(check_wait(check_fork(leaves_what_stopped, NULL)), 0);
+    EQUAL(check_wait(left->pid), 0);
+}

@@ -31,6 +31,8 @@
 #define SATP_MODE_SV48 9
 #define SATP_MODE_SV57 10
 
+#define SCOUNTEREN_TM 0x2
+
 #define CSR_STIMECMP 0x14d /* Sstc; not every assembler knows the name */
 
 #ifndef __ASSEMBLER__

@@ -35,15 +35,43 @@ FUTEX = (
         edit("core/proc/futex.c", """
         if (moved == count)
             break;
-        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if (!futex_key_is_equal(&waiter->key, from) || waiter->target != NULL)
             continue;
         list_remove(node);
 """, """
-        if (!key_is_equal(&list_entry(node, struct futex_waiter, link)->key, from))
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if (!futex_key_is_equal(&waiter->key, from) || waiter->target != NULL)
             continue;
         list_remove(node);
         if (moved == count)
             break;
 """),
         scenarios=("futex-moves",)),
+    Defect(
+        "futex-heir-unnamed",
+        "The one who gets a lock is woken before the word says that it owns it.",
+        ("story", "liveness", "memory"),
+        edit("core/proc/futex_pi.c", """
+        result = store_owner(word.at, (uint32_t)mutex_heir_task(heir)->tid | FUTEX_WAITERS, 0);
+        mutex_heir_wake(heir);
+""", """
+        uint32_t id = (uint32_t)mutex_heir_task(heir)->tid | FUTEX_WAITERS;
+
+        mutex_heir_wake(heir);
+        result = store_owner(word.at, id, 0);
+"""),
+        scenarios=("futex-owner",), hazard=7),
+    Defect(
+        "futex-ends-as-owner",
+        "A thread that ends keeps the locks that others wait for.",
+        ("liveness", "memory", "inherit", "story"),
+        edit("core/proc/futex_pi.c", """
+        if (!list_is_empty(&self->futex.owned))
+            bucket =""", """
+        if (false)
+            bucket ="""),
+        scenarios=("futex-owner",), hazard=7),
 )

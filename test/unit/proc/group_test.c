@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* core/proc/group.c against a plain model: who is in which group and session after random calls. */
+/* core/proc/group.c against a plain model: who is in which group and session after random calls; and who is told when
+ * a group becomes an orphaned one. */
 #include "booted.h"
 #include "program.h"
 #include "unit.h"
@@ -126,7 +127,61 @@ static void model_test(void)
         CHECK(id_group_locked(model[i].pid) == NULL); /* all have gone, and their ids are free: see the counts */
 }
 
-const struct kernel_test booted_tests[] = { { "model", model_test }, { NULL, NULL } };
+/* ---- Orphaned groups ---- */
+
+#define SIG_STOP 19
+#define W_UNTRACED 2u
+
+static _Atomic(unsigned) lived_on; /* members that saw their parent go, and were not told */
+
+/* The parent goes when its child has stopped. The child, a group of its own, is told, and ends by that: SIGHUP. */
+static void leaves_a_stopped_child(uintptr_t arg)
+{
+    uint64_t status = 0;
+
+    if (arg == PROGRAM_FORK) {
+        CHECK(program_call("setpgid", 0, 0) == 0);
+        (void)program_call("kill", (uintptr_t)program_call("getpid"), SIG_STOP);
+        CHECK(false); /* it went on, without a hangup */
+        program_exit(1);
+    }
+    intptr_t child = program_call("clone", PROGRAM_FORK);
+
+    CHECK(program_call("wait4", (uintptr_t)child, PROGRAM_MEMORY, W_UNTRACED) == child);
+    status = program_load(PROGRAM_MEMORY);
+    CHECK((status & 0xffff) == (SIG_STOP << 8 | 0x7f));
+    program_exit(0);
+}
+
+/* Nobody has stopped: nobody is told. */
+static void leaves_a_running_child(uintptr_t arg)
+{
+    if (arg == PROGRAM_FORK) {
+        intptr_t parent = (intptr_t)program_load(PROGRAM_MEMORY);
+
+        CHECK(program_call("setpgid", 0, 0) == 0);
+        while (program_call("getppid") == parent)
+            (void)program_call("sched_yield");
+        (void)fetch_add_relaxed(&lived_on, 1);
+        program_exit(0);
+    }
+    program_store(PROGRAM_MEMORY, (uint64_t)program_call("getpid"));
+    CHECK(program_call("clone", PROGRAM_FORK) > 0);
+    program_exit(0);
+}
+
+static void stopped_test(void)
+{
+    program_run(leaves_a_stopped_child); /* which waits until all have gone */
+    program_run(leaves_a_running_child);
+    CHECK(load_relaxed(&lived_on) == 1);
+}
+
+const struct kernel_test booted_tests[] = {
+    { "model", model_test },
+    { "stopped", stopped_test },
+    { NULL, NULL },
+};
 
 static void random_calls_match_a_plain_model(void **state)
 {
@@ -134,9 +189,18 @@ static void random_calls_match_a_plain_model(void **state)
     booted_run("model", 24);
 }
 
+static void a_group_that_nobody_can_continue_is_hung_up_if_it_has_stopped(void **state)
+{
+    (void)state;
+    booted_run("stopped", 16);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(random_calls_match_a_plain_model) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_calls_match_a_plain_model),
+        cmocka_unit_test(a_group_that_nobody_can_continue_is_hung_up_if_it_has_stopped),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

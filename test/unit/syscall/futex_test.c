@@ -8,7 +8,22 @@
 #define PRIVATE 128u
 #define REALTIME 256u
 
-enum { WAIT, WAKE, FD, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET = 9, WAKE_BITSET };
+enum {
+    WAIT,
+    WAKE,
+    FD,
+    REQUEUE,
+    CMP_REQUEUE,
+    WAKE_OP,
+    OWN_LOCK,
+    OWN_UNLOCK,
+    OWN_TRYLOCK,
+    WAIT_BITSET,
+    WAKE_BITSET,
+    WAIT_REQUEUE_PI,
+    CMP_REQUEUE_PI,
+    OWN_LOCK2,
+};
 
 static _Atomic(int64_t) result_of_wait;
 
@@ -31,7 +46,7 @@ static int meanings(void)
     put32(WORD, 7);
     CHECK(CALL(futex, WORD, WAIT, 8, 0) == -EAGAIN && CALL(futex, WORD + 1, WAIT, 7, 0) == -EINVAL);
     CHECK(CALL(futex, NOWHERE, WAIT, 7, 0) == -EFAULT && CALL(futex, WORD, WAIT, 7, NOWHERE) == -EFAULT);
-    CHECK(CALL(futex, WORD, FD, 7, 0) == -ENOSYS && CALL(futex, WORD, 13, 7, 0) == -ENOSYS);
+    CHECK(CALL(futex, WORD, FD, 7, 0) == -ENOSYS && CALL(futex, WORD, 14, 7, 0) == -ENOSYS);
     CHECK(CALL(futex, WORD, WAIT | REALTIME, 7, 0) == -ENOSYS);
     CHECK(CALL(futex, WORD, WAIT_BITSET, 7, 0, 0, 0) == -EINVAL);
     put_time(TIME, 0, -1);
@@ -68,6 +83,44 @@ static int timeouts(void)
     return 0;
 }
 
+/* Of locks: each call's words, and the clock that its time is of. */
+static int owner_main(void)
+{
+    store_relaxed(&result_of_wait, CALL(futex, WORD, OWN_LOCK | PRIVATE, 0, 0));
+    (void)!CALL(futex, OTHER, WAIT | PRIVATE, 0, 0); /* it owns it until it is woken, and ends */
+    return 0;
+}
+
+static int owned(void)
+{
+    uint64_t before;
+
+    put32(WORD, 0);
+    put32(OTHER, 0);
+    CHECK(CALL(futex, WORD, OWN_LOCK | REALTIME, 0, 0) == -ENOSYS && CALL(futex, WORD, OWN_UNLOCK, 0, 0) == -EPERM);
+    CHECK(CALL(futex, WORD, CMP_REQUEUE_PI, 2, 1, OTHER, 0) == -EINVAL);
+    CHECK(CALL(futex, WORD, CMP_REQUEUE_PI, 1, U(-1), OTHER, 0) == -EINVAL);
+    CHECK(CALL(futex, WORD, CMP_REQUEUE_PI, 1, 1, OTHER, 0) == 0);
+    struct task *task = world_thread(owner_main);
+
+    WAIT_FOR(is_blocked(task));
+    CHECK(CALL(futex, WORD, OWN_TRYLOCK | PRIVATE, 0, 0) == -EAGAIN);
+    put_time(TIME, 0, -1);
+    CHECK(CALL(futex, WORD, OWN_LOCK | PRIVATE, 0, TIME) == -EINVAL);
+    put_time(TIME, 3000, 0);
+    CHECK(CALL(clock_settime, 0, TIME) == 0);
+    before = clock_ns();
+    put_time(TIME, 3000, (int64_t)NS_PER_MS);
+    CHECK(CALL(futex, WORD, OWN_LOCK | PRIVATE, 0, TIME) == -ETIMEDOUT && clock_ns() < before + NS_PER_SEC);
+    CHECK(CALL(futex, WORD, OWN_LOCK2 | REALTIME | PRIVATE, 0, TIME) == -ETIMEDOUT && clock_ns() < before + NS_PER_SEC);
+    put_time(TIME, 0, (int64_t)(clock_ns() + 30 * NS_PER_US));
+    CHECK(CALL(futex, WORD, OWN_LOCK2 | PRIVATE, 0, TIME) == -ETIMEDOUT && clock_ns() >= get64(TIME + 8));
+    CHECK(CALL(futex, OTHER + 4, WAIT_REQUEUE_PI | PRIVATE, 0, TIME, WORD) == -ETIMEDOUT);
+    CHECK(CALL(futex, OTHER, WAKE | PRIVATE, 1) == 1 && finish(task) == 0 && load_relaxed(&result_of_wait) == 0);
+    CHECK(CALL(futex, WORD, OWN_LOCK | PRIVATE, 0, 0) == -ESRCH);
+    return 0;
+}
+
 static int lists(void)
 {
     CHECK(CALL(set_robust_list, PAGE0 + 512, 23) == -EINVAL);
@@ -88,6 +141,11 @@ static void run_timeouts(void)
     world_run(timeouts);
 }
 
+static void run_owned(void)
+{
+    world_run(owned);
+}
+
 static void run_lists(void)
 {
     world_run(lists);
@@ -96,6 +154,7 @@ static void run_lists(void)
 const struct kernel_test booted_tests[] = {
     { "meanings", run_meanings },
     { "timeouts", run_timeouts },
+    { "owned", run_owned },
     { "lists", run_lists },
     { NULL, NULL },
 };
@@ -105,6 +164,7 @@ static void arguments_mean_what_the_manual_says(void **state)
     (void)state;
     booted_run("meanings", 8);
     booted_run("timeouts", 8);
+    booted_run("owned", 8);
     booted_run("lists", 4);
 }
 
