@@ -244,7 +244,7 @@ static int prepare(struct exec *exec)
     if (result == 0)
         result = signal_exec_prepare(exec->process, &exec->handlers);
     if (result == 0) {
-        exec->program = program_create(exec->file->name, &exec->args);
+        exec->program = program_create(exec->file->name, &exec->args, &exec->image);
         result = exec->program == NULL ? -ENOMEM : 0;
     }
     take_name(exec);

@@ -11,6 +11,7 @@
 #include <proc/group.h>
 #include <proc/id.h>
 #include <proc/limits.h>
+#include <proc/show.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
@@ -114,6 +115,7 @@ int first_start(const struct first_spec *spec)
         return result;
     }
     first = spec;
+    show_load_begin();
     result = process_group_begin(process);
     if (result == 0)
         result = thread_create(process, &thread_spec, &thread);

@@ -210,14 +210,27 @@ struct exec_args {
     unsigned front_count;
     uint64_t front_bytes;
 };
+/* The auxiliary vector: pairs, the last one of AT_NULL. */
+#define AUX_WORDS_MAX 48
+struct aux {
+    uint64_t word[AUX_WORDS_MAX];
+    unsigned count;
+};
+
 /* program.c: what a process executes. Counted. */
+struct image;
 struct program {
     _Atomic(uint32_t) refs; /* PAIRS(program_ref) */
     struct name *file;      /* counted */
+    struct vm_object *strings; /* counted; NULL: none. The environment, as it was given: */
+    uint64_t environ_start, environ_end;
+    struct aux aux;
+    vaddr_t stack;          /* where its stack pointer began; 0: nobody has said */
     size_t line_bytes;
     char line[];            /* the arguments, each with its NUL; a long one ends somewhere */
 };
-struct program *program_create(struct name *file, const struct exec_args *args) MUST_USE; /* NULL: no memory */
+/* `image` has been built, or is NULL. NULL: no memory. */
+struct program *program_create(struct name *file, const struct exec_args *args, const struct image *image) MUST_USE;
 void program_get(struct program *program);
 void program_put(struct program *program); /* may sleep */
 struct program *process_program_get(struct process *process) MUST_USE; /* counted, or NULL */
@@ -245,5 +258,6 @@ struct image {
     vaddr_t base, interpreter_base;
     vaddr_t stack_top;
     vaddr_t entry, sp;   /* where the program begins */
+    struct aux aux;      /* what it finds there */
 };
 int image_build(struct image *image) MUST_USE;

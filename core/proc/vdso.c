@@ -25,6 +25,11 @@ void vdso_init(void)
     phys_put(pa);
 }
 
+bool vdso_is(const struct vm_object *object)
+{
+    return object == vdso_object;
+}
+
 int vdso_map(struct space *space, vaddr_t *out_va)
 {
     const struct space_request request = {

@@ -288,7 +288,7 @@ SYSCALL(dup3)
 #define FD_CLOEXEC 1u
 
 /* Between programs and fs/abi.h. */
-static uint32_t flags_out(uint32_t flags)
+uint32_t open_flags_out(uint32_t flags)
 {
     const uint32_t moved = O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW;
 
@@ -313,7 +313,7 @@ static int64_t control_file(struct file *file, unsigned command, uint64_t value)
 {
     switch (command) {
     case F_GETFL:
-        return flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
+        return open_flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
     case F_SETFL:
         file_set_flags(file, open_flags_in((uint32_t)value));
         return 0;

@@ -63,6 +63,7 @@ struct path_place path_arg_place(const struct path_arg *arg);
 
 /* open(2) flags of a program as fs/abi.h has them. */
 uint32_t open_flags_in(uint32_t flags);
+uint32_t open_flags_out(uint32_t flags);
 
 /* struct timespec of the user. -EINVAL: nanoseconds out of range. -EFAULT. */
 int timespec_in(vaddr_t from, int64_t *out_ns) MUST_USE;

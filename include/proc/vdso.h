@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <k/compiler.h>
 #include <k/types.h>
 
@@ -13,6 +15,9 @@ struct space;
 
 /* Boot: after the objects of vm. Panics without memory. */
 void vdso_init(void);
+
+struct vm_object;
+bool vdso_is(const struct vm_object *object); /* to compare. Context: any */
 
 /* Map it where the space finds room, to be read and executed; *out_va is what process_signals.return_code is to be.
  * -ENOMEM. Context: task. */
