@@ -47,6 +47,7 @@ struct exec {
 
 /* ---- Files ---- */
 
+/* What is opened to be executed is not written to, until it is closed again: by close_program(). */
 static int open_program(const struct path_place *place, const char *path, unsigned flags, struct file **out)
 {
     struct name *name;
@@ -62,8 +63,21 @@ static int open_program(const struct path_place *place, const char *path, unsign
         result = inode_permission(name->inode, place->cred, MAY_EXEC);
     if (result == 0) /* only to be executed: it need not be readable */
         result = name_open(name, place->cred, O_PATH, out);
+    if (result == 0 && inode_execution_begin(name->inode) != 0) {
+        file_put(*out);
+        *out = NULL;
+        result = -ETXTBSY;
+    }
     name_put(name);
     return result;
+}
+
+static void close_program(struct file *file)
+{
+    if (file == NULL)
+        return;
+    inode_execution_end(file->inode);
+    file_put(file);
 }
 
 /* What scripts and programs name: from the working directory. */
@@ -127,7 +141,7 @@ static int find_program(struct exec *exec)
         if (result != 0)
             return result;
         path = exec->scripts[depth].interpreter;
-        file_put(exec->file);
+        close_program(exec->file);
         exec->file = NULL;
         result = open_named(exec, path, &exec->file);
     }
@@ -313,7 +327,9 @@ static struct space *change_over(struct exec *exec)
     process->space = exec->space;
     struct program *old_program = process->program;
 
+    program_leave_locked(process);
     process->program = exec->program;
+    program_enter_locked(process);
     exec->program = old_program; /* given back with the rest */
     process->has_executed = true;
     process->executing = NULL;
@@ -386,10 +402,8 @@ static void commit(struct exec *exec, struct hal_trap *trap)
 static void give_back(struct exec *exec)
 {
     args_end(&exec->args);
-    if (exec->file != NULL)
-        file_put(exec->file);
-    if (exec->interpreter_file != NULL)
-        file_put(exec->interpreter_file);
+    close_program(exec->file);
+    close_program(exec->interpreter_file);
     if (exec->space != NULL)
         space_put(exec->space);
     if (exec->files != NULL)

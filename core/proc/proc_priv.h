@@ -233,6 +233,10 @@ struct program {
 struct program *program_create(struct name *file, const struct exec_args *args, const struct image *image) MUST_USE;
 void program_get(struct program *program);
 void program_put(struct program *program); /* may sleep */
+/* A process that is alive executes its program's file, which nobody may write to then. Somebody else does, too, when it
+ * begins: the exec, or who is forked. */
+void program_enter_locked(struct process *process) REQUIRES(proc_tree_lock);
+void program_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
 struct program *process_program_get(struct process *process) MUST_USE; /* counted, or NULL */
 
 int args_begin(struct exec_args *args, uint64_t stack_limit) MUST_USE; /* args_end() in any case */

@@ -103,6 +103,7 @@ static void link_user_process(struct process *process, struct process *maker, bo
     process->program = maker->program;
     if (process->program != NULL)
         program_get(process->program);
+    program_enter_locked(process);
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
     limits_apply_locked(process);
@@ -314,8 +315,10 @@ static struct space *take_space_locked(struct process *process) REQUIRES(proc_tr
 {
     struct space *space = process->has_user ? process->space : NULL;
 
-    if (space != NULL)
+    if (space != NULL) {
         process->space = NULL;
+        program_leave_locked(process); /* whoever hears of its end may write to the file */
+    }
     return space;
 }
 

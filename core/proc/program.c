@@ -54,6 +54,19 @@ void program_put(struct program *program)
     kfree(program);
 }
 
+void program_enter_locked(struct process *process)
+{
+    int error = process->program != NULL ? inode_execution_begin(process->program->file->inode) : 0;
+
+    ASSERT(error == 0); /* another one holds it on that side */
+}
+
+void program_leave_locked(struct process *process)
+{
+    if (process->program != NULL)
+        inode_execution_end(process->program->file->inode);
+}
+
 struct program *process_program_get(struct process *process)
 {
     spin_lock(&proc_tree_lock);

@@ -91,6 +91,7 @@ struct inode {
     void *data;      /* the file system's */
     struct vm_object *object; /* of regular files in memory: contents, counted; its end is `bytes` */
 
+    _Atomic(int32_t) writers; /* above 0: who may write to it; below: who executes it. PAIRS(inode_writers) */
     struct mutex mutex;
     struct spinlock lock;
     uint32_t permissions; /* S_PERMISSIONS; guarded by lock */
@@ -169,6 +170,16 @@ int inode_permission(struct inode *inode, const struct cred *cred, unsigned may)
 
 /* Is it the owner, or may it act as one (CAP_FOWNER)? */
 bool inode_is_owner(struct inode *inode, const struct cred *cred);
+
+/* ---- Writing and executing exclude each other ----
+ *
+ * Of regular files: whoever has one open for writing, or cuts it, counts; and so does each process that executes it.
+ * Who would be of the other kind gets -ETXTBSY. What a writer did happens before what an executer does after it, and
+ * the other way round. Context: any. */
+int inode_writer_begin(struct inode *inode) MUST_USE;
+void inode_writer_end(struct inode *inode);
+int inode_execution_begin(struct inode *inode) MUST_USE;
+void inode_execution_end(struct inode *inode);
 
 /* ---- Attributes ---- */
 

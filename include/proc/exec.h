@@ -34,7 +34,7 @@ struct exec_request {
 
 /*
  * 0: `trap`, all of which is the program's, is where it begins. What path_lookup() says; -EACCES: no regular file, or
- * not executable; -ENOEXEC: neither ELF for this machine nor a script, or damaged (logged); -ELOOP: too many scripts;
+ * not executable; -ETXTBSY: somebody may write to it; -ENOEXEC: neither ELF for this machine nor a script, or damaged (logged); -ELOOP: too many scripts;
  * -E2BIG: arguments; -EFAULT; -ENOMEM; -ENOENT, too, for an interpreter that is not there; -EINTR: killed, or another
  * thread's exec was faster.
  * Context: task of a process that has_user, no lock held; may sleep. The space of the task is another while it works.
