@@ -235,6 +235,21 @@ static void take_name(struct exec *exec)
     (void)str_copy(exec->name, name, sizeof exec->name);
 }
 
+/* execve(2), EAGAIN: it has become a user with too many tasks, and there are still. */
+static int check_count(struct thread *self)
+{
+    if (!self->user.is_over_limit)
+        return 0;
+    uint64_t max = user_count_limit(self);
+
+    spin_lock(&proc_tree_lock);
+    const struct user_count *count = *user_count_of_locked(self);
+
+    self->user.is_over_limit = count != NULL && count->tasks > max;
+    spin_unlock(&proc_tree_lock);
+    return self->user.is_over_limit ? -EAGAIN : 0;
+}
+
 /* All that can fail but for the other threads. */
 static int prepare(struct exec *exec)
 {
@@ -304,6 +319,9 @@ static void take_pid_locked(struct exec *exec) REQUIRES(proc_tree_lock)
 
     if (old == pid)
         return;
+    user_count_leave_locked(&exec->process->counted); /* of the first thread, whose place it takes */
+    exec->process->counted = exec->self->user.counted;
+    exec->self->user.counted = NULL;
     id_unpublish_task(old);
     id_hold(pid); /* one for the thread, one for its task: as when they were made */
     id_hold(pid);
@@ -426,7 +444,10 @@ int process_exec(struct hal_trap *trap, const struct exec_request *request)
     exec->request = request;
     exec->self = thread_current();
     exec->process = exec->self->process;
-    int result = prepare(exec);
+    int result = check_count(exec->self);
+
+    if (result == 0)
+        result = prepare(exec);
 
     if (result == 0)
         result = be_alone(exec);

@@ -91,6 +91,8 @@ static int give_user(struct thread *thread)
 
     if (result == 0)
         result = fs_context_create(&thread->user.paths);
+    if (result == 0)
+        result = user_count_join(0, UINT64_MAX, &thread->process->counted);
     cred_get(&cred_root);
     thread->user.cred = &cred_root;
     return result;

@@ -188,6 +188,23 @@ void limits_apply_locked(struct process *process) REQUIRES(proc_tree_lock);
 void usage_add_self_locked(struct process *process) REQUIRES(proc_tree_lock);
 void usage_add_space_locked(struct process *process, struct space *space) REQUIRES(proc_tree_lock);
 
+/* user_count.c: tasks of a real user, by RLIMIT_NPROC of getrlimit(2): threads that live, and processes until they are
+ * reaped. A process counts for its first thread, whatever becomes of that, so the number of zombies is bounded, too. */
+struct user_count {
+    struct rb_node node;
+    uint32_t user;
+    uint64_t tasks; /* guarded by the tree lock */
+};
+/* One more, of at most `max`. -EAGAIN: that many are there. -ENOMEM. */
+int user_count_join(uint32_t user, uint64_t max, struct user_count **out) MUST_USE;
+/* One less, if *count is not NULL; it is afterwards. */
+void user_count_leave(struct user_count **count);
+void user_count_leave_locked(struct user_count **count) REQUIRES(proc_tree_lock);
+/* Where the thread's is kept. */
+struct user_count **user_count_of_locked(struct thread *thread) REQUIRES(proc_tree_lock);
+/* How many tasks its user may have, as far as it is concerned. */
+uint64_t user_count_limit(const struct thread *thread);
+
 /* first.c: the first process has ended, and with it the machine's work. */
 void init_ended(int wait_status);
 

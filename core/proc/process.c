@@ -221,6 +221,7 @@ void process_retire_locked(struct process *process)
     process->state = PROCESS_REAPED;
     list_remove(&process->sibling);
     process->parent = NULL;
+    user_count_leave_locked(&process->counted);
     if (process->group != NULL)
         group_leave_locked(process);
     id_unpublish_process(process->pid);

@@ -421,6 +421,12 @@ static int64_t send_piece(struct file *out, struct file *in, uint64_t *offset, u
     return put;
 }
 
+/* What never waits would never look: a kill, a signal. */
+static bool is_called_away(void)
+{
+    return (load_relaxed(&current_task()->notices) & WAIT_INTERRUPTIBLE) != 0;
+}
+
 static int64_t send(struct file *out, struct file *in, uint64_t *offset, uint64_t count)
 {
     uint8_t *buffer = kmalloc(SEND_BYTES);
@@ -431,6 +437,10 @@ static int64_t send(struct file *out, struct file *in, uint64_t *offset, uint64_
     for (size_t left = MIN(count, IO_BYTES_MAX); left > 0; left -= (size_t)result, done += result) {
         size_t piece = MIN(left, (size_t)SEND_BYTES);
 
+        if (is_called_away()) {
+            result = after_wait(-EINTR);
+            break;
+        }
         result = send_piece(out, in, offset, buffer, piece);
         if (result <= 0)
             break;

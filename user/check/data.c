@@ -13,6 +13,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 static void open_pipe(int ends[2], int flags)
 {
@@ -382,4 +383,28 @@ CHECK(read, devices)
     EQUAL(write(null, data, 4), 4);
     FAILS(ENOSPC, write(full, data, 4));
     EQUAL(read(full, data, 4), 4);
+}
+
+static int sends_for_ever(void *arg)
+{
+    int *fd = arg;
+    off_t offset = 0;
+
+    while (syscall(SYS_sendfile, fd[1], fd[0], &offset, 0x7ffff000l) > 0)
+        offset = 0;
+    return 1;
+}
+
+/* Two gigabytes that nothing has to be waited for: a kill does not wait until they are through. */
+CHECK(sendfile, ends_when_killed)
+{
+    int fd[2] = {check_file("large", "", 0), (int)GOOD(open("/dev/null", O_WRONLY))};
+    struct timespec moment = {.tv_nsec = 20000000};
+
+    GOOD(ftruncate(fd[0], 0x7ffff000l));
+    int child = check_fork(sends_for_ever, fd);
+
+    GOOD(nanosleep(&moment, NULL));
+    GOOD(kill(child, SIGKILL));
+    EQUAL(check_wait(child), SIGKILL);
 }

@@ -397,3 +397,38 @@ CHECK(getrandom, fills_and_refuses)
     FAILS(EINVAL, syscall(SYS_getrandom, one, 8, 0x80));
     BAD_TARGETS(1, syscall(SYS_getrandom, bad, 1, 0));
 }
+
+static int waits_as_somebody(void *arg)
+{
+    GOOD(syscall(SYS_setresuid, 54321, 54321, 54321));
+    GOOD(write(*(int *)arg, "x", 1));
+    return check_pause(NULL);
+}
+
+/* RLIMIT_NPROC counts the tasks of a real user: zombies, too, and not those of others. */
+CHECK(setrlimit, tasks_of_a_user)
+{
+    struct rlimit limit = {2, 2};
+    char *argv[] = {"x", NULL}, byte;
+    int pipe_fd[2], other, child;
+
+    NEEDS(geteuid() == 0, "needs to be root, to become somebody else");
+    GOOD(pipe(pipe_fd));
+    other = check_fork(waits_as_somebody, &pipe_fd[1]);
+    EQUAL(read(pipe_fd[0], &byte, 1), 1);
+    GOOD(setrlimit(RLIMIT_NPROC, &limit));
+    GOOD(child = check_fork(check_pause, NULL)); /* root's own do not count */
+    GOOD(kill(child, SIGKILL));
+    check_wait(child);
+    GOOD(syscall(SYS_setresuid, 54321, 54321, 54321));
+    FAILS(EAGAIN, fork());
+    GOOD(kill(other, SIGKILL));
+    GOOD(waitid(P_PID, (id_t)other, NULL, WEXITED | WNOWAIT));
+    FAILS(EAGAIN, fork());
+    check_wait(other);
+    GOOD(child = check_fork(check_pause, NULL));
+    FAILS(EAGAIN, fork());
+    GOOD(kill(child, SIGKILL));
+    check_wait(child);
+    FAILS(ENOENT, execve("/none", argv, argv + 1));
+}

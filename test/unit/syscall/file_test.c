@@ -139,6 +139,11 @@ static int sending(void)
     CHECK(CALL(pread64, U(out), DATA, 9, 0) == 5 && text_is(DATA, "23489"));
     CHECK(CALL(sendfile, U(out), U(in), NOWHERE, 1) == -EFAULT && CALL(sendfile, U(out), CLOSED, 0, 1) == -EBADF);
     CHECK(CALL(sendfile, CLOSED, U(in), 0, 1) == -EBADF);
+    /* It never waits, but looks whether somebody wants it to do something else. */
+    CHECK(task_notify(current_task(), TASK_NOTICE_SIGNAL) == 0 && CALL(lseek, U(in), 0, SEEK_SET) == 0);
+    CHECK(CALL(sendfile, U(out), U(in), 0, 10) == -ERESTARTSYS && CALL(lseek, U(in), 0, SEEK_CUR) == 0);
+    task_notice_clear(TASK_NOTICE_SIGNAL);
+    CHECK(CALL(sendfile, U(out), U(in), 0, 10) == 10);
     CHECK(CALL(pipe2, DATA, O_NONBLOCK) == 0);
     uint64_t from = get32(DATA), to = get32(DATA + 4);
 
