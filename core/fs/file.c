@@ -5,6 +5,7 @@
  */
 #include <fs/file.h>
 
+#include <fs/flock.h>
 #include <fs/name.h>
 #include <k/errno.h>
 #include <lib/string.h>
@@ -46,6 +47,7 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
         name_get(name);
     file->name = name;
     file->data = NULL;
+    file->flock = FLOCK_NONE;
     mutex_init(&file->position_lock);
     file->position = 0;
     *out = file;
@@ -59,6 +61,8 @@ void file_put(struct file *file)
     ASSERT(before > 0);
     if (LIKELY(before > 1))
         return;
+    if (UNLIKELY(file->flock != FLOCK_NONE))
+        flock_release(file);
     if (file->ops->release != NULL)
         file->ops->release(file);
     if (file->name != NULL)

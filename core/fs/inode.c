@@ -101,6 +101,8 @@ int inode_create(struct filesystem *fs, const struct inode_ops *ops, const struc
     inode->data = NULL;
     inode->object = NULL;
     store_relaxed(&inode->writers, 0);
+    inode->flock_holders = 0;
+    inode->flock_is_exclusive = false;
     mutex_init(&inode->mutex);
     spin_init(&inode->lock, LOCK_INODE);
     inode->permissions = spec->mode & S_PERMISSIONS;

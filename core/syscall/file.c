@@ -3,6 +3,7 @@
 #include <syscall/table.h>
 
 #include <fs/fd.h>
+#include <fs/flock.h>
 #include <fs/pipe.h>
 #include <k/errno.h>
 #include <mm/kmalloc.h>
@@ -170,6 +171,29 @@ SYSCALL(ioctl)
         return -EBADF;
     int64_t result = file_ioctl(fd.file, (uint32_t)args->arg[1], args->arg[2]);
 
+    fd_return(fd);
+    return after_wait(result);
+}
+
+/* ---- flock(2) ---- */
+
+#define LOCK_SH 1u
+#define LOCK_EX 2u
+#define LOCK_NB 4u
+#define LOCK_UN 8u
+
+SYSCALL(flock)
+{
+    uint32_t command = (uint32_t)args->arg[1], kind = command & ~LOCK_NB;
+
+    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
+        return -EINVAL;
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    int64_t result = -EBADF;
+
+    if (fd.file != NULL && (load_relaxed(&fd.file->flags) & O_PATH) == 0)
+        result = flock_set(fd.file, kind == LOCK_SH ? FLOCK_SHARED : kind == LOCK_EX ? FLOCK_EXCLUSIVE : FLOCK_NONE,
+                           (command & LOCK_NB) == 0);
     fd_return(fd);
     return after_wait(result);
 }
@@ -421,12 +445,6 @@ static int64_t send_piece(struct file *out, struct file *in, uint64_t *offset, u
     return put;
 }
 
-/* What never waits would never look: a kill, a signal. */
-static bool is_called_away(void)
-{
-    return (load_relaxed(&current_task()->notices) & WAIT_INTERRUPTIBLE) != 0;
-}
-
 static int64_t send(struct file *out, struct file *in, uint64_t *offset, uint64_t count)
 {
     uint8_t *buffer = kmalloc(SEND_BYTES);
@@ -437,7 +455,7 @@ static int64_t send(struct file *out, struct file *in, uint64_t *offset, uint64_
     for (size_t left = MIN(count, IO_BYTES_MAX); left > 0; left -= (size_t)result, done += result) {
         size_t piece = MIN(left, (size_t)SEND_BYTES);
 
-        if (is_called_away()) {
+        if (file_wait_is_interrupted()) { /* what never waits would never look */
             result = after_wait(-EINTR);
             break;
         }

@@ -53,6 +53,7 @@ struct file {
     struct name *name;   /* counted; NULL: it never had one */
     void *data;          /* the ops' */
 
+    uint8_t flock; /* enum flock_kind; guarded by fs/flock.h. Only it stores, so a last reference may read it */
     struct mutex position_lock;
     uint64_t position; /* guarded by position_lock */
 };

@@ -102,6 +102,9 @@ struct inode {
     _Atomic(int64_t) accessed_ns, modified_ns, changed_ns; /* since 1970 */
     int64_t born_ns;
 
+    uint32_t flock_holders; /* open files with such a lock, and whether it is exclusive; guarded by fs/flock.h */
+    bool flock_is_exclusive;
+
     union {
         struct {
             struct rb_tree by_name;     /* guarded by mutex */

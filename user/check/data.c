@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -407,4 +408,54 @@ CHECK(sendfile, ends_when_killed)
     GOOD(nanosleep(&moment, NULL));
     GOOD(kill(child, SIGKILL));
     EQUAL(check_wait(child), SIGKILL);
+}
+
+CHECK(flock, excludes_and_is_given_back)
+{
+    int one = check_file("f", "", 0), two = (int)GOOD(open("f", O_RDONLY)), copy = (int)GOOD(dup(one));
+
+    GOOD(syscall(SYS_flock, one, LOCK_SH));
+    GOOD(syscall(SYS_flock, two, LOCK_SH | LOCK_NB));
+    FAILS(EWOULDBLOCK, syscall(SYS_flock, one, LOCK_EX | LOCK_NB));
+    GOOD(syscall(SYS_flock, two, LOCK_EX | LOCK_NB)); /* what the other had is gone: the change is no single step */
+    FAILS(EWOULDBLOCK, syscall(SYS_flock, one, LOCK_SH | LOCK_NB));
+    GOOD(syscall(SYS_flock, two, LOCK_UN));
+    GOOD(syscall(SYS_flock, one, LOCK_EX));
+    GOOD(close(one)); /* its copy is the same open file */
+    FAILS(EWOULDBLOCK, syscall(SYS_flock, two, LOCK_SH | LOCK_NB));
+    GOOD(close(copy));
+    GOOD(syscall(SYS_flock, two, LOCK_EX | LOCK_NB));
+    FAILS(EINVAL, syscall(SYS_flock, two, 0));
+    FAILS(EINVAL, syscall(SYS_flock, two, LOCK_SH | LOCK_EX));
+    FAILS(EBADF, syscall(SYS_flock, 500, LOCK_SH));
+    FAILS(EBADF, syscall(SYS_flock, GOOD(open("f", O_PATH)), LOCK_SH));
+}
+
+static int locks_and_tells(void *arg)
+{
+    int *fd = arg;
+    int own = (int)GOOD(open("f", O_RDONLY));
+
+    GOOD(syscall(SYS_flock, own, LOCK_EX));
+    GOOD(write(fd[1], "x", 1));
+    return 0;
+}
+
+/* It waits until the lock is given back, by the end of the process that has it, too. */
+CHECK(flock, waits)
+{
+    int fd[2], own = check_file("f", "", 0);
+    char byte;
+
+    GOOD(pipe2(fd, O_NONBLOCK));
+    GOOD(syscall(SYS_flock, own, LOCK_EX));
+    int child = check_fork(locks_and_tells, fd);
+
+    while (!check_sleeps(child))
+        continue;
+    FAILS(EAGAIN, read(fd[0], &byte, 1));
+    GOOD(syscall(SYS_flock, own, LOCK_UN));
+    EQUAL(check_wait(child), 0);
+    EQUAL(read(fd[0], &byte, 1), 1);
+    GOOD(syscall(SYS_flock, own, LOCK_EX | LOCK_NB));
 }
