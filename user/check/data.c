@@ -459,3 +459,30 @@ CHECK(flock, waits)
     EQUAL(read(fd[0], &byte, 1), 1);
     GOOD(syscall(SYS_flock, own, LOCK_EX | LOCK_NB));
 }
+
+CHECK(copy_file_range, copies_and_refuses)
+{
+    int from = check_file("a", "0123456789", 10), to = check_file("b", "", 0), pipe_fd[2];
+    long long at = 8, target = 1;
+    char data[8];
+
+    GOOD(lseek(from, 2, SEEK_SET));
+    GOOD(lseek(to, 0, SEEK_SET));
+    EQUAL(syscall(SYS_copy_file_range, from, NULL, to, NULL, 3l, 0), 3);
+    EQUAL(lseek(from, 0, SEEK_CUR), 5);
+    EQUAL(syscall(SYS_copy_file_range, from, &at, to, &target, 100l, 0), 2);
+    EQUAL(at, 10);
+    EQUAL(target, 3);
+    EQUAL(pread(to, data, 8, 0), 3);
+    TRUE(memcmp(data, "289", 3) == 0);
+    at = 0;
+    target = 4;
+    FAILS(EINVAL, syscall(SYS_copy_file_range, from, &at, from, &target, 5l, 0));
+    FAILS(EINVAL, syscall(SYS_copy_file_range, from, &at, to, &target, 5l, 1));
+    FAILS(EBADF, syscall(SYS_copy_file_range, 500, &at, to, &target, 5l, 0));
+    FAILS(EBADF, syscall(SYS_copy_file_range, from, &at, GOOD(open("b", O_WRONLY | O_APPEND)), &target, 5l, 0));
+    FAILS(EISDIR, syscall(SYS_copy_file_range, GOOD(open(".", O_RDONLY)), NULL, to, NULL, 5l, 0));
+    GOOD(pipe(pipe_fd));
+    FAILS(EINVAL, syscall(SYS_copy_file_range, from, NULL, pipe_fd[1], NULL, 5l, 0));
+    BAD_SOURCES(sizeof(at), UNLESS_NULL(bad, syscall(SYS_copy_file_range, from, bad, to, NULL, 1l, 0)));
+}
