@@ -31,6 +31,7 @@
 #include <sched/sched.h>
 #include <smp/quiesce.h>
 #include <smp/tlb.h>
+#include <syscall/syscall.h>
 #include <time/clock.h>
 #include <trace/backtrace.h>
 
@@ -187,6 +188,8 @@ static void boot_main(void *arg)
     fs_init();
     terminal_hooks_init();
     show_init();
+    show_set_command_line(boot_report.info->cmdline);
+    syscall_init();
     unpack_initrd(boot_report.info);
     fs_mount_usual();
     kspace_seal();

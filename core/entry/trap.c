@@ -27,7 +27,7 @@ static struct cpu *irq_enter(void)
 
     DEBUG_ASSERT(!hal_irq_is_enabled());
     cpu->irq_depth++;
-    cpu->irq_count++;
+    store_relaxed(&cpu->irq_count, load_relaxed(&cpu->irq_count) + 1);
     /* Handlers look at shared objects: an idle CPU is not quiescent while it runs one. */
     if (UNLIKELY(load_relaxed(&cpu->idle_quiescent)))
         quiesce_idle_exit(cpu);

@@ -5,6 +5,7 @@
  */
 #include <fs/file.h>
 
+#include <fs/flock.h>
 #include <fs/name.h>
 #include <k/errno.h>
 #include <lib/string.h>
@@ -17,6 +18,11 @@ void file_init(void)
     slab_cache_init(&file_cache, "file", sizeof(struct file), _Alignof(struct file));
 }
 
+static bool counts_as_writer(const struct inode *inode, bool can_write)
+{
+    return can_write && inode_is(inode, S_IFREG);
+}
+
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
 {
     struct file *file = slab_alloc(&file_cache);
@@ -25,10 +31,14 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
 
     if (file == NULL)
         return -ENOMEM;
+    file->can_write = !is_path && (mode == O_WRONLY || mode == O_RDWR);
+    if (counts_as_writer(inode, file->can_write) && inode_writer_begin(inode) != 0) {
+        slab_free(&file_cache, file);
+        return -ETXTBSY;
+    }
     store_relaxed(&file->refs, 1);
     store_relaxed(&file->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC));
     file->can_read = !is_path && (mode == O_RDONLY || mode == O_RDWR);
-    file->can_write = !is_path && (mode == O_WRONLY || mode == O_RDWR);
     file->has_position = !is_path && (inode_is(inode, S_IFREG) || inode_is(inode, S_IFDIR));
     file->ops = ops;
     inode_get(inode);
@@ -37,6 +47,7 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
         name_get(name);
     file->name = name;
     file->data = NULL;
+    file->flock = FLOCK_NONE;
     mutex_init(&file->position_lock);
     file->position = 0;
     *out = file;
@@ -46,10 +57,14 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
 void file_end(struct file *file, uint32_t before)
 {
     ASSERT(before == 1);
+    if (UNLIKELY(file->flock != FLOCK_NONE))
+        flock_release(file);
     if (file->ops->release != NULL)
         file->ops->release(file);
     if (file->name != NULL)
         name_put(file->name);
+    if (counts_as_writer(file->inode, file->can_write))
+        inode_writer_end(file->inode);
     inode_put(file->inode);
     slab_free(&file_cache, file);
 }

@@ -7,6 +7,7 @@
 #include <fs/cred.h>
 #include <fs/eventfd.h>
 #include <fs/fd.h>
+#include <fs/flock.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
 #include <fs/procfs.h>
@@ -58,6 +59,7 @@ void fs_init(void)
     name_init();
     file_init();
     fd_init();
+    flock_init();
     pipe_init();
     eventfd_init();
     fs_context_init();

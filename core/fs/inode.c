@@ -100,6 +100,9 @@ int inode_create(struct filesystem *fs, const struct inode_ops *ops, const struc
     inode->device = spec->device;
     inode->data = NULL;
     inode->object = NULL;
+    store_relaxed(&inode->writers, 0);
+    inode->flock_holders = 0;
+    inode->flock_is_exclusive = false;
     mutex_init(&inode->mutex);
     spin_init(&inode->lock, LOCK_INODE);
     inode->permissions = spec->mode & S_PERMISSIONS;
@@ -288,6 +291,45 @@ int inode_set_times(struct inode *inode, const struct cred *cred, int64_t access
         store_relaxed(&inode->modified_ns, modified_ns == TIME_NOW ? now : modified_ns);
     store_relaxed(&inode->changed_ns, now);
     return 0;
+}
+
+/* One more on the side of `sign`, if nobody is on the other. */
+static int take_side(struct inode *inode, int32_t sign)
+{
+    int32_t now = load_relaxed(&inode->writers);
+
+    do {
+        if (now * sign < 0)
+            return -ETXTBSY;
+    } while (!cas_acq_rel(&inode->writers, &now, now + sign)); /* PAIRS(inode_writers) */
+    return 0;
+}
+
+static void leave_side(struct inode *inode, int32_t sign)
+{
+    int32_t before = fetch_sub_acq_rel(&inode->writers, sign); /* PAIRS(inode_writers) */
+
+    ASSERT(before * sign > 0);
+}
+
+int inode_writer_begin(struct inode *inode)
+{
+    return take_side(inode, 1);
+}
+
+void inode_writer_end(struct inode *inode)
+{
+    leave_side(inode, 1);
+}
+
+int inode_execution_begin(struct inode *inode)
+{
+    return take_side(inode, -1);
+}
+
+void inode_execution_end(struct inode *inode)
+{
+    leave_side(inode, -1);
 }
 
 int inode_truncate(struct inode *inode, int64_t bytes)

@@ -49,13 +49,25 @@ static int open_inode(struct inode *inode, struct name *name, uint32_t flags, st
     return -ENXIO;
 }
 
+/* For somebody who does not have it open for writing. */
+static int cut(struct inode *inode, int64_t bytes)
+{
+    int error = inode_writer_begin(inode);
+
+    if (error != 0)
+        return error;
+    error = inode_truncate(inode, bytes);
+    inode_writer_end(inode);
+    return error;
+}
+
 static int open_and_cut(struct name *name, uint32_t flags, struct file **out)
 {
     struct inode *inode = name->inode;
     int error = open_inode(inode, name, flags, out);
 
     if (error == 0 && (flags & O_TRUNC) != 0 && inode_is(inode, S_IFREG)) {
-        error = inode_truncate(inode, 0);
+        error = cut(inode, 0);
         if (error != 0)
             file_put(*out);
     }
@@ -181,7 +193,7 @@ int path_truncate(const struct path_place *place, const char *path, int64_t byte
         return error;
     error = inode_is(name->inode, S_IFDIR) ? -EISDIR : inode_permission(name->inode, place->cred, MAY_WRITE);
     if (error == 0)
-        error = inode_truncate(name->inode, bytes);
+        error = cut(name->inode, bytes);
     name_put(name);
     return error;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * procfs. An inode says by `data` what it is: a struct node, which holds its process and goes with it. Three kinds of
- * directories: the root, those of processes, and their "fd"; all are listed by what the providers say at that moment.
+ * procfs. An inode says by `data` what it is: a struct node, which holds its process and goes with it. Directories are
+ * listed by what the providers say at that moment: the system's files, with folders wherever names have a '/'; those of
+ * a process, and in its "task" those of a thread; its descriptors. The files' texts are procfs_file.c's.
  */
-#include <fs/procfs.h>
+#include "procfs_priv.h"
 
 #include <fs/fd.h>
 #include <fs/file.h>
@@ -15,16 +16,6 @@
 
 #define PROC_MAGIC 0x9fa0u
 #define NUMBER_MAX 9999999 /* of a process or a descriptor: as many digits as are looked at */
-#define TEXT_BYTES_MAX ((size_t)4 << 20)
-
-enum node_kind { NODE_ROOT, NODE_PROCESS, NODE_FD_DIR, NODE_FILE, NODE_FD };
-
-struct node {
-    enum node_kind kind;
-    const struct procfs_file *file; /* NODE_FILE */
-    void *process;                  /* counted; NULL: the system's */
-    int number;                     /* of the process, or the descriptor */
-};
 
 static struct {
     const struct procfs_file *system[PROCFS_FILES_MAX], *process[PROCFS_FILES_MAX];
@@ -53,54 +44,6 @@ void procfs_register_process(const struct procfs_file *file)
 void procfs_set_processes(const struct procfs_processes *processes)
 {
     proc.of = processes;
-}
-
-/* ---- Text ---- */
-
-/* Room for so many bytes more; false: there is none. */
-static bool make_room(struct procfs_text *text, size_t bytes)
-{
-    size_t room = MAX(text->room, (size_t)256);
-
-    if (text->has_failed || text->used + bytes <= text->room)
-        return !text->has_failed;
-    while (room < text->used + bytes)
-        room *= 2;
-    char *larger = room <= TEXT_BYTES_MAX ? kmalloc(room) : NULL;
-
-    if (larger == NULL) {
-        text->has_failed = true;
-        return false;
-    }
-    memcpy(larger, text->bytes, text->used);
-    kfree(text->bytes);
-    text->bytes = larger;
-    text->room = room;
-    return true;
-}
-
-void procfs_write(struct procfs_text *text, const void *bytes, size_t count)
-{
-    if (!make_room(text, count))
-        return;
-    memcpy(text->bytes + text->used, bytes, count);
-    text->used += count;
-}
-
-void procfs_print(struct procfs_text *text, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    int bytes = fmt_vprint(NULL, 0, format, args);
-
-    va_end(args);
-    if (bytes < 0 || !make_room(text, (size_t)bytes + 1)) /* the NUL is overwritten by what follows */
-        return;
-    va_start(args, format);
-    (void)fmt_vprint(text->bytes + text->used, (size_t)bytes + 1, format, args);
-    va_end(args);
-    text->used += (size_t)bytes;
 }
 
 /* ---- Inodes ---- */
@@ -154,6 +97,18 @@ static int parse_number(const char *text, size_t bytes)
 
 /* ---- Look-ups ---- */
 
+/* What processes have besides files. */
+static const struct special {
+    const char *name;
+    enum node_kind kind;
+    uint32_t mode;
+    bool of_threads; /* and not only of processes */
+} specials[] = {
+    {"fd", NODE_FD_DIR, S_IFDIR | 0500, true},
+    {"fdinfo", NODE_FDINFO_DIR, S_IFDIR | 0500, true},
+    {"task", NODE_TASKS, S_IFDIR | 0555, false},
+};
+
 static uint32_t mode_of(const struct procfs_file *file)
 {
     bool is_link = file->print == NULL;
@@ -161,41 +116,85 @@ static uint32_t mode_of(const struct procfs_file *file)
     return (is_link ? S_IFLNK : S_IFREG) | (file->mode != 0 ? file->mode : is_link ? 0777 : 0444);
 }
 
-static int look_up_file(const struct procfs_file *const files[], unsigned count, const char *text, size_t bytes,
-                        void *process, struct inode **out)
+/* The files that a folder's are among. */
+static const struct procfs_file *const *files_of(const struct node *node, unsigned *out_count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (strlen(files[i]->name) != bytes || memcmp(files[i]->name, text, bytes) != 0)
-            continue;
-        char target[64];
-        int64_t length = files[i]->link_text == NULL ? 0 : files[i]->link_text(process, target, sizeof target - 1);
+    *out_count = node->kind == NODE_SYSTEM ? proc.systems : proc.processes;
+    return node->kind == NODE_SYSTEM ? proc.system : proc.process;
+}
 
-        if (length < 0)
-            break;
-        target[length] = 0;
-        return make_inode((struct node){.kind = NODE_FILE, .file = files[i], .process = process}, mode_of(files[i]),
-                          files[i]->link_text != NULL ? target : NULL, out);
+/* What a file, or a folder on the way to it, is called in that folder: bytes of *out_bytes; NULL: it is elsewhere. */
+static const char *name_in(const struct procfs_file *file, const struct node *folder, size_t *out_bytes)
+{
+    const char *name = file->name + folder->path_bytes;
+
+    if (strlen(file->name) < folder->path_bytes || memcmp(file->name, folder->path, folder->path_bytes) != 0)
+        return NULL;
+    for (*out_bytes = 0; name[*out_bytes] != 0 && name[*out_bytes] != '/'; ++*out_bytes)
+        continue;
+    return name;
+}
+
+static const struct procfs_file *find_file(const struct node *folder, const char *text, size_t bytes, bool *out_is_file)
+{
+    unsigned count;
+    const struct procfs_file *const *files = files_of(folder, &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        size_t length;
+        const char *name = name_in(files[i], folder, &length);
+
+        if (name == NULL || length != bytes || memcmp(name, text, bytes) != 0)
+            continue;
+        *out_is_file = name[bytes] == 0;
+        return files[i];
     }
-    if (process != NULL)
-        proc.of->put(process);
-    return -ENOENT;
+    return NULL;
+}
+
+/* A file of the folder, or a folder below it. The reference to the process becomes the inode's, or is dropped. */
+static int look_up_file(const struct node *folder, const char *text, size_t bytes, void *process, struct inode **out)
+{
+    bool is_file = false;
+    const struct procfs_file *file = find_file(folder, text, bytes, &is_file);
+    struct node found = *folder;
+    char target[64];
+    int64_t length = 0;
+
+    found.process = process;
+    if (file != NULL && !is_file) {
+        found.path = file->name;
+        found.path_bytes = folder->path_bytes + bytes + 1;
+        return make_inode(found, S_IFDIR | 0555, NULL, out);
+    }
+    if (file != NULL && file->link_text != NULL)
+        length = file->link_text(process, target, sizeof target - 1);
+    if (file == NULL || length < 0) {
+        if (process != NULL)
+            proc.of->put(process);
+        return -ENOENT;
+    }
+    target[length] = 0;
+    found.kind = NODE_FILE;
+    found.file = file;
+    return make_inode(found, mode_of(file), file->link_text != NULL ? target : NULL, out);
 }
 
 /* A reference to the process of a node that has one, and that still exists. */
 static void *get_again(const struct node *node)
 {
-    return proc.of->get(node->number);
+    return node->is_thread ? proc.of->get_thread(node->process, node->number) : proc.of->get(node->number);
 }
 
-static int look_up_in_root(const char *text, size_t bytes, struct inode **out)
+static int look_up_in_system(const struct node *node, const char *text, size_t bytes, struct inode **out)
 {
-    int number = parse_number(text, bytes);
+    int number = node->path_bytes == 0 ? parse_number(text, bytes) : -1;
     void *process = number > 0 && proc.of != NULL ? proc.of->get(number) : NULL;
 
     if (process != NULL)
-        return make_inode((struct node){.kind = NODE_PROCESS, .process = process, .number = number}, S_IFDIR | 0555,
-                          NULL, out);
-    return look_up_file(proc.system, proc.systems, text, bytes, NULL, out);
+        return make_inode((struct node){.kind = NODE_PROCESS, .path = "", .process = process, .number = number},
+                          S_IFDIR | 0555, NULL, out);
+    return look_up_file(node, text, bytes, NULL, out);
 }
 
 static int look_up_in_process(const struct node *node, const char *text, size_t bytes, struct inode **out)
@@ -204,14 +203,31 @@ static int look_up_in_process(const struct node *node, const char *text, size_t 
 
     if (process == NULL)
         return -ENOENT;
-    if (bytes == 2 && memcmp(text, "fd", 2) == 0)
-        return make_inode((struct node){.kind = NODE_FD_DIR, .process = process, .number = node->number},
-                          S_IFDIR | 0500, NULL, out);
-    return look_up_file(proc.process, proc.processes, text, bytes, process, out);
+    for (unsigned i = 0; i < ARRAY_COUNT(specials) && node->path_bytes == 0; i++) {
+        struct node found = {.kind = specials[i].kind, .path = "", .process = process, .number = node->number,
+                             .is_thread = node->is_thread};
+
+        if (strlen(specials[i].name) == bytes && memcmp(specials[i].name, text, bytes) == 0 &&
+            (specials[i].of_threads || !node->is_thread))
+            return make_inode(found, specials[i].mode, NULL, out);
+    }
+    return look_up_file(node, text, bytes, process, out);
+}
+
+static int look_up_thread(const struct node *node, const char *text, size_t bytes, struct inode **out)
+{
+    int number = parse_number(text, bytes);
+    void *thread = number > 0 ? proc.of->get_thread(node->process, number) : NULL;
+
+    if (thread == NULL)
+        return -ENOENT;
+    return make_inode((struct node){.kind = NODE_PROCESS, .path = "", .process = thread, .number = number,
+                                    .is_thread = true},
+                      S_IFDIR | 0555, NULL, out);
 }
 
 /* The open file of a number, counted, or NULL. */
-static struct file *file_of(const struct node *node, int number)
+struct file *procfs_file_of(const struct node *node, int number)
 {
     struct fd_table *table = number >= 0 ? proc.of->files(node->process) : NULL;
     struct file *file = table != NULL ? fd_get(table, (unsigned)number) : NULL;
@@ -224,7 +240,7 @@ static struct file *file_of(const struct node *node, int number)
 static int look_up_fd(const struct node *node, const char *text, size_t bytes, struct inode **out)
 {
     int number = parse_number(text, bytes);
-    struct file *file = file_of(node, number);
+    struct file *file = procfs_file_of(node, number);
     void *process;
 
     if (file == NULL)
@@ -233,17 +249,22 @@ static int look_up_fd(const struct node *node, const char *text, size_t bytes, s
     process = get_again(node);
     if (process == NULL)
         return -ENOENT;
-    return make_inode((struct node){.kind = NODE_FD, .process = process, .number = number}, S_IFLNK | 0700, NULL, out);
+    bool is_link = node->kind == NODE_FD_DIR;
+
+    return make_inode((struct node){.kind = is_link ? NODE_FD : NODE_FDINFO, .process = process, .number = number},
+                      is_link ? S_IFLNK | 0700 : S_IFREG | 0400, NULL, out);
 }
 
 static int lookup(struct inode *dir, const char *text, size_t bytes, struct inode **out)
 {
     const struct node *node = dir->data;
 
-    if (node->kind == NODE_ROOT)
-        return look_up_in_root(text, bytes, out);
+    if (node->kind == NODE_SYSTEM)
+        return look_up_in_system(node, text, bytes, out);
     if (node->kind == NODE_PROCESS)
         return look_up_in_process(node, text, bytes, out);
+    if (node->kind == NODE_TASKS)
+        return look_up_thread(node, text, bytes, out);
     return look_up_fd(node, text, bytes, out);
 }
 
@@ -255,7 +276,7 @@ static int follow(struct inode *link, struct name **out)
 
     if (node->kind == NODE_FILE)
         return node->file->link != NULL ? node->file->link(node->process, out) : -ENOENT;
-    struct file *file = file_of(node, node->number);
+    struct file *file = procfs_file_of(node, node->number);
     int error = 0;
 
     if (file == NULL)
@@ -313,7 +334,7 @@ static int64_t read_link(struct inode *link, char *to, size_t room)
         name_put(name);
         return bytes;
     }
-    file = file_of(node, node->number);
+    file = procfs_file_of(node, node->number);
     if (file == NULL)
         return -ENOENT;
     bytes = file_text(file, to, room);
@@ -321,74 +342,23 @@ static int64_t read_link(struct inode *link, char *to, size_t room)
     return bytes;
 }
 
-/* ---- Files ---- */
-
-static int64_t read_text(struct file *file, struct io_span *to, uint64_t *position)
-{
-    const struct procfs_text *text = file->data;
-    size_t bytes = *position < text->used ? MIN(text->used - (size_t)*position, to->left) : 0;
-    size_t done = bytes > 0 ? io_copy_to(to, text->bytes + *position, bytes) : 0;
-
-    *position += done;
-    return io_result(done, bytes > 0 ? -EFAULT : 0);
-}
-
-static uint64_t end_of_text(struct file *file)
-{
-    return ((const struct procfs_text *)file->data)->used;
-}
-
-static void release_text(struct file *file)
-{
-    struct procfs_text *text = file->data;
-
-    kfree(text->bytes);
-    kfree(text);
-}
-
-static const struct file_ops text_ops = {.read = read_text, .end = end_of_text, .release = release_text};
-
-static int print(const struct node *node, struct procfs_text *text)
-{
-    int error = node->file->print(text, node->process);
-
-    if (error == 0 && text->has_failed)
-        error = -ENOMEM;
-    return error;
-}
-
-static int open_file(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
-{
-    struct procfs_text *text;
-    int error;
-
-    if ((flags & O_ACCMODE) != O_RDONLY)
-        return -EACCES;
-    text = kzalloc(sizeof *text);
-    error = text == NULL ? -ENOMEM : print(inode->data, text);
-    if (error == 0)
-        error = file_create(inode, name, &text_ops, flags, out);
-    if (error != 0) {
-        if (text != NULL)
-            kfree(text->bytes);
-        kfree(text);
-        return error;
-    }
-    (*out)->data = text;
-    return 0;
-}
-
 /* ---- Listings. Positions: 0 and 1 the dots, then the files by their places, then the numbers. ---- */
 
 #define POSITION_NUMBERS 256u
-_Static_assert(POSITION_NUMBERS > PROCFS_FILES_MAX + 3, "files have places below the numbers");
+_Static_assert(POSITION_NUMBERS > PROCFS_FILES_MAX + 2 + ARRAY_COUNT(specials), "files have places below the numbers");
+
+static bool emit_bytes(struct file *file, struct dir_sink *sink, const char *name, size_t bytes, uint32_t type,
+                       uint64_t next)
+{
+    /* A number that nobody else has: these inodes do not exist until they are looked up. */
+    const struct dir_entry entry = {name, bytes, file->inode->number << 24 | next, type, next};
+
+    return sink->emit(sink, &entry);
+}
 
 static bool emit(struct file *file, struct dir_sink *sink, const char *name, uint32_t type, uint64_t next)
 {
-    /* A number that nobody else has: these inodes do not exist until they are looked up. */
-    const struct dir_entry entry = {name, strlen(name), file->inode->number << 24 | next, type, next};
-
-    return sink->emit(sink, &entry);
+    return emit_bytes(file, sink, name, strlen(name), type, next);
 }
 
 static bool emit_number(struct file *file, struct dir_sink *sink, int number, uint32_t type)
@@ -399,12 +369,29 @@ static bool emit_number(struct file *file, struct dir_sink *sink, int number, ui
     return emit(file, sink, text, type, POSITION_NUMBERS + (uint64_t)number + 1);
 }
 
+/* The file at that place is the first one of its name in this folder. */
+static bool emit_file(struct file *file, struct dir_sink *sink, const struct node *node, unsigned place)
+{
+    unsigned count;
+    const struct procfs_file *const *files = files_of(node, &count);
+    bool is_file = false;
+    size_t bytes = 0;
+    const char *name = name_in(files[place], node, &bytes);
+
+    if (name == NULL || find_file(node, name, bytes, &is_file) != files[place]) {
+        file->position++;
+        return true;
+    }
+    return emit_bytes(file, sink, name, bytes, is_file ? mode_of(files[place]) & S_IFMT : S_IFDIR, file->position + 1);
+}
+
 /* What stands before the numbers. False: the sink is full. */
 static bool emit_files(struct file *file, struct dir_sink *sink, const struct node *node)
 {
-    const struct procfs_file *const *files = node->kind == NODE_ROOT ? proc.system : proc.process;
-    unsigned count = node->kind == NODE_ROOT ? proc.systems : node->kind == NODE_PROCESS ? proc.processes : 0;
+    unsigned count = 0, special_count = node->kind == NODE_PROCESS && node->path_bytes == 0 ? ARRAY_COUNT(specials) : 0;
 
+    if (node->kind == NODE_SYSTEM || node->kind == NODE_PROCESS)
+        (void)files_of(node, &count);
     while (file->position < POSITION_NUMBERS) {
         uint64_t at = file->position;
         bool fits = true;
@@ -412,32 +399,44 @@ static bool emit_files(struct file *file, struct dir_sink *sink, const struct no
         if (at < 2)
             fits = emit(file, sink, at == 0 ? "." : "..", S_IFDIR, at + 1);
         else if (at - 2 < count)
-            fits = emit(file, sink, files[at - 2]->name, mode_of(files[at - 2]) & S_IFMT, at + 1);
-        else if (at - 2 == count && node->kind == NODE_PROCESS)
-            fits = emit(file, sink, "fd", S_IFDIR, at + 1);
-        else
+            fits = emit_file(file, sink, node, (unsigned)at - 2);
+        else if (at - 2 - count >= special_count)
             file->position = POSITION_NUMBERS;
+        else if (specials[at - 2 - count].of_threads || !node->is_thread)
+            fits = emit(file, sink, specials[at - 2 - count].name, S_IFDIR, at + 1);
+        else
+            file->position++;
         if (!fits)
             return false;
     }
     return true;
 }
 
+/* The lowest number at or above `from` that is in such a folder. */
+static int next_number(const struct node *node, struct fd_table *table, int from)
+{
+    if (table != NULL)
+        return fd_next(table, (unsigned)from);
+    return node->kind == NODE_TASKS ? proc.of->next_thread(node->process, from) : proc.of->next(from);
+}
+
 static int iterate(struct file *file, struct dir_sink *sink)
 {
     const struct node *node = file->inode->data;
+    bool has_table = node->kind == NODE_FD_DIR || node->kind == NODE_FDINFO_DIR;
+    uint32_t type = node->kind == NODE_FD_DIR ? S_IFLNK : has_table ? S_IFREG : S_IFDIR;
     struct fd_table *table = NULL;
     int number;
 
-    if (!emit_files(file, sink, node) || node->kind == NODE_PROCESS || proc.of == NULL)
+    if (!emit_files(file, sink, node) || node->kind == NODE_PROCESS || node->path_bytes != 0 || proc.of == NULL)
         return 0;
-    if (node->kind == NODE_FD_DIR && (table = proc.of->files(node->process)) == NULL)
+    if (has_table && (table = proc.of->files(node->process)) == NULL)
         return 0;
     do {
         int from = (int)MIN(file->position - POSITION_NUMBERS, (uint64_t)NUMBER_MAX);
 
-        number = table != NULL ? fd_next(table, (unsigned)from) : proc.of->next(from);
-    } while (number >= 0 && emit_number(file, sink, number, table != NULL ? S_IFLNK : S_IFDIR));
+        number = next_number(node, table, from);
+    } while (number >= 0 && emit_number(file, sink, number, type));
     if (table != NULL)
         fd_table_put(table);
     return 0;
@@ -458,7 +457,7 @@ static int open_dir(struct inode *inode, struct name *name, uint32_t flags, stru
 
 static int open_any(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
 {
-    return inode_is(inode, S_IFDIR) ? open_dir(inode, name, flags, out) : open_file(inode, name, flags, out);
+    return inode_is(inode, S_IFDIR) ? open_dir(inode, name, flags, out) : procfs_open_file(inode, name, flags, out);
 }
 
 static const struct inode_ops procfs_ops = {
@@ -483,7 +482,7 @@ const struct filesystem_type procfs_type = {"proc", create, .is_single = true};
 void procfs_init(void)
 {
     struct inode *root;
-    int error = make_inode((struct node){.kind = NODE_ROOT}, S_IFDIR | 0555, NULL, &root);
+    int error = make_inode((struct node){.kind = NODE_SYSTEM, .path = ""}, S_IFDIR | 0555, NULL, &root);
 
     if (error == 0) {
         error = name_create(NULL, "", 0, root, &proc.fs.root);

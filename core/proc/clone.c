@@ -35,6 +35,7 @@ struct cloning {
     struct process *process; /* a reference if it is new */
     struct thread *thread;   /* a reference */
     struct task *task;       /* a reference */
+    struct user_count *count; /* the new task's, until it has it */
 };
 
 static bool has(const struct clone_request *request, uint64_t flag)
@@ -56,13 +57,10 @@ static int check(const struct clone_request *request)
     return request->exit_signal < 0 || request->exit_signal > 64 ? -EINVAL : 0;
 }
 
-/* RLIMIT_NPROC: processes of this user. A walk over the children of all would be long; the limit is on what there is
- * altogether, which bounds each user's. */
-static int check_count(const struct thread *maker)
+static void give_count(struct cloning *cloning, struct user_count **to)
 {
-    if (cred_can(maker->user.cred, CAP_SYS_RESOURCE) || cred_can(maker->user.cred, CAP_SYS_ADMIN))
-        return 0;
-    return process_count() >= process_limit_get(maker->process, LIMIT_NPROC) ? -EAGAIN : 0;
+    *to = cloning->count;
+    cloning->count = NULL;
 }
 
 static int make_process(struct cloning *cloning)
@@ -86,6 +84,8 @@ static int make_process(struct cloning *cloning)
                                  cloning->maker->process->name, space, 0, &cloning->process);
     if (result != 0)
         space_put(space);
+    else
+        give_count(cloning, &cloning->process->counted);
     return result;
 }
 
@@ -146,6 +146,8 @@ static int give_user(struct cloning *cloning)
     thread_signals_init(cloning->thread, cloning->maker, !has(request, CLONE_VM) || has(request, CLONE_VFORK));
     if (has(request, CLONE_CLEAR_SIGHAND))
         signal_handlers_reset(cloning->process);
+    if (has(request, CLONE_THREAD))
+        give_count(cloning, &to->counted);
     cred_get(from->cred);
     to->cred = from->cred;
     to->personality = from->personality;
@@ -258,11 +260,14 @@ pid_t process_clone(const struct hal_trap *trap, const struct clone_request *req
     if (result == 0 && params.policy == SCHED_POLICY_DEADLINE)
         result = -EAGAIN;
     if (result == 0)
-        result = check_count(cloning.maker);
+        result = user_count_join(cloning.maker->user.cred->user.real, user_count_limit(cloning.maker), &cloning.count);
     if (result == 0)
         result = make(&cloning);
-    if (result != 0)
+    if (result != 0) {
+        user_count_leave(&cloning.count);
         return result;
+    }
+    cloning.maker->user.is_over_limit = false;
 
     /* Nothing fails from here on, but what the child can live without. */
     tid_t tid = cloning.thread->tid;

@@ -46,6 +46,7 @@ struct exec {
 
 /* ---- Files ---- */
 
+/* What is opened to be executed is not written to, until it is closed again: by close_program(). */
 static int open_program(const struct path_place *place, const char *path, unsigned flags, struct file **out)
 {
     struct name *name;
@@ -61,8 +62,21 @@ static int open_program(const struct path_place *place, const char *path, unsign
         result = inode_permission(name->inode, place->cred, MAY_EXEC);
     if (result == 0) /* only to be executed: it need not be readable */
         result = name_open(name, place->cred, O_PATH, out);
+    if (result == 0 && inode_execution_begin(name->inode) != 0) {
+        file_put(*out);
+        *out = NULL;
+        result = -ETXTBSY;
+    }
     name_put(name);
     return result;
+}
+
+static void close_program(struct file *file)
+{
+    if (file == NULL)
+        return;
+    inode_execution_end(file->inode);
+    file_put(file);
 }
 
 /* What scripts and programs name: from the working directory. */
@@ -126,7 +140,7 @@ static int find_program(struct exec *exec)
         if (result != 0)
             return result;
         path = exec->scripts[depth].interpreter;
-        file_put(exec->file);
+        close_program(exec->file);
         exec->file = NULL;
         result = open_named(exec, path, &exec->file);
     }
@@ -220,6 +234,21 @@ static void take_name(struct exec *exec)
     (void)str_copy(exec->name, name, sizeof exec->name);
 }
 
+/* execve(2), EAGAIN: it has become a user with too many tasks, and there are still. */
+static int check_count(struct thread *self)
+{
+    if (!self->user.is_over_limit)
+        return 0;
+    uint64_t max = user_count_limit(self);
+
+    spin_lock(&proc_tree_lock);
+    const struct user_count *count = *user_count_of_locked(self);
+
+    self->user.is_over_limit = count != NULL && count->tasks > max;
+    spin_unlock(&proc_tree_lock);
+    return self->user.is_over_limit ? -EAGAIN : 0;
+}
+
 /* All that can fail but for the other threads. */
 static int prepare(struct exec *exec)
 {
@@ -241,7 +270,7 @@ static int prepare(struct exec *exec)
     if (result == 0)
         result = signal_exec_prepare(exec->process, &exec->handlers);
     if (result == 0) {
-        exec->program = program_create(exec->file->name, &exec->args);
+        exec->program = program_create(exec->file->name, &exec->args, &exec->image);
         result = exec->program == NULL ? -ENOMEM : 0;
     }
     take_name(exec);
@@ -287,6 +316,9 @@ static void take_pid_locked(struct exec *exec) REQUIRES(proc_tree_lock)
 
     if (old == pid)
         return;
+    user_count_leave_locked(&exec->process->counted); /* of the first thread, whose place it takes */
+    exec->process->counted = exec->self->user.counted;
+    exec->self->user.counted = NULL;
     id_unpublish_task(old);
     id_hold(pid); /* one for the thread, one for its task: as when they were made */
     id_hold(pid);
@@ -310,7 +342,9 @@ static struct space *change_over(struct exec *exec)
     process->space = exec->space;
     struct program *old_program = process->program;
 
+    program_leave_locked(process);
     process->program = exec->program;
+    program_enter_locked(process);
     exec->program = old_program; /* given back with the rest */
     process->has_executed = true;
     process->executing = NULL;
@@ -384,10 +418,8 @@ static void commit(struct exec *exec, struct hal_trap *trap)
 static void give_back(struct exec *exec)
 {
     args_end(&exec->args);
-    if (exec->file != NULL)
-        file_put(exec->file);
-    if (exec->interpreter_file != NULL)
-        file_put(exec->interpreter_file);
+    close_program(exec->file);
+    close_program(exec->interpreter_file);
     if (exec->space != NULL)
         space_put(exec->space);
     if (exec->files != NULL)
@@ -410,7 +442,10 @@ int process_exec(struct hal_trap *trap, const struct exec_request *request)
     exec->request = request;
     exec->self = thread_current();
     exec->process = exec->self->process;
-    int result = prepare(exec);
+    int result = check_count(exec->self);
+
+    if (result == 0)
+        result = prepare(exec);
 
     if (result == 0)
         result = be_alone(exec);

@@ -11,6 +11,7 @@
 #include <proc/group.h>
 #include <proc/id.h>
 #include <proc/limits.h>
+#include <proc/show.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
@@ -90,6 +91,8 @@ static int give_user(struct thread *thread)
 
     if (result == 0)
         result = fs_context_create(&thread->user.paths);
+    if (result == 0)
+        result = user_count_join(0, UINT64_MAX, &thread->process->counted);
     cred_get(&cred_root);
     thread->user.cred = &cred_root;
     return result;
@@ -114,6 +117,7 @@ int first_start(const struct first_spec *spec)
         return result;
     }
     first = spec;
+    show_load_begin();
     result = process_group_begin(process);
     if (result == 0)
         result = thread_create(process, &thread_spec, &thread);

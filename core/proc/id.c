@@ -341,6 +341,15 @@ unsigned id_used_count(void)
     return used;
 }
 
+tid_t id_last(void)
+{
+    spin_lock(&ids.lock);
+    tid_t last = (tid_t)ids.next - 1;
+
+    spin_unlock(&ids.lock);
+    return last;
+}
+
 void id_reclaim(void)
 {
     spin_lock(&ids.lock);

@@ -16,7 +16,6 @@
 
 #include "proc_priv.h"
 
-#define AUX_WORDS_MAX 48
 #define AT_NULL 0
 #define AT_PHDR 3
 #define AT_PHENT 4
@@ -153,11 +152,6 @@ struct stack {
     vaddr_t words;                  /* argc: where the stack pointer begins */
 };
 
-struct aux {
-    uint64_t word[AUX_WORDS_MAX];
-    unsigned count;
-};
-
 static void aux_add(struct aux *aux, uint64_t type, uint64_t value)
 {
     ASSERT(aux->count + 2 <= AUX_WORDS_MAX);
@@ -206,22 +200,22 @@ static void lay_out(struct stack *stack, const struct image *image, unsigned aux
     stack->words = ROUND_DOWN(stack->random - words * sizeof(uint64_t), (vaddr_t)STACK_ALIGN);
 }
 
-static int fill_stack(const struct stack *stack, const struct image *image)
+static int fill_stack(const struct stack *stack, struct image *image)
 {
     const struct exec_args *args = image->args;
     const uint64_t argc = args->argc;
     vaddr_t vectors = stack->words + sizeof argc;
     vaddr_t aux_at = vectors + ((vaddr_t)args->argc + args->envc + 2) * sizeof(uint64_t);
-    struct aux aux = { .count = 0 };
     uint8_t random[RANDOM_BYTES];
     int result = user_copy_out(stack->words, &argc, sizeof argc);
 
     random_bytes(random, sizeof random);
-    aux_fill(&aux, image, stack);
+    image->aux.count = 0;
+    aux_fill(&image->aux, image, stack);
     if (result == 0)
         result = args_put(args, stack->strings, vectors);
     if (result == 0)
-        result = user_copy_out(aux_at, aux.word, aux.count * sizeof aux.word[0]);
+        result = user_copy_out(aux_at, image->aux.word, image->aux.count * sizeof image->aux.word[0]);
     if (result == 0)
         result = user_copy_out(stack->random, random, sizeof random);
     if (result == 0)

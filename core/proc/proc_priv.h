@@ -218,6 +218,23 @@ void limits_apply_locked(struct process *process) REQUIRES(proc_tree_lock);
 void usage_add_self_locked(struct process *process) REQUIRES(proc_tree_lock);
 void usage_add_space_locked(struct process *process, struct space *space) REQUIRES(proc_tree_lock);
 
+/* user_count.c: tasks of a real user, by RLIMIT_NPROC of getrlimit(2): threads that live, and processes until they are
+ * reaped. A process counts for its first thread, whatever becomes of that, so the number of zombies is bounded, too. */
+struct user_count {
+    struct rb_node node;
+    uint32_t user;
+    uint64_t tasks; /* guarded by the tree lock */
+};
+/* One more, of at most `max`. -EAGAIN: that many are there. -ENOMEM. */
+int user_count_join(uint32_t user, uint64_t max, struct user_count **out) MUST_USE;
+/* One less, if *count is not NULL; it is afterwards. */
+void user_count_leave(struct user_count **count);
+void user_count_leave_locked(struct user_count **count) REQUIRES(proc_tree_lock);
+/* Where the thread's is kept. */
+struct user_count **user_count_of_locked(struct thread *thread) REQUIRES(proc_tree_lock);
+/* How many tasks its user may have, as far as it is concerned. */
+uint64_t user_count_limit(const struct thread *thread);
+
 /* first.c: the first process has ended, and with it the machine's work. */
 void init_ended(int wait_status);
 
@@ -240,16 +257,33 @@ struct exec_args {
     unsigned front_count;
     uint64_t front_bytes;
 };
+/* The auxiliary vector: pairs, the last one of AT_NULL. */
+#define AUX_WORDS_MAX 48
+struct aux {
+    uint64_t word[AUX_WORDS_MAX];
+    unsigned count;
+};
+
 /* program.c: what a process executes. Counted. */
+struct image;
 struct program {
     _Atomic(uint32_t) refs; /* PAIRS(program_ref) */
     struct name *file;      /* counted */
+    struct vm_object *strings; /* counted; NULL: none. The environment, as it was given: */
+    uint64_t environ_start, environ_end;
+    struct aux aux;
+    vaddr_t stack;          /* where its stack pointer began; 0: nobody has said */
     size_t line_bytes;
     char line[];            /* the arguments, each with its NUL; a long one ends somewhere */
 };
-struct program *program_create(struct name *file, const struct exec_args *args) MUST_USE; /* NULL: no memory */
+/* `image` has been built, or is NULL. NULL: no memory. */
+struct program *program_create(struct name *file, const struct exec_args *args, const struct image *image) MUST_USE;
 void program_get(struct program *program);
 void program_put(struct program *program); /* may sleep */
+/* A process that is alive executes its program's file, which nobody may write to then. Somebody else does, too, when it
+ * begins: the exec, or who is forked. */
+void program_enter_locked(struct process *process) REQUIRES(proc_tree_lock);
+void program_leave_locked(struct process *process) REQUIRES(proc_tree_lock);
 struct program *process_program_get(struct process *process) MUST_USE; /* counted, or NULL */
 
 int args_begin(struct exec_args *args, uint64_t stack_limit) MUST_USE; /* args_end() in any case */
@@ -276,5 +310,6 @@ struct image {
     struct vdso_place vdso;
     vaddr_t stack_top;
     vaddr_t entry, sp;   /* where the program begins */
+    struct aux aux;      /* what it finds there */
 };
 int image_build(struct image *image) MUST_USE;

@@ -109,6 +109,7 @@ static void link_user_process(struct process *process, struct process *maker, bo
     process->program = maker->program;
     if (process->program != NULL)
         program_get(process->program);
+    program_enter_locked(process);
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
     limits_apply_locked(process);
@@ -226,6 +227,7 @@ void process_retire_locked(struct process *process)
     process->state = PROCESS_REAPED;
     list_remove(&process->sibling);
     set_parent_locked(process, NULL);
+    user_count_leave_locked(&process->counted);
     if (process->group != NULL)
         group_leave_locked(process);
     id_unpublish_process(process->pid);
@@ -324,8 +326,10 @@ static struct space *take_space_locked(struct process *process) REQUIRES(proc_tr
 {
     struct space *space = process->has_user ? process->space : NULL;
 
-    if (space != NULL)
+    if (space != NULL) {
         process->space = NULL;
+        program_leave_locked(process); /* whoever hears of its end may write to the file */
+    }
     return space;
 }
 

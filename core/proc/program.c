@@ -8,7 +8,7 @@
 
 #define LINE_BYTES_MAX PAGE_BYTES /* of a command line: what is behind is not shown */
 
-struct program *program_create(struct name *file, const struct exec_args *args)
+struct program *program_create(struct name *file, const struct exec_args *args, const struct image *image)
 {
     uint64_t front = MIN(args->front_bytes, (uint64_t)LINE_BYTES_MAX);
     uint64_t rest = MIN(args->argv_bytes - args->skipped, LINE_BYTES_MAX - front);
@@ -29,6 +29,13 @@ struct program *program_create(struct name *file, const struct exec_args *args)
     program->line_bytes = used;
     name_get(file);
     program->file = file;
+    if (args->object != NULL)
+        vm_object_get(args->object);
+    program->strings = args->object;
+    program->environ_start = args->argv_bytes;
+    program->environ_end = args->bytes;
+    program->aux = image != NULL ? image->aux : (struct aux){ .count = 0 };
+    program->stack = image != NULL ? image->sp : 0;
     return program;
 }
 
@@ -41,8 +48,23 @@ void program_put(struct program *program)
 {
     if (fetch_sub_acq_rel(&program->refs, 1) != 1) /* PAIRS(program_ref) */
         return;
+    if (program->strings != NULL)
+        vm_object_put(program->strings);
     name_put(program->file);
     kfree(program);
+}
+
+void program_enter_locked(struct process *process)
+{
+    int error = process->program != NULL ? inode_execution_begin(process->program->file->inode) : 0;
+
+    ASSERT(error == 0); /* another one holds it on that side */
+}
+
+void program_leave_locked(struct process *process)
+{
+    if (process->program != NULL)
+        inode_execution_end(process->program->file->inode);
 }
 
 struct program *process_program_get(struct process *process)

@@ -21,15 +21,11 @@
 #include <sched/sched.h>
 #include <time/clock.h>
 
-#include "proc_priv.h"
+#include "show_priv.h"
 
 #define CLOCK_TICKS 100 /* USER_HZ */
+#define RT_PRIORITY_MAX 99u
 #define TTY_DEVICE (4 << 8 | 64)
-
-struct shown {
-    struct process *process; /* counted */
-    tid_t tid;               /* of the thread that is meant; the process's: the first that there is */
-};
 
 /* What one look finds. */
 struct look {
@@ -44,9 +40,11 @@ struct look {
     unsigned cpu;
     char name_bytes[TASK_NAME_BYTES];
     uint64_t mapped_bytes, resident_pages;
+    int priority, nice; /* as proc(5) has them: 20 + nice, or -1 - real-time priority */
+    unsigned rt_priority, policy;
 };
 
-static struct thread *thread_of_locked(const struct shown *shown) REQUIRES(proc_tree_lock)
+struct thread *shown_thread_locked(const struct shown *shown)
 {
     struct thread *first = NULL;
 
@@ -61,6 +59,28 @@ static struct thread *thread_of_locked(const struct shown *shown) REQUIRES(proc_
     return shown->tid == shown->process->pid ? first : NULL;
 }
 
+static bool is_all(const struct cred_ids *ids, uint32_t id)
+{
+    return ids->real == id && ids->effective == id && ids->saved == id;
+}
+
+bool shown_may_look(const struct shown *shown)
+{
+    const struct thread *self = thread_current();
+    const struct cred *own = self != NULL ? self->user.cred : NULL;
+
+    if (own == NULL || self->process == shown->process || cred_can(own, CAP_SYS_PTRACE))
+        return true;
+    spin_lock(&proc_tree_lock);
+    const struct thread *thread = shown_thread_locked(shown);
+    const struct cred *theirs = thread != NULL ? thread->user.cred : NULL;
+    /* Of a zombie there is nothing left to look into. */
+    bool may = theirs == NULL || (is_all(&theirs->user, own->user.fs) && is_all(&theirs->group, own->group.fs));
+
+    spin_unlock(&proc_tree_lock);
+    return may;
+}
+
 static char state_of(const struct task_snapshot *snapshot)
 {
     static const char letters[] = {
@@ -69,6 +89,26 @@ static char state_of(const struct task_snapshot *snapshot)
     };
 
     return letters[snapshot->state];
+}
+
+/* sched(7); classes that Linux does not have are fair ones there. */
+static const uint8_t linux_policies[SCHED_POLICY_COUNT] = {
+    [SCHED_POLICY_FIFO] = 1, [SCHED_POLICY_RR] = 2, [SCHED_POLICY_IDLE] = 5, [SCHED_POLICY_DEADLINE] = 6,
+};
+
+static void look_at_params(struct look *look, struct task *task)
+{
+    struct sched_params params;
+
+    task_get_params(task, &params);
+    bool is_rt = params.policy == SCHED_POLICY_FIFO || params.policy == SCHED_POLICY_RR;
+
+    look->nice = params.nice;
+    look->policy = linux_policies[params.policy];
+    look->rt_priority = is_rt ? RT_PRIORITY_MAX - params.rt_level : 0;
+    look->priority = params.policy == SCHED_POLICY_DEADLINE ? -101
+                     : look->rt_priority != 0        ? -1 - (int)look->rt_priority
+                                                     : 20 + look->nice;
 }
 
 static void look_at_thread_locked(struct look *look, struct thread *thread) REQUIRES(proc_tree_lock)
@@ -81,6 +121,7 @@ static void look_at_thread_locked(struct look *look, struct thread *thread) REQU
         task_get_snapshot(thread->task, &snapshot);
         look->state = state_of(&snapshot);
         look->cpu = snapshot.cpu;
+        look_at_params(look, thread->task);
     }
     if (thread->user.cred != NULL) {
         look->user = thread->user.cred->user;
@@ -106,11 +147,11 @@ static bool look_at(const struct shown *shown, struct look *out)
     struct process *process = shown->process;
     bool is_there = true;
 
-    *out = (struct look){ .state = 'Z' };
+    *out = (struct look){ .state = 'Z', .priority = 20 };
     process_usage_get(process, &out->usage);
     process_children_usage_get(process, &out->children_usage);
     spin_lock(&proc_tree_lock);
-    struct thread *thread = thread_of_locked(shown);
+    struct thread *thread = shown_thread_locked(shown);
 
     (void)str_copy(out->name_bytes, process->name, sizeof out->name_bytes);
     out->parent = process->parent != NULL ? process->parent->pid : 0;
@@ -154,13 +195,16 @@ static int print_stat(struct procfs_text *text, void *object)
     procfs_print(text, "%d (%s) %c %d %d %d %d %d 0 %llu 0 0 0 ", shown->tid, look.name_bytes, look.state, look.parent,
                  look.group, look.session, has_terminal ? TTY_DEVICE : 0, has_terminal ? tty_group_id() : -1,
                  (unsigned long long)look.usage.faults);
-    procfs_print(text, "%llu 0 %llu 0 20 0 %u 0 %llu %llu %llu ", in_ticks(look.usage.run_ticks),
-                 in_ticks(look.children_usage.run_ticks), look.threads, in_ticks(look.start_ticks),
+    procfs_print(text, "%llu 0 %llu 0 %d %d %u 0 %llu ", in_ticks(look.usage.run_ticks),
+                 in_ticks(look.children_usage.run_ticks), look.priority, look.nice, look.threads,
+                 in_ticks(look.start_ticks));
+    procfs_print(text, "%llu %llu ",
                  (unsigned long long)look.mapped_bytes, (unsigned long long)look.resident_pages);
-    procfs_print(text, "18446744073709551615 0 0 0 0 0 %llu %llu %llu %llu 0 0 0 %d %u 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+    procfs_print(text, "18446744073709551615 0 0 0 0 0 %llu %llu %llu %llu 0 0 0 %d %u %u %u 0 0 0 0 0 0 0 0 0 0 0\n",
                  (unsigned long long)(look.pending | look.shared) & 0x7fffffff,
                  (unsigned long long)look.blocked & 0x7fffffff, (unsigned long long)look.ignored & 0x7fffffff,
-                 (unsigned long long)look.caught & 0x7fffffff, look.exit_signal, look.cpu);
+                 (unsigned long long)look.caught & 0x7fffffff, look.exit_signal, look.cpu,
+                 look.rt_priority, look.policy);
     return 0;
 }
 
@@ -231,6 +275,9 @@ static int print_cmdline(struct procfs_text *text, void *object)
 static int exe_link(void *object, struct name **out)
 {
     const struct shown *shown = object;
+
+    if (!shown_may_look(shown))
+        return -EACCES;
     struct program *program = process_program_get(shown->process);
 
     if (program == NULL)
@@ -244,7 +291,7 @@ static int exe_link(void *object, struct name **out)
 static struct fs_context *paths_of(const struct shown *shown)
 {
     spin_lock(&proc_tree_lock);
-    struct thread *thread = thread_of_locked(shown);
+    struct thread *thread = shown_thread_locked(shown);
     struct fs_context *paths = thread != NULL ? thread->user.paths : NULL;
 
     if (paths != NULL)
@@ -255,8 +302,11 @@ static struct fs_context *paths_of(const struct shown *shown)
 
 static int cwd_link(void *object, struct name **out)
 {
-    struct fs_context *paths = paths_of(object);
+    struct fs_context *paths;
 
+    if (!shown_may_look(object))
+        return -EACCES;
+    paths = paths_of(object);
     if (paths == NULL)
         return -ENOENT;
     *out = fs_context_cwd(paths);
@@ -266,8 +316,11 @@ static int cwd_link(void *object, struct name **out)
 
 static int root_link(void *object, struct name **out)
 {
-    struct fs_context *paths = paths_of(object);
+    struct fs_context *paths;
 
+    if (!shown_may_look(object))
+        return -EACCES;
+    paths = paths_of(object);
     if (paths == NULL)
         return -ENOENT;
     *out = fs_context_root(paths);
@@ -343,7 +396,7 @@ static void owner(void *object, uint32_t *out_user, uint32_t *out_group)
 static struct fd_table *files(void *object)
 {
     spin_lock(&proc_tree_lock);
-    struct thread *thread = thread_of_locked(object);
+    struct thread *thread = shown_thread_locked(object);
     struct fd_table *table = thread != NULL ? thread->user.files : NULL;
 
     if (table != NULL)
@@ -352,9 +405,40 @@ static struct fd_table *files(void *object)
     return table;
 }
 
+static int next_thread(void *object, int from)
+{
+    const struct shown *shown = object;
+    int lowest = -ENOENT;
+
+    spin_lock(&proc_tree_lock);
+    list_for_each(node, &shown->process->threads) {
+        int tid = list_entry(node, struct thread, link)->tid;
+
+        if (tid >= from && (lowest < 0 || tid < lowest))
+            lowest = tid;
+    }
+    spin_unlock(&proc_tree_lock);
+    return lowest;
+}
+
+static void *get_thread(void *object, int number)
+{
+    struct shown *shown = object;
+
+    if (next_thread(shown, number) != number)
+        return NULL;
+    struct shown *thread = kmalloc(sizeof *thread);
+
+    if (thread == NULL)
+        return NULL;
+    process_get(shown->process);
+    *thread = (struct shown){ .process = shown->process, .tid = number };
+    return thread;
+}
+
 void show_init(void)
 {
-    static const struct procfs_processes processes = { next, get, put, owner, files };
+    static const struct procfs_processes processes = { next, get, put, owner, files, next_thread, get_thread };
     static const struct procfs_file of_process[] = {
         { .name = "cmdline", .print = print_cmdline }, { .name = "comm", .print = print_comm },
         { .name = "cwd", .link = cwd_link },           { .name = "exe", .link = exe_link },
@@ -365,6 +449,7 @@ void show_init(void)
 
     for (unsigned i = 0; i < ARRAY_COUNT(of_process); i++)
         procfs_register_process(&of_process[i]);
+    show_program_init();
     show_system_init();
     procfs_set_processes(&processes);
 }

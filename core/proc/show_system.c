@@ -2,11 +2,14 @@
 /* /proc/NAME, as proc(5) has it: facts of the whole system, each printed from what the rooms to the left count. */
 #include <proc/show.h>
 
+#include <fs/cred.h>
+#include <fs/dev.h>
 #include <fs/filesystem.h>
 #include <fs/name.h>
 #include <fs/procfs.h>
 #include <hal/usermode.h>
 #include <k/errno.h>
+#include <k/limits.h>
 #include <lib/fmt.h>
 #include <lib/string.h>
 #include <mm/kmalloc.h>
@@ -16,6 +19,7 @@
 #include <sched/sched.h>
 #include <smp/cpu.h>
 #include <time/clock.h>
+#include <vm/region.h>
 
 #include "proc_priv.h"
 
@@ -29,6 +33,15 @@ static int64_t self_link(void *process, char *to, size_t room)
 
     (void)process;
     return self->has_user ? fmt_print(to, room, "%d", self->pid) : -ENOENT;
+}
+
+static int64_t thread_link(void *process, char *to, size_t room)
+{
+    const struct thread *self = thread_current();
+
+    (void)process;
+    return self != NULL && self->process->has_user ? fmt_print(to, room, "%d/task/%d", self->process->pid, self->tid)
+                                                   : -ENOENT;
 }
 
 static int64_t mounts_link(void *process, char *to, size_t room)
@@ -57,20 +70,6 @@ static int print_uptime(struct procfs_text *text, void *process)
     (void)process;
     procfs_print(text, "%llu.%02llu %llu.%02llu\n", (unsigned long long)up / 100, (unsigned long long)up % 100,
                  (unsigned long long)idle / 100, (unsigned long long)idle % 100);
-    return 0;
-}
-
-/* No averages are kept: what runs now stands for all three. */
-static int print_loadavg(struct procfs_text *text, void *process)
-{
-    struct sched_census census;
-
-    (void)process;
-    sched_census_get(&census);
-    unsigned long long now = census.queued + census.running;
-
-    procfs_print(text, "%llu.00 %llu.00 %llu.00 %llu/%llu 0\n", now, now, now, now,
-                 (unsigned long long)(census.started - census.died));
     return 0;
 }
 
@@ -108,7 +107,7 @@ static void print_cpu(struct procfs_text *text, const char *name, uint64_t run_t
 
 static int print_stat(struct procfs_text *text, void *process)
 {
-    uint64_t run = 0, idle = 0, switches = 0, wall_ns = 0;
+    uint64_t run = 0, idle = 0, switches = 0, interrupts = 0, wall_ns = 0;
     struct sched_census census;
 
     (void)process;
@@ -119,6 +118,7 @@ static int print_stat(struct procfs_text *text, void *process)
         run += stats.run_ticks;
         idle += stats.idle_ticks;
         switches += stats.switches;
+        interrupts += load_relaxed(&cpu_table[cpu]->irq_count);
     }
     print_cpu(text, "cpu ", run, idle);
     for_each_online_cpu(cpu) {
@@ -131,8 +131,9 @@ static int print_stat(struct procfs_text *text, void *process)
     }
     sched_census_get(&census);
     (void)clock_get(CLOCK_REALTIME, &wall_ns);
-    procfs_print(text, "intr 0\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %llu\nprocs_blocked 0\n",
-                 (unsigned long long)switches, (unsigned long long)((wall_ns - clock_ns()) / NS_PER_SEC),
+    procfs_print(text, "intr %llu\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %llu\nprocs_blocked 0\n",
+                 (unsigned long long)interrupts, (unsigned long long)switches,
+                 (unsigned long long)((wall_ns - clock_ns()) / NS_PER_SEC),
                  (unsigned long long)census.started, (unsigned long long)(census.queued + census.running));
     return 0;
 }
@@ -145,10 +146,98 @@ static int print_cpuinfo(struct procfs_text *text, void *process)
     return 0;
 }
 
-static int print_version(struct procfs_text *text, void *process)
+static int print_interrupts(struct procfs_text *text, void *process)
 {
     (void)process;
-    procfs_print(text, "Linux version 6.12.0-verdant (Verdant) #1 SMP\n");
+    procfs_print(text, "     ");
+    for_each_online_cpu(cpu)
+        procfs_print(text, "       CPU%-3u", (unsigned)cpu);
+    procfs_print(text, "\nTOT: ");
+    for_each_online_cpu(cpu)
+        procfs_print(text, "%10u   ", load_relaxed(&cpu_table[cpu]->irq_count));
+    procfs_print(text, "Interrupts of all kinds\n");
+    return 0;
+}
+
+static const char *command_line = "";
+
+void show_set_command_line(const char *line)
+{
+    command_line = line;
+}
+
+static int print_command_line(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%s\n", command_line);
+    return 0;
+}
+
+/* ---- /proc/sys: what libcs and runtimes read ---- */
+
+static int print_pid_max(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%u\n", (unsigned)TID_MAX);
+    return 0;
+}
+
+static int print_groups_max(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%u\n", CRED_GROUPS_MAX);
+    return 0;
+}
+
+static int print_last_capability(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%u\n", CAP_LAST);
+    return 0;
+}
+
+/* 0: what was promised may fail to be there, and only obvious nonsense is refused. Nothing is counted in advance. */
+static int print_overcommit(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "0\n");
+    return 0;
+}
+
+static int print_map_count_max(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%u\n", (unsigned)VM_REGIONS_MAX);
+    return 0;
+}
+
+/* RFC 9562: version 4, of random bytes. */
+static void print_random_id(struct procfs_text *text, const uint8_t random[16])
+{
+    for (unsigned i = 0; i < 16; i++) {
+        uint8_t byte = i == 6 ? (random[i] & 0x0f) | 0x40 : i == 8 ? (random[i] & 0x3f) | 0x80 : random[i];
+
+        procfs_print(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", byte);
+    }
+    procfs_print(text, "\n");
+}
+
+static uint8_t boot_random[16]; /* immutable after boot */
+
+static int print_boot_id(struct procfs_text *text, void *process)
+{
+    (void)process;
+    print_random_id(text, boot_random);
+    return 0;
+}
+
+static int print_new_id(struct procfs_text *text, void *process)
+{
+    uint8_t random[16];
+
+    (void)process;
+    random_bytes(random, sizeof random);
+    print_random_id(text, random);
     return 0;
 }
 
@@ -199,12 +288,21 @@ void show_system_init(void)
 {
     static const struct procfs_file files[] = {
         { .name = "cpuinfo", .print = print_cpuinfo }, { .name = "filesystems", .print = print_filesystems },
-        { .name = "loadavg", .print = print_loadavg }, { .name = "meminfo", .print = print_meminfo },
+        { .name = "loadavg", .print = show_load }, { .name = "meminfo", .print = print_meminfo },
         { .name = "mounts", .link_text = mounts_link }, { .name = "self", .link_text = self_link },
         { .name = "stat", .print = print_stat },       { .name = "uptime", .print = print_uptime },
-        { .name = "version", .print = print_version },
+        { .name = "interrupts", .print = print_interrupts }, { .name = "cmdline", .print = print_command_line },
+        { .name = "thread-self", .link_text = thread_link },
+        { .name = "sys/kernel/pid_max", .print = print_pid_max },
+        { .name = "sys/kernel/ngroups_max", .print = print_groups_max },
+        { .name = "sys/kernel/cap_last_cap", .print = print_last_capability },
+        { .name = "sys/kernel/random/boot_id", .print = print_boot_id },
+        { .name = "sys/kernel/random/uuid", .print = print_new_id },
+        { .name = "sys/vm/overcommit_memory", .print = print_overcommit },
+        { .name = "sys/vm/max_map_count", .print = print_map_count_max },
     };
 
+    random_bytes(boot_random, sizeof boot_random);
     for (unsigned i = 0; i < ARRAY_COUNT(files); i++)
         procfs_register(&files[i]);
 }

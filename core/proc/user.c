@@ -11,6 +11,7 @@
 #include <k/panic.h>
 #include <lib/string.h>
 #include <mm/user.h>
+#include <proc/limits.h>
 #include <proc/signo.h>
 #include <sched/sched.h>
 
@@ -117,6 +118,7 @@ void thread_drop_user(struct thread *thread)
     user->files = NULL;
     user->paths = NULL;
     user->cred = NULL;
+    user_count_leave_locked(&user->counted);
     spin_unlock(&proc_tree_lock);
     if (files != NULL)
         fd_table_put(files);
@@ -145,16 +147,30 @@ void thread_set_name(const char *name)
     spin_unlock(&proc_tree_lock);
 }
 
-void thread_set_cred(struct cred *cred)
+/* More than the limit is no error here: programs do not expect one, and would go on as who they were. execve(2) is. */
+int thread_set_cred(struct cred *cred)
 {
     struct thread *self = thread_current();
+    struct cred *old = self->user.cred;
+    bool changes_user = cred->user.real != old->user.real;
+    struct user_count *count = NULL;
+
+    if (changes_user && user_count_join(cred->user.real, UINT64_MAX, &count) != 0)
+        return -EAGAIN;
+    uint64_t max = changes_user ? process_limit_get(self->process, LIMIT_NPROC) : 0;
 
     spin_lock(&proc_tree_lock);
-    struct cred *old = self->user.cred;
+    if (changes_user) {
+        struct user_count **own = user_count_of_locked(self);
 
+        user_count_leave_locked(own);
+        *own = count;
+        self->user.is_over_limit = cred->user.real != 0 && count->tasks > max;
+    }
     self->user.cred = cred;
     spin_unlock(&proc_tree_lock);
     cred_put(old);
+    return 0;
 }
 
 void process_set_subreaper(struct process *process, bool is_subreaper)

@@ -271,6 +271,11 @@ void vdso_wall_was_set(void)
     store_relaxed(&vdso.data->wall_offset_ns, load_relaxed(&wall_offset_ns));
 }
 
+bool vdso_is(const struct vm_object *object)
+{
+    return object == vdso.object;
+}
+
 int vdso_map(struct space *space, struct vdso_place *out)
 {
     const struct space_request request = {

@@ -397,7 +397,7 @@ void sched_cpu_online(struct cpu *cpu)
 static bool poll_idle(struct cpu *cpu)
 {
     uint32_t seen = RESCHED_NONE;
-    uint32_t interrupts = cpu->irq_count;
+    uint32_t interrupts = load_relaxed(&cpu->irq_count);
     unsigned turns = sched_tunables.idle_poll_turns;
 
     if (!cas_acquire(&cpu->need_resched, &seen, RESCHED_POLLING)) /* PAIRS(resched) */
@@ -406,13 +406,13 @@ static bool poll_idle(struct cpu *cpu)
         hal_irq_enable();
         hal_cpu_relax();
         hal_irq_disable();
-        if (cpu->irq_count != interrupts)
+        if (load_relaxed(&cpu->irq_count) != interrupts)
             break; /* its handlers are what the grace periods must wait for: another round makes it quiescent again */
         seen = load_acquire(&cpu->need_resched); /* PAIRS(resched) */
     } while (seen == RESCHED_POLLING && --turns != 0);
     seen = RESCHED_POLLING;
     /* PAIRS(resched): the last look. */
-    return !cas_acq_rel(&cpu->need_resched, &seen, RESCHED_NONE) || cpu->irq_count != interrupts;
+    return !cas_acq_rel(&cpu->need_resched, &seen, RESCHED_NONE) || load_relaxed(&cpu->irq_count) != interrupts;
 }
 
 void sched_idle_loop(void)

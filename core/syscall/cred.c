@@ -71,8 +71,8 @@ static int64_t change(const struct syscall_args *args, cred_change *edit)
         return result;
     result = edit(cred, old, args);
     if (result == 0)
-        thread_set_cred(cred);
-    else
+        result = thread_set_cred(cred);
+    if (result != 0)
         cred_put(cred);
     return result;
 }

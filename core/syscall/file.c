@@ -3,9 +3,9 @@
 #include <syscall/table.h>
 
 #include <fs/fd.h>
+#include <fs/flock.h>
 #include <fs/pipe.h>
 #include <k/errno.h>
-#include <mm/kmalloc.h>
 #include <mm/user.h>
 #include <proc/process.h>
 
@@ -174,6 +174,29 @@ SYSCALL(ioctl)
     return after_wait(result);
 }
 
+/* ---- flock(2) ---- */
+
+#define LOCK_SH 1u
+#define LOCK_EX 2u
+#define LOCK_NB 4u
+#define LOCK_UN 8u
+
+SYSCALL(flock)
+{
+    uint32_t command = (uint32_t)args->arg[1], kind = command & ~LOCK_NB;
+
+    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
+        return -EINVAL;
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    int64_t result = -EBADF;
+
+    if (fd.file != NULL && (load_relaxed(&fd.file->flags) & O_PATH) == 0)
+        result = flock_set(fd.file, kind == LOCK_SH ? FLOCK_SHARED : kind == LOCK_EX ? FLOCK_EXCLUSIVE : FLOCK_NONE,
+                           (command & LOCK_NB) == 0);
+    fd_return(fd);
+    return after_wait(result);
+}
+
 /* ---- Everything is in memory: nothing is ever behind ---- */
 
 static int64_t is_open(const struct syscall_args *args)
@@ -288,7 +311,7 @@ SYSCALL(dup3)
 #define FD_CLOEXEC 1u
 
 /* Between programs and fs/abi.h. */
-static uint32_t flags_out(uint32_t flags)
+uint32_t open_flags_out(uint32_t flags)
 {
     const uint32_t moved = O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW;
 
@@ -313,7 +336,7 @@ static int64_t control_file(struct file *file, unsigned command, uint64_t value)
 {
     switch (command) {
     case F_GETFL:
-        return flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
+        return open_flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
     case F_SETFL:
         file_set_flags(file, open_flags_in((uint32_t)value));
         return 0;
@@ -395,65 +418,4 @@ SYSCALL(pipe)
 SYSCALL(pipe2)
 {
     return make_pipe(args->arg[0], open_flags_in((uint32_t)args->arg[1]));
-}
-
-/* ---- sendfile(2): through a piece of kernel memory ---- */
-
-#define SEND_BYTES 4096
-
-static int64_t send_piece(struct file *out, struct file *in, uint64_t *offset, uint8_t *buffer, size_t bytes)
-{
-    struct io_span span;
-
-    io_span_kernel(&span, buffer, bytes);
-    int64_t got = offset != NULL ? file_read_at(in, &span, (int64_t)*offset) : file_read(in, &span);
-
-    if (got <= 0)
-        return got;
-    io_span_kernel(&span, buffer, (size_t)got);
-    int64_t put = after_write(file_write(out, &span));
-
-    /* What was read and not written is read again by whoever asks next. */
-    if (offset != NULL)
-        *offset += (uint64_t)MAX(put, 0);
-    else if (put < got)
-        (void)file_seek(in, MAX(put, 0) - got, SEEK_CUR);
-    return put;
-}
-
-static int64_t send(struct file *out, struct file *in, uint64_t *offset, uint64_t count)
-{
-    uint8_t *buffer = kmalloc(SEND_BYTES);
-    int64_t done = 0, result = 0;
-
-    if (buffer == NULL)
-        return -ENOMEM;
-    for (size_t left = MIN(count, IO_BYTES_MAX); left > 0; left -= (size_t)result, done += result) {
-        size_t piece = MIN(left, (size_t)SEND_BYTES);
-
-        result = send_piece(out, in, offset, buffer, piece);
-        if (result <= 0)
-            break;
-    }
-    kfree(buffer);
-    return done > 0 ? done : result;
-}
-
-SYSCALL(sendfile)
-{
-    vaddr_t offset_at = args->arg[2];
-    uint64_t offset = 0;
-    struct fd_borrowed out = fd_borrow(own_files(), (unsigned)args->arg[0]);
-    struct fd_borrowed in = fd_borrow(own_files(), (unsigned)args->arg[1]);
-    int64_t result = out.file == NULL || in.file == NULL ? -EBADF : !in.file->has_position ? -EINVAL : 0;
-
-    if (result == 0 && offset_at != 0)
-        result = user_copy_in(&offset, offset_at, sizeof offset);
-    if (result == 0)
-        result = send(out.file, in.file, offset_at != 0 ? &offset : NULL, args->arg[3]);
-    if (result >= 0 && offset_at != 0 && user_copy_out(offset_at, &offset, sizeof offset) != 0)
-        result = -EFAULT;
-    fd_return(in);
-    fd_return(out);
-    return result;
 }

@@ -63,6 +63,7 @@ struct path_place path_arg_place(const struct path_arg *arg);
 
 /* open(2) flags of a program as fs/abi.h has them. */
 uint32_t open_flags_in(uint32_t flags);
+uint32_t open_flags_out(uint32_t flags);
 
 /* A deadline so far from now, of a struct timespec; `from` 0: never. As timespec_copy_in(). */
 int timeout_in(vaddr_t from, uint64_t *out_deadline_ns) MUST_USE;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Facts about the system, and settings of a process that fit nowhere else. No state. */
+#include <syscall/syscall.h>
 #include <syscall/table.h>
 
 #include <fs/context.h>
 #include <fs/cred.h>
 #include <fs/dev.h>
 #include <fs/iospan.h>
+#include <fs/procfs.h>
 #include <hal/cpu.h>
 #include <hal/usermode.h>
 #include <k/errno.h>
@@ -38,17 +40,66 @@ static struct {
     char node[UNAME_BYTES], domain[UNAME_BYTES];
 } names = { .mutex = MUTEX_INIT(names.mutex), .node = "verdant", .domain = "(none)" };
 
+static void get_uname(struct uname *out)
+{
+    *out = (struct uname){ .system = "Linux", .release = LINUX_RELEASE };
+    mutex_lock(&names.mutex);
+    (void)memcpy(out->node, names.node, sizeof out->node);
+    (void)memcpy(out->domain, names.domain, sizeof out->domain);
+    mutex_unlock(&names.mutex);
+    (void)fmt_print(out->version, sizeof out->version, "#1 SMP Verdant");
+    (void)str_copy(out->machine, hal_user_facts.platform, sizeof out->machine);
+}
+
 SYSCALL(uname)
 {
-    struct uname out = { .system = "Linux", .release = LINUX_RELEASE };
+    struct uname out;
 
-    mutex_lock(&names.mutex);
-    (void)memcpy(out.node, names.node, sizeof out.node);
-    (void)memcpy(out.domain, names.domain, sizeof out.domain);
-    mutex_unlock(&names.mutex);
-    (void)fmt_print(out.version, sizeof out.version, "#1 SMP Verdant");
-    (void)str_copy(out.machine, hal_user_facts.platform, sizeof out.machine);
+    get_uname(&out);
     return user_copy_out(args->arg[0], &out, sizeof out);
+}
+
+/* The same in /proc (proc(5)). */
+#define SHOW(field)                                                     \
+    static int show_##field(struct procfs_text *text, void *process)    \
+    {                                                                   \
+        struct uname out;                                               \
+                                                                        \
+        (void)process;                                                  \
+        get_uname(&out);                                                \
+        procfs_print(text, "%s\n", out.field);                          \
+        return 0;                                                       \
+    }
+SHOW(system)
+SHOW(node)
+SHOW(release)
+SHOW(version)
+SHOW(domain)
+
+static int show_all(struct procfs_text *text, void *process)
+{
+    struct uname out;
+
+    (void)process;
+    get_uname(&out);
+    procfs_print(text, "%s version %s (Verdant) %s\n", out.system, out.release, out.version);
+    return 0;
+}
+
+void syscall_init(void)
+{
+    static const struct procfs_file files[] = {
+        { .name = "version", .print = show_all },
+        { .name = "sys/kernel/ostype", .print = show_system },
+        { .name = "sys/kernel/hostname", .print = show_node },
+        { .name = "sys/kernel/osrelease", .print = show_release },
+        { .name = "sys/kernel/version", .print = show_version },
+        { .name = "sys/kernel/domainname", .print = show_domain },
+    };
+
+    for (unsigned i = 0; i < ARRAY_COUNT(files); i++)
+        procfs_register(&files[i]);
+    procfs_set_flags_out(open_flags_out);
 }
 
 static int64_t set_system_name(char *name, const struct syscall_args *args)

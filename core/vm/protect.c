@@ -202,6 +202,14 @@ static int brk_locked(struct space *space, vaddr_t end)
     return space_map_locked(space, &spec);
 }
 
+void space_heap_get(struct space *space, vaddr_t *out_start, vaddr_t *out_end)
+{
+    mutex_lock(&space->change);
+    *out_start = space->heap_start;
+    *out_end = space->heap_end;
+    mutex_unlock(&space->change);
+}
+
 int space_brk(struct space *space, vaddr_t end, vaddr_t *out_end)
 {
     int result = 0;

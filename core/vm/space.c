@@ -211,6 +211,7 @@ int space_query(struct space *space, vaddr_t va, struct space_region *out)
             .rights = region->rights,
             .flags = region->flags,
             .has_object = region->object != NULL,
+            .object = region->object,
             .offset = region->offset,
         };
         result = 0;

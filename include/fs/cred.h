@@ -26,6 +26,7 @@
 #define CAP_SETGID 6u
 #define CAP_SETUID 7u
 #define CAP_SYS_CHROOT 18u
+#define CAP_SYS_PTRACE 19u
 #define CAP_SYS_ADMIN 21u
 #define CAP_SYS_BOOT 22u
 #define CAP_SYS_NICE 23u

@@ -53,6 +53,7 @@ struct file {
     struct name *name;   /* counted; NULL: it never had one */
     void *data;          /* the ops' */
 
+    uint8_t flock; /* enum flock_kind; guarded by fs/flock.h. Only it stores, so a last reference may read it */
     struct mutex position_lock;
     uint64_t position; /* guarded by position_lock */
 };
@@ -63,7 +64,8 @@ struct file {
 void file_init(void);
 
 /* A file with one reference, of flags O_..; takes references to inode and name (may be NULL). The caller fills in
- * `data` before others see it. -ENOMEM. Permissions have been looked at. */
+ * `data` before others see it. -ENOMEM; -ETXTBSY: to be written, and it is executed. Permissions have been looked at.
+ * */
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
     MUST_USE;
 

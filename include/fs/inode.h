@@ -91,6 +91,7 @@ struct inode {
     void *data;      /* the file system's */
     struct vm_object *object; /* of regular files in memory: contents, counted; its end is `bytes` */
 
+    _Atomic(int32_t) writers; /* above 0: who may write to it; below: who executes it. PAIRS(inode_writers) */
     struct mutex mutex;
     struct spinlock lock;
     uint32_t permissions; /* S_PERMISSIONS; guarded by lock */
@@ -100,6 +101,9 @@ struct inode {
     _Atomic(uint64_t) bytes; /* written with mutex held. PAIRS(inode_bytes): what was written below it */
     _Atomic(int64_t) accessed_ns, modified_ns, changed_ns; /* since 1970 */
     int64_t born_ns;
+
+    uint32_t flock_holders; /* open files with such a lock, and whether it is exclusive; guarded by fs/flock.h */
+    bool flock_is_exclusive;
 
     union {
         struct {
@@ -169,6 +173,16 @@ int inode_permission(struct inode *inode, const struct cred *cred, unsigned may)
 
 /* Is it the owner, or may it act as one (CAP_FOWNER)? */
 bool inode_is_owner(struct inode *inode, const struct cred *cred);
+
+/* ---- Writing and executing exclude each other ----
+ *
+ * Of regular files: whoever has one open for writing, or cuts it, counts; and so does each process that executes it.
+ * Who would be of the other kind gets -ETXTBSY. What a writer did happens before what an executer does after it, and
+ * the other way round. Context: any. */
+int inode_writer_begin(struct inode *inode) MUST_USE;
+void inode_writer_end(struct inode *inode);
+int inode_execution_begin(struct inode *inode) MUST_USE;
+void inode_execution_end(struct inode *inode);
 
 /* ---- Attributes ---- */
 

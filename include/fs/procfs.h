@@ -24,7 +24,7 @@ void procfs_write(struct procfs_text *text, const void *bytes, size_t count);
 
 /* `process` is NULL for files of the whole system. One of print, link: */
 struct procfs_file {
-    const char *name;
+    const char *name; /* with '/': in folders, which are there because of it; at most one file has it */
     uint32_t mode; /* permissions; 0: 0444, of links 0777 */
     /* Print all of it. An error is that of open(2). */
     int (*print)(struct procfs_text *text, void *process);
@@ -35,7 +35,7 @@ struct procfs_file {
 };
 
 /* At most PROCFS_FILES_MAX of each kind. */
-#define PROCFS_FILES_MAX 40u
+#define PROCFS_FILES_MAX 64u
 void procfs_register(const struct procfs_file *file);         /* /proc/NAME */
 void procfs_register_process(const struct procfs_file *file); /* /proc/PID/NAME */
 
@@ -46,7 +46,13 @@ struct procfs_processes {
     void (*put)(void *process);
     void (*owner)(void *process, uint32_t *out_user, uint32_t *out_group);
     struct fd_table *(*files)(void *process); /* counted, or NULL: /proc/PID/fd */
+    /* Threads of the process: the lowest number at or above `from`, or -ENOENT; one of them, counted, or NULL. What is
+     * counted is like a process to all of these, and shows that thread. */
+    int (*next_thread)(void *process, int from);
+    void *(*get_thread)(void *process, int number);
 };
+/* How programs know the O_.. flags of fs/abi.h: for /proc/PID/fdinfo. */
+void procfs_set_flags_out(uint32_t (*out)(uint32_t flags));
 void procfs_set_processes(const struct procfs_processes *processes);
 
 extern const struct filesystem_type procfs_type;

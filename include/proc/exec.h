@@ -34,9 +34,9 @@ struct exec_request {
 
 /*
  * 0: `trap`, all of which is the program's, is where it begins. What path_lookup() says; -EACCES: no regular file, or
- * not executable; -ENOEXEC: neither ELF for this machine nor a script, or damaged (logged); -ELOOP: too many scripts;
- * -E2BIG: arguments; -EFAULT; -ENOMEM; -ENOENT, too, for an interpreter that is not there; -EINTR: killed, or another
- * thread's exec was faster.
+ * not executable; -ETXTBSY: somebody may write to it; -ENOEXEC: neither ELF for this machine nor a script, or damaged
+ * (logged); -ELOOP: too many scripts; -E2BIG: arguments; -EAGAIN: RLIMIT_NPROC, since its user has changed; -EFAULT;
+ * -ENOMEM; -ENOENT, too, for an interpreter that is not there; -EINTR: killed, or another thread's exec was faster.
  * Context: task of a process that has_user, no lock held; may sleep. The space of the task is another while it works.
  */
 int process_exec(struct hal_trap *trap, const struct exec_request *request) MUST_USE;

@@ -52,5 +52,8 @@ struct process *process_lookup_next(pid_t from) MUST_USE;
 
 unsigned id_used_count(void);
 
+/* The number that was given out last. */
+tid_t id_last(void);
+
 /* Free what is kept for reuse, so that memory counts can be compared. Context: task. */
 void id_reclaim(void);

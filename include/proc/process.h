@@ -32,6 +32,7 @@ struct process_group;
 struct space;
 struct task;
 struct thread;
+struct user_count;
 
 enum process_state { PROCESS_ALIVE, PROCESS_ZOMBIE, PROCESS_REAPED };
 enum thread_state { THREAD_CREATED, THREAD_SCHEDULED, THREAD_DEAD };
@@ -102,6 +103,7 @@ struct process {
     enum process_news news;
     int news_signal;         /* of PROCESS_NEWS_STOPPED */
     struct program *program;     /* counted: what it executes; NULL: nothing yet. program.c */
+    struct user_count *counted;  /* its first thread, with its user's tasks; NULL: it has no user, or is reaped */
     struct process_usage usage, children_usage;
     struct process_limit limit[PROCESS_LIMITS];
     uint64_t start_ticks;
@@ -133,6 +135,8 @@ struct thread_user {
     struct fd_table *files;   /* NULL: none, as of threads of the kernel's */
     struct fs_context *paths;
     struct cred *cred;
+    struct user_count *counted; /* with its user's tasks; NULL: its process is instead. Guarded by the tree lock */
+    bool is_over_limit;       /* it has become a user that has more tasks than RLIMIT_NPROC: execve(2) looks again */
     vaddr_t clear_tid;        /* set_tid_address(2), or 0 */
     vaddr_t set_tid;          /* CLONE_CHILD_SETTID, or 0 */
     uint32_t personality;
@@ -271,9 +275,10 @@ bool process_is_subreaper(struct process *process);
 /* Do all its ids belong to whom `cred` stands for? Then that one may limit it: prlimit(2). */
 bool process_is_of(struct process *process, const struct cred *cred);
 
-/* Of the running thread: PR_SET_NAME; other credentials, whose reference becomes its own. */
+/* Of the running thread: PR_SET_NAME; other credentials, whose reference becomes its own. -EAGAIN: there is no memory
+ * to count it with its new user's tasks, and nothing has changed. */
 void thread_set_name(const char *name);
-void thread_set_cred(struct cred *cred);
+int thread_set_cred(struct cred *cred) MUST_USE;
 
 /* What all its threads, the living too, have used so far. */
 void process_usage_get(struct process *process, struct process_usage *out);

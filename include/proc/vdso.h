@@ -7,10 +7,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <k/compiler.h>
 #include <k/types.h>
 
 struct space;
+struct vm_object;
 
 struct vdso_place {
     vaddr_t image;       /* its header */
@@ -19,6 +22,8 @@ struct vdso_place {
 
 /* Boot: after the objects of vm and the clock. Panics without memory. */
 void vdso_init(void);
+
+bool vdso_is(const struct vm_object *object); /* to compare. Context: any */
 
 /* Map it where the space finds room, to be read and executed. -ENOMEM. Context: task. */
 int vdso_map(struct space *space, struct vdso_place *out) MUST_USE;

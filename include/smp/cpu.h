@@ -83,7 +83,7 @@ struct cpu {
 
     /* Owned by this CPU, interrupts off. */
     uint32_t irq_depth;             /* > 0 inside an interrupt handler */
-    uint32_t irq_count;             /* interrupts taken */
+    _Atomic(uint32_t) irq_count;    /* interrupts taken; others may look. Order: none */
     uint64_t armed_deadline_ticks;  /* what hal_timer_arm() was last given */
     uint64_t armed_at_ticks;        /* when */
     uint64_t tlb_generation;        /* of address-space ids that this CPU has flushed for: tlb.c */

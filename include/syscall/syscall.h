@@ -9,6 +9,9 @@
 
 struct hal_trap;
 
+/* What /proc tells of this interface. Boot, once, after fs_init(). */
+void syscall_init(void);
+
 /* Carry out the call that `trap` holds and store its result there. True: this call wants all of the user's registers
  * (fork, execve, a signal's return); nothing was done yet, and syscall_finish() does it once `trap` is complete.
  * Context: task, interrupts enabled. */

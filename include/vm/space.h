@@ -230,6 +230,9 @@ int space_set_heap(struct space *space, vaddr_t start) MUST_USE;
 /* Where mappings without an address go: below. Rounded down to a page. */
 void space_set_map_top(struct space *space, vaddr_t top);
 
+/* Where it is; both 0: there is none. */
+void space_heap_get(struct space *space, vaddr_t *out_start, vaddr_t *out_end);
+
 /* Move the heap's end; *out_end is where it is afterwards, moved or not. end 0 only asks. -EINVAL: no heap, or below
  * its start. -ENOMEM: something is in the way, or out of memory. */
 int space_brk(struct space *space, vaddr_t end, vaddr_t *out_end) MUST_USE;
@@ -253,6 +256,7 @@ struct space_region {
     vaddr_t start, end;
     unsigned rights, flags;
     bool has_object;
+    const struct vm_object *object; /* to be compared with others, not to be used */
     uint64_t offset;
 };
 int space_query(struct space *space, vaddr_t va, struct space_region *out) MUST_USE;

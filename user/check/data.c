@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 static void open_pipe(int ends[2], int flags)
 {
@@ -382,4 +384,105 @@ CHECK(read, devices)
     EQUAL(write(null, data, 4), 4);
     FAILS(ENOSPC, write(full, data, 4));
     EQUAL(read(full, data, 4), 4);
+}
+
+static int sends_for_ever(void *arg)
+{
+    int *fd = arg;
+    off_t offset = 0;
+
+    while (syscall(SYS_sendfile, fd[1], fd[0], &offset, 0x7ffff000l) > 0)
+        offset = 0;
+    return 1;
+}
+
+/* Two gigabytes that nothing has to be waited for: a kill does not wait until they are through. */
+CHECK(sendfile, ends_when_killed)
+{
+    int fd[2] = {check_file("large", "", 0), (int)GOOD(open("/dev/null", O_WRONLY))};
+    struct timespec moment = {.tv_nsec = 20000000};
+
+    GOOD(ftruncate(fd[0], 0x7ffff000l));
+    int child = check_fork(sends_for_ever, fd);
+
+    GOOD(nanosleep(&moment, NULL));
+    GOOD(kill(child, SIGKILL));
+    EQUAL(check_wait(child), SIGKILL);
+}
+
+CHECK(flock, excludes_and_is_given_back)
+{
+    int one = check_file("f", "", 0), two = (int)GOOD(open("f", O_RDONLY)), copy = (int)GOOD(dup(one));
+
+    GOOD(syscall(SYS_flock, one, LOCK_SH));
+    GOOD(syscall(SYS_flock, two, LOCK_SH | LOCK_NB));
+    FAILS(EWOULDBLOCK, syscall(SYS_flock, one, LOCK_EX | LOCK_NB));
+    GOOD(syscall(SYS_flock, two, LOCK_EX | LOCK_NB)); /* what the other had is gone: the change is no single step */
+    FAILS(EWOULDBLOCK, syscall(SYS_flock, one, LOCK_SH | LOCK_NB));
+    GOOD(syscall(SYS_flock, two, LOCK_UN));
+    GOOD(syscall(SYS_flock, one, LOCK_EX));
+    GOOD(close(one)); /* its copy is the same open file */
+    FAILS(EWOULDBLOCK, syscall(SYS_flock, two, LOCK_SH | LOCK_NB));
+    GOOD(close(copy));
+    GOOD(syscall(SYS_flock, two, LOCK_EX | LOCK_NB));
+    FAILS(EINVAL, syscall(SYS_flock, two, 0));
+    FAILS(EINVAL, syscall(SYS_flock, two, LOCK_SH | LOCK_EX));
+    FAILS(EBADF, syscall(SYS_flock, 500, LOCK_SH));
+    FAILS(EBADF, syscall(SYS_flock, GOOD(open("f", O_PATH)), LOCK_SH));
+}
+
+static int locks_and_tells(void *arg)
+{
+    int *fd = arg;
+    int own = (int)GOOD(open("f", O_RDONLY));
+
+    GOOD(syscall(SYS_flock, own, LOCK_EX));
+    GOOD(write(fd[1], "x", 1));
+    return 0;
+}
+
+/* It waits until the lock is given back, by the end of the process that has it, too. */
+CHECK(flock, waits)
+{
+    int fd[2], own = check_file("f", "", 0);
+    char byte;
+
+    GOOD(pipe2(fd, O_NONBLOCK));
+    GOOD(syscall(SYS_flock, own, LOCK_EX));
+    int child = check_fork(locks_and_tells, fd);
+
+    while (!check_sleeps(child))
+        continue;
+    FAILS(EAGAIN, read(fd[0], &byte, 1));
+    GOOD(syscall(SYS_flock, own, LOCK_UN));
+    EQUAL(check_wait(child), 0);
+    EQUAL(read(fd[0], &byte, 1), 1);
+    GOOD(syscall(SYS_flock, own, LOCK_EX | LOCK_NB));
+}
+
+CHECK(copy_file_range, copies_and_refuses)
+{
+    int from = check_file("a", "0123456789", 10), to = check_file("b", "", 0), pipe_fd[2];
+    long long at = 8, target = 1;
+    char data[8];
+
+    GOOD(lseek(from, 2, SEEK_SET));
+    GOOD(lseek(to, 0, SEEK_SET));
+    EQUAL(syscall(SYS_copy_file_range, from, NULL, to, NULL, 3l, 0), 3);
+    EQUAL(lseek(from, 0, SEEK_CUR), 5);
+    EQUAL(syscall(SYS_copy_file_range, from, &at, to, &target, 100l, 0), 2);
+    EQUAL(at, 10);
+    EQUAL(target, 3);
+    EQUAL(pread(to, data, 8, 0), 3);
+    TRUE(memcmp(data, "289", 3) == 0);
+    at = 0;
+    target = 4;
+    FAILS(EINVAL, syscall(SYS_copy_file_range, from, &at, from, &target, 5l, 0));
+    FAILS(EINVAL, syscall(SYS_copy_file_range, from, &at, to, &target, 5l, 1));
+    FAILS(EBADF, syscall(SYS_copy_file_range, 500, &at, to, &target, 5l, 0));
+    FAILS(EBADF, syscall(SYS_copy_file_range, from, &at, GOOD(open("b", O_WRONLY | O_APPEND)), &target, 5l, 0));
+    FAILS(EISDIR, syscall(SYS_copy_file_range, GOOD(open(".", O_RDONLY)), NULL, to, NULL, 5l, 0));
+    GOOD(pipe(pipe_fd));
+    FAILS(EINVAL, syscall(SYS_copy_file_range, from, NULL, pipe_fd[1], NULL, 5l, 0));
+    BAD_SOURCES(sizeof(at), UNLESS_NULL(bad, syscall(SYS_copy_file_range, from, bad, to, NULL, 1l, 0)));
 }

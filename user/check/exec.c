@@ -201,3 +201,30 @@ CHECK(execve, runs_scripts)
     write_file("script", text, (size_t)length, 0755);
     check_child(execute_script, argv);
 }
+
+static int execute_copy(void *arg)
+{
+    char *argv[] = {"copy", "--as", "./script", "x", "y", NULL};
+
+    (void)arg;
+    syscall(SYS_execve, "./copy", argv, environ);
+    return 81;
+}
+
+/* Nobody writes to a program that runs, or runs one that is written to. */
+CHECK(execve, text_file_busy)
+{
+    char *argv[] = {"copy", NULL}, piece[65536];
+    int from = (int)GOOD(open(check_program, O_RDONLY)), to = (int)GOOD(open("copy", O_CREAT | O_WRONLY, 0755));
+    ssize_t bytes;
+
+    while ((bytes = read(from, piece, sizeof(piece))) > 0)
+        EQUAL(write(to, piece, (size_t)bytes), bytes);
+    FAILS(ETXTBSY, syscall(SYS_execve, "./copy", argv, environ));
+    FAILS(ETXTBSY, open(check_program, O_WRONLY));
+    FAILS(ETXTBSY, truncate(check_program, 0));
+    FAILS(ETXTBSY, open(check_program, O_RDONLY | O_TRUNC));
+    GOOD(close(to));
+    check_child(execute_copy, NULL);
+    GOOD(open("copy", O_WRONLY | O_TRUNC)); /* it has ended */
+}

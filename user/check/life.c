@@ -441,3 +441,38 @@ CHECK(exit, hangs_up_a_group_that_stopped_and_is_orphaned)
     EQUAL(check_wait(check_fork(leaves_what_stopped, NULL)), 0);
     EQUAL(check_wait(left->pid), 0);
 }
+
+static int waits_as_somebody(void *arg)
+{
+    GOOD(syscall(SYS_setresuid, 54321, 54321, 54321));
+    GOOD(write(*(int *)arg, "x", 1));
+    return check_pause(NULL);
+}
+
+/* RLIMIT_NPROC counts the tasks of a real user: zombies, too, and not those of others. */
+CHECK(setrlimit, tasks_of_a_user)
+{
+    struct rlimit limit = {2, 2};
+    char *argv[] = {"x", NULL}, byte;
+    int pipe_fd[2], other, child;
+
+    NEEDS(geteuid() == 0, "needs to be root, to become somebody else");
+    GOOD(pipe(pipe_fd));
+    other = check_fork(waits_as_somebody, &pipe_fd[1]);
+    EQUAL(read(pipe_fd[0], &byte, 1), 1);
+    GOOD(setrlimit(RLIMIT_NPROC, &limit));
+    GOOD(child = check_fork(check_pause, NULL)); /* root's own do not count */
+    GOOD(kill(child, SIGKILL));
+    check_wait(child);
+    GOOD(syscall(SYS_setresuid, 54321, 54321, 54321));
+    FAILS(EAGAIN, fork());
+    GOOD(kill(other, SIGKILL));
+    GOOD(waitid(P_PID, (id_t)other, NULL, WEXITED | WNOWAIT));
+    FAILS(EAGAIN, fork());
+    check_wait(other);
+    GOOD(child = check_fork(check_pause, NULL));
+    FAILS(EAGAIN, fork());
+    GOOD(kill(child, SIGKILL));
+    check_wait(child);
+    FAILS(ENOENT, execve("/none", argv, argv + 1));
+}

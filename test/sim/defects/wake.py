@@ -9,9 +9,11 @@ WAKE = (
         "A CPU that has looked for work for long enough stores that it does not any more, and does not look again.",
         ("wake-once", "liveness", "conservation"),
         edit("core/sched/switch.c",
-             "    return !cas_acq_rel(&cpu->need_resched, &seen, RESCHED_NONE) || cpu->irq_count != interrupts;\n",
+             "    return !cas_acq_rel(&cpu->need_resched, &seen, RESCHED_NONE) || "
+             "load_relaxed(&cpu->irq_count) != interrupts;\n",
              "    if (load_relaxed(&cpu->need_resched) != seen)\n        return true;\n"
-             "    store_relaxed(&cpu->need_resched, RESCHED_NONE);\n    return cpu->irq_count != interrupts;\n"),
+             "    store_relaxed(&cpu->need_resched, RESCHED_NONE);\n"
+             "    return load_relaxed(&cpu->irq_count) != interrupts;\n"),
         scenarios=("wake-polling", "wake-herd-polling")),
     Defect(
         "poller-believed",

@@ -86,6 +86,43 @@ static void limits(void)
     filesystem_destroy(fs);
 }
 
+/* Writers and executers, by hand, and by files. */
+static void sides(void)
+{
+    struct fs_user user = fs_user_create(0);
+    struct file *file;
+    struct name *name = NULL;
+
+    CHECK(make_file(&user.place, "/side", "12345") == 0);
+    if (!CHECK(path_lookup(&user.place, "/side", 0, &name) == 0))
+        return;
+    struct inode *inode = name->inode;
+
+    CHECK(inode_writer_begin(inode) == 0 && inode_writer_begin(inode) == 0);
+    CHECK(inode_execution_begin(inode) == -ETXTBSY);
+    inode_writer_end(inode);
+    CHECK(inode_execution_begin(inode) == -ETXTBSY);
+    inode_writer_end(inode);
+    CHECK(inode_execution_begin(inode) == 0 && inode_execution_begin(inode) == 0);
+    inode_execution_end(inode);
+    CHECK(inode_writer_begin(inode) == -ETXTBSY);
+    CHECK(path_open(&user.place, "/side", O_WRONLY, 0, &file) == -ETXTBSY);
+    CHECK(path_open(&user.place, "/side", O_RDWR | O_CREAT, 0644, &file) == -ETXTBSY);
+    CHECK(path_open(&user.place, "/side", O_RDONLY | O_TRUNC, 0, &file) == -ETXTBSY);
+    CHECK(path_truncate(&user.place, "/side", 1) == -ETXTBSY && holds(&user.place, "/side", "12345"));
+    inode_execution_end(inode);
+    CHECK(path_open(&user.place, "/side", O_RDONLY, 0, &file) == 0 && inode_execution_begin(inode) == 0);
+    file_put(file); /* it was open for reading only */
+    inode_execution_end(inode);
+    CHECK(path_open(&user.place, "/side", O_WRONLY, 0, &file) == 0 && inode_execution_begin(inode) == -ETXTBSY);
+    file_put(file);
+    CHECK(path_truncate(&user.place, "/side", 1) == 0 && inode_execution_begin(inode) == 0);
+    inode_execution_end(inode);
+    name_put(name);
+    CHECK(path_unlink(&user.place, "/side") == 0);
+    fs_user_destroy(&user);
+}
+
 static int try_inode(void *arg)
 {
     const struct inode_spec spec = {.mode = S_IFLNK | 0777, .link = "somewhere"};
@@ -108,14 +145,17 @@ static void memory(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    {"rights", rights}, {"attributes", attributes}, {"limits", limits}, {"memory", memory}, {NULL, NULL}};
+    {"rights", rights}, {"attributes", attributes}, {"limits", limits}, {"sides", sides}, {"memory", memory},
+    {NULL, NULL}};
 
 BOOTED(rights_are_those_of_the_first_class_that_fits, "rights", 1)
 BOOTED(attributes_are_changed_by_those_who_may, "attributes", 2)
 BOOTED(a_file_system_has_as_many_inodes_as_it_may, "limits", 2)
+BOOTED(what_is_executed_is_not_written_to, "sides", 2)
 BOOTED(without_memory_there_is_no_inode, "memory", 2)
 
 FS_TEST_MAIN(cmocka_unit_test(rights_are_those_of_the_first_class_that_fits),
              cmocka_unit_test(attributes_are_changed_by_those_who_may),
+             cmocka_unit_test(what_is_executed_is_not_written_to),
              cmocka_unit_test(a_file_system_has_as_many_inodes_as_it_may),
              cmocka_unit_test(without_memory_there_is_no_inode))

@@ -4,6 +4,7 @@
 #include "program.h"
 #include "unit.h"
 
+#include <fs/path.h>
 #include <mm/fail.h>
 #include <vm/space.h>
 
@@ -218,6 +219,57 @@ static void refusal_test(void)
         program_remove(paths[i]);
 }
 
+/* ---- Nobody writes to what is executed ---- */
+
+static struct path_place root_place; /* set by the test */
+
+static int open_and_close(const char *path, uint32_t flags)
+{
+    struct file *file;
+    int error = path_open(&root_place, path, flags, 0, &file);
+
+    if (error == 0)
+        file_put(file);
+    return error;
+}
+
+static void is_executed(uintptr_t arg)
+{
+    (void)arg;
+    CHECK(open_and_close("/second", O_WRONLY) == -ETXTBSY && open_and_close("/second", O_RDONLY) == 0);
+    CHECK(path_truncate(&root_place, "/second", 0) == -ETXTBSY);
+    program_exit(18);
+}
+
+static void finds_it_busy(uintptr_t arg)
+{
+    struct file *file;
+
+    (void)arg;
+    CHECK(path_open(&root_place, "/second", O_WRONLY, 0, &file) == 0);
+    CHECK(execute("/second", NULL, NULL) == -ETXTBSY && execute("/script", NULL, NULL) == -ETXTBSY);
+    file_put(file);
+    CHECK(execute("/second", NULL, NULL) == 0);
+    program_exit(1);
+}
+
+static void busy_test(void)
+{
+    struct fs_context *context = NULL;
+
+    CHECK(fs_context_create(&context) == 0);
+    root_place = (struct path_place){ .context = context, .cred = &cred_root };
+    program_file("/second", is_executed, false, NULL);
+    program_text_file("/script", "#!/second\n", 10, 0755);
+    CHECK(program_finish(program_start(finds_it_busy, 0)) == WAIT_STATUS_EXITED(18));
+    /* At once, though the process may be there still: its end has been heard of. */
+    CHECK(open_and_close("/second", O_WRONLY) == 0 && open_and_close("/script", O_WRONLY) == 0);
+    WAIT_FOR((proc_reclaim_all(), process_count() == 0));
+    program_remove("/second");
+    program_remove("/script");
+    fs_context_put(context);
+}
+
 /* ---- Other threads ---- */
 
 static void third_life(uintptr_t arg)
@@ -332,7 +384,7 @@ static void failure_test(void)
 
 const struct kernel_test booted_tests[] = {
     { "whole", whole_test },     { "script", script_test }, { "interpreter", interpreter_test },
-    { "refusal", refusal_test }, { "thread", thread_test }, { "kill", kill_test },
+    { "refusal", refusal_test }, { "busy", busy_test }, { "thread", thread_test }, { "kill", kill_test },
     { "vfork", vfork_test },     { "failure", failure_test }, { NULL, NULL },
 };
 
@@ -358,6 +410,12 @@ static void what_is_no_program_changes_nothing(void **state)
 {
     (void)state;
     booted_run("refusal", 8);
+}
+
+static void what_is_executed_is_not_written_to(void **state)
+{
+    (void)state;
+    booted_run("busy", 8);
 }
 
 static void one_of_many_threads_executes_and_becomes_the_first(void **state)
@@ -391,6 +449,7 @@ int main(void)
         cmocka_unit_test(scripts_name_their_interpreters),
         cmocka_unit_test(an_interpreter_is_loaded_beside_its_program),
         cmocka_unit_test(what_is_no_program_changes_nothing),
+        cmocka_unit_test(what_is_executed_is_not_written_to),
         cmocka_unit_test(one_of_many_threads_executes_and_becomes_the_first),
         cmocka_unit_test(a_kill_during_exec_ends_the_process),
         cmocka_unit_test(an_exec_gives_borrowed_memory_back),

@@ -35,7 +35,7 @@ static void lines_test(void)
     struct vm_object *object = object_with("one\0two\0", 8);
     struct exec_args args = args_of(object, 8, 0);
     struct name *file = fs_root();
-    struct program *program = program_create(file, &args);
+    struct program *program = program_create(file, &args, NULL);
 
     if (CHECK(program != NULL)) {
         CHECK(program->line_bytes == 8 && memcmp(program->line, "one\0two", 8) == 0 && program->file == file);
@@ -49,13 +49,13 @@ static void lines_test(void)
     args.front[1] = "-e";
     args.front_count = 2;
     args.front_bytes = 11;
-    program = program_create(file, &args);
+    program = program_create(file, &args, NULL);
     if (CHECK(program != NULL)) {
         CHECK(program->line_bytes == 15 && memcmp(program->line, "/bin/sh\0-e\0two", 15) == 0);
         program_put(program);
     }
     mm_fail_at(1);
-    CHECK(program_create(file, &args) == NULL && mm_fail_fired());
+    CHECK(program_create(file, &args, NULL) == NULL && mm_fail_fired());
     vm_object_put(object);
     memset(long_text, 'x', sizeof long_text);
     object = object_with(long_text, sizeof long_text);
@@ -64,7 +64,7 @@ static void lines_test(void)
     long_text[sizeof long_text - 1] = '\0';
     args.front_count = 1;
     args.front_bytes = PAGE_BYTES - 100;
-    program = program_create(file, &args);
+    program = program_create(file, &args, NULL);
     if (CHECK(program != NULL)) {
         CHECK(program->line_bytes == LINE_BYTES && program->line[PAGE_BYTES - 101] == '\0');
         CHECK(program->line[PAGE_BYTES - 100] == 'x' && program->line[LINE_BYTES - 1] == 'x');

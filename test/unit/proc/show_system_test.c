@@ -8,6 +8,7 @@
 #include <fs/path.h>
 #include <k/errno.h>
 #include <lib/string.h>
+#include <proc/show.h>
 #include <time/clock.h>
 
 static char text[4096];
@@ -32,6 +33,28 @@ static int64_t show(const char *path)
     }
     fs_context_put(context);
     return error != 0 ? error : bytes;
+}
+
+/* The same, "": it is not there. */
+static const char *shown(const char *path)
+{
+    (void)show(path);
+    return text;
+}
+
+static bool is_hex(char digit)
+{
+    return (digit >= '0' && digit <= '9') || (digit >= 'a' && digit <= 'f');
+}
+
+/* A random UUID, with its version and variant (RFC 9562). */
+static bool is_uuid(void)
+{
+    for (unsigned i = 0; i < 36; i++)
+        if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' : !is_hex(text[i]))
+            return false;
+    return strlen(text) == 37 && text[14] == '4' && text[19] >= '8' && text[36] == '\n' &&
+           (text[19] <= '9' || text[19] == 'a' || text[19] == 'b');
 }
 
 /* Does the text have this form? '9' is a number, '~' anything up to the end of the line, the rest itself; spaces are
@@ -100,6 +123,32 @@ static int nothing(void *arg)
     return 0;
 }
 
+static void settings_test(void)
+{
+    char first[40];
+
+    CHECK(strcmp(shown("/proc/sys/kernel/pid_max"), "131072\n") == 0);
+    CHECK(strcmp(shown("/proc/sys/kernel/ngroups_max"), "65536\n") == 0);
+    CHECK(strcmp(shown("/proc/sys/kernel/cap_last_cap"), "40\n") == 0);
+    CHECK(strcmp(shown("/proc/sys/vm/overcommit_memory"), "0\n") == 0);
+    CHECK(has_form(shown("/proc/sys/vm/max_map_count"), "9\n"));
+    CHECK(shown("/proc/sys/kernel/random/boot_id") && is_uuid());
+    (void)str_copy(first, text, sizeof first);
+    CHECK(strcmp(shown("/proc/sys/kernel/random/boot_id"), first) == 0); /* one for this boot, */
+    CHECK(shown("/proc/sys/kernel/random/uuid") && is_uuid() && strcmp(text, first) != 0); /* another each time */
+    /* What uname(2) says, which is registered from the right. */
+    CHECK(strcmp(shown("/proc/sys/kernel/ostype"), "Linux\n") == 0);
+    CHECK(has_form(shown("/proc/sys/kernel/osrelease"), "9.9.9-~\n"));
+    CHECK(strcmp(shown("/proc/sys/kernel/hostname"), "verdant\n") == 0);
+    CHECK(has_form(shown("/proc/sys/kernel/version"), "#9 SMP ~\n"));
+    CHECK(has_form(shown("/proc/version"), "Linux version 9.9.9-~\n"));
+    show_set_command_line("loglevel=3 init=x");
+    CHECK(strcmp(shown("/proc/cmdline"), "loglevel=3 init=x\n") == 0);
+    CHECK(show("/proc/interrupts") > 0 && count_of("TOT: ") == 1);
+    CHECK(show("/proc/stat") > 0 && number("intr ") > 0);
+    CHECK(show("/proc/thread-self/stat") == -ENOENT); /* who asks is no program */
+}
+
 static void files_test(void)
 {
     struct mm_stats stats;
@@ -107,7 +156,6 @@ static void files_test(void)
 
     CHECK(show("/proc/uptime") > 0 && has_form(text, "9.9 9.9\n"));
     CHECK(show("/proc/loadavg") > 0 && has_form(text, "9.9 9.9 9.9 9/9 9\n"));
-    CHECK(show("/proc/version") > 0 && has_form(text, "Linux version ~\n"));
     CHECK(show("/proc/filesystems") > 0 && has_form(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n"));
     CHECK(show("/proc/meminfo") > 0);
     mm_stats_get(&stats);
@@ -124,7 +172,7 @@ static void files_test(void)
     CHECK(show("/proc/self/stat") == -ENOENT && show("/proc/mounts") == -ENOENT && show("/proc/nothing") == -ENOENT);
 }
 
-const struct kernel_test booted_tests[] = { { "files", files_test }, { NULL, NULL } };
+const struct kernel_test booted_tests[] = { { "files", files_test }, { "settings", settings_test }, { NULL, NULL } };
 
 static void files_have_their_form_and_the_machines_numbers(void **state)
 {
@@ -132,9 +180,18 @@ static void files_have_their_form_and_the_machines_numbers(void **state)
     booted_run("files", 8);
 }
 
+static void settings_have_their_form(void **state)
+{
+    (void)state;
+    booted_run("settings", 2);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(files_have_their_form_and_the_machines_numbers) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_have_their_form_and_the_machines_numbers),
+        cmocka_unit_test(settings_have_their_form),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ static inline void world_become(uint32_t user)
 
     CHECK(cred_copy(thread_current()->user.cred, &cred) == 0);
     CHECK(cred_set_all_users(cred, thread_current()->user.cred, user, user, user) == 0);
-    thread_set_cred(cred);
+    CHECK(thread_set_cred(cred) == 0);
 }
 
 static inline void put64(vaddr_t at, uint64_t value)

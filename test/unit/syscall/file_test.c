@@ -127,39 +127,15 @@ static int pipes(void)
     return 0;
 }
 
-static int sending(void)
-{
-    files_begin();
-    int64_t in = file_with("a", "0123456789"), out = file_with("b", "");
-
-    CHECK(CALL(lseek, U(in), 2, SEEK_SET) == 2 && CALL(sendfile, U(out), U(in), 0, 3) == 3);
-    CHECK(CALL(lseek, U(in), 0, SEEK_CUR) == 5);
-    put64(TEXT2, 8);
-    CHECK(CALL(sendfile, U(out), U(in), TEXT2, 100) == 2 && get64(TEXT2) == 10 && CALL(lseek, U(in), 0, SEEK_CUR) == 5);
-    CHECK(CALL(pread64, U(out), DATA, 9, 0) == 5 && text_is(DATA, "23489"));
-    CHECK(CALL(sendfile, U(out), U(in), NOWHERE, 1) == -EFAULT && CALL(sendfile, U(out), CLOSED, 0, 1) == -EBADF);
-    CHECK(CALL(sendfile, CLOSED, U(in), 0, 1) == -EBADF);
-    CHECK(CALL(pipe2, DATA, O_NONBLOCK) == 0);
-    uint64_t from = get32(DATA), to = get32(DATA + 4);
-
-    CHECK(CALL(sendfile, U(out), from, 0, 1) == -EINVAL); /* no position */
-    CHECK(CALL(fcntl, to, 1031, 4096) == 4096 && CALL(ftruncate, U(in), 10000) == 0);
-    CHECK(CALL(lseek, U(in), 0, SEEK_SET) == 0 && CALL(sendfile, to, U(in), 0, 10000) == 4096);
-    CHECK(CALL(lseek, U(in), 0, SEEK_CUR) == 4096); /* what did not fit is still to be read */
-    CHECK(CALL(sendfile, to, U(in), 0, 10000) == -EAGAIN && CALL(lseek, U(in), 0, SEEK_CUR) == 4096);
-    return 0;
-}
-
 STORY(transfers)
 STORY(vectors)
 STORY(positions)
 STORY(descriptors)
 STORY(pipes)
-STORY(sending)
 
 const struct kernel_test booted_tests[] = {
     { "transfers", run_transfers },     { "vectors", run_vectors }, { "positions", run_positions },
-    { "descriptors", run_descriptors }, { "pipes", run_pipes },     { "sending", run_sending },
+    { "descriptors", run_descriptors }, { "pipes", run_pipes },
     { NULL, NULL },
 };
 
@@ -169,7 +145,6 @@ static void bytes_go_where_the_manual_says(void **state)
     booted_run("transfers", 4);
     booted_run("vectors", 4);
     booted_run("positions", 4);
-    booted_run("sending", 4);
 }
 
 static void descriptors_are_copied_and_closed(void **state)

@@ -146,7 +146,7 @@ static int real_rights(void)
     CHECK(CALL(close, U(file_with("f", "abc"))) == 0 && CALL(chmod, PATH1("f"), 0600) == 0);
     CHECK(cred_copy(thread_current()->user.cred, &cred) == 0);
     CHECK(cred_set_all_users(cred, thread_current()->user.cred, 1000, 0, 0) == 0);
-    thread_set_cred(cred);
+    CHECK(thread_set_cred(cred) == 0);
     CHECK(CALL(access, PATH1("f"), MAY_R) == -EACCES && CALL(faccessat, AT_CWD, PATH1("f"), MAY_R) == -EACCES);
     CHECK(CALL(faccessat2, AT_CWD, PATH1("f"), MAY_R, EACCESS) == 0);
     CHECK(CALL(faccessat2, AT_CWD, PATH1("f"), MAY_R, 1) == -EINVAL);
