@@ -142,6 +142,7 @@ void hal_user_enter(struct hal_trap *trap)
 
     HOST_REQUIRE(!hal_irq_is_enabled(), "hal_user_enter() with interrupts enabled");
     context->user = trap;
+    context->is_in_user = false; /* also of a call that became another program: finding it may fault, in the kernel */
     host_user_program *program = program_at(trap);
 
     context->is_in_user = true;

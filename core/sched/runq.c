@@ -140,20 +140,26 @@ void runq_account(struct runq *rq, uint64_t now_ticks)
     task->since_ticks = now_ticks;
 }
 
+/* Is `queued` more urgent than what this CPU runs? Then it switches soon. */
+static ALWAYS_INLINE bool notice_urgent(struct runq *rq, const struct task *queued) REQUIRES(rq->lock)
+{
+    if (queued->rank >= load_relaxed(&rq->running_rank))
+        return false;
+    /* Until the CPU has switched, nobody else takes it for one that runs something less urgent. */
+    if (load_relaxed(&rq->cpu.need_resched) != RESCHED_ASKED || queued->rank < load_relaxed(&rq->next_rank))
+        store_relaxed(&rq->next_rank, queued->rank);
+    resched_cpu(rq);
+    return true;
+}
+
 /* Does `queued` change what this CPU should run, or when it must decide again? */
 static ALWAYS_INLINE void notice_here(struct runq *rq, struct task *queued) REQUIRES(rq->lock)
 {
     struct task *running = rq->running;
-    uint32_t running_rank = load_relaxed(&rq->running_rank);
 
-    if (queued->rank < running_rank) {
-        /* Until the CPU has switched, nobody else takes it for one that runs something less urgent. */
-        if (load_relaxed(&rq->cpu.need_resched) != RESCHED_ASKED || queued->rank < load_relaxed(&rq->next_rank))
-            store_relaxed(&rq->next_rank, queued->rank);
-        resched_cpu(rq);
+    if (notice_urgent(rq, queued))
         return;
-    }
-    if (queued->rank > running_rank || running->policy == SCHED_POLICY_FIFO)
+    if (queued->rank > load_relaxed(&rq->running_rank) || running->policy == SCHED_POLICY_FIFO)
         return;
     if (running->class->preempts != NULL) {
         runq_account(rq, hal_clock_ticks());
@@ -213,6 +219,8 @@ void runq_notice_slow(struct runq *rq, struct task *queued)
 
 void runq_unlock_notice(struct runq *to, struct task *task)
 {
+    if (!task->is_throttled)
+        (void)notice_urgent(to, task); /* it waits for no second hold, in whose way others may be */
     spin_unlock_irqoff(&to->lock);
     spin_lock_irqoff(&to->lock);
     if (load_relaxed(&task->base.cpu) == &to->cpu && task_is_queued(task))

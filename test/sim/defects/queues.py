@@ -52,9 +52,11 @@ QUEUES = (
         "A running task whose priority is lowered keeps the CPU from those who are more urgent now.",
         ("order",),
         edit("core/sched/policy.c", """
-    resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
+    if (!is_lifted(task, rank_before))
+        resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
 }
 """, """
+    (void)is_lifted(task, rank_before);
 }
 """),
         scenarios=("priority-order", "priority-change"), hazard=19),
