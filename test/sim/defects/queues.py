@@ -64,8 +64,8 @@ QUEUES = (
         "preemption-by-equals",
         "A woken task that is more urgent than the running one does not preempt it.",
         ("order",),
-        edit("core/sched/runq.c", "    if (queued->rank < running_rank) {\n",
-             "    if (queued->rank < running_rank && running_rank == RANK_NOTHING) {\n"),
+        edit("core/sched/runq.c", "    if (queued->rank >= load_relaxed(&rq->running_rank))\n",
+             "    if (load_relaxed(&rq->running_rank) != RANK_NOTHING)\n"),
         scenarios=("urgent-wakes", "priority-order"), hazard=18),
     Defect(
         "steal-without-affinity",
