@@ -23,8 +23,15 @@ static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t 
     return (long)a0;
 }
 
+static ALWAYS_INLINE uint64_t hidden(uint64_t value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
+
 #define VDSO_HERE() here()
 #define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
+#define VDSO_CONSTANT(value) hidden(value)
 #include <shared/vdso_code.h>
 
 /* Numbers of system calls. */

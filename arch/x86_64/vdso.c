@@ -22,6 +22,7 @@ static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t 
 
 #define VDSO_HERE() here()
 #define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
+#define VDSO_CONSTANT(value) ((uint64_t)(value))
 #include <shared/vdso_code.h>
 
 /* Numbers of system calls. */

@@ -4,6 +4,8 @@
  *
  *   VDSO_HERE()                an address in the page that the code runs in
  *   VDSO_CALL(number, a, b, c) a system call
+ *   VDSO_CONSTANT(value)       a divisor; a machine whose compiler would load what it multiplies with in place of a
+ *                              division from memory, which is not there, hides that it is a constant
  *
  * and is compiled without link-time optimisation: all of it must be in section .vdso, and nothing outside be called or
  * read. Functions are of the program's, and follow the C library's contracts: clock_gettime(2) and so on.
@@ -53,10 +55,10 @@ static ALWAYS_INLINE long vdso_clock_gettime(int32_t id, struct vdso_timespec *o
 
     if (!is_wall && !vdso_is_one_of((uint32_t)id, VDSO_MONOTONIC_CLOCKS))
         return VDSO_CALL(number, id, out, 0);
-    uint64_t ns = vdso_wall_ns(is_wall ? vdso_offset_ns() : 0);
+    uint64_t ns = vdso_wall_ns(is_wall ? vdso_offset_ns() : 0), second = VDSO_CONSTANT(VDSO_NS_PER_SEC);
 
-    out->seconds = (int64_t)(ns / VDSO_NS_PER_SEC);
-    out->nanoseconds = (int64_t)(ns % VDSO_NS_PER_SEC);
+    out->seconds = (int64_t)(ns / second);
+    out->nanoseconds = (int64_t)(ns % second);
     return 0;
 }
 
@@ -74,9 +76,9 @@ static ALWAYS_INLINE long vdso_gettimeofday(struct vdso_timespec *out, void *zon
 {
     if (zone != NULL || out == NULL)
         return VDSO_CALL(number, out, zone, 0);
-    uint64_t ns = vdso_wall_ns(vdso_offset_ns());
+    uint64_t ns = vdso_wall_ns(vdso_offset_ns()), second = VDSO_CONSTANT(VDSO_NS_PER_SEC);
 
-    out->seconds = (int64_t)(ns / VDSO_NS_PER_SEC);
-    out->nanoseconds = (int64_t)(ns % VDSO_NS_PER_SEC / 1000); /* a struct timeval */
+    out->seconds = (int64_t)(ns / second);
+    out->nanoseconds = (int64_t)(ns % second / VDSO_CONSTANT(1000)); /* a struct timeval */
     return 0;
 }
