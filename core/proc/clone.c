@@ -36,6 +36,7 @@ struct cloning {
     struct thread *thread;   /* a reference */
     struct task *task;       /* a reference */
     struct user_count *count; /* the new task's, until it has it */
+    uint32_t shared_sends;   /* the maker's process's, when this began */
 };
 
 static bool has(const struct clone_request *request, uint64_t flag)
@@ -87,6 +88,21 @@ static int make_process(struct cloning *cloning)
     else
         give_count(cloning, &cloning->process->counted);
     return result;
+}
+
+/* A signal to a group, or to all, reaches maker and child or comes before the fork: who is killed with its group leaves
+ * no child behind. Such a one that is there is taken first, and the call made anew. */
+static bool is_signal_due(struct cloning *cloning)
+{
+    if (has(cloning->request, CLONE_THREAD))
+        return false;
+    cloning->shared_sends = load_acquire(&cloning->maker->process->shared_sends); /* PAIRS(shared_send) */
+    return (load_relaxed(&current_task()->notices) & WAIT_INTERRUPTIBLE) != 0;
+}
+
+static bool has_missed_signal(const struct cloning *cloning)
+{
+    return !has(cloning->request, CLONE_THREAD) && cloning->process->sends_at_fork != cloning->shared_sends;
 }
 
 /* The opposite, once no thread is left of what was made. */
@@ -209,7 +225,7 @@ static int make(struct cloning *cloning)
 
     if (result != 0)
         return result;
-    result = make_thread(cloning);
+    result = has_missed_signal(cloning) ? -ERESTARTNOINTR : make_thread(cloning);
     if (result != 0)
         goto no_thread;
     if (!has(cloning->request, CLONE_THREAD))
@@ -259,6 +275,8 @@ pid_t process_clone(const struct hal_trap *trap, const struct clone_request *req
         reset_policy(&params);
     if (result == 0 && params.policy == SCHED_POLICY_DEADLINE)
         result = -EAGAIN;
+    if (result == 0 && is_signal_due(&cloning))
+        result = -ERESTARTNOINTR;
     if (result == 0)
         result = user_count_join(cloning.maker->user.cred->user.real, user_count_limit(cloning.maker), &cloning.count);
     if (result == 0)

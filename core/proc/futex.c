@@ -210,7 +210,9 @@ static enum waiter_status sleep_on(struct futex_waiter *waiter)
     while ((status = load_acquire(&waiter->status)) <= WAITER_CLAIMED) { /* PAIRS(futex_waiter) */
         if (UNLIKELY(load_relaxed(&waiter->is_expired)) && give_up(waiter, WAITER_TIMED_OUT))
             continue;
-        sched_block(TASK_BLOCKED, WAIT_INTERRUPTIBLE);
+        /* A waker that has claimed the record may stand behind us on this CPU: it comes to its end only if we let it,
+         * whatever there is to do for us. */
+        sched_block(TASK_BLOCKED, status == WAITER_CLAIMED ? WAIT_UNINTERRUPTED : WAIT_INTERRUPTIBLE);
         if (UNLIKELY((load_relaxed(&waiter->task->notices) & WAIT_INTERRUPTIBLE) != 0) &&
             load_relaxed(&waiter->status) == WAITER_QUEUED)
             (void)give_up(waiter, WAITER_KILLED);

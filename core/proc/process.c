@@ -106,6 +106,7 @@ static void link_user_process(struct process *process, struct process *maker, bo
     link_locked(process, is_sibling ? maker->parent : maker);
     if (maker->group != NULL)
         group_join_locked(process, maker->group);
+    process->sends_at_fork = load_relaxed(&maker->shared_sends);
     process->program = maker->program;
     if (process->program != NULL)
         program_get(process->program);
@@ -284,11 +285,11 @@ static void orphan_children_locked(struct process *process, struct list_node *go
             group_parent_gone_locked(child->group, process);
         if (child->state != PROCESS_ZOMBIE)
             continue;
-        if (child->is_orphan) {
+        if (!child->is_orphan)
+            process_tell_parent_locked(child);
+        if (child->is_orphan || signal_child_ended_locked(child)) { /* an heir may ignore its children, too */
             process_retire_locked(child);
             list_push_back(gone, &child->sibling);
-        } else {
-            process_tell_parent_locked(child);
         }
     }
 }
@@ -309,13 +310,9 @@ static void end_locked(struct process *process, struct list_node *gone) REQUIRES
     /* Whoever waits for a child of this process waits in vain now. */
     (void)fetch_add_acq_rel(&process->child_events, 1); /* PAIRS(child_event) */
     (void)waitq_wake_all(&process->child_wait);
-    if (process->is_orphan) {
-        process_retire_locked(process);
-        list_push_back(gone, &process->sibling);
-        return;
-    }
+    /* Also of one that is discarded, half made: somebody may have seen it, and wait for it. */
     process_tell_parent_locked(process);
-    if (signal_child_ended_locked(process)) {
+    if (process->is_orphan || signal_child_ended_locked(process)) {
         process_retire_locked(process); /* a parent that is woken looks under the tree lock, and finds none */
         list_push_back(gone, &process->sibling);
     }

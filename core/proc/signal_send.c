@@ -332,6 +332,7 @@ bool signal_child_ended_locked(struct process *child)
     struct signal_info info = child_info(child, number, ended_by != 0 ? CLD_KILLED : CLD_EXITED,
                                          ended_by != 0 ? ended_by : child->wait_status >> 8 & 0xff);
 
+    info.child.uid = child->last_user; /* the running thread may have none any more, or be another's */
     (void)send_exit_signal(child->parent, &info);
     return is_unwanted;
 }
@@ -346,7 +347,7 @@ void signal_tell_parent_locked(struct process *child, int code, int status)
     child->news = code == CLD_STOPPED ? PROCESS_NEWS_STOPPED : PROCESS_NEWS_CONTINUED;
     child->news_signal = status;
     process_tell_parent_locked(child);
-    if ( child->is_orphan || !parent_action(parent, SIGCHLD, &action))
+    if (child->is_orphan || !parent_action(parent, SIGCHLD, &action))
         return;
     if (action.handler == SIG_IGN || (action.flags & SA_NOCLDSTOP) != 0)
         return;
@@ -396,6 +397,16 @@ struct process *process_next_locked(struct process *process)
     return NULL;
 }
 
+/* To one of several, all in one section: who is being forked joins them before or after it. Its maker finds either its
+ * notice or the count changed, and forks anew, so that nobody slips through. */
+static int send_shared(struct process *to, const struct signal_info *info) REQUIRES(proc_tree_lock)
+{
+    int result = send(to, NULL, info);
+
+    (void)fetch_add_acq_rel(&to->shared_sends, 1); /* PAIRS(shared_send): behind the notice */
+    return result;
+}
+
 /* To all but init and the sender's own. */
 static int send_to_all(const struct signal_info *info)
 {
@@ -411,7 +422,7 @@ static int send_to_all(const struct signal_info *info)
         int one = -EPERM;
 
         if (may_send(to, (unsigned)info->number))
-            one = info->number == 0 ? 0 : send(to, NULL, info);
+            one = info->number == 0 ? 0 : send_shared(to, info);
         if (one != -EPERM)
             result = one;
     }
@@ -424,7 +435,7 @@ void signal_members_locked(const struct process_group *group, int number)
     const struct signal_info info = { .number = number, .code = SI_KERNEL };
 
     list_for_each(node, &group->members)
-        (void)send(list_entry(node, struct process, group_link), NULL, &info);
+        (void)send_shared(list_entry(node, struct process, group_link), &info);
 }
 
 bool signal_has_stopped_locked(const struct process_group *group)
@@ -455,7 +466,7 @@ static int send_to_group(pid_t pgid, const struct signal_info *info, bool is_ker
             int one = -EPERM;
 
             if (is_kernels || may_send(to, (unsigned)info->number))
-                one = info->number == 0 ? 0 : send(to, NULL, info);
+                one = info->number == 0 ? 0 : send_shared(to, info);
             if (result != 0)
                 result = one;
         }

@@ -77,7 +77,8 @@ static enum waiter_status sleep_on(struct mutex_waiter *waiter, enum wait_mode m
     while ((status = load_acquire(&waiter->waiter.status)) <= WAITER_CLAIMED) { /* PAIRS(waiter) */
         if (UNLIKELY(load_relaxed(&waiter->is_expired)) && give_up(waiter, WAITER_TIMED_OUT))
             continue;
-        sched_block(TASK_BLOCKED, mode);
+        /* Who hands it over may stand behind us on this CPU, and comes to its end only if we let it. */
+        sched_block(TASK_BLOCKED, status == WAITER_CLAIMED ? WAIT_UNINTERRUPTED : mode);
         if (UNLIKELY((mode & load_relaxed(&current_task()->notices)) != 0))
             (void)give_up(waiter, WAITER_KILLED);
     }

@@ -100,6 +100,8 @@ struct process {
     _Atomic(bool) is_alone;  /* this; written under the tree lock */
     struct process_group *group; /* NULL: it has no user */
     struct list_node group_link; /* group->members */
+    _Atomic(uint32_t) shared_sends; /* PAIRS(shared_send): signals that were sent to it as one of several */
+    uint32_t sends_at_fork;  /* its maker's shared_sends, when it joined the tree and the maker's group */
     enum process_news news;
     int news_signal;         /* of PROCESS_NEWS_STOPPED */
     struct program *program;     /* counted: what it executes; NULL: nothing yet. program.c */

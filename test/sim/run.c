@@ -10,6 +10,7 @@
 
 #include <boot/program.h>
 
+#include "counts.h"
 #include "run.h"
 #include "watch.h"
 
@@ -21,16 +22,19 @@ struct sim_outcome *sim_outcome_now;
 /* The argument is NAME:ROUNDS; sim_rounds() reads the second word. */
 static int sim_main(const char *argument)
 {
+    static struct sim_counts objects_before, objects_after;
     struct check_counts before, after;
     size_t length = strlen(sim_run_now.scenario->name);
 
     if (!CHECK(strncmp(argument, sim_run_now.scenario->name, length) == 0 && argument[length] == ':'))
         return 2;
     check_counts_get(&before);
+    sim_counts_get(&objects_before);
     sim_run_now.scenario->run();
     check_counts_get(&after);
-    if (check_counts_compare(&before, &after) != 0)
-        sim_broken(PROMISE_CONSERVED, "counts of pages, tasks, ids, stacks or processes differ, see the console");
+    sim_counts_get(&objects_after);
+    if (check_counts_compare(&before, &after) + sim_counts_compare(&objects_before, &objects_after) != 0)
+        sim_broken(PROMISE_CONSERVED, "counts of pages, tasks, ids, stacks or objects differ, see the console");
     if (!check_census())
         sim_broken(PROMISE_CENSUS, "the scheduler's sum does not add up, see the console");
     if (check_failures() != 0)
