@@ -53,7 +53,7 @@ static void wait_grace_period(void)
 {
     store_relaxed(&hotplug.is_grace_over, false);
     quiesce_call(&hotplug.grace, grace_over);
-    reaper_wait_pass(); /* one that begins after this, and so ends after a grace period */
+    reaper_hurry_pass(); /* one that begins after this, and so ends after a grace period */
     ASSERT(load_relaxed(&hotplug.is_grace_over));
 }
 

@@ -37,6 +37,7 @@ static struct {
     _Atomic(uint32_t) backlog; /* tasks and heads queued since the last pass began */
     _Atomic(uint32_t) is_timed; /* PAIRS(reaper_timer): the timer is armed; a word, which is cheaper to exchange */
     _Atomic(uint64_t) patience_ns;
+    _Atomic(uint32_t) hurried; /* how many wait in reaper_hurry_pass(): a hint */
     _Atomic(struct task *) burying; /* the reaper, while collect() will see in any case what is queued for it */
     struct timer timer;
 } reaper = {
@@ -143,7 +144,7 @@ static void collect(void)
 
     if (!quiesce_start())
         return;
-    uint64_t poke_ns = clock_ns() + GRACE_PATIENCE_NS;
+    uint64_t poke_ns = clock_ns() + (load_relaxed(&reaper.hurried) != 0 ? 0 : GRACE_PATIENCE_NS);
 
     for (;;) {
         (void)waitq_wait_until(&reaper.wake, quiesce_is_over() || load_relaxed(&reaper.has_work), poke_ns,
@@ -216,6 +217,13 @@ void reaper_wait_pass(void)
     spin_unlock_irqrestore(&reaper.passes.lock, state);
     reaper_notify();
     (void)waitq_wait_until(&reaper.passes, reaper.finished_count >= target, TIME_NEVER, WAIT_UNINTERRUPTED);
+}
+
+void reaper_hurry_pass(void)
+{
+    (void)fetch_add_relaxed(&reaper.hurried, 1);
+    reaper_wait_pass();
+    (void)fetch_sub_relaxed(&reaper.hurried, 1);
 }
 
 static NOINLINE void reaper_wait_pace(void)

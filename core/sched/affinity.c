@@ -98,7 +98,7 @@ int affinity_settle(struct task *task, const struct affinity_rest *rest)
 static int try_set(struct task *task, const struct cpumask *mask, struct affinity_rest *out) NO_LOCK_ANALYSIS
 {
     uintptr_t state = hal_irq_save();
-    struct runq *rq = runq_lock_of(task);
+    struct runq *rq = runq_lock_loose(task);
     int result = task->state == TASK_DEAD ? -ESRCH : task->is_admitted ? -EAGAIN : anchor_change(task, mask);
 
     if (result == 0) {

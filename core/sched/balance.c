@@ -271,18 +271,24 @@ static void send_running(void *arg) NO_LOCK_ANALYSIS
     struct task *task = list_is_empty(&rq->movable) ? NULL
                                                     : list_entry(rq->movable.prev, struct task, movable_link);
 
+    /* Each time that the lock was let go it is looked at again. That the thief idles is a hint: if it finds work at
+     * this moment, the task waits there, and idle CPUs are told of it as of any other. */
     if (task == NULL || !loosen(task, rq, thief) || load_relaxed(&thief->running_rank) != RANK_NOTHING) {
         spin_unlock_irqrestore(&rq->lock, state);
         return;
     }
-    if (runq_lock_second(rq, thief) || (may_still_move(task, rq, thief) && runq_is_loose(task))) {
+    bool moves = runq_lock_second(rq, thief) || (may_still_move(task, rq, thief) && runq_is_loose(task));
+
+    if (moves) {
         rq->stats.active_moves++;
         store_relaxed(&thief->active_misses, 0);
         runq_move(rq, thief, task);
-        runq_notice(thief, task);
     }
     spin_unlock_irqoff(&rq->lock);
-    runq_unlock(thief);
+    if (moves)
+        runq_unlock_notice(thief, task);
+    else
+        runq_unlock(thief);
     sched_irq_restore(state);
 }
 

@@ -26,9 +26,6 @@
 /* TID_MAX tasks that are owed so much sum up to 2^62: no sum of lags overflows. */
 #define LAG_MAX_TICKS ((UINT64_C(1) << (62 - UNIT_SHIFT)) / TID_MAX)
 
-/* Whoever queues a task beyond so many sorts one of them. */
-#define UNSORTED_MAX 4u
-
 /* a * 2^32 / weight / 2^32, rounded down. */
 static ALWAYS_INLINE int64_t over_weight(const struct task *task, int64_t amount)
 {
@@ -254,15 +251,10 @@ static bool is_full(const struct list_node *list)
     return count == UNSORTED_MAX;
 }
 
-/* It does not fit the lane. To sort it in is left for later; but where nobody has done it for others yet, it is their
- * turn, one for one. */
+/* It does not fit the lane. To sort it in is left for later. */
 static NOINLINE void put_aside(struct runq *rq, struct task *task)
 {
-    struct fair_queue *fair = &rq->fair;
-
-    if (UNLIKELY(is_full(&fair->unsorted)))
-        sort_first(fair);
-    list_push_back(&fair->unsorted, &task->queue_link);
+    list_push_back(&rq->fair.unsorted, &task->queue_link);
     leave_for_later(rq);
 }
 
@@ -292,9 +284,12 @@ static void take_out(struct runq *rq, struct task *task)
 
 static void fair_loosen(struct runq *rq, struct task *task)
 {
+    if (UNLIKELY(is_full(&rq->fair.unsorted))) {
+        sort_first(&rq->fair); /* who loosened that one has not come for it, and may not ever */
+        return;
+    }
     tree_remove(&rq->fair, task);
-    list_push_back(&rq->fair.unsorted, &task->queue_link); /* the last to be sorted in again */
-    leave_for_later(rq);
+    put_aside(rq, task); /* the last to be sorted in again */
 }
 
 /* True: there is more. */
@@ -381,6 +376,10 @@ static ALWAYS_INLINE void enqueue_yielded(struct runq *rq, struct task *task)
 static NOINLINE void enqueue_newly(struct runq *rq, struct task *task, enum enqueue_kind kind)
 {
     compete(&rq->fair, task, kind);
+    /* After any other enqueue the same CPU sorts, before it takes a lock again. After a wake nobody need do so: where
+     * it has not been done for others yet, it is their turn, one for one. */
+    if (kind == ENQUEUE_WOKEN && UNLIKELY(is_full(&rq->fair.unsorted)))
+        sort_first(&rq->fair);
     put_in(rq, task);
 }
 

@@ -4,6 +4,11 @@
 
 #include "sched_priv.h"
 
+/* So many tasks may stand unsorted for long. Who may leave them there for somebody else, be it a waker or who has
+ * loosened a task, adds none to so many. Everybody else sorts next, a switch and a move included: one more for each CPU
+ * that is on its way to do so. */
+#define UNSORTED_MAX 4u
+
 static ALWAYS_INLINE bool before(uint64_t a, uint64_t b)
 {
     return (int64_t)(a - b) < 0;
@@ -83,8 +88,11 @@ static inline uint32_t fair_check(const struct runq *rq, runq_visit_fn visit)
     const struct task *last = NULL;
 
     check_tree(fair, &sum);
+    uint32_t sorted = sum.count;
+
     list_for_each(node, &fair->unsorted)
         check_queued(&sum, list_entry(node, struct task, queue_link));
+    ASSERT(sum.count - sorted <= UNSORTED_MAX + load_relaxed(&cpu_started_count));
     list_for_each(node, &fair->lane) {
         const struct task *task = list_entry(node, struct task, queue_link);
 

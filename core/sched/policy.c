@@ -245,7 +245,7 @@ bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_A
     if (!was_lifted && !lifts(inherited, own))
         return false; /* less than it has itself, before and now */
     const struct change same = { .priority = task->priority, .keeps_params = true };
-    struct runq *rq = runq_lock_of(task);
+    struct runq *rq = runq_lock_loose(task);
 
     apply_locked(rq, task, &same);
     runq_unlock(rq);
@@ -260,7 +260,7 @@ static int try_change(struct task *task, change_fn *make, const void *argument, 
     NO_LOCK_ANALYSIS
 {
     uintptr_t state = spin_lock_irqsave(&task->pi.lock);
-    struct runq *rq = runq_lock_of(task);
+    struct runq *rq = runq_lock_loose(task);
     struct change change = { .params = task->params, .priority = task->priority, .leaves_deadline = task->is_admitted };
     int result = task->state == TASK_DEAD ? -ESRCH : task->class == &class_stop ? -EINVAL : make(&change, argument);
 

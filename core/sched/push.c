@@ -146,6 +146,7 @@ static bool push_waiting_one(struct runq *rq) NO_LOCK_ANALYSIS
     struct task *task = find_waiting(rq, now);
     struct place_wish wish;
 
+    rq->push_next_ticks = now + sched_tunables.push_ticks; /* unless a new case comes, also while we search */
     if (task != NULL)
         place_wish_of(task, &wish);
     spin_unlock_irqoff(&rq->lock);
@@ -156,10 +157,10 @@ static bool push_waiting_one(struct runq *rq) NO_LOCK_ANALYSIS
     list_urgent(rq, task != NULL && wish.rank < RANK_FAIR && !is_better);
     if (!is_better) {
         rq->push_from = (rq->push_from + PLACE_SCAN_MAX) % CPU_MAX; /* other CPUs, if there are more */
-        rq->push_next_ticks = now + sched_tunables.push_ticks;
         spin_unlock_irqoff(&rq->lock);
         return false;
     }
+    rq->push_next_ticks = now;
     /* It was there a moment ago. Until interrupts are enabled it stays a task, dead or alive. */
     loosen(rq, target, task);
     (void)runq_lock_second(rq, target);
@@ -209,25 +210,48 @@ void push_waiting(struct runq *rq)
         continue;
 }
 
-/* Take the most urgent task of `victim` if it is more urgent than what runs here. */
-static void pull_from(struct runq *rq, struct runq *victim) NO_LOCK_ANALYSIS
+/* The most urgent task of `victim` that may run here, or NULL. Where the lock is taken, its holder looks itself. */
+static struct task *find_to_pull(const struct runq *rq, struct runq *victim) NO_LOCK_ANALYSIS
 {
-    spin_lock_irqoff(&rq->lock);
-    if (!spin_try_lock_irqoff(&victim->lock)) {
-        spin_unlock_irqoff(&rq->lock); /* it looks again itself */
-        return;
-    }
+    if (!spin_try_lock_irqoff(&victim->lock))
+        return NULL;
     struct task *task = steal_find(victim, rq->cpu.id);
 
     if (load_relaxed(&victim->movable_count) == 0)
         list_urgent(victim, false);
-    if (task != NULL && task->rank < MIN(load_relaxed(&rq->running_rank), RANK_FAIR)) {
-        rq->stats.pulls++;
-        runq_move(victim, rq, task);
-        runq_notice(rq, task);
-    }
     spin_unlock_irqoff(&victim->lock);
-    runq_unlock(rq);
+    return task;
+}
+
+/* `task` was found there, and the lock has been let go since. */
+static bool may_be_pulled(struct task *task, const struct runq *rq, const struct runq *victim)
+{
+    return load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link) &&
+           task->rank < MIN(load_relaxed(&rq->running_rank), RANK_FAIR) &&
+           cpumask_contains(&task->affinity, rq->cpu.id);
+}
+
+/* Take the most urgent task of `victim` if it is more urgent than what runs here. The search is a hold of its own. */
+static void pull_from(struct runq *rq, struct runq *victim) NO_LOCK_ANALYSIS
+{
+    struct task *task = find_to_pull(rq, victim);
+    bool moves = false;
+
+    if (task == NULL)
+        return;
+    spin_lock_irqoff(&rq->lock);
+    if (spin_try_lock_irqoff(&victim->lock)) {
+        moves = may_be_pulled(task, rq, victim);
+        if (moves) {
+            rq->stats.pulls++;
+            runq_move(victim, rq, task);
+        }
+        spin_unlock_irqoff(&victim->lock);
+    }
+    if (moves)
+        runq_unlock_notice(rq, task);
+    else
+        runq_unlock(rq);
 }
 
 void push_pull_urgent(struct runq *rq)

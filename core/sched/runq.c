@@ -236,6 +236,17 @@ NOINLINE void runq_unlock_due(struct runq *rq, uint32_t due)
         steal_offer(rq);
 }
 
+struct runq *runq_lock_loose(struct task *task)
+{
+    struct runq *rq = runq_lock_of(task);
+
+    if (LIKELY(!task_is_queued(task) || runq_is_loose(task)))
+        return rq;
+    runq_loosen(rq, task);
+    spin_unlock_irqoff(&rq->lock);
+    return runq_lock_of(task);
+}
+
 bool runq_lock_second(struct runq *held, struct runq *other)
 {
     if (other->cpu.id > held->cpu.id) {

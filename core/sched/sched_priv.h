@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of the scheduler: the run queue and the interface of a scheduling class.
+ * The inside of the scheduler: the run queue, and what is done under its lock. It includes its parts: the interface of
+ * a scheduling class (class_priv.h), tasks over CPUs (spread_priv.h), waiting and inheritance (inherit_priv.h), time
+ * promised and limited (bandwidth_priv.h).
  *
  * Serialization. Everything about a task's scheduling is guarded by the lock of the run queue that
  * task->base.cpu names; that pointer changes only with the locks of both run queues held. The lock is taken with
@@ -16,93 +18,7 @@
 #include <smp/spinlock.h>
 #include <time/timer.h>
 
-/* Why a task joins a queue: classes order by it. */
-enum enqueue_kind {
-    ENQUEUE_STARTED,   /* it is new */
-    ENQUEUE_WOKEN,     /* it was blocked */
-    ENQUEUE_PREEMPTED, /* it was running and wants to go on */
-    ENQUEUE_YIELDED,   /* it was running and steps behind its peers */
-    ENQUEUE_MOVED,     /* it was queued: another CPU, class or priority */
-};
-
-/* CLASS_BELOW has no tasks of its own: rt_limit.c. */
-#define CLASS_ID(id, name, bytes) CLASS_##id,
-enum class_id { SCHED_CLASSES(CLASS_ID, SCHED_LIST_NOTHING) CLASS_COUNT };
-#undef CLASS_ID
-
-/* Which of the parameters that not every class has a use for does a class take? The others must be 0. */
-#define TAKES_LEVEL 0x1u
-#define TAKES_NICE 0x2u
-#define TAKES_SLICE 0x4u
-#define TAKES_DEADLINE 0x8u /* runtime, deadline and period */
-
-struct runq;
-typedef void (*runq_visit_fn)(const struct task *task, const struct runq *rq);
-
-/* A scheduling class. All operations run under rq->lock; none sleeps, switches or wakes. A running task is in no queue.
- * A class that has queued tasks has its bit in rq->ready_classes: enqueue sets it, dequeue and pick clear it. */
-struct sched_class {
-    const char *name;
-    enum class_id id; /* its place in sched_classes[]: lower runs first */
-    uint8_t rank;     /* of its tasks, less rt_level; between those of its neighbours */
-    uint8_t takes;    /* TAKES_..; with all of them 0, parameters are valid, and what a waiting task lends at most */
-
-    void (*enqueue)(struct runq *rq, struct task *task, enum enqueue_kind kind);
-    void (*dequeue)(struct runq *rq, struct task *task);
-    /* Remove and return the task to run next. The class has at least one; only CLASS_BELOW may find none: NULL. */
-    struct task *(*pick)(struct runq *rq);
-    /* `task` has run for ran_ticks since it was last accounted. */
-    void (*account)(struct runq *rq, struct task *task, uint64_t ran_ticks);
-    /* Should `woken` run instead of `running`, both of this class and equal rank? NULL: never. Not yet: false, and
-     * rq->is_slice_shorter. */
-    bool (*preempts)(struct runq *rq, const struct task *woken, const struct task *running);
-    /* Ticks that `task`, about to run, may run before others must be considered; TIME_NEVER if nobody
-     * waits for that. */
-    uint64_t (*slice)(struct runq *rq, struct task *task);
-    /* Debug and simulator, between two operations: assert what holds of the queue, call `visit`, unless it is NULL, for
-     * each queued task, and return how many there are. */
-    uint32_t (*check)(const struct runq *rq, runq_visit_fn visit);
-    /* These are NULL where a class has nothing to do.
-     * `task` is queued, and queue_link is in no list: put it where `dequeue` takes no search and no balancing, and
-     * queue_link is in a list. */
-    void (*loosen)(struct runq *rq, struct task *task);
-    /* For these `task` is in no queue.
-     * It is to be scheduled by these parameters, of this class, from now on: what it carries that is not relative to a
-     * queue. `slice_ticks` is set: to what was asked for, or else to that of round robin. It still competes in the
-     * class that it leaves, if any. */
-    void (*adopt)(struct task *task, const struct sched_params *params);
-    /* The same task.
-     * It changes its run queue: what it carries relative to one. */
-    void (*rebase)(struct task *task, struct runq *from, struct runq *to);
-    /* It ran, has been accounted, and goes without being queued: it blocks, exits, or must leave the CPU. Not called
-     * for FIFO tasks. */
-    void (*block)(struct runq *rq, struct task *task);
-    /* It becomes one of this class, or stops being one, running, queued or blocked here; its parameters are set. */
-    void (*join)(struct runq *rq, struct task *task);
-    void (*leave)(struct runq *rq, struct task *task);
-    /* It runs, and its weight or slice has changed within the class; `weight` is what it was. A queued task is taken
-     * out and put back instead. */
-    void (*reweigh)(struct runq *rq, struct task *task, uint32_t weight);
-};
-
-extern const struct sched_class *const sched_classes[CLASS_COUNT];
-extern const struct sched_class *const sched_policy_class[SCHED_POLICY_COUNT];
-#define CLASS_DECLARE(id, name, bytes) extern const struct sched_class class_##name;
-SCHED_CLASSES(CLASS_DECLARE, SCHED_LIST_NOTHING)
-#undef CLASS_DECLARE
-
-/* The class whose latency counts is called directly, so that link-time optimisation can inline it; the others through
- * the table. Beside the first class that has tasks, the fair one's pick is found without it. */
-void class_rt_enqueue_fifo(struct runq *rq, struct task *task, enum enqueue_kind kind);
-struct task *class_rt_pick(struct runq *rq);
-void class_fair_enqueue(struct runq *rq, struct task *task, enum enqueue_kind kind);
-struct task *class_fair_pick(struct runq *rq);
-
-/* Work on the tree left for later, an insertion or removal for each hold of the lock. Context: interrupts disabled. */
-void class_fair_sort(struct runq *rq);
-
-/* So many ticks on the CPU on the task's virtual clock. */
-uint64_t class_fair_virtual(const struct task *task, uint64_t ticks);
+#include "class_priv.h"
 
 /* Slices in ticks, from nanoseconds, once. */
 struct sched_tunables {
@@ -176,7 +92,7 @@ struct rt_limit {
 struct fair_queue {
     struct list_node lane;   /* queued tasks, by fair_deadline and by fair_vruntime */
     struct rb_tree tree;     /* others, by fair_tree_deadline; fair_least is the least of a subtree */
-    struct list_node unsorted; /* the rest: those that have just come. class_fair_sort() */
+    struct list_node unsorted; /* the rest, a few: those that have just come or are about to go. class_fair_sort() */
     struct task *ghost;      /* was picked, and its node is still in the tree; NULL: there is none */
     uint64_t weights;        /* sum over those who compete */
     _Atomic(uint64_t) shown_weights; /* the same, for others to look at without the lock */
@@ -268,7 +184,7 @@ struct runq {
 #undef CLASS_QUEUE
     struct rt_queue rt;
 
-    /* Not guarded: of this CPU, interrupts disabled. Words beyond cpu_mask_words are 0. */
+    /* Not guarded: of this CPU, interrupts disabled. Words beyond cpu_mask_words mean nothing. */
     struct cpumask offers[OFFER_SCAN_MAX]; /* steal_offer() */
 };
 _Static_assert(offsetof(struct runq, cpu) == 0, "a struct cpu is its run queue");
@@ -448,6 +364,17 @@ static ALWAYS_INLINE struct runq *runq_lock_of(struct task *task) NO_LOCK_ANALYS
 
 /* `held` is locked; lock `other`, too. False: had to let go of `held` on the way, and the caller must look again. */
 bool runq_lock_second(struct runq *held, struct runq *other) NO_LOCK_ANALYSIS;
+/* The end of a section that may have called runq_notice(): `rq` is the last run queue that is locked. */
+void runq_unlock_due(struct runq *rq, uint32_t due);
+static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALYSIS
+{
+    uint32_t due = rq->due;
+
+    rq->due = 0;
+    spin_unlock_irqoff(&rq->lock);
+    if (UNLIKELY(due != 0))
+        runq_unlock_due(rq, due);
+}
 /* For class.check: a list of tasks by queue_link. */
 uint32_t runq_visit_list(const struct list_node *head, const struct runq *rq, runq_visit_fn visit);
 void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal lists */
@@ -466,108 +393,6 @@ void schedule(struct runq *rq, enum switch_reason reason) RELEASES(rq->lock) NO_
 /* Make `rq`'s CPU look at its queue again soon. Context: interrupts disabled. */
 void resched_cpu(struct runq *rq);
 
-/* place.c */
-#define PLACE_SCAN_MAX 16 /* CPUs compared in one look */
-/* What decides where a task may go, copied under its run queue's lock: the search for a CPU holds none. Whoever moves
- * the task then looks again whether it still may. */
-struct place_wish {
-    uint32_t rank;
-    struct cpumask affinity; /* words beyond cpu_mask_words are not set */
-};
-void place_wish_of(const struct task *task, struct place_wish *out);
-static inline void place_copy_mask(const struct cpumask *from, struct cpumask *out)
-{
-    for (cpu_id_t word = 0; word < cpu_mask_words; word++)
-        out->word[word] = from->word[word];
-}
-void place_mark_idle(struct cpu *cpu, bool is_idle);
-bool place_has_idle(void);                   /* a hint */
-bool place_is_idle(cpu_id_t id);             /* the same of one */
-bool place_is_core_idle(cpu_id_t id);        /* no thread of its core runs anything: a hint */
-/* A free CPU of `affinity`, the nearest to `near`, whole cores before threads of busy ones; or CPU_NONE. */
-cpu_id_t place_find_idle(const struct cpumask *affinity, const struct cpu *near);
-/* The least loaded of up to PLACE_SCAN_MAX allowed CPUs from `from` on; NULL: none is online. */
-struct runq *place_least_loaded(const struct place_wish *wish, cpu_id_t from);
-/* Does something run there that would not give way to a task of that rank? */
-bool place_would_wait(const struct runq *rq, uint32_t rank);
-/* Idle or least loaded, for a new task and for one that names `last`. NULL: no CPU of the wish is online any more. A
- * task's affinity always has one, so it is another one by now. */
-struct runq *place_choose_start(const struct place_wish *wish);
-struct runq *place_search_wake(const struct place_wish *wish, struct runq *last);
-/* Does a blocked task that names `last` wake there, without a look at other CPUs? */
-static ALWAYS_INLINE bool place_stays(const struct task *task, const struct runq *last)
-{
-    if (LIKELY(task->pinned_cpu == &last->cpu))
-        return true; /* it is online: as long as there is such a task, the CPU cannot go off (hotplug.c) */
-    return load_relaxed(&cpu_started_count) == 1 && cpumask_contains(&task->affinity, last->cpu.id);
-}
-
-/* The same, also because nobody else wants that CPU. */
-static inline bool place_is_free_for(const struct task *task, const struct runq *last)
-{
-    return place_stays(task, last) ||
-           (cpumask_contains(&task->affinity, last->cpu.id) && cpu_is_online(last->cpu.id) &&
-            load_relaxed(&last->running_rank) == RANK_NOTHING && load_relaxed(&last->queued) == 0);
-}
-
-/* steal.c */
-/* One task moved into rq, which idles. */
-bool steal_idle(struct runq *rq, bool *out_contended) EXCLUDES(rq->lock);
-/* Of the next 24 queued tasks of `victim`, which is locked, the most urgent that may run on `thief`. NULL: none of them
- * may; a further call looks at the next ones. */
-struct task *steal_find(struct runq *victim, cpu_id_t thief);
-/* `rq` may have movable tasks that it does not run: tell idle CPUs that may take them. Interrupts are disabled. */
-void steal_offer(struct runq *rq) EXCLUDES(rq->lock);
-/* `rq`'s CPU does not idle, and has said so: was it poked to take other work? Then steal_pass_on() must follow. */
-static inline bool steal_was_offered(struct runq *rq)
-{
-    if (LIKELY(!load_relaxed(&rq->is_offered)))
-        return false;
-    store_relaxed(&rq->is_offered, false);
-    return true;
-}
-/* Another CPU must hear of what `rq`'s was poked for. The same context as steal_offer(). */
-void steal_pass_on(struct runq *rq) EXCLUDES(rq->lock);
-/* The end of a section that may have called runq_notice(): `rq` is the last run queue that is locked. */
-void runq_unlock_due(struct runq *rq, uint32_t due);
-static inline void runq_unlock(struct runq *rq) RELEASES(rq->lock) NO_LOCK_ANALYSIS
-{
-    uint32_t due = rq->due;
-
-    rq->due = 0;
-    spin_unlock_irqoff(&rq->lock);
-    if (UNLIKELY(due != 0))
-        runq_unlock_due(rq, due);
-}
-
-/* push.c. Those after a switch hold no lock, interrupts are disabled. */
-void push_misplaced(struct runq *rq);
-void push_waiting(struct runq *rq);
-void push_pull_urgent(struct runq *rq);
-void push_forget(struct runq *rq) REQUIRES(rq->lock); /* nothing waits here any more: the CPU goes off */
-bool push_is_wanted(void); /* a real-time task waits somewhere: a hint */
-/* It does, and a task that is none is picked here: is there reason to try and pull it? Only if real-time work has just
- * ended here, or if a CPU has looked in vain since the last try: each of those looks once in SCHED_PUSH_NS. */
-bool push_may_pull(struct runq *rq) REQUIRES(rq->lock);
-void push_after_pick(struct runq *rq, const struct task *next, uint64_t now) REQUIRES(rq->lock);
-/* Somebody waits behind a task that has no slice: look again in a while. Own CPU. */
-void push_arm(struct runq *rq, uint64_t now) REQUIRES(rq->lock);
-
-/* balance.c */
-/* `next` runs, and tasks that may move wait. Own CPU. */
-void balance_after_pick(struct runq *rq, const struct task *next) REQUIRES(rq->lock);
-void balance_fair(struct runq *rq);      /* after a switch: no lock, interrupts disabled */
-void balance_idle_core(struct runq *rq); /* idle, nothing to steal: a task on a crowded core may come here */
-
-/* class_stop.c. stop_request(): ask the stopper; false if it has been asked already. Context: any, no lock held. */
-void stop_init_cpu(struct runq *rq);
-bool stop_request(struct runq *rq, struct stop_work *work);
-
-/* monitor.c: both run-queue locks are held, or none. */
-void monitor_init(void);
-void monitor_stolen(struct runq *rq, const struct runq *from, const struct task *task);
-void monitor_overlooked(struct runq *rq) EXCLUDES(rq->lock); /* tasks may wait, and a CPU may be idle */
-
 static inline bool task_is_misplaced_on(const struct task *task, const struct runq *rq)
 {
     return load_relaxed(&task->base.cpu) == &rq->cpu && task->is_misplaced; /* in this order: the lock guards it then */
@@ -575,84 +400,6 @@ static inline bool task_is_misplaced_on(const struct task *task, const struct ru
 
 /* wake.c: task_wake() for callers that have interrupts disabled and call sched_irq_restore() later. */
 bool task_wake_irqoff(struct task *task);
-
-/* policy.c: what the queues go by, from parameters that are valid and from what the task inherits. The task is in no
- * queue. `priority` is for show. Locks: both that guard them, or the task is nobody else's yet. */
-void policy_apply(struct task *task, const struct sched_params *params, int priority);
-void policy_init(struct task *task, int priority); /* of a task that is all zero but for what inherits nothing */
-/* `task`, in any state, inherits that much urgency, and no more. True: it is more or less urgent than before. */
-bool policy_inherit(struct task *task, struct sched_urgency inherited) REQUIRES(task->pi.lock);
-/* Is it more urgent than it is by itself? Then how much, on the scale of priorities. Locks: as task_urgency(). */
-bool policy_is_boosted(const struct task *task);
-int policy_effective_priority(const struct task *task);
-
-/* How urgent the task is now. Locks: its pi.lock or its run queue's. */
-static inline struct sched_urgency task_urgency(const struct task *task)
-{
-    if (LIKELY(task->rank != RANK_DEADLINE))
-        return (struct sched_urgency){ .rank = task->rank };
-    uint64_t own_ns = task->is_admitted ? task->pi.due_ns : TIME_NEVER;
-
-    return (struct sched_urgency){ .rank = task->rank,
-                                   .deadline_ns = task->is_inherited ? MIN(own_ns, task->deadline.inherited_ns)
-                                                                     : own_ns };
-}
-
-static inline bool urgency_is_before(struct sched_urgency a, struct sched_urgency b)
-{
-    return a.rank != b.rank ? a.rank < b.rank : a.deadline_ns < b.deadline_ns;
-}
-
-static inline bool urgency_is_equal(struct sched_urgency a, struct sched_urgency b)
-{
-    return a.rank == b.rank && a.deadline_ns == b.deadline_ns;
-}
-
-/* A waiter's record. waitq.c: */
-struct waiter {
-    struct list_node link; /* guarded by queue->lock */
-    struct task *task; /* task->waits_on is the queue, as long as the record is valid; of a mutex: NULL */
-    _Atomic(enum waiter_status) status; /* PAIRS(waiter): written under queue->lock, or the mutex's */
-    struct timer timer;
-};
-
-/* The two halves of waitq_wait_locked(), for who has something to do between joining, which releases the lock, and
- * sleeping; interrupts stay disabled. */
-void waiter_join(struct waiter *waiter, struct waitq *queue);
-int waiter_sleep(struct waiter *waiter, uint64_t deadline_ns, enum wait_mode mode) MUST_USE;
-
-/* pi.c. A waiter of a mutex: a record on its stack, in the tree from pi_join() to its settlement under mutex->lock. */
-struct mutex_waiter {
-    struct waiter waiter;
-    struct mutex *mutex;
-    struct rb_node node;          /* in mutex->waiters; guarded by mutex->lock */
-    struct rb_node donor_node;    /* while it is the first there, in the owner's donors; guarded by owner->pi.lock */
-    struct sched_urgency urgency; /* by which it stands in both; of a first one, changed under both locks */
-    _Atomic(bool) is_expired;     /* its deadline has passed: it settles itself */
-    uintptr_t irq_state;          /* of its task, before it began to wait */
-};
-
-static inline struct task *mutex_owner(const struct mutex *mutex)
-{
-    return (struct task *)(load_relaxed(&((struct mutex *)mutex)->owner) & ~(uintptr_t)1);
-}
-
-/* All under mutex->lock, which keeps the owner of a mutex with waiters from letting go. True: the owner waits, too, so
- * pi_walk() from it must follow; after a join also pi_waits_for_itself(). */
-bool pi_join(struct mutex_waiter *waiter, struct mutex *mutex, struct task *task);
-bool pi_leave(struct mutex_waiter *waiter);
-/* The mutex passes from `owner`, who runs or is dead, to its most urgent waiter, which is returned, claimed. */
-struct mutex_waiter *pi_hand_over(struct mutex *mutex, struct task *owner);
-
-/* The urgency of `task`, of which the caller has a reference, has changed: so may the order of waiters of the mutex
- * that it waits for, and the urgency of that one's owner, and so on. Context: task, no lock held. */
-void pi_walk(struct task *task);
-/* Does `task`, in a tree of waiters, wait for itself? The same context. */
-bool pi_waits_for_itself(struct task *task);
-[[noreturn]] void pi_panic_of_circle(struct task *task);
-/* The same for a task of `rq`, with the classes that it leaves and joins told. */
-void policy_apply_on(struct runq *rq, struct task *task, const struct sched_params *params, int priority)
-    REQUIRES(rq->lock);
 
 /* From an affinity that was just set. */
 static inline void task_note_pinned(struct task *task)
@@ -680,16 +427,20 @@ void runq_move(struct runq *from, struct runq *to, struct task *task) NO_LOCK_AN
  * Context: interrupts disabled, so it stays a task. */
 void runq_unlock_notice(struct runq *to, struct task *task) RELEASES(to->lock) NO_LOCK_ANALYSIS;
 
-/* A move holds two locks, so what it takes to get the queued task out of its queue is done before: is it, and do it. */
+/* A move holds two locks, so what it takes to get the queued task out of its queue is done before: is it, and do it. A
+ * class without `loosen` takes its tasks out at once. */
 static inline bool runq_is_loose(const struct task *task)
 {
-    return list_is_linked(&task->queue_link);
+    return task->class->loosen == NULL || list_is_linked(&task->queue_link);
 }
 static inline void runq_loosen(struct runq *rq, struct task *task) REQUIRES(rq->lock)
 {
-    if (!runq_is_loose(task) && task->class->loosen != NULL)
+    if (!runq_is_loose(task))
         task->class->loosen(rq, task);
 }
+/* runq_lock_of() for who may take the task out of its queue and put it back: loosened in a hold of its own, if it had
+ * to be and nobody has undone that. Interrupts are disabled. */
+struct runq *runq_lock_loose(struct task *task) NO_LOCK_ANALYSIS;
 
 /* Of the fair tasks that run or wait here. A hint without the lock. */
 static inline uint64_t runq_fair_weight(const struct runq *rq)
@@ -697,4 +448,6 @@ static inline uint64_t runq_fair_weight(const struct runq *rq)
     return load_relaxed(&rq->fair.shown_weights);
 }
 
+#include "spread_priv.h"
+#include "inherit_priv.h"
 #include "bandwidth_priv.h"

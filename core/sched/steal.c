@@ -151,14 +151,21 @@ static bool take(struct runq *rq, struct runq *victim, struct task *task, bool *
     return has_work;
 }
 
-/* False: the victim's lock is taken. */
+/* False: the victim's lock is taken. A hold may do something else first, for which it is too long: the next one. */
 static bool loosen(struct runq *victim, struct task *task) NO_LOCK_ANALYSIS
 {
-    if (!spin_try_lock_irqoff(&victim->lock))
-        return false;
-    if (load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link))
-        runq_loosen(victim, task);
-    spin_unlock_irqoff(&victim->lock);
+    bool is_done = false;
+
+    for (unsigned hold = 0; hold < 2 && !is_done; hold++) {
+        if (!spin_try_lock_irqoff(&victim->lock))
+            return false;
+        bool is_there = load_relaxed(&task->base.cpu) == &victim->cpu && list_is_linked(&task->movable_link);
+
+        if (is_there)
+            runq_loosen(victim, task);
+        is_done = !is_there || runq_is_loose(task);
+        spin_unlock_irqoff(&victim->lock);
+    }
     return true;
 }
 

@@ -43,6 +43,8 @@ int task_join(struct task *task, int *out_code, uint64_t deadline_ns) MUST_USE;
 /* Wait until the reaper has finished a pass that began after this call: everything that was dead and unreferenced
  * before is free. Context: task. */
 void reaper_wait_pass(void);
+/* The same, for who waits for nothing but that: CPUs that hold a grace period up are poked at once. */
+void reaper_hurry_pass(void);
 
 /* How long a few dead tasks may wait for a pass, which begins by itself when there are many. TIME_NEVER: so long, or
  * until somebody waits for one. For runs whose order must not depend on time. Context: any. */

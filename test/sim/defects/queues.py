@@ -87,7 +87,7 @@ QUEUES = (
         "wake-without-affinity",
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
         ("affinity",),
-        edit("core/sched/sched_priv.h",
+        edit("core/sched/spread_priv.h",
              "    if (LIKELY(task->pinned_cpu == &last->cpu))",
              "    if (LIKELY(task->is_pinned))"),
         scenarios=("wake-migrate", "affinity-affinity"), hazard=9),

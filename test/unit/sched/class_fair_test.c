@@ -160,6 +160,30 @@ static void one_far_ahead_leaves_the_others_a_lane(void **state)
     empty_queue(TASKS);
 }
 
+/* Who loosens tasks and does not come for them fills no list: those before go back. */
+static void tasks_loosened_in_vain_are_few(void **state)
+{
+    unsigned in_tree = 0, loosened = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < SCHED_TEST_TASKS; i++) { /* each due earlier than the last one: no lane */
+        (void)started(i, 0, SLICE * (SCHED_TEST_TASKS - i));
+        class_fair_sort(RQ);
+    }
+    for (unsigned i = 0; i < 4 * SCHED_TEST_TASKS; i++) {
+        struct task *task = &sched_test.task[i % SCHED_TEST_TASKS];
+
+        if (!runq_is_loose(task)) {
+            in_tree++;
+            runq_loosen(RQ, task);
+            loosened += runq_is_loose(task);
+        }
+        assert_int_equal(class_fair.check(RQ, NULL), SCHED_TEST_TASKS); /* and the list is short */
+    }
+    assert_true(in_tree > 2 * SCHED_TEST_TASKS && loosened > SCHED_TEST_TASKS / 2);
+    empty_queue(SCHED_TEST_TASKS);
+}
+
 static void a_yield_with_nobody_else_costs_nothing(void **state)
 {
     struct task *self = started(0, 0, 0);
@@ -307,6 +331,7 @@ int main(void)
         sched_unit_test(a_new_task_is_owed_nothing_and_asks_for_a_whole_slice),
         sched_unit_test(whoever_yields_lets_another_run),
         sched_unit_test(one_far_ahead_leaves_the_others_a_lane),
+        sched_unit_test(tasks_loosened_in_vain_are_few),
         sched_unit_test(a_yield_with_nobody_else_costs_nothing),
         sched_unit_test(moving_keeps_the_lag_and_the_rest_of_the_request),
         sched_unit_test(a_wake_preempts_if_due_earlier_but_not_at_once),

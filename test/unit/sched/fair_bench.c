@@ -129,6 +129,13 @@ static void make_tasks(bool is_mixed, struct unit_random *random)
         bench.pick[i] = (unsigned)unit_random_below(random, bench.tasks);
 }
 
+/* What a CPU does after a switch or a move, if there is something to do. */
+static void sort(void)
+{
+    if (RQ->after_switch != 0)
+        class_fair_sort(RQ);
+}
+
 static void measure_fair(const char *structure)
 {
     uint64_t start = now_ns();
@@ -136,12 +143,14 @@ static void measure_fair(const char *structure)
     for (unsigned i = 0; i < bench.tasks; i++) {
         class_fair.enqueue(RQ, &bench.task[i], ENQUEUE_STARTED);
         bench.first[i] = bench.task[i].fair_deadline;
+        sort();
     }
     report("enqueue", structure, start, bench.tasks);
     start = now_ns();
     for (unsigned i = 0; i < bench.turns; i++) {
         struct task *task = class_fair.pick(RQ);
 
+        sort();
         class_fair.account(RQ, task, MIN(class_fair.slice(RQ, task), UINT64_C(1) << 30));
         class_fair.enqueue(RQ, task, ENQUEUE_PREEMPTED);
         bench.key[i] = task->fair_deadline;
@@ -153,6 +162,7 @@ static void measure_fair(const char *structure)
 
         class_fair.dequeue(RQ, task);
         class_fair.enqueue(RQ, task, ENQUEUE_MOVED);
+        sort();
         bench.key[bench.turns + i] = task->fair_deadline;
     }
     report("move", structure, start, bench.turns);

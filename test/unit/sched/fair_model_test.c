@@ -129,6 +129,14 @@ static wide kept(unsigned i)
                             : MIN(model.lag[i] + MAX(gone, (wide)0) * sched_test.task[i].fair_weight, (wide)0);
 }
 
+/* What the CPU that did the last thing here does next in the kernel, but as late as can be: so most looks at the queue
+ * come in between. After a wake it may never happen. */
+static void sort_late(unsigned queue)
+{
+    if (queue_of(queue)->after_switch != 0)
+        class_fair_sort(queue_of(queue));
+}
+
 static void come(unsigned i, unsigned queue, enum enqueue_kind kind)
 {
     struct task *task = &sched_test.task[i];
@@ -144,6 +152,8 @@ static void come(unsigned i, unsigned queue, enum enqueue_kind kind)
         class_fair.rebase(task, queue_of(model.queue[i]), queue_of(queue));
     store_relaxed(&task->base.cpu, &queue_of(queue)->cpu);
     model.queue[i] = queue;
+    if (kind != ENQUEUE_WOKEN)
+        sort_late(queue);
     class_fair.enqueue(queue_of(queue), task, kind);
     model.place[i] = QUEUED;
     check_clock(queue);
@@ -198,6 +208,7 @@ static void end_turn(unsigned queue, struct unit_random *random)
     unsigned how = (unsigned)unit_random_below(random, 8);
     uint64_t ran = unit_random_below(random, how == 0 ? 10 : 2 * task->slice_ticks);
 
+    sort_late(queue);
     class_fair.account(rq, task, ran);
     check_clock(queue);
     assert_true((int64_t)(task->fair_deadline - task->fair_vruntime) > 0);

@@ -51,6 +51,7 @@ static inline struct task *run_next(void)
     struct task *task = class_fair.pick(RQ);
 
     RQ->running = task;
+    class_fair_sort(RQ); /* as after each switch */
     return task;
 }
 

@@ -67,10 +67,14 @@ static void random_step(struct unit_random *random)
         }
         where[i] = rq;
         is_misplaced[i] = unit_random_below(random, 8) == 0;
+        enum enqueue_kind kind = some_kind(random, task);
+
+        if (kind != ENQUEUE_WOKEN)
+            class_fair_sort(rq); /* as who queued the last one; but there are looks at the queue before */
         if (is_misplaced[i])
             runq_misplace(rq, task);
         else
-            runq_enqueue(rq, task, some_kind(random, task));
+            runq_enqueue(rq, task, kind);
     } else if (unit_random_below(random, 2) == 0) {
         runq_dequeue(where[i], task);
         leave(i);

@@ -95,6 +95,23 @@ static void a_look_is_bounded_and_the_next_one_goes_on(void **state)
         runq_dequeue(victim, &sched_test.task[i]);
 }
 
+/* One that has inherited a deadline and waits stands in the tree of another class, which has no place for tasks that
+ * are about to go. */
+static void a_task_that_was_lent_a_deadline_is_taken(void **state)
+{
+    struct runq *thief = &sched_test.rq[0], *victim = &sched_test.rq[1];
+    struct task *task = sched_test_ready(0, PRIORITY_DEFAULT, victim);
+    bool contended = false;
+
+    (void)state;
+    deadline_inherit(task, clock_ns() + NS_PER_MS);
+    runq_enqueue(victim, task, ENQUEUE_MOVED);
+    assert_true(steal_idle(thief, &contended));
+    assert_false(contended);
+    assert_ptr_equal(load_relaxed(&task->base.cpu), &thief->cpu);
+    runq_dequeue(thief, task);
+}
+
 static void a_locked_victim_is_reported_not_waited_for(void **state)
 {
     bool contended = false;
@@ -315,6 +332,7 @@ int main(void)
         sched_smp_test(a_thief_takes_everything_that_it_may_run),
         sched_smp_test(the_best_of_one_victim_goes_first),
         sched_smp_test(a_look_is_bounded_and_the_next_one_goes_on),
+        sched_smp_test(a_task_that_was_lent_a_deadline_is_taken),
         sched_smp_test(a_locked_victim_is_reported_not_waited_for),
         cmocka_unit_test(an_offer_to_one_who_leaves_is_not_lost),
     };
