@@ -7,6 +7,7 @@
 
 #include <fs/flock.h>
 #include <fs/name.h>
+#include <fs/record_lock.h>
 #include <k/errno.h>
 #include <lib/string.h>
 #include <mm/slab.h>
@@ -59,6 +60,7 @@ void file_end(struct file *file, uint32_t before)
     ASSERT(before == 1);
     if (UNLIKELY(file->flock != FLOCK_NONE))
         flock_release(file);
+    record_lock_closed(file, file);
     if (file->ops->release != NULL)
         file->ops->release(file);
     if (file->name != NULL)
@@ -203,6 +205,20 @@ int64_t file_seek(struct file *file, int64_t offset, int whence)
         file->position = (uint64_t)target;
     mutex_unlock(&file->position_lock);
     return target;
+}
+
+int64_t file_position(struct file *file)
+{
+    mutex_lock(&file->position_lock);
+    int64_t position = (int64_t)file->position;
+
+    mutex_unlock(&file->position_lock);
+    return position;
+}
+
+int64_t file_end_position(struct file *file)
+{
+    return (int64_t)end_of(file);
 }
 
 /* ---- Directories ---- */

@@ -100,6 +100,10 @@ int64_t file_write_at(struct file *file, struct io_span *from, int64_t offset) M
 /* lseek(2). -ESPIPE, -EINVAL, -EOVERFLOW, -ENXIO. */
 int64_t file_seek(struct file *file, int64_t offset, int whence) MUST_USE;
 
+/* Where it is, and where the file ends now. */
+int64_t file_position(struct file *file);
+int64_t file_end_position(struct file *file);
+
 /* getdents64(2): bytes of records, 0 at the end. -ENOTDIR, -EINVAL: no room for one; -EFAULT, -ENOENT: removed. */
 int64_t file_read_dir(struct file *file, struct io_span *to) MUST_USE;
 

@@ -104,6 +104,8 @@ struct inode {
 
     uint32_t flock_holders; /* open files with such a lock, and whether it is exclusive; guarded by fs/flock.h */
     bool flock_is_exclusive;
+    struct record_lock *records;       /* guarded by fs/record_lock.h, */
+    _Atomic(uint32_t) record_locks;    /* and how many */
 
     union {
         struct {
