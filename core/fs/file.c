@@ -287,6 +287,44 @@ int file_truncate(struct file *file, int64_t bytes)
     return inode_truncate(file->inode, bytes);
 }
 
+static bool is_allocation(uint32_t mode)
+{
+    return mode == 0 || mode == FALLOC_KEEP_SIZE || mode == FALLOC_ZERO_RANGE ||
+           mode == (FALLOC_ZERO_RANGE | FALLOC_KEEP_SIZE) || mode == (FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE);
+}
+
+static int check_allocation(const struct file *file, uint32_t mode, int64_t offset, int64_t bytes)
+{
+    const struct inode *inode = file->inode;
+
+    if (offset < 0 || bytes <= 0)
+        return -EINVAL;
+    if (!is_allocation(mode))
+        return -EOPNOTSUPP;
+    if (!file->can_write)
+        return -EBADF;
+    if (!inode_is(inode, S_IFREG))
+        return inode_is(inode, S_IFIFO) ? -ESPIPE : inode_is(inode, S_IFDIR) ? -EISDIR : -ENODEV;
+    if (inode->ops->allocate == NULL)
+        return -EOPNOTSUPP;
+    return (uint64_t)offset + (uint64_t)bytes > VM_OBJECT_BYTES_MAX ? -EFBIG : 0;
+}
+
+int file_allocate(struct file *file, uint32_t mode, int64_t offset, int64_t bytes)
+{
+    struct inode *inode = file->inode;
+    int error = check_allocation(file, mode, offset, bytes);
+
+    if (error != 0)
+        return error;
+    mutex_lock(&inode->mutex);
+    error = inode->ops->allocate(inode, mode, (uint64_t)offset, (uint64_t)offset + (uint64_t)bytes);
+    mutex_unlock(&inode->mutex);
+    if (error == 0)
+        inode_touch_modified(inode);
+    return error;
+}
+
 int64_t file_ioctl(struct file *file, uint32_t command, uintptr_t argument)
 {
     if ((load_relaxed(&file->flags) & O_PATH) != 0)

@@ -161,6 +161,19 @@ SYSCALL(ftruncate)
     return result;
 }
 
+SYSCALL(fallocate)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int result =
+        file_allocate(fd.file, (uint32_t)args->arg[1], (int64_t)args->arg[2], (int64_t)args->arg[3]);
+
+    fd_return(fd);
+    return after_wait(result);
+}
+
 SYSCALL(ioctl)
 {
     struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
