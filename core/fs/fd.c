@@ -5,6 +5,7 @@
  */
 #include <fs/fd.h>
 
+#include <fs/record_lock.h>
 #include <k/errno.h>
 #include <lib/bitmap.h>
 #include <lib/string.h>
@@ -176,6 +177,13 @@ int fd_add(struct fd_table *table, struct file *file, unsigned from, unsigned li
     return fd;
 }
 
+/* A file that has been taken out of the table. */
+static void close_file(struct fd_table *table, struct file *file)
+{
+    record_lock_closed(file, table);
+    file_put(file);
+}
+
 int fd_close(struct fd_table *table, unsigned fd)
 {
     spin_lock(&table->lock);
@@ -186,7 +194,7 @@ int fd_close(struct fd_table *table, unsigned fd)
     spin_unlock(&table->lock);
     if (file == NULL)
         return -EBADF;
-    file_put(file);
+    close_file(table, file);
     return 0;
 }
 
@@ -217,7 +225,7 @@ static void close_range(struct fd_table *table, bool only_cloexec, unsigned firs
     struct file *file;
 
     while ((file = take_next(table, only_cloexec, &first, last)) != NULL)
-        file_put(file);
+        close_file(table, file);
 }
 
 void fd_close_range(struct fd_table *table, unsigned first, unsigned last)
@@ -288,7 +296,7 @@ int fd_dup_to(struct fd_table *table, unsigned fd, unsigned to, unsigned limit, 
     error = replace_locked(table, fd, to, cloexec, &old);
     spin_unlock(&table->lock);
     if (old != NULL)
-        file_put(old);
+        close_file(table, old);
     return error != 0 ? error : (int)to;
 }
 

@@ -7,6 +7,7 @@
 
 #include <fs/flock.h>
 #include <fs/name.h>
+#include <fs/record_lock.h>
 #include <k/errno.h>
 #include <lib/string.h>
 #include <mm/slab.h>
@@ -59,6 +60,7 @@ void file_end(struct file *file, uint32_t before)
     ASSERT(before == 1);
     if (UNLIKELY(file->flock != FLOCK_NONE))
         flock_release(file);
+    record_lock_closed(file, file);
     if (file->ops->release != NULL)
         file->ops->release(file);
     if (file->name != NULL)
@@ -205,6 +207,20 @@ int64_t file_seek(struct file *file, int64_t offset, int whence)
     return target;
 }
 
+int64_t file_position(struct file *file)
+{
+    mutex_lock(&file->position_lock);
+    int64_t position = (int64_t)file->position;
+
+    mutex_unlock(&file->position_lock);
+    return position;
+}
+
+int64_t file_end_position(struct file *file)
+{
+    return (int64_t)end_of(file);
+}
+
 /* ---- Directories ---- */
 
 /* A record of getdents64(2), before the name. */
@@ -269,6 +285,44 @@ int file_truncate(struct file *file, int64_t bytes)
     if (!file->can_write || !inode_is(file->inode, S_IFREG))
         return -EINVAL;
     return inode_truncate(file->inode, bytes);
+}
+
+static bool is_allocation(uint32_t mode)
+{
+    return mode == 0 || mode == FALLOC_KEEP_SIZE || mode == FALLOC_ZERO_RANGE ||
+           mode == (FALLOC_ZERO_RANGE | FALLOC_KEEP_SIZE) || mode == (FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE);
+}
+
+static int check_allocation(const struct file *file, uint32_t mode, int64_t offset, int64_t bytes)
+{
+    const struct inode *inode = file->inode;
+
+    if (offset < 0 || bytes <= 0)
+        return -EINVAL;
+    if (!is_allocation(mode))
+        return -EOPNOTSUPP;
+    if (!file->can_write)
+        return -EBADF;
+    if (!inode_is(inode, S_IFREG))
+        return inode_is(inode, S_IFIFO) ? -ESPIPE : inode_is(inode, S_IFDIR) ? -EISDIR : -ENODEV;
+    if (inode->ops->allocate == NULL)
+        return -EOPNOTSUPP;
+    return (uint64_t)offset + (uint64_t)bytes > VM_OBJECT_BYTES_MAX ? -EFBIG : 0;
+}
+
+int file_allocate(struct file *file, uint32_t mode, int64_t offset, int64_t bytes)
+{
+    struct inode *inode = file->inode;
+    int error = check_allocation(file, mode, offset, bytes);
+
+    if (error != 0)
+        return error;
+    mutex_lock(&inode->mutex);
+    error = inode->ops->allocate(inode, mode, (uint64_t)offset, (uint64_t)offset + (uint64_t)bytes);
+    mutex_unlock(&inode->mutex);
+    if (error == 0)
+        inode_touch_modified(inode);
+    return error;
 }
 
 int64_t file_ioctl(struct file *file, uint32_t command, uintptr_t argument)

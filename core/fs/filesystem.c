@@ -11,6 +11,7 @@
 #include <fs/path.h>
 #include <fs/pipe.h>
 #include <fs/procfs.h>
+#include <fs/record_lock.h>
 #include <k/errno.h>
 #include <k/log.h>
 #include <k/panic.h>
@@ -60,6 +61,7 @@ void fs_init(void)
     file_init();
     fd_init();
     flock_init();
+    record_lock_init();
     pipe_init();
     eventfd_init();
     fs_context_init();

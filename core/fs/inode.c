@@ -103,6 +103,8 @@ int inode_create(struct filesystem *fs, const struct inode_ops *ops, const struc
     store_relaxed(&inode->writers, 0);
     inode->flock_holders = 0;
     inode->flock_is_exclusive = false;
+    inode->records = NULL;
+    store_relaxed(&inode->record_locks, 0);
     mutex_init(&inode->mutex);
     spin_init(&inode->lock, LOCK_INODE);
     inode->permissions = spec->mode & S_PERMISSIONS;
@@ -131,6 +133,7 @@ void inode_put(struct inode *inode)
     ASSERT(before > 0);
     if (before > 1)
         return;
+    ASSERT(inode->records == NULL); /* an owner has the file open */
     struct filesystem *fs = inode->fs;
 
     if (inode->ops->destroy != NULL)

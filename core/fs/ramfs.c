@@ -167,6 +167,53 @@ static int ramfs_resize(struct inode *inode, uint64_t bytes)
     return error;
 }
 
+/* Below the end of the object. */
+static int zero(struct inode *inode, uint64_t first, uint64_t end)
+{
+    end = MIN(end, load_relaxed(&inode->bytes)); /* beyond it there is nothing */
+    while (first < end && !vm_object_zero(inode->object, &first, end))
+        if (file_wait_is_interrupted())
+            return -EINTR;
+    return 0;
+}
+
+static int make_pages(struct inode *inode, uint64_t first, uint64_t end)
+{
+    for (uint64_t at = first / PAGE_BYTES; at * PAGE_BYTES < end; at++) {
+        paddr_t page;
+        int error = file_wait_is_interrupted() ? -EINTR : vm_object_page(inode->object, at, &page);
+
+        if (error != 0)
+            return error;
+        phys_put(page);
+    }
+    return 0;
+}
+
+/* KEEP_SIZE has no pages beyond the end: the object ends where the file does. */
+static int ramfs_allocate(struct inode *inode, uint32_t mode, uint64_t first, uint64_t end)
+{
+    uint64_t size = load_relaxed(&inode->bytes);
+    int error = (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) != 0 ? zero(inode, first, end) : 0;
+
+    if ((mode & FALLOC_KEEP_SIZE) != 0)
+        end = MIN(end, size);
+    if (error != 0 || (mode & FALLOC_PUNCH_HOLE) != 0 || first >= end)
+        return error;
+    if (end > size)
+        error = vm_object_resize(inode->object, end);
+    if (error == 0)
+        error = make_pages(inode, first, end);
+    if (error == 0 && end > size)
+        store_release(&inode->bytes, end); /* PAIRS(inode_bytes) */
+    if (error != 0 && end > size) {
+        int shrink_error = vm_object_resize(inode->object, size);
+
+        ASSERT(shrink_error == 0); /* only a size out of range is refused */
+    }
+    return error;
+}
+
 static uint64_t ramfs_blocks(struct inode *inode)
 {
     return inode->object == NULL ? 0 : vm_object_page_count(inode->object) * (PAGE_BYTES / 512);
@@ -177,6 +224,7 @@ static int ramfs_make(struct inode *dir, const struct inode_spec *spec, struct i
 static const struct inode_ops ramfs_file_inode_ops = {
     .open = ramfs_open,
     .resize = ramfs_resize,
+    .allocate = ramfs_allocate,
     .blocks = ramfs_blocks,
 };
 static const struct inode_ops ramfs_dir_inode_ops = {.make = ramfs_make};

@@ -3,7 +3,6 @@
 #include <syscall/table.h>
 
 #include <fs/fd.h>
-#include <fs/flock.h>
 #include <fs/pipe.h>
 #include <k/errno.h>
 #include <mm/user.h>
@@ -162,6 +161,19 @@ SYSCALL(ftruncate)
     return result;
 }
 
+SYSCALL(fallocate)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int result =
+        file_allocate(fd.file, (uint32_t)args->arg[1], (int64_t)args->arg[2], (int64_t)args->arg[3]);
+
+    fd_return(fd);
+    return after_wait(result);
+}
+
 SYSCALL(ioctl)
 {
     struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
@@ -170,29 +182,6 @@ SYSCALL(ioctl)
         return -EBADF;
     int64_t result = file_ioctl(fd.file, (uint32_t)args->arg[1], args->arg[2]);
 
-    fd_return(fd);
-    return after_wait(result);
-}
-
-/* ---- flock(2) ---- */
-
-#define LOCK_SH 1u
-#define LOCK_EX 2u
-#define LOCK_NB 4u
-#define LOCK_UN 8u
-
-SYSCALL(flock)
-{
-    uint32_t command = (uint32_t)args->arg[1], kind = command & ~LOCK_NB;
-
-    if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
-        return -EINVAL;
-    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
-    int64_t result = -EBADF;
-
-    if (fd.file != NULL && (load_relaxed(&fd.file->flags) & O_PATH) == 0)
-        result = flock_set(fd.file, kind == LOCK_SH ? FLOCK_SHARED : kind == LOCK_EX ? FLOCK_EXCLUSIVE : FLOCK_NONE,
-                           (command & LOCK_NB) == 0);
     fd_return(fd);
     return after_wait(result);
 }
@@ -305,6 +294,12 @@ SYSCALL(dup3)
 #define F_SETFD 2
 #define F_GETFL 3
 #define F_SETFL 4
+#define F_GETLK 5
+#define F_SETLK 6
+#define F_SETLKW 7
+#define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
 #define F_SETPIPE_SZ 1031
 #define F_GETPIPE_SZ 1032
 #define F_DUPFD_CLOEXEC 1030
@@ -332,11 +327,22 @@ uint32_t open_flags_in(uint32_t flags)
            ((flags & syscall_abi.o_nofollow) != 0 ? O_NOFOLLOW : 0);
 }
 
-static int64_t control_file(struct file *file, unsigned command, uint64_t value)
+static int64_t control_file(struct file *file, unsigned fd, unsigned command, uint64_t value)
 {
+    if ((load_relaxed(&file->flags) & O_PATH) != 0 && command != F_GETFL)
+        return -EBADF;
     switch (command) {
     case F_GETFL:
         return open_flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
+    case F_GETLK:
+    case F_OFD_GETLK:
+        return record_lock_call_get(file, command == F_OFD_GETLK, value);
+    case F_SETLK:
+    case F_SETLKW:
+        return record_lock_call_set(file, fd, false, command == F_SETLKW, value);
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        return record_lock_call_set(file, fd, true, command == F_OFD_SETLKW, value);
     case F_SETFL:
         file_set_flags(file, open_flags_in((uint32_t)value));
         return 0;
@@ -345,7 +351,7 @@ static int64_t control_file(struct file *file, unsigned command, uint64_t value)
     case F_SETPIPE_SZ:
         return pipe_size_set(file, (uint32_t)value);
     default:
-        return -EINVAL; /* locks, leases, owners of signals: not there */
+        return -EINVAL; /* leases, owners of signals: not there */
     }
 }
 
@@ -370,7 +376,7 @@ SYSCALL(fcntl)
 
     if (fd.file == NULL)
         return -EBADF;
-    int64_t result = control_file(fd.file, command, value);
+    int64_t result = control_file(fd.file, number, command, value);
 
     fd_return(fd);
     return result;

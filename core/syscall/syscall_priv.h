@@ -65,6 +65,10 @@ struct path_place path_arg_place(const struct path_arg *arg);
 uint32_t open_flags_in(uint32_t flags);
 uint32_t open_flags_out(uint32_t flags);
 
+/* fcntl(2) F_GETLK, F_SETLK, F_SETLKW, F_OFD_..: `at` is a struct flock. lock.c */
+int64_t record_lock_call_get(struct file *file, bool is_of_file, vaddr_t at) MUST_USE;
+int64_t record_lock_call_set(struct file *file, unsigned fd, bool is_of_file, bool waits, vaddr_t at) MUST_USE;
+
 /* A deadline so far from now, of a struct timespec; `from` 0: never. As timespec_copy_in(). */
 int timeout_in(vaddr_t from, uint64_t *out_deadline_ns) MUST_USE;
 

@@ -553,6 +553,57 @@ static void shrink(struct vm_object *object, uint64_t bytes, uint64_t old_bytes)
     zero_tail(object, bytes);
 }
 
+/* The first page of [*index, last] that exists: *out_page, and *index behind it. False: there is none. It is out of
+ * the object, and the caller's, if that and nobody else refers to it and all of it is to go; else it has a reference
+ * more. */
+static bool take_for_zeros(struct vm_object *object, uint64_t *index, uint64_t last, uint64_t first_whole,
+                           uint64_t end_whole, paddr_t *out_page)
+{
+    struct object_node *path[LEVELS_MAX + 1], *dead = NULL;
+    bool is_alone = false;
+
+    spin_lock(&object->lock);
+    bool is_there = find_locked(object, index, path) && *index <= last;
+
+    if (is_there) {
+        *out_page = path[1]->slot[digit(*index, 1)].page;
+        /* A reference of somebody else came from the tree, under the lock, or from another one. */
+        is_alone = *index >= first_whole && *index < end_whole && phys_refs(*out_page) == 1;
+        if (is_alone)
+            (void)remove_locked(object, *index, path, &dead);
+        else
+            phys_get(*out_page);
+    }
+    spin_unlock(&object->lock);
+    (*index)++;
+    free_nodes(&dead);
+    if (is_alone)
+        uncharge(object, 1);
+    return is_there;
+}
+
+bool vm_object_zero(struct vm_object *object, uint64_t *offset, uint64_t end)
+{
+    uint64_t index = *offset / PAGE_BYTES, first_whole = pages_of(*offset);
+    paddr_t page;
+
+    for (unsigned left = VM_OBJECT_ZERO_PAGES; *offset < end; left--) {
+        if (left == 0)
+            return false;
+        if (!take_for_zeros(object, &index, (end - 1) / PAGE_BYTES, first_whole, end / PAGE_BYTES, &page)) {
+            *offset = end;
+            break;
+        }
+        uint64_t page_at = (index - 1) * PAGE_BYTES, from = MAX(*offset, page_at) - page_at;
+        uint64_t to = MIN(end - page_at, (uint64_t)PAGE_BYTES);
+
+        memset((char *)phys_to_virt(page) + from, 0, (size_t)(to - from));
+        phys_put(page);
+        *offset = page_at + to;
+    }
+    return true;
+}
+
 int vm_object_resize(struct vm_object *object, uint64_t bytes)
 {
     uint64_t old_bytes;

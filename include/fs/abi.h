@@ -55,6 +55,11 @@
 #define SEEK_DATA 3
 #define SEEK_HOLE 4
 
+/* fallocate(2). */
+#define FALLOC_KEEP_SIZE 0x1u
+#define FALLOC_PUNCH_HOLE 0x2u
+#define FALLOC_ZERO_RANGE 0x10u
+
 /* renameat2(2). */
 #define RENAME_NOREPLACE 1u
 #define RENAME_EXCHANGE 2u

@@ -100,11 +100,20 @@ int64_t file_write_at(struct file *file, struct io_span *from, int64_t offset) M
 /* lseek(2). -ESPIPE, -EINVAL, -EOVERFLOW, -ENXIO. */
 int64_t file_seek(struct file *file, int64_t offset, int whence) MUST_USE;
 
+/* Where it is, and where the file ends now. */
+int64_t file_position(struct file *file);
+int64_t file_end_position(struct file *file);
+
 /* getdents64(2): bytes of records, 0 at the end. -ENOTDIR, -EINVAL: no room for one; -EFAULT, -ENOENT: removed. */
 int64_t file_read_dir(struct file *file, struct io_span *to) MUST_USE;
 
 /* ftruncate(2). -EINVAL: not open for writing, or no regular file; -EFBIG, -ENOSPC. */
 int file_truncate(struct file *file, int64_t bytes) MUST_USE;
+
+/* fallocate(2): mode 0 or FALLOC_KEEP_SIZE, ZERO_RANGE with or without KEEP_SIZE, PUNCH_HOLE with it; others are
+ * -EOPNOTSUPP. -EINVAL, -EBADF: not open for writing; -ESPIPE, -EISDIR, -ENODEV: no regular file; -EFBIG, -ENOSPC,
+ * -ENOMEM, -EINTR: and some of it may be done, but the size is what it was. */
+int file_allocate(struct file *file, uint32_t mode, int64_t offset, int64_t bytes) MUST_USE;
 
 int64_t file_ioctl(struct file *file, uint32_t command, uintptr_t argument) MUST_USE;
 

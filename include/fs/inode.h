@@ -60,6 +60,8 @@ struct inode_ops {
     int64_t (*read_link)(struct inode *link, char *to, size_t room);
     /* A new size; inode->mutex is held. NULL: -EINVAL. */
     int (*resize)(struct inode *inode, uint64_t bytes);
+    /* fallocate(2): FALLOC_.. of what fs/file.h has, bytes [first, end); inode->mutex is held. NULL: -EOPNOTSUPP. */
+    int (*allocate)(struct inode *inode, uint32_t mode, uint64_t first, uint64_t end);
     /* Open: a file with one reference, by file_create(). NULL: by type (directories, FIFOs, devices), else -ENXIO. */
     int (*open)(struct inode *inode, struct name *name, uint32_t flags, struct file **out);
     /* How many blocks of 512 bytes it takes. NULL: 0. */
@@ -104,6 +106,8 @@ struct inode {
 
     uint32_t flock_holders; /* open files with such a lock, and whether it is exclusive; guarded by fs/flock.h */
     bool flock_is_exclusive;
+    struct record_lock *records;       /* guarded by fs/record_lock.h, */
+    _Atomic(uint32_t) record_locks;    /* and how many */
 
     union {
         struct {

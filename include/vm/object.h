@@ -116,6 +116,12 @@ int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *f
  * -EINVAL: above VM_OBJECT_BYTES_MAX. Context: task, may sleep. */
 int vm_object_resize(struct vm_object *object, uint64_t bytes) MUST_USE;
 
+/* Bytes [*offset, end) read as zeros from now on, whoever maps them; pages that nobody maps and all of whose bytes are
+ * meant are forgotten. Up to VM_OBJECT_ZERO_PAGES pages at a time: advances *offset, and is true when it is at the end.
+ * The caller excludes resizes; whoever writes meanwhile is before or after. Context: task, may sleep. */
+#define VM_OBJECT_ZERO_PAGES 64u
+bool vm_object_zero(struct vm_object *object, uint64_t *offset, uint64_t end) MUST_USE;
+
 /* For region.c: enter a region, which is stale, at region->object; take it out. Context: task, may sleep. */
 void vm_object_attach(struct vm_object *object, struct region *region);
 void vm_object_detach(struct vm_object *object, struct region *region);

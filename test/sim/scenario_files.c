@@ -7,6 +7,8 @@
 #include <fs/filesystem.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
+#include <fs/record_lock.h>
+#include <k/errno.h>
 #include <lib/fmt.h>
 #include <lib/string.h>
 
@@ -315,6 +317,73 @@ static void fd_share(void)
     CHECK(load_relaxed(&shared.open_files) == 0);
 }
 
+/* ---- Locks of ranges ---- */
+
+#define BYTES 3
+
+static struct {
+    struct inode *inode;
+    int owner[TASKS]; /* addresses */
+    _Atomic(uint32_t) readers[BYTES], writers[BYTES];
+} locked;
+
+static int lock_byte(unsigned self, unsigned byte, bool is_writer)
+{
+    struct record_lock_request request = {
+        .owner = &locked.owner[self],
+        .kind = is_writer ? RECORD_EXCLUSIVE : RECORD_SHARED,
+        .first = byte,
+        .last = byte,
+    };
+
+    return record_lock_set(locked.inode, &request, true);
+}
+
+static void use_byte(unsigned byte, bool is_writer)
+{
+    _Atomic(uint32_t) *mine = is_writer ? &locked.writers[byte] : &locked.readers[byte];
+    uint32_t beside = fetch_add_acq_rel(mine, 1);
+
+    CHECK(load_relaxed(&locked.writers[byte]) == (is_writer ? 1 : 0));
+    CHECK(!is_writer || (beside == 0 && load_relaxed(&locked.readers[byte]) == 0));
+    if (sim_chance(2))
+        sim_delay();
+    (void)fetch_sub_acq_rel(mine, 1);
+}
+
+/* Two bytes in any order: who would close a circle is told, lets go, and goes on. */
+static int lock_bytes(void *arg)
+{
+    unsigned self = (unsigned)(uintptr_t)arg;
+
+    sim_line_wait(&shared.line);
+    for (unsigned i = 0; i < 5 * sim_rounds(); i++) {
+        unsigned first = (unsigned)sim_random_below(BYTES), second = (unsigned)sim_random_below(BYTES);
+        bool is_writer = sim_chance(2);
+
+        CHECK(lock_byte(self, first, is_writer) == 0); /* it has none yet, and is in no circle */
+        use_byte(first, is_writer);
+        int error = second == first ? -EDEADLK : lock_byte(self, second, true);
+
+        if (error == 0)
+            use_byte(second, true);
+        CHECK(error == 0 || error == -EDEADLK);
+        record_lock_drop(locked.inode, &locked.owner[self]);
+    }
+    return 0;
+}
+
+static void record_locks(void)
+{
+    struct name *root = fs_root();
+
+    locked.inode = root->inode;
+    start(lock_bytes, TASKS);
+    CHECK(sim_finish_all(shared.task, TASKS) == 0);
+    CHECK(load_relaxed(&locked.inode->record_locks) == 0);
+    name_put(root);
+}
+
 const struct sim_scenario sim_scenarios_files[] = {
     { .name = "pipe-stream", .aim = "bytes of a pipe are lost or doubled, or one side waits for what has come",
       .cpus = 4, .cpus_min = 1, .rounds = 2, .run = pipe_stream },
@@ -324,5 +393,7 @@ const struct sim_scenario sim_scenarios_files[] = {
       .cpus = 4, .cpus_min = 1, .rounds = 3, .run = names_move },
     { .name = "fd-share", .aim = "a descriptor is closed or replaced while another task uses its file",
       .cpus = 4, .cpus_min = 1, .rounds = 3, .run = fd_share },
+    { .name = "record-locks", .aim = "two have what excludes the other, or wait in a circle or for what is free",
+      .cpus = 4, .cpus_min = 1, .rounds = 2, .run = record_locks },
     { .name = NULL },
 };

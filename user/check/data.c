@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -485,4 +486,42 @@ CHECK(copy_file_range, copies_and_refuses)
     GOOD(pipe(pipe_fd));
     FAILS(EINVAL, syscall(SYS_copy_file_range, from, NULL, pipe_fd[1], NULL, 5l, 0));
     BAD_SOURCES(sizeof(at), UNLESS_NULL(bad, syscall(SYS_copy_file_range, from, bad, to, NULL, 1l, 0)));
+}
+
+CHECK(fallocate, makes_zeros_and_holes)
+{
+    int fd = check_file("f", "0123456789", 10), ends[2];
+    char data[16];
+    struct stat status;
+
+    GOOD(syscall(SYS_fallocate, fd, 0, 5l, 20000l));
+    GOOD(fstat(fd, &status));
+    EQUAL(status.st_size, 20005);
+    TRUE(status.st_blocks >= 40);
+    char *map = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *copy = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+    TRUE(map != MAP_FAILED && copy != MAP_FAILED);
+    map[PAGE] = map[2 * PAGE] = copy[PAGE] = 'x';
+    EQUAL(copy[2 * PAGE], 'x');
+    GOOD(syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2l, 2 * PAGE));
+    EQUAL(map[PAGE], 0);
+    EQUAL(copy[PAGE], 'x'); /* its own */
+    EQUAL(map[2 * PAGE], 0);
+    EQUAL(map[1], '1');
+    map[PAGE] = 'y';
+    EQUAL(pread(fd, data, 3, PAGE - 1), 3);
+    TRUE(memcmp(data, "\0y", 3) == 0);
+    GOOD(syscall(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, 0l, 100000l));
+    GOOD(fstat(fd, &status));
+    EQUAL(status.st_size, 20005);
+    FAILS(EINVAL, syscall(SYS_fallocate, fd, 0, -1l, 1l));
+    FAILS(EINVAL, syscall(SYS_fallocate, fd, 0, 0l, 0l));
+    FAILS(EOPNOTSUPP, syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE, 0l, 1l));
+    FAILS(EFBIG, syscall(SYS_fallocate, fd, 0, LONG_MAX, 1l));
+    FAILS(EBADF, syscall(SYS_fallocate, 500, 0, 0l, 1l));
+    FAILS(EBADF, syscall(SYS_fallocate, GOOD(open("f", O_RDONLY)), 0, 0l, 1l));
+    open_pipe(ends, 0);
+    FAILS(ESPIPE, syscall(SYS_fallocate, ends[1], 0, 0l, 1l));
+    FAILS(ENODEV, syscall(SYS_fallocate, GOOD(open("/dev/null", O_WRONLY)), 0, 0l, 1l));
 }

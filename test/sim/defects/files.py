@@ -86,4 +86,21 @@ FILES = (
     return file;
 """),
         scenarios=("fd-share",)),
+    Defect(
+        "record-return-missed",
+        "Who waits for a range counts what was given back after it has let go of the mutex, not while it looked.",
+        ("liveness",),
+        edit("core/fs/record_lock.c", """
+        if (has_joined)
+            error = waitq_wait_until(""", """
+        seen = load_relaxed(&bucket->returns);
+        if (has_joined)
+            error = waitq_wait_until("""),
+        scenarios=("record-locks",)),
+    Defect(
+        "record-circle-of-two",
+        "A circle is looked for among two owners only.",
+        ("liveness",),
+        edit("core/fs/record_lock.c", "left = all.waiters + 1; left > 0", "left = 2; left > 0"),
+        scenarios=("record-locks",)),
 )

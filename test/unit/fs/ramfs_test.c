@@ -2,6 +2,7 @@
 /* core/fs/ramfs.c: reads, writes and sizes beside a plain array; limits of pages; faults in the middle; options. */
 #include "fs_test.h"
 
+#include <mm/phys.h>
 #include <mm/user.h>
 
 #include "inspace.h"
@@ -9,6 +10,32 @@
 #define BYTES (6 * PAGE_BYTES)
 
 static unsigned char model_bytes[BYTES], buffer[BYTES];
+
+static bool has_page(struct file *file, size_t index)
+{
+    paddr_t page;
+
+    if (vm_object_peek(file->inode->object, index, &page) != 0)
+        return false;
+    phys_put(page);
+    return true;
+}
+
+static bool has_pages(struct file *file, size_t from, size_t to)
+{
+    for (size_t at = from; at < to; at++)
+        if (!has_page(file, at / PAGE_BYTES))
+            return false;
+    return true;
+}
+
+static bool has_no_whole_pages(struct file *file, size_t from, size_t to)
+{
+    for (size_t page = ROUND_UP(from, PAGE_BYTES); page + PAGE_BYTES <= to; page += PAGE_BYTES)
+        if (has_page(file, page / PAGE_BYTES))
+            return false;
+    return true;
+}
 
 static void contents(void)
 {
@@ -23,7 +50,22 @@ static void contents(void)
     for (unsigned i = 0; i < 200; i++) {
         size_t at = unit_random_below(&random, BYTES), bytes = unit_random_below(&random, BYTES - at) + 1;
 
-        switch (unit_random_below(&random, 4)) {
+        switch (unit_random_below(&random, 6)) {
+        case 4: {
+            static const uint32_t modes[] = {0, FALLOC_KEEP_SIZE, FALLOC_ZERO_RANGE,
+                                             FALLOC_ZERO_RANGE | FALLOC_KEEP_SIZE,
+                                             FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE};
+            uint32_t mode = modes[unit_random_below(&random, ARRAY_COUNT(modes))];
+
+            CHECK(file_allocate(file, mode, (int64_t)at, (int64_t)bytes) == 0);
+            if ((mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) != 0)
+                memset(model_bytes + at, 0, bytes);
+            if ((mode & FALLOC_KEEP_SIZE) == 0)
+                size = MAX(size, at + bytes);
+            CHECK((mode & FALLOC_PUNCH_HOLE) != 0 || has_pages(file, at, MIN(at + bytes, size)));
+            CHECK((mode & FALLOC_PUNCH_HOLE) == 0 || has_no_whole_pages(file, at, MIN(at + bytes, size)));
+            break;
+        }
         case 0:
             for (size_t j = 0; j < bytes; j++)
                 buffer[j] = (unsigned char)unit_random_next(&random);
@@ -50,6 +92,39 @@ static void contents(void)
     }
     CHECK(vm_object_bytes(file->inode->object) == size);
     file_put(file);
+    CHECK(path_unlink(&user.place, "/f") == 0);
+    fs_user_destroy(&user);
+}
+
+/* What is refused; what fails leaves the size; what goes over many pages. */
+static void allocations(void)
+{
+    struct fs_user user = fs_user_create(0);
+    struct file *file, *input, *dir;
+    uint64_t pages = 3 * VM_OBJECT_ZERO_PAGES;
+
+    CHECK(path_open(&user.place, "/f", O_CREAT | O_RDWR, 0644, &file) == 0);
+    CHECK(path_open(&user.place, "/f", O_RDONLY, 0, &input) == 0 && path_open(&user.place, "/", 0, 0, &dir) == 0);
+    CHECK(file_allocate(file, 0, -1, 1) == -EINVAL && file_allocate(file, 0, 0, 0) == -EINVAL);
+    CHECK(file_allocate(file, FALLOC_PUNCH_HOLE, 0, 1) == -EOPNOTSUPP && file_allocate(file, 8, 0, 1) == -EOPNOTSUPP);
+    CHECK(file_allocate(input, 0, 0, 1) == -EBADF && file_allocate(dir, 0, 0, 1) == -EBADF);
+    CHECK(file_allocate(file, 0, INT64_MAX, INT64_MAX) == -EFBIG);
+    for (unsigned n = 1; n < 4; n++) {
+        mm_fail_at(n);
+        CHECK(file_allocate(file, 0, 5, 4 * PAGE_BYTES) == -ENOMEM && load_relaxed(&file->inode->bytes) == 0);
+        mm_fail_at(0);
+        CHECK(vm_object_page_count(file->inode->object) == 0);
+    }
+    CHECK(file_allocate(file, 0, 5, (int64_t)(pages * PAGE_BYTES - 5)) == 0);
+    CHECK(load_relaxed(&file->inode->bytes) == pages * PAGE_BYTES);
+    CHECK(vm_object_page_count(file->inode->object) == pages);
+    CHECK(file_allocate(file, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, 1, (int64_t)(pages * PAGE_BYTES)) == 0);
+    CHECK(vm_object_page_count(file->inode->object) == 1); /* its first byte is kept */
+    CHECK(file_allocate(file, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, 0, INT64_C(1) << 62) == 0);
+    CHECK(vm_object_page_count(file->inode->object) == 0 && load_relaxed(&file->inode->bytes) == pages * PAGE_BYTES);
+    file_put(file);
+    file_put(input);
+    file_put(dir);
     CHECK(path_unlink(&user.place, "/f") == 0);
     fs_user_destroy(&user);
 }
@@ -158,13 +233,16 @@ static void mapped(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    {"contents", contents}, {"limits", limits}, {"faults", faults}, {"mapped", mapped}, {NULL, NULL}};
+    {"contents", contents}, {"allocations", allocations},
+    {"limits", limits}, {"faults", faults}, {"mapped", mapped}, {NULL, NULL}};
 
 BOOTED(contents_agree_with_an_array, "contents", 20)
+BOOTED(allocations_are_all_or_nothing, "allocations", 2)
 BOOTED(limits_hold, "limits", 2)
 BOOTED(a_fault_ends_a_transfer_at_its_byte, "faults", 8)
 BOOTED(mappings_and_calls_see_the_same_bytes, "mapped", 8)
 
 FS_TEST_MAIN(cmocka_unit_test(contents_agree_with_an_array), cmocka_unit_test(limits_hold),
+             cmocka_unit_test(allocations_are_all_or_nothing),
              cmocka_unit_test(a_fault_ends_a_transfer_at_its_byte),
              cmocka_unit_test(mappings_and_calls_see_the_same_bytes))

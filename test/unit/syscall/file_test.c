@@ -66,6 +66,9 @@ static int positions(void)
     CHECK(CALL(ftruncate, U(fd), 3) == 0 && CALL(lseek, U(fd), 0, SEEK_END) == 3);
     CHECK(CALL(ftruncate, U(fd), U(-1)) == -EINVAL && CALL(ftruncate, CLOSED, 0) == -EBADF);
     CHECK(CALL(ioctl, U(fd), 0x5401, DATA) == -ENOTTY && CALL(ioctl, CLOSED, 0x5401, DATA) == -EBADF);
+    CHECK(CALL(fallocate, U(fd), 0, 0, 5) == 0 && CALL(lseek, U(fd), 0, SEEK_END) == 5);
+    CHECK(CALL(fallocate, U(fd), 3, 1, 1) == 0 && CALL(pread64, U(fd), DATA, 9, 0) == 5 && get32(DATA) == 0x00320030);
+    CHECK(CALL(fallocate, U(fd), 0x40, 0, 5) == -EOPNOTSUPP && CALL(fallocate, CLOSED, 0, 0, 1) == -EBADF);
     CHECK(CALL(fsync, U(fd)) == 0 && CALL(fdatasync, U(fd)) == 0 && CALL(syncfs, U(fd)) == 0 && CALL(sync) == 0);
     CHECK(CALL(fsync, CLOSED) == -EBADF && CALL(syncfs, CLOSED) == -EBADF);
     CHECK(CALL(fadvise64, U(fd), 0, 0, 3) == 0 && CALL(fadvise64, U(fd), 0, 0, 6) == -EINVAL);
