@@ -23,6 +23,7 @@
 #include <mm/phys.h>
 #include <vm/space.h>
 #include <proc/first.h>
+#include <proc/oom.h>
 #include <proc/terminal.h>
 #include <proc/process.h>
 #include <proc/show.h>
@@ -270,7 +271,7 @@ void kmain(struct boot_info *boot)
         log_info("mm: an initrd of %llu bytes", (unsigned long long)boot->initrd.bytes);
     space_init();
     space_set_huge(options.use_huge);
-    trap_set_user_fault(space_fault_current);
+    trap_set_user_fault(oom_fault_current);
     struct cpu *cpu = bringup_prepare_cpu(0, boot->cpu_hw_id[0], boot_main);
 
     boot_report.cpus_online = prepare_cpus(boot);

@@ -460,7 +460,17 @@ static int open_any(struct inode *inode, struct name *name, uint32_t flags, stru
     return inode_is(inode, S_IFDIR) ? open_dir(inode, name, flags, out) : procfs_open_file(inode, name, flags, out);
 }
 
+/* O_TRUNC, as a shell has it for what it writes to. */
+static int resize(struct inode *inode, uint64_t bytes)
+{
+    const struct node *node = inode->data;
+
+    (void)bytes;
+    return node->kind == NODE_FILE && node->file->write != NULL ? 0 : -EINVAL;
+}
+
 static const struct inode_ops procfs_ops = {
+    .resize = resize,
     .lookup = lookup,
     .follow = follow,
     .read_link = read_link,

@@ -77,6 +77,25 @@ static int64_t read_text(struct file *file, struct io_span *to, uint64_t *positi
     return io_result(done, bytes > 0 ? -EFAULT : 0);
 }
 
+static int64_t write_text(struct file *file, struct io_span *from, uint64_t *position)
+{
+    const struct node *node = file->inode->data;
+    char text[PROCFS_WRITE_MAX + 1];
+    size_t bytes = from->left;
+
+    if (bytes > PROCFS_WRITE_MAX)
+        return -EINVAL;
+    if (io_copy_from(from, text, bytes) != bytes)
+        return -EFAULT;
+    text[bytes] = 0;
+    int error = node->file->write(node->process, text, bytes);
+
+    if (error != 0)
+        return error;
+    *position += bytes;
+    return (int64_t)bytes;
+}
+
 static uint64_t end_of_text(struct file *file)
 {
     return ((const struct procfs_text *)file->data)->used;
@@ -91,6 +110,9 @@ static void release_text(struct file *file)
 }
 
 static const struct file_ops text_ops = {.read = read_text, .end = end_of_text, .release = release_text};
+static const struct file_ops written_ops = {
+    .read = read_text, .write = write_text, .end = end_of_text, .release = release_text,
+};
 
 static void print_octal(struct procfs_text *text, uint32_t value)
 {
@@ -136,15 +158,17 @@ static int print(const struct node *node, struct procfs_text *text)
 
 int procfs_open_file(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
 {
+    const struct node *node = inode->data;
+    bool can_write = node->kind == NODE_FILE && node->file->write != NULL;
     struct procfs_text *text;
     int error;
 
-    if ((flags & O_ACCMODE) != O_RDONLY)
+    if ((flags & O_ACCMODE) != O_RDONLY && !can_write)
         return -EACCES;
     text = kzalloc(sizeof *text);
     error = text == NULL ? -ENOMEM : print(inode->data, text);
     if (error == 0)
-        error = file_create(inode, name, &text_ops, flags, out);
+        error = file_create(inode, name, can_write ? &written_ops : &text_ops, flags, out);
     if (error != 0) {
         if (text != NULL)
             kfree(text->bytes);

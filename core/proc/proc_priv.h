@@ -210,6 +210,9 @@ static inline unsigned futex_key_hash(const struct futex_key *key) /* 32 good bi
 /* futex_pi.c */
 void futex_pi_init(void);
 
+/* oom.c: the process's last thread has put its space. Context: task. */
+void oom_memory_returned(struct process *process);
+
 /* limits.c */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);
 /* What the limits say to others than those who look at them. */

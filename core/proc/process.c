@@ -111,6 +111,8 @@ static void link_user_process(struct process *process, struct process *maker, bo
     if (process->program != NULL)
         program_get(process->program);
     program_enter_locked(process);
+    process->oom_adjust = maker->oom_adjust;
+    process->oom_adjust_least = maker->oom_adjust_least;
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
     limits_apply_locked(process);

@@ -2,12 +2,14 @@
 /* /proc/NUMBER, as proc(5) has it: what a process was given: its memory, arguments and limits. No state. */
 #include <proc/show.h>
 
+#include <fs/cred.h>
 #include <fs/name.h>
 #include <fs/procfs.h>
 #include <k/errno.h>
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <proc/limits.h>
+#include <proc/oom.h>
 #include <proc/vdso.h>
 #include <vm/object.h>
 
@@ -181,11 +183,30 @@ static int print_limits(struct procfs_text *text, void *object)
     return 0;
 }
 
-/* Nobody chooses victims, so nothing speaks for or against one, and nothing can be written here. */
 static int print_oom_adjustment(struct procfs_text *text, void *object)
 {
-    (void)object;
-    procfs_print(text, "0\n");
+    procfs_print(text, "%d\n", oom_adjust_get(((const struct shown *)object)->process));
+    return 0;
+}
+
+/* A decimal number, with a newline behind it or not. */
+static int write_oom_adjustment(void *object, const char *text, size_t bytes)
+{
+    bool is_negative = text[0] == '-';
+    size_t at = is_negative ? 1 : 0, begin = at;
+    int value = 0;
+
+    for (; at < bytes && text[at] >= '0' && text[at] <= '9' && at - begin < 6; at++)
+        value = value * 10 + text[at] - '0';
+    if (at == begin || (at < bytes && text[at] != '\n'))
+        return -EINVAL;
+    return oom_adjust_set(((const struct shown *)object)->process, is_negative ? -value : value,
+                          cred_can(thread_current()->user.cred, CAP_SYS_RESOURCE));
+}
+
+static int print_oom_score(struct procfs_text *text, void *object)
+{
+    procfs_print(text, "%u\n", oom_score_get(((const struct shown *)object)->process));
     return 0;
 }
 
@@ -196,7 +217,8 @@ void show_program_init(void)
         { .name = "environ", .mode = 0400, .print = print_environ },
         { .name = "limits", .print = print_limits },
         { .name = "maps", .print = print_maps },
-        { .name = "oom_score_adj", .print = print_oom_adjustment },
+        { .name = "oom_score", .print = print_oom_score },
+        { .name = "oom_score_adj", .mode = 0644, .print = print_oom_adjustment, .write = write_oom_adjustment },
     };
 
     for (unsigned i = 0; i < ARRAY_COUNT(files); i++)

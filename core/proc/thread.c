@@ -260,8 +260,10 @@ void thread_exited(struct thread *thread, int code)
     if (space != NULL && process->has_user)
         usage_add_space_locked(process, space);
     spin_unlock(&proc_tree_lock);
-    if (space != NULL)
+    if (space != NULL) {
         space_put(space);
+        oom_memory_returned(process);
+    }
     if (has_ended && session == process->pid)
         tty_session_ended(session);
     if (is_end_of_init)

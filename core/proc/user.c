@@ -12,6 +12,7 @@
 #include <lib/string.h>
 #include <mm/user.h>
 #include <proc/limits.h>
+#include <proc/oom.h>
 #include <proc/signo.h>
 #include <sched/sched.h>
 
@@ -73,8 +74,9 @@ void proc_user_fault(struct hal_trap *trap, const struct fault_info *fault, int 
     const struct task *self = current_task();
 
     if (error == -ENOMEM) {
-        log_warn("%s[%d]: %s at %#lx, address %#lx, error %d", self->name, self->tid, fault->name,
-                 (unsigned long)HAL_TRAP_PC(trap), (unsigned long)fault->address, error);
+        if (oom_relieve(TIME_NEVER) != -ENOMEM)
+            return; /* to the same place: there is memory, or it is killed on the way */
+        log_error("out of memory: no victim but %s[%d] itself", self->name, self->tid);
         process_end(process_current(), WAIT_STATUS_SIGNALED(SIGKILL)); /* no memory, and no handler would have any */
         return;
     }

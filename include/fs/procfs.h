@@ -28,11 +28,15 @@ struct procfs_file {
     uint32_t mode; /* permissions; 0: 0444, of links 0777 */
     /* Print all of it. An error is that of open(2). */
     int (*print)(struct procfs_text *text, void *process);
+    /* Beside print: what one write(2) says, at most PROCFS_WRITE_MAX bytes and a NUL behind them. An error is its. */
+    int (*write)(void *process, const char *text, size_t bytes);
     /* A magic link ("cwd", "exe"): where it leads, a reference. An error is that of the walk. */
     int (*link)(void *process, struct name **out);
     /* A link by its text ("self"), at most room bytes; there is no `link` then, and nothing else needs a text. */
     int64_t (*link_text)(void *process, char *to, size_t room);
 };
+
+#define PROCFS_WRITE_MAX 255u
 
 /* At most PROCFS_FILES_MAX of each kind. */
 #define PROCFS_FILES_MAX 64u

@@ -108,6 +108,8 @@ struct process {
     struct user_count *counted;  /* its first thread, with its user's tasks; NULL: it has no user, or is reaped */
     struct process_usage usage, children_usage;
     struct process_limit limit[PROCESS_LIMITS];
+    int16_t oom_adjust, oom_adjust_least; /* proc/oom.h; who has no right may not go below the second */
+    bool is_oom_victim;
     uint64_t start_ticks;
     uint32_t last_user;      /* real user id of the thread that ended last */
     int wait_status;         /* of the thread that ended last; the process's once ZOMBIE */
