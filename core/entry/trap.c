@@ -13,6 +13,7 @@
 #include <k/trace.h>
 #include <mm/kspace.h>
 #include <mm/user.h>
+#include <sched/cputime.h>
 #include <sched/latency.h>
 #include <sched/sched.h>
 #include <smp/call_irq.h>
@@ -109,6 +110,8 @@ void trap_exit(struct hal_trap *trap)
     struct task *task = current_task();
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && cpu->irq_depth == 0);
+    if (UNLIKELY(cpu->is_sample_due))
+        cputime_sample(cpu, false);
     if (task == cpu->idle_task) { /* the idle loop schedules itself */
         if (UNLIKELY(latency_wants_pc(cpu, false)))
             latency_interrupted(cpu, HAL_TRAP_PC(trap));

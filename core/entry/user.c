@@ -14,6 +14,7 @@
 #include <k/errno.h>
 #include <mm/user.h>
 #include <proc/user.h>
+#include <sched/cputime.h>
 #include <sched/latency.h>
 #include <sched/sched.h>
 #include <syscall/syscall.h>
@@ -72,6 +73,8 @@ void trap_user_exit(struct hal_trap *trap)
     bool is_asked = load_relaxed(&cpu->need_resched);
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && cpu->irq_depth == 0);
+    if (UNLIKELY(cpu->is_sample_due))
+        cputime_sample(cpu, true);
     if (UNLIKELY(latency_wants_pc(cpu, is_asked)))
         latency_interrupted(cpu, HAL_TRAP_PC(trap));
     leave(trap);
@@ -97,6 +100,7 @@ void user_begin(struct hal_trap *trap)
     store_relaxed(&current_task()->is_user, true);
     fence_seq_cst(); /* PAIRS(user_poke): who gives a notice from here on pokes; what was given before is seen below */
     hal_irq_disable();
+    cputime_begin();
     leave(trap);
     hal_user_enter(trap);
 }

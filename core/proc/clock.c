@@ -20,46 +20,48 @@ static struct {
 
 /* ---- CPU time ---- */
 
-/* A negative id: bits 0 and 1 say what is counted (3: none), bit 2 that it is a thread's, the rest is the inverted id.
- * */
+/* A negative id: bits 0 and 1 say what is counted, bit 2 that it is a thread's, the rest is the inverted id. Of what is
+ * counted, 0 is user and system time and 2 what the scheduler says, which are the same here. */
 #define CPU_CLOCK_KIND 3u
+#define CPU_CLOCK_USER 1u
+#define CPU_CLOCK_NONE 3u
 #define CPU_CLOCK_THREAD 4u
 
-static uint64_t run_ns(struct process *process)
+static uint64_t run_ns(struct process *process, bool is_user_only)
 {
     struct process_usage usage;
 
     process_usage_get(process, &usage);
-    return clock_ticks_to_ns(usage.run_ticks);
+    return clock_ticks_to_ns(usage.user_ticks + (is_user_only ? 0 : usage.system_ticks));
 }
 
-static uint64_t task_run_ns(struct task *task)
+static uint64_t task_run_ns(struct task *task, bool is_user_only)
 {
     struct task_snapshot snapshot;
 
     task_get_snapshot(task, &snapshot);
-    return clock_ticks_to_ns(snapshot.stats.run_ticks);
+    return clock_ticks_to_ns(is_user_only ? snapshot.user_ticks : snapshot.stats.run_ticks);
 }
 
-static int thread_time(tid_t tid, uint64_t *out_ns)
+static int thread_time(tid_t tid, bool is_user_only, uint64_t *out_ns)
 {
     struct task *task = tid == 0 ? NULL : task_lookup(tid);
     int result = tid == 0 || (task != NULL && task->pid == current_task()->pid) ? 0 : -EINVAL;
 
     if (result == 0)
-        *out_ns = task_run_ns(task != NULL ? task : current_task());
+        *out_ns = task_run_ns(task != NULL ? task : current_task(), is_user_only);
     if (task != NULL)
         task_put(task);
     return result;
 }
 
-static int process_time(pid_t pid, uint64_t *out_ns)
+static int process_time(pid_t pid, bool is_user_only, uint64_t *out_ns)
 {
     struct process *process = pid == 0 ? NULL : process_lookup(pid);
 
     if (pid != 0 && process == NULL)
         return -EINVAL;
-    *out_ns = run_ns(process != NULL ? process : process_current());
+    *out_ns = run_ns(process != NULL ? process : process_current(), is_user_only);
     if (process != NULL)
         process_put(process);
     return 0;
@@ -69,15 +71,23 @@ static int cpu_time(int32_t id, uint64_t *out_ns)
 {
     unsigned bits = (unsigned)id;
     int32_t whose = (int32_t)(~bits >> 3);
+    bool is_user_only = (bits & CPU_CLOCK_KIND) == CPU_CLOCK_USER;
 
-    if ((bits & CPU_CLOCK_KIND) == CPU_CLOCK_KIND)
+    if ((bits & CPU_CLOCK_KIND) == CPU_CLOCK_NONE)
         return -EINVAL;
-    return (bits & CPU_CLOCK_THREAD) != 0 ? thread_time(whose, out_ns) : process_time(whose, out_ns);
+    if ((bits & CPU_CLOCK_THREAD) != 0)
+        return thread_time(whose, is_user_only, out_ns);
+    return process_time(whose, is_user_only, out_ns);
 }
 
 int32_t clock_of_thread(tid_t tid)
 {
     return (int32_t)(~(unsigned)tid << 3 | CPU_CLOCK_THREAD | 2);
+}
+
+int32_t clock_of_user_time(void)
+{
+    return (int32_t)(~0u << 3 | CPU_CLOCK_USER);
 }
 
 bool clock_is_own(int32_t id)
@@ -108,9 +118,9 @@ int clock_get(int32_t id, uint64_t *out_ns)
         *out_ns = clock_ns();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-        return process_time(0, out_ns);
+        return process_time(0, false, out_ns);
     case CLOCK_THREAD_CPUTIME_ID:
-        return thread_time(0, out_ns);
+        return thread_time(0, false, out_ns);
     default:
         return -EINVAL;
     }

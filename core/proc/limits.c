@@ -81,7 +81,8 @@ static void add_task(struct process_usage *usage, struct task *task)
     struct task_snapshot snapshot;
 
     task_get_snapshot(task, &snapshot);
-    usage->run_ticks += snapshot.stats.run_ticks;
+    usage->user_ticks += snapshot.user_ticks;
+    usage->system_ticks += snapshot.system_ticks;
     usage->voluntary += snapshot.stats.voluntary;
     usage->involuntary += snapshot.stats.involuntary;
 }
@@ -129,6 +130,6 @@ void process_children_usage_get(struct process *process, struct process_usage *o
 
 void thread_usage_get(struct process_usage *out)
 {
-    *out = (struct process_usage){ .run_ticks = 0 };
+    *out = (struct process_usage){ .faults = 0 };
     add_task(out, current_task());
 }

@@ -137,6 +137,7 @@ void timers_thread_ended(struct process_signals *signals, const struct thread_si
 void timers_look(struct process *process);
 /* clock.c: the id of a thread's CPU time; is it a process's own, or its threads'? */
 int32_t clock_of_thread(tid_t tid);
+int32_t clock_of_user_time(void); /* of the running process */
 bool clock_is_own(int32_t id);
 
 /* signal_timer.c */

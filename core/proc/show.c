@@ -195,10 +195,9 @@ static int print_stat(struct procfs_text *text, void *object)
     procfs_print(text, "%d (%s) %c %d %d %d %d %d 0 %llu 0 0 0 ", shown->tid, look.name_bytes, look.state, look.parent,
                  look.group, look.session, has_terminal ? TTY_DEVICE : 0, has_terminal ? tty_group_id() : -1,
                  (unsigned long long)look.usage.faults);
-    procfs_print(text, "%llu 0 %llu 0 %d %d %u 0 %llu ", in_ticks(look.usage.run_ticks),
-                 in_ticks(look.children_usage.run_ticks), look.priority, look.nice, look.threads,
-                 in_ticks(look.start_ticks));
-    procfs_print(text, "%llu %llu ",
+    procfs_print(text, "%llu %llu %llu %llu ", in_ticks(look.usage.user_ticks), in_ticks(look.usage.system_ticks),
+                 in_ticks(look.children_usage.user_ticks), in_ticks(look.children_usage.system_ticks));
+    procfs_print(text, "%d %d %u 0 %llu %llu %llu ", look.priority, look.nice, look.threads, in_ticks(look.start_ticks),
                  (unsigned long long)look.mapped_bytes, (unsigned long long)look.resident_pages);
     procfs_print(text, "18446744073709551615 0 0 0 0 0 %llu %llu %llu %llu 0 0 0 %d %u %u %u 0 0 0 0 0 0 0 0 0 0 0\n",
                  (unsigned long long)(look.pending | look.shared) & 0x7fffffff,

@@ -98,16 +98,18 @@ static int print_meminfo(struct procfs_text *text, void *process)
     return 0;
 }
 
-static void print_cpu(struct procfs_text *text, const char *name, uint64_t run_ticks, uint64_t idle_ticks)
+static void print_cpu(struct procfs_text *text, const char *name, const struct sched_cpu_stats *stats)
 {
-    procfs_print(text, "%s %llu 0 0 %llu 0 0 0 0 0 0\n", name,
-                 (unsigned long long)(clock_ticks_to_ns(run_ticks) / NS_PER_TICK),
-                 (unsigned long long)(clock_ticks_to_ns(idle_ticks) / NS_PER_TICK));
+    procfs_print(text, "%s %llu 0 %llu %llu 0 0 0 0 0 0\n", name,
+                 (unsigned long long)(clock_ticks_to_ns(stats->user_ticks) / NS_PER_TICK),
+                 (unsigned long long)(clock_ticks_to_ns(stats->system_ticks) / NS_PER_TICK),
+                 (unsigned long long)(clock_ticks_to_ns(stats->idle_ticks) / NS_PER_TICK));
 }
 
 static int print_stat(struct procfs_text *text, void *process)
 {
-    uint64_t run = 0, idle = 0, switches = 0, interrupts = 0, wall_ns = 0;
+    uint64_t interrupts = 0, wall_ns = 0;
+    struct sched_cpu_stats sum = { 0 };
     struct sched_census census;
 
     (void)process;
@@ -115,24 +117,25 @@ static int print_stat(struct procfs_text *text, void *process)
         struct sched_cpu_stats stats;
 
         sched_cpu_stats_get(cpu, &stats);
-        run += stats.run_ticks;
-        idle += stats.idle_ticks;
-        switches += stats.switches;
+        sum.user_ticks += stats.user_ticks;
+        sum.system_ticks += stats.system_ticks;
+        sum.idle_ticks += stats.idle_ticks;
+        sum.switches += stats.switches;
         interrupts += load_relaxed(&cpu_table[cpu]->irq_count);
     }
-    print_cpu(text, "cpu ", run, idle);
+    print_cpu(text, "cpu ", &sum);
     for_each_online_cpu(cpu) {
         struct sched_cpu_stats stats;
         char name[16];
 
         sched_cpu_stats_get(cpu, &stats);
         (void)fmt_print(name, sizeof name, "cpu%u", (unsigned)cpu);
-        print_cpu(text, name, stats.run_ticks, stats.idle_ticks);
+        print_cpu(text, name, &stats);
     }
     sched_census_get(&census);
     (void)clock_get(CLOCK_REALTIME, &wall_ns);
     procfs_print(text, "intr %llu\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %llu\nprocs_blocked 0\n",
-                 (unsigned long long)interrupts, (unsigned long long)switches,
+                 (unsigned long long)interrupts, (unsigned long long)sum.switches,
                  (unsigned long long)((wall_ns - clock_ns()) / NS_PER_SEC),
                  (unsigned long long)census.started, (unsigned long long)(census.queued + census.running));
     return 0;

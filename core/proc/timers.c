@@ -551,7 +551,8 @@ int process_timer_delete(int32_t id)
 static int make_interval(struct process *process, int which)
 {
     struct process_signals *signals = &process->signals;
-    struct process_timer *timer = alloc_timer(process, CLOCK_PROCESS_CPUTIME_ID, KIND_CPU, TIMER_EVENT_SIGNAL);
+    int32_t clock = which == PROCESS_ITIMER_VIRTUAL ? clock_of_user_time() : CLOCK_PROCESS_CPUTIME_ID;
+    struct process_timer *timer = alloc_timer(process, clock, KIND_CPU, TIMER_EVENT_SIGNAL);
 
     if (timer == NULL)
         return -ENOMEM;

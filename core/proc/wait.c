@@ -42,7 +42,8 @@ static bool has_news(const struct wait_request *request, const struct process *c
 
 static void usage_add(struct process_usage *to, const struct process_usage *from)
 {
-    to->run_ticks += from->run_ticks;
+    to->user_ticks += from->user_ticks;
+    to->system_ticks += from->system_ticks;
     to->faults += from->faults;
     to->resident_pages_max = MAX(to->resident_pages_max, from->resident_pages_max);
     to->voluntary += from->voluntary;

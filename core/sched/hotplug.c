@@ -257,6 +257,7 @@ void hotplug_leave(struct runq *rq)
     if (steal_was_offered(rq))
         steal_pass_on(rq);
     agenda_close(rq);
+    cputime_stop(rq);
     timer_hand_over(cpu, successor_of(cpu));
     /* What the next life begins with. Requests that came, or come, are for nobody: nothing waits for an answer. */
     cpu->armed_deadline_ticks = TIME_NEVER;

@@ -39,6 +39,7 @@ struct cpu *sched_cpu_init(void *memory, cpu_id_t id, uint64_t hw_id, struct tas
     rq->quiet_from = RANK_UNKNOWN;
 
     rq->cpu.id = id;
+    cputime_init_runq(rq);
     rq->cpu.hw_id = hw_id;
     rq->cpu.idle_task = idle;
     store_relaxed(&rq->cpu.slice_deadline_ticks, TIME_NEVER);

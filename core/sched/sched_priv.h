@@ -4,10 +4,9 @@
  * a scheduling class (class_priv.h), tasks over CPUs (spread_priv.h), waiting and inheritance (inherit_priv.h), time
  * promised and limited (bandwidth_priv.h).
  *
- * Serialization. Everything about a task's scheduling is guarded by the lock of the run queue that
- * task->base.cpu names; that pointer changes only with the locks of both run queues held. The lock is taken with
- * interrupts disabled; of two, the lower CPU number first, or the second by try. It is held across a context
- * switch and released by the next task (switch.c, finish_switch). No callback into another room runs under it.
+ * Everything about a task's scheduling is guarded by the lock of the run queue that task->base.cpu names, which changes
+ * only with the locks of both run queues held. The lock is taken with interrupts disabled; of two, the lower CPU number
+ * first, or the second by try. It is held across a switch, and released by the next task. No other room runs under it.
  */
 #pragma once
 
@@ -16,7 +15,8 @@
 #include <sched/mutex.h>
 #include <sched/sched.h>
 #include <smp/spinlock.h>
-#include <time/timer.h>
+
+#include "cputime_priv.h"
 
 #include "class_priv.h"
 
@@ -81,8 +81,7 @@ struct admission {
 
 /* Real-time tasks and those that wait behind them: rt_limit.c. */
 struct rt_limit {
-    bool is_watching;
-    bool is_serving;
+    bool is_watching, is_serving;
     uint64_t window_ns;   /* when the window began */
     uint64_t event_ns;    /* when to look again; TIME_NEVER: not watching */
     uint64_t below_ticks; /* runq.below_rt_ticks then */
@@ -116,6 +115,7 @@ struct fair_queue {
 #define AFTER_OFFER 0x80u    /* tasks wait that may move, and some CPU idles */
 #define AFTER_PASS_ON 0x100u /* the CPU has work of its own, and was poked to take other work */
 #define AFTER_SORT 0x200u    /* class_fair_sort() has something to do */
+#define AFTER_SAMPLER 0x400u /* a task with a user runs, and the sampler is off: cputime.c */
 
 /* What remains to be done after a section that may have queued a task: bits of runq.due, for runq_unlock(). */
 #define DUE_OFFER 0x1u /* a movable task waits that nobody has been told of */
@@ -172,6 +172,7 @@ struct runq {
 
     struct admission admission;
     struct timer agenda; /* owned by this CPU, interrupts off */
+    struct sampler sampler;
     uint32_t throttled;  /* guarded by lock: READY tasks that wait for their next period */
     uint32_t unchecked;  /* guarded by lock: runq_check_switch() */
 
@@ -381,8 +382,7 @@ void runq_check(struct runq *rq) REQUIRES(rq->lock); /* debug: counts equal list
 /* The same at each switch; of a long queue at every n-th, so that its length does not count for what a switch costs. */
 void runq_check_switch(struct runq *rq) REQUIRES(rq->lock);
 
-/* stat.c */
-/* `prev` was preempted, or is the idle task and gives way: a moment to look at utilisation. */
+/* stat.c. `prev` was preempted, or is the idle task and gives way: a moment to look at utilisation. */
 void stat_note_preempted(struct runq *rq, struct task *prev, uint64_t now_ticks) REQUIRES(rq->lock);
 
 /* switch.c */

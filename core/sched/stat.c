@@ -60,6 +60,7 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
     if (task->state == TASK_RUNNING)
         runq_account(rq, now);
     util_update(&task->util, task->stats.run_ticks, now, sched_tunables.util_unit_ticks);
+    cputime_split(&task->cputime, load_relaxed(&task->is_user), task->stats.run_ticks);
     out->state = task->state;
     out->priority = task->priority;
     out->is_boosted = policy_is_boosted(task);
@@ -67,6 +68,8 @@ void task_get_snapshot(struct task *task, struct task_snapshot *out) NO_LOCK_ANA
     out->policy = task->policy;
     out->cpu = rq->cpu.id;
     out->stats = task->stats;
+    out->user_ticks = task->cputime.user_ticks;
+    out->system_ticks = task->cputime.system_ticks;
     out->run_count = task->stats.voluntary + task->stats.involuntary + (task->state == TASK_RUNNING);
     out->utilisation = task->util.average;
     out->class_name = task->class->name;
@@ -103,6 +106,9 @@ void sched_cpu_stats_get(cpu_id_t cpu, struct sched_cpu_stats *out) NO_LOCK_ANAL
     runq_account(rq, now);
     *out = rq->stats;
     out->run_ticks = cpu_run_ticks(rq, now);
+    cputime_split(&rq->sampler.all, rq->sampler.all.user_weight != 0, out->run_ticks);
+    out->user_ticks = rq->sampler.all.user_ticks;
+    out->system_ticks = rq->sampler.all.system_ticks;
     out->elapsed_ticks = elapsed_ticks(rq->online_ticks, now);
     util_update(&rq->util, out->run_ticks, now, sched_tunables.util_unit_ticks);
     out->utilisation = rq->util.average;

@@ -74,6 +74,8 @@ static NOINLINE void finish_several(struct runq *rq, struct task *previous, uint
         balance_fair(rq);
     if (rest & AFTER_AGENDA)
         agenda_arm(rq);
+    if (rest & AFTER_SAMPLER)
+        cputime_start(rq);
     if (rest & AFTER_OFFER)
         steal_offer(rq);
     if (rest & AFTER_PASS_ON)
@@ -194,8 +196,11 @@ static ALWAYS_INLINE void dispatch(struct runq *rq, struct task *next, uint64_t 
     store_relaxed(&rq->running_rank, next->rank);
 }
 
-static NOINLINE void switch_extras(struct task *prev, struct task *next)
+/* Every task with a user has extras. */
+static NOINLINE void switch_extras(struct runq *rq, struct task *prev, struct task *next) REQUIRES(rq->lock)
 {
+    if (UNLIKELY(!rq->sampler.is_on) && load_relaxed(&next->is_user))
+        rq->after_switch |= AFTER_SAMPLER;
     if (prev->fpu_area != next->fpu_area)
         hal_fpu_switch(prev->fpu_area, next->fpu_area);
     if (prev->space != next->space)
@@ -267,7 +272,7 @@ static ALWAYS_INLINE bool switch_away(struct runq *rq, struct task *prev, enum s
         }
     }
     if (UNLIKELY(prev->has_extras | next->has_extras))
-        switch_extras(prev, next);
+        switch_extras(rq, prev, next);
     if (KERNEL_DEBUG) {
         DEBUG_ASSERT(prev->base.lock_depth == 1);
         spin_debug_release(&rq->lock);

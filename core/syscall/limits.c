@@ -69,7 +69,7 @@ SYSCALL(setrlimit)
     return args->arg[1] == 0 ? -EFAULT : change(0, (unsigned)args->arg[0], args->arg[1], 0);
 }
 
-/* ---- Usage. Time in the kernel counts as the user's: the scheduler does not tell them apart. ---- */
+/* ---- Usage ---- */
 
 struct rusage {
     int64_t user_seconds, user_microseconds, system_seconds, system_microseconds;
@@ -80,10 +80,12 @@ struct rusage {
 
 int usage_copy_out(vaddr_t to, const struct process_usage *usage)
 {
-    uint64_t ns = clock_ticks_to_ns(usage->run_ticks);
+    uint64_t user_ns = clock_ticks_to_ns(usage->user_ticks), system_ns = clock_ticks_to_ns(usage->system_ticks);
     const struct rusage out = {
-        .user_seconds = (int64_t)(ns / NS_PER_SEC),
-        .user_microseconds = (int64_t)(ns % NS_PER_SEC / NS_PER_US),
+        .user_seconds = (int64_t)(user_ns / NS_PER_SEC),
+        .user_microseconds = (int64_t)(user_ns % NS_PER_SEC / NS_PER_US),
+        .system_seconds = (int64_t)(system_ns / NS_PER_SEC),
+        .system_microseconds = (int64_t)(system_ns % NS_PER_SEC / NS_PER_US),
         .resident_kib_max = (int64_t)(usage->resident_pages_max * (PAGE_BYTES >> 10)),
         .faults = (int64_t)usage->faults,
         .voluntary = (int64_t)usage->voluntary,
@@ -115,6 +117,11 @@ SYSCALL(getrusage)
     return usage_copy_out(args->arg[1], &usage);
 }
 
+static int64_t in_clock_ticks(uint64_t ticks)
+{
+    return (int64_t)(clock_ticks_to_ns(ticks) / NS_PER_CLOCK_TICK);
+}
+
 SYSCALL(times)
 {
     struct process_usage own, children;
@@ -122,8 +129,8 @@ SYSCALL(times)
     process_usage_get(process_current(), &own);
     process_children_usage_get(process_current(), &children);
     const int64_t out[4] = {
-        (int64_t)(clock_ticks_to_ns(own.run_ticks) / NS_PER_CLOCK_TICK), 0,
-        (int64_t)(clock_ticks_to_ns(children.run_ticks) / NS_PER_CLOCK_TICK), 0,
+        in_clock_ticks(own.user_ticks), in_clock_ticks(own.system_ticks),
+        in_clock_ticks(children.user_ticks), in_clock_ticks(children.system_ticks),
     };
 
     if (args->arg[0] != 0 && user_copy_out(args->arg[0], out, sizeof out) != 0)

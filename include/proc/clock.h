@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The clocks of programs: clock_gettime(2), clock_nanosleep(2). Ids are Linux's; a negative one is the CPU time of a
- * process or thread, as clock_getcpuclockid(3) makes it. All clocks are as fine as the machine's. Time in the kernel
- * counts as a program's: the scheduler does not tell them apart. Context: task.
+ * process or thread, as clock_getcpuclockid(3) makes it. All clocks are as fine as the machine's. Such
+ * a clock counts what was run in user mode and in the kernel, exactly, or in user mode only, by samples
+ * (sched/cputime.h). Context: task.
  */
 #pragma once
 

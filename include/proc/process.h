@@ -54,7 +54,7 @@ struct process_limit {
 
 /* What its threads, or its children that were waited for, have used. */
 struct process_usage {
-    uint64_t run_ticks;
+    uint64_t user_ticks, system_ticks; /* the sum is exact: sched/cputime.h */
     uint64_t faults;
     uint64_t resident_pages_max; /* of the last address space at its end; of children: the largest of them */
     uint64_t voluntary, involuntary;

@@ -17,7 +17,7 @@
  *
  * CPU time: an interrupt comes when the threads could have used what is left, had all of them run since. It tells those
  * it concerns (TASK_NOTICE_WORK), and the first that is on its way to its user looks at what was used: a process that
- * sleeps costs nothing. All time that a thread runs counts, in the kernel, too.
+ * sleeps costs nothing. ITIMER_VIRTUAL counts time in user mode only (sched/cputime.h).
  *
  * Context of all: task, of the running thread's process, no lock, unless it says otherwise. Errors: -EINVAL: no such
  * timer.
@@ -65,7 +65,8 @@ int process_timer_get(int32_t id, struct timer_setting *out) MUST_USE;
 int64_t process_timer_overrun(int32_t id) MUST_USE;
 int process_timer_delete(int32_t id) MUST_USE;
 
-/* ITIMER_VIRTUAL and ITIMER_PROF of setitimer(2): SIGVTALRM or SIGPROF by the process's CPU time. -ENOMEM. */
+/* Two of setitimer(2): ITIMER_VIRTUAL is SIGVTALRM by the process's user time, ITIMER_PROF SIGPROF by all its CPU
+ * time. -ENOMEM. */
 #define PROCESS_ITIMER_VIRTUAL 1
 #define PROCESS_ITIMER_PROF 2
 int process_itimer_set(int which, const struct timer_setting *setting, struct timer_setting *out_old) MUST_USE;

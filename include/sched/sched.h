@@ -124,6 +124,7 @@ struct task_snapshot {
     enum sched_policy policy; /* that it is scheduled by */
     cpu_id_t cpu;
     struct task_stats stats; /* of a running or ready task: up to now; missed deadlines among them */
+    uint64_t user_ticks, system_ticks; /* of stats.run_ticks, exactly: sched/cputime.h */
     uint64_t run_count;      /* times dispatched */
     uint64_t start_ticks;    /* the clock at task_start() */
     uint64_t lifetime_ticks; /* since task_start(), to now or to its death: run + wait + sleep */
@@ -143,6 +144,7 @@ struct sched_cpu_stats {
     uint64_t migrations_in;
     uint64_t idle_ticks;
     uint64_t run_ticks;
+    uint64_t user_ticks, system_ticks; /* of these, exactly */
     uint64_t pushes;        /* tasks sent away from behind more urgent ones */
     uint64_t pulls;         /* real-time tasks fetched when the last one here was through */
     uint64_t balance_moves; /* fair tasks sent away to even shares out */

@@ -25,6 +25,7 @@
 #include <k/limits.h>
 #include <k/list.h>
 #include <lib/rbtree.h>
+#include <sched/cputime.h>
 #include <sched/params.h>
 #include <sched/pi.h>
 #include <sched/priority.h>
@@ -138,6 +139,7 @@ struct task {
     bool is_anchored;               /* anchor_link is in a list; guarded like it */
     struct cpu *pinned_cpu;         /* that one, if it exists; else NULL */
     struct task_stats stats;
+    struct cputime cputime;
     struct waitq *waits_on;         /* while blocked in a wait queue: that one; stale otherwise */
     uint64_t start_ticks;           /* when it became READY for the first time */
     struct sched_util util;

@@ -86,6 +86,7 @@ struct cpu {
     _Atomic(uint32_t) irq_count;    /* interrupts taken; others may look. Order: none */
     uint64_t armed_deadline_ticks;  /* what hal_timer_arm() was last given */
     uint64_t armed_at_ticks;        /* when */
+    bool is_sample_due;             /* what the sampler interrupted is to be noted: sched/cputime.h */
     uint64_t tlb_generation;        /* of address-space ids that this CPU has flushed for: tlb.c */
 
     /* Atomic. */

@@ -50,9 +50,9 @@ static void uses(uintptr_t arg)
     CHECK(program_call("wait4", (uintptr_t)pid, 0, 0, USAGE_AT) == pid);
     process_children_usage_get(process_current(), &after);
     process_usage_get(process_current(), &own);
-    CHECK(before.run_ticks == 0 && after.run_ticks >= clock_ns_to_ticks(100 * NS_PER_US) / 2);
+    CHECK(before.user_ticks == 0 && after.user_ticks >= clock_ns_to_ticks(100 * NS_PER_US) / 2);
     CHECK(program_load(USAGE_AT + 8) >= 50 && after.faults > 0 && after.resident_pages_max > 0);
-    CHECK(own.run_ticks > 0 && own.resident_pages_max >= PROGRAM_MEMORY_BYTES / PAGE_BYTES);
+    CHECK(own.user_ticks > 0 && own.resident_pages_max >= PROGRAM_MEMORY_BYTES / PAGE_BYTES);
     program_exit(0);
 }
 

@@ -233,6 +233,57 @@ static void by_work(uintptr_t area)
     die(process_current()->pid, SIGKILL);
 }
 
+static void cpu_times(struct process_usage *out)
+{
+    process_usage_get(process_current(), out);
+}
+
+/* Calls and nothing between them, until so much CPU time has passed. */
+static void call_for(uintptr_t area, uint64_t ns)
+{
+    uint64_t begun, now;
+
+    CHECK(clock_get(CLOCK_THREAD_CPUTIME_ID, &begun) == 0);
+    do {
+        for (unsigned i = 0; i < 100; i++)
+            CHECK(sys(SYS_rt_sigpending, area, 8, 0, 0) == 0);
+        CHECK(clock_get(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
+    } while (now < begun + ns);
+}
+
+/* The sampler tells the modes apart, also where nothing else interrupts; and ITIMER_VIRTUAL goes by that. */
+static void by_mode(uintptr_t area)
+{
+    const int64_t once[4] = { 0, 0, 0, 100000 };
+    struct process_usage first, user, kernel;
+    uint64_t pending = 0;
+
+    (void)mask_change(area, BLOCK, BIT(SIGVTALRM));
+    cpu_times(&first);
+    for (unsigned i = 0; i < 40; i++)
+        host_compute(1000 * US);
+    cpu_times(&user);
+    uint64_t user_ns = clock_ticks_to_ns(user.user_ticks - first.user_ticks);
+
+    CHECK(user_ns >= 36000 * US && clock_ticks_to_ns(user.system_ticks) <= 4000 * US);
+    put(area + 64, once, sizeof once);
+    CHECK(sys(SYS_setitimer, 1, area + 64, 0, 0) == 0);
+    call_for(area, 40000 * US);
+    cpu_times(&kernel);
+    CHECK(clock_ticks_to_ns(kernel.system_ticks - user.system_ticks) >= 8000 * US);
+    CHECK(kernel.user_ticks >= user.user_ticks);
+    while ((pending & BIT(SIGVTALRM)) == 0) {
+        host_compute(1000 * US);
+        CHECK(sys(SYS_rt_sigpending, area, 8, 0, 0) == 0);
+        get(&pending, area, sizeof pending);
+    }
+    struct process_usage now;
+
+    cpu_times(&now);
+    CHECK(clock_ticks_to_ns(now.user_ticks - user.user_ticks) >= 100000 * US);
+    die(process_current()->pid, SIGKILL);
+}
+
 #define STORY(name)               \
     static void run_##name(void)  \
     {                             \
@@ -243,6 +294,7 @@ STORY(beside_others)
 STORY(refuses)
 STORY(by_the_wall)
 STORY(by_work)
+STORY(by_mode)
 
 const struct kernel_test booted_tests[] = {
     { "fires", run_fires },
@@ -250,6 +302,7 @@ const struct kernel_test booted_tests[] = {
     { "refuses", run_refuses },
     { "wall", run_by_the_wall },
     { "work", run_by_work },
+    { "mode", run_by_mode },
     { NULL, NULL },
 };
 
@@ -283,6 +336,12 @@ static void timers_by_cpu_time_wait_for_work(void **state)
     booted_run("work", 16);
 }
 
+static void user_time_and_system_time_are_told_apart(void **state)
+{
+    (void)state;
+    booted_run("mode", 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +350,7 @@ int main(void)
         cmocka_unit_test(timers_are_limited_and_refused),
         cmocka_unit_test(a_change_of_the_time_of_day_fires_timers),
         cmocka_unit_test(timers_by_cpu_time_wait_for_work),
+        cmocka_unit_test(user_time_and_system_time_are_told_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
