@@ -81,8 +81,9 @@ static int make_process(struct cloning *cloning)
         result = space_fork(space, &space);
     if (result != 0)
         return result;
-    result = process_create_user(has(request, CLONE_PARENT), has(request, CLONE_SIGHAND),
-                                 cloning->maker->process->name, space, 0, &cloning->process);
+    result = process_create_user(has(request, CLONE_PARENT) ? PROCESS_SIBLING : request->exit_signal,
+                                 has(request, CLONE_SIGHAND), cloning->maker->process->name, space, 0,
+                                 &cloning->process);
     if (result != 0)
         space_put(space);
     else
@@ -134,38 +135,53 @@ static int make_thread(struct cloning *cloning)
     return thread_create(cloning->process, &spec, &cloning->thread);
 }
 
-/* What the user has: shared, or copied. What is there when it fails, thread_drop_user() gives back. */
+static int share_files(const struct cloning *cloning, struct fd_table **files, struct fs_context **paths)
+{
+    const struct thread_user *from = &cloning->maker->user;
+    int result = 0;
+
+    *files = from->files;
+    *paths = from->paths;
+    if (has(cloning->request, CLONE_FILES))
+        fd_table_get(*files);
+    else
+        result = fd_table_copy(from->files, files);
+    if (result != 0)
+        return result;
+    if (has(cloning->request, CLONE_FS))
+        fs_context_get(*paths);
+    else
+        result = fs_context_copy(from->paths, paths);
+    if (result != 0)
+        fd_table_put(*files);
+    return result;
+}
+
+/* What the user has: shared, or copied. The thread is in its process's list, so others look at it already: by /proc,
+ * and to know who may send it a signal. */
 static int give_user(struct cloning *cloning)
 {
     const struct clone_request *request = cloning->request;
     const struct thread_user *from = &cloning->maker->user;
     struct thread_user *to = &cloning->thread->user;
-    int result = 0;
+    struct fd_table *files = NULL;
+    struct fs_context *paths = NULL;
+    int result = share_files(cloning, &files, &paths);
 
-    if (has(request, CLONE_FILES)) {
-        fd_table_get(from->files);
-        to->files = from->files;
-    } else {
-        result = fd_table_copy(from->files, &to->files);
-    }
     if (result != 0)
         return result;
-    if (has(request, CLONE_FS)) {
-        fs_context_get(from->paths);
-        to->paths = from->paths;
-    } else {
-        result = fs_context_copy(from->paths, &to->paths);
-    }
-    if (result != 0)
-        return result;
-    /* vfork(2)'s child uses its maker's stack; other threads of the same memory have none yet. */
-    thread_signals_init(cloning->thread, cloning->maker, !has(request, CLONE_VM) || has(request, CLONE_VFORK));
     if (has(request, CLONE_CLEAR_SIGHAND))
         signal_handlers_reset(cloning->process);
+    cred_get(from->cred);
+    spin_lock(&proc_tree_lock);
+    /* vfork(2)'s child uses its maker's stack; other threads of the same memory have none yet. */
+    thread_signals_init(cloning->thread, cloning->maker, !has(request, CLONE_VM) || has(request, CLONE_VFORK));
     if (has(request, CLONE_THREAD))
         give_count(cloning, &to->counted);
-    cred_get(from->cred);
+    to->files = files;
+    to->paths = paths;
     to->cred = from->cred;
+    spin_unlock(&proc_tree_lock);
     to->personality = from->personality;
     to->clear_tid = has(request, CLONE_CHILD_CLEARTID) ? request->child_tid : 0;
     to->set_tid = has(request, CLONE_CHILD_SETTID) ? request->child_tid : 0;
@@ -228,9 +244,6 @@ static int make(struct cloning *cloning)
     result = has_missed_signal(cloning) ? -ERESTARTNOINTR : make_thread(cloning);
     if (result != 0)
         goto no_thread;
-    if (!has(cloning->request, CLONE_THREAD))
-        cloning->process->exit_signal = has(cloning->request, CLONE_PARENT) ? cloning->maker->process->exit_signal
-                                                                             : cloning->request->exit_signal;
     result = give_user(cloning);
     if (result != 0)
         goto no_task;

@@ -111,7 +111,7 @@ int first_start(const struct first_spec *spec)
 
     if (result != 0)
         return result;
-    result = process_create_user(false, false, "init", space, PID_INIT, &process);
+    result = process_create_user(PROCESS_SIGCHLD, false, "init", space, PID_INIT, &process);
     if (result != 0) {
         space_put(space);
         return result;

@@ -99,9 +99,12 @@ static void link_process(struct process *process, struct process *parent)
 }
 
 /* The maker runs, so it lives, and so does its parent: that of a dead one's children is another in the same section. */
-static void link_user_process(struct process *process, struct process *maker, bool is_sibling)
+static void link_user_process(struct process *process, struct process *maker, int exit_signal)
 {
+    bool is_sibling = exit_signal == PROCESS_SIBLING;
+
     spin_lock(&proc_tree_lock);
+    process->exit_signal = is_sibling ? maker->exit_signal : exit_signal;
     process->is_orphan = is_sibling && maker->is_orphan;
     link_locked(process, is_sibling ? maker->parent : maker);
     if (maker->group != NULL)
@@ -156,7 +159,7 @@ free_process:
     return result;
 }
 
-int process_create_user(bool is_sibling, bool shares_handlers, const char *name, struct space *space, pid_t pid,
+int process_create_user(int exit_signal, bool shares_handlers, const char *name, struct space *space, pid_t pid,
                         struct process **out)
 {
     struct process *process = slab_alloc(&processes);
@@ -176,7 +179,7 @@ int process_create_user(bool is_sibling, bool shares_handlers, const char *name,
     process->signals.is_protected = pid == PID_INIT;
     if (process_current() == &process_kernel)
         limits_init(process->limit);
-    link_user_process(process, maker, is_sibling);
+    link_user_process(process, maker, exit_signal);
     *out = process;
     return 0;
 

@@ -298,7 +298,7 @@ void signal_exec_cancel(struct signal_handlers *handlers)
     handlers_put(handlers);
 }
 
-/* What is ignored stays ignored. Nobody else knows the table. */
+/* What is ignored stays ignored. Nobody else knows the table, or it is locked. */
 static void handlers_reset(struct signal_handlers *handlers) NO_LOCK_ANALYSIS
 {
     for (unsigned i = 0; i < SIGNAL_MAX; i++) {
@@ -308,9 +308,14 @@ static void handlers_reset(struct signal_handlers *handlers) NO_LOCK_ANALYSIS
     }
 }
 
+/* Of a process that is there to be sent signals. */
 void signal_handlers_reset(struct process *process)
 {
-    handlers_reset(process->signals.handlers);
+    struct signal_handlers *handlers = process->signals.handlers;
+    uintptr_t state = spin_lock_irqsave(&handlers->lock);
+
+    handlers_reset(handlers);
+    spin_unlock_irqrestore(&handlers->lock, state);
 }
 
 void signal_exec_commit(struct thread *thread, struct signal_handlers *handlers) NO_LOCK_ANALYSIS

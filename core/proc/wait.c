@@ -144,24 +144,3 @@ pid_t process_wait(struct process *parent, pid_t pid, unsigned options, int *out
         *out_status = result.status;
     return ended;
 }
-
-static void note(struct process *process, enum process_news news, int signal)
-{
-    spin_lock(&proc_tree_lock);
-    if (process->state == PROCESS_ALIVE) {
-        process->news = news;
-        process->news_signal = signal;
-        process_tell_parent_locked(process);
-    }
-    spin_unlock(&proc_tree_lock);
-}
-
-void process_note_stopped(struct process *process, int signal)
-{
-    note(process, PROCESS_NEWS_STOPPED, signal);
-}
-
-void process_note_continued(struct process *process)
-{
-    note(process, PROCESS_NEWS_CONTINUED, 0);
-}

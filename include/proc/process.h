@@ -179,10 +179,12 @@ extern struct process process_kernel;
 /* A process without threads, child of `parent`, with its own address space and one reference for the caller; found by
  * process_lookup() at once. -EINVAL (name), -EAGAIN, -ENOMEM. Context: task. */
 int process_create(struct process *parent, const char *name, struct process **out) MUST_USE;
-/* The same, of a process that runs programs: a child of the running task's process, or with is_sibling of its parent;
- * in its group and with its limits, and with its signal handlers or a copy of them. The reference to `space` becomes
- * its own; on failure it is still the caller's. `pid` is 0, or PID_INIT. */
-int process_create_user(bool is_sibling, bool shares_handlers, const char *name, struct space *space, pid_t pid,
+/* The same, of a process that runs programs: a child of the running task's process, whose end is that signal to it (0:
+ * none), or with PROCESS_SIBLING a child of its parent, as the running one is; in its group and with its limits, and
+ * with its signal handlers or a copy of them. The reference to `space` becomes its own; on failure it is still the
+ * caller's. `pid` is 0, or PID_INIT. */
+#define PROCESS_SIBLING (-1)
+int process_create_user(int exit_signal, bool shares_handlers, const char *name, struct space *space, pid_t pid,
                         struct process **out) MUST_USE;
 void process_get(struct process *process);
 /* The last one gives the process's reference to its space back at once, and the object after a grace period.
@@ -239,10 +241,6 @@ struct wait_result {
 /* Wait for a child in one of the wanted states. Returns its pid, 0 with WNOHANG, -ECHILD, -EINTR (a signal, too), as
  * waitpid(2) says. Without WNOWAIT what is reported is consumed. Context: task. */
 pid_t process_wait_for(struct process *parent, const struct wait_request *request, struct wait_result *out);
-
-/* All of its threads have stopped for `signal`; or go on. Its parent's waits hear of it. Context: task. */
-void process_note_stopped(struct process *process, int signal);
-void process_note_continued(struct process *process);
 
 /* Kill every thread of the process. -ESRCH if it is no longer ALIVE. Context: task. */
 int process_kill(struct process *process) MUST_USE;

@@ -63,11 +63,21 @@ static void put_path(void)
 
 #define SENT 8
 #define NUMBER SIGNAL_REALTIME
+#define GO_HOME (SIGNAL_REALTIME + 1)
 static struct {
     _Atomic(bool) is_ready;
     _Atomic(unsigned) got[SENT];
     _Atomic(unsigned) count;
 } signals;
+
+static void note_taken(vaddr_t slot)
+{
+    uint64_t value = program_load(slot + 32 + offsetof(struct signal_info, sent.value));
+
+    if (CHECK(value < SENT))
+        (void)fetch_add_relaxed(&signals.got[value], 1);
+    (void)fetch_add_relaxed(&signals.count, 1);
+}
 
 /* One signal, or none in a moment's time. */
 static void take(vaddr_t slot)
@@ -75,13 +85,22 @@ static void take(vaddr_t slot)
     program_store(slot, signal_bit(NUMBER));
     program_store(slot + 8, 0);
     program_store(slot + 16, sim_random_below(300));
-    if (program_call("rt_sigtimedwait", slot, slot + 32, slot + 8, 8) != NUMBER)
-        return;
-    uint64_t value = program_load(slot + 32 + offsetof(struct signal_info, sent.value));
+    if (program_call("rt_sigtimedwait", slot, slot + 32, slot + 8, 8) == NUMBER)
+        note_taken(slot);
+}
 
-    if (CHECK(value < SENT))
-        (void)fetch_add_relaxed(&signals.got[value], 1);
-    (void)fetch_add_relaxed(&signals.count, 1);
+/* All that others leave, and it sleeps as long as there is none: nothing but being told wakes it. */
+static void take_the_rest(vaddr_t slot)
+{
+    intptr_t number = NUMBER;
+
+    program_store(slot, signal_bit(NUMBER) | signal_bit(GO_HOME));
+    while (number == NUMBER) {
+        number = program_call("rt_sigtimedwait", slot, slot + 32, 0, 8);
+        if (number == NUMBER)
+            note_taken(slot);
+    }
+    CHECK(number == GO_HOME);
 }
 
 static void takes_and_ends(uintptr_t arg)
@@ -91,18 +110,19 @@ static void takes_and_ends(uintptr_t arg)
             take(SLOT(job_of(arg)));
         end_thread();
     }
-    program_store(SLOT(0), signal_bit(NUMBER));
+    program_store(SLOT(0), signal_bit(NUMBER) | signal_bit(GO_HOME));
     CHECK(program_call("rt_sigprocmask", 0, SLOT(0), 0, 8) == 0);
     for (unsigned i = 1; i <= THREADS; i++)
         CHECK(make(THREAD, i) > 0);
     store_relaxed(&signals.is_ready, true);
-    while (load_relaxed(&signals.count) < SENT) /* who has ended has left the rest to us */
-        take(SLOT(0));
+    take_the_rest(SLOT(0));
     program_exit(0);
 }
 
 static void signal_members(void)
 {
+    const struct signal_info home = { .number = GO_HOME, .code = SI_QUEUE };
+
     for (unsigned round = sim_rounds(); round > 0; round--) {
         store_relaxed(&signals.is_ready, false);
         store_relaxed(&signals.count, 0);
@@ -117,6 +137,9 @@ static void signal_members(void)
             if (sim_chance(3))
                 sim_pause();
         }
+        while (load_relaxed(&signals.count) < SENT)
+            sim_pause();
+        CHECK(signal_send_process(process, &home) == 0);
         CHECK(program_finish(process) == 0);
         for (unsigned i = 0; i < SENT; i++)
             CHECK(xchg_relaxed(&signals.got[i], 0) == 1);

@@ -46,7 +46,7 @@ struct process *program_start(host_user_program *program, uintptr_t arg)
 
     CHECK(space_create(&space) == 0);
     give_memory(space);
-    CHECK(process_create_user(false, false, "program", space, 0, &process) == 0);
+    CHECK(process_create_user(PROCESS_SIGCHLD, false, "program", space, 0, &process) == 0);
     CHECK(process_group_begin(process) == 0);
     CHECK(thread_create(process, &spec, &thread) == 0);
     CHECK(fd_table_create(&thread->user.files) == 0);

@@ -4,6 +4,10 @@
 #include "program.h"
 #include "unit.h"
 
+#include <proc/signo.h>
+
+#include "proc_priv.h"
+
 #define INFO (PROGRAM_MEMORY + 256)
 #define STATUS (PROGRAM_MEMORY + 192)
 #define CLONE_CHILD 0u /* a child whose end is no SIGCHLD */
@@ -61,6 +65,14 @@ static int forever(void *arg)
     return 3;
 }
 
+/* As the last of its threads does that stops, or the first that goes on. */
+static void tell(struct process *process, int code, int status)
+{
+    spin_lock(&proc_tree_lock);
+    signal_tell_parent_locked(process, code, status);
+    spin_unlock(&proc_tree_lock);
+}
+
 static pid_t wait_now(unsigned options, struct wait_result *out)
 {
     const struct wait_request request = { .which = WAIT_ANY, .options = options | WNOHANG };
@@ -82,21 +94,21 @@ static void news_test(void)
     CHECK(thread_create(process, &spec, &thread) == 0);
     CHECK(thread_schedule(process->pid, thread->tid, thread) == 0);
     CHECK(wait_now(WUNTRACED | WCONTINUED | WEXITED, &found) == 0);
-    process_note_stopped(process, 19);
+    tell(process, CLD_STOPPED, 19);
     CHECK(wait_now(WCONTINUED | WEXITED, &found) == 0);
     CHECK(wait_now(WUNTRACED | WNOWAIT, &found) == process->pid && found.status == 0x137f);
     CHECK(wait_now(WUNTRACED, &found) == process->pid && wait_now(WUNTRACED, &found) == 0);
-    process_note_stopped(process, 20);
-    process_note_continued(process);
+    tell(process, CLD_STOPPED, 20);
+    tell(process, CLD_CONTINUED, SIGCONT);
     CHECK(wait_now(WUNTRACED, &found) == 0);
     CHECK(wait_now(WCONTINUED, &found) == process->pid && found.status == 0xffff);
-    process_note_stopped(process, 20);
+    tell(process, CLD_STOPPED, 20);
     CHECK(process_kill(process) == 0);
     int status = 0;
 
     CHECK(process_wait(&process_kernel, process->pid, 0, &status) == process->pid);
     CHECK(status == WAIT_STATUS_EXITED(3));
-    process_note_continued(process); /* too late: nothing */
+    tell(process, CLD_CONTINUED, SIGCONT); /* too late: nothing */
     thread_put(thread);
     process_put(process);
 }
