@@ -185,8 +185,8 @@ static void many_wake_behind_a_real_time_task(void)
 }
 
 const struct kernel_test tests_crowd[] = {
-    { "sched: a crowd changes weights and CPUs all the time", a_crowd_changes_all_the_time },
-    { "sched: an urgent crowd waits on two CPUs", an_urgent_crowd_waits },
-    { "sched: many wake behind a real-time task", many_wake_behind_a_real_time_task },
+    { "crowd: it changes weights and CPUs all the time", a_crowd_changes_all_the_time },
+    { "crowd: an urgent one waits on two CPUs", an_urgent_crowd_waits },
+    { "crowd: many wake behind a real-time task", many_wake_behind_a_real_time_task },
     { NULL, NULL },
 };
