@@ -40,7 +40,7 @@ static void requeue(struct runq *rq, struct task *task, struct affinity_rest *ou
 {
     if (may_stay(rq, &task->affinity)) {
         runq_enqueue(rq, task, ENQUEUE_MOVED);
-        runq_notice(rq, task);
+        out->is_queued = true;
     } else {
         runq_misplace(rq, task);
         out->push_from = rq;
@@ -71,6 +71,14 @@ void affinity_change_locked(struct runq *rq, struct task *task, const struct cpu
 {
     affinity_set_locked(rq, task, mask);
     settle_locked(rq, task, was_queued, out);
+}
+
+void affinity_unlock(struct runq *rq, struct task *task, const struct affinity_rest *rest)
+{
+    if (rest->is_queued)
+        runq_unlock_notice(rq, task);
+    else
+        runq_unlock(rq);
 }
 
 static bool is_settled(struct task *task) NO_LOCK_ANALYSIS
@@ -109,7 +117,7 @@ static int try_set(struct task *task, const struct cpumask *mask, struct affinit
         set_flags(rq, task);
         settle_locked(rq, task, was_queued, out);
     }
-    runq_unlock(rq);
+    affinity_unlock(rq, task, out);
     hal_irq_restore(state); /* affinity_settle() follows, and looks whether to switch */
     return result;
 }

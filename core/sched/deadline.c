@@ -102,7 +102,7 @@ static int try_take_effect(struct task *task, struct request *request, struct af
     if (result == 0)
         take_effect(rq, task, request, out);
     task->pi.due_ns = task->deadline.due_ns;
-    runq_unlock(rq);
+    affinity_unlock(rq, task, out);
     request->is_waiter = task->pi.blocked_on != NULL;
     spin_unlock_irqoff(&task->pi.lock);
     hal_irq_restore(state);
@@ -202,7 +202,7 @@ static void send_home(struct task *task) NO_LOCK_ANALYSIS
         runq_dequeue(rq, task);
     deadline_rehome(task, clock_ns());
     affinity_change_locked(rq, task, &home, was_queued, &rest);
-    runq_unlock(rq);
+    affinity_unlock(rq, task, &rest);
     if (rest.push_from != NULL)
         push_misplaced(rest.push_from);
     hal_irq_restore(state);

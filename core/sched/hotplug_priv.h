@@ -33,6 +33,7 @@ extern struct waitq affinity_moved;
 struct affinity_rest {
     struct runq *push_from; /* misplaced there: to be pushed without a lock; NULL: not */
     bool must_wait;         /* it runs or waits where it may not */
+    bool is_queued;         /* where it was, and its CPU has yet to notice: affinity_unlock() */
 };
 /* The mask itself, which has an online CPU, of a task in no class queue: the caller holds the books, and the task is,
  * or was, booked there. */
@@ -41,5 +42,7 @@ void affinity_set_locked(struct runq *rq, struct task *task, const struct cpumas
  * change, is put back, or among the misplaced ones; one that runs where it may not is asked to leave. */
 void affinity_change_locked(struct runq *rq, struct task *task, const struct cpumask *mask, bool was_queued,
                             struct affinity_rest *out) REQUIRES(rq->lock);
+void affinity_unlock(struct runq *rq, struct task *task, const struct affinity_rest *rest) RELEASES(rq->lock)
+    NO_LOCK_ANALYSIS; /* the end of that section, and a hold of its own for what is left to do */
 /* Wait until the task is where it may be: 0. Context: task, no lock held. */
 int affinity_settle(struct task *task, const struct affinity_rest *rest);

@@ -204,27 +204,37 @@ static void apply_on(struct runq *rq, struct task *task, const struct change *ch
     policy_apply_on(rq, task, change->keeps_params ? &task->params : &change->params, change->priority);
 }
 
-static void apply_locked(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
+/* True: somebody queued may be more urgent now, and its slice is another. */
+static bool apply_to_running(struct runq *rq, struct task *task, const struct change *change) REQUIRES(rq->lock)
 {
-    if (task_is_queued(task)) {
-        runq_dequeue(rq, task);
-        apply_on(rq, task, change);
-        runq_enqueue(rq, task, ENQUEUE_MOVED);
-        runq_notice(rq, task);
-        return;
-    }
-    if (task->state != TASK_RUNNING) {
-        apply_on(rq, task, change);
-        return;
-    }
     unsigned rank_before = task->rank;
 
     runq_account(rq, hal_clock_ticks());
     apply_on(rq, task, change);
     runq_rerank_running(rq, task);
     rt_limit_look(rq);
-    if (!is_lifted(task, rank_before))
-        resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
+    return !is_lifted(task, rank_before);
+}
+
+/* The last step under the lock. A CPU on which the task is queued notices that in a hold of its own; one that runs it
+ * is asked after the hold, and looks at what is there then. */
+static void apply_and_unlock(struct runq *rq, struct task *task, const struct change *change) RELEASES(rq->lock)
+    NO_LOCK_ANALYSIS
+{
+    if (task_is_queued(task)) {
+        runq_dequeue(rq, task);
+        apply_on(rq, task, change);
+        runq_enqueue(rq, task, ENQUEUE_MOVED);
+        runq_unlock_notice(rq, task);
+        return;
+    }
+    bool must_look = task->state == TASK_RUNNING && apply_to_running(rq, task, change);
+
+    if (task->state != TASK_RUNNING)
+        apply_on(rq, task, change);
+    runq_unlock(rq);
+    if (must_look)
+        resched_cpu(rq);
 }
 
 /* Does that make a task with parameters of rank `own` more urgent? Of two deadlines the earlier one counts. */
@@ -247,8 +257,7 @@ bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_A
     const struct change same = { .priority = task->priority, .keeps_params = true };
     struct runq *rq = runq_lock_loose(task);
 
-    apply_locked(rq, task, &same);
-    runq_unlock(rq);
+    apply_and_unlock(rq, task, &same);
     return !urgency_is_equal(task_urgency(task), before);
 }
 
@@ -267,8 +276,9 @@ static int try_change(struct task *task, change_fn *make, const void *argument, 
     if (result == 0 && UNLIKELY(task->is_admitted) && !has_books)
         result = -EAGAIN;
     if (result == 0)
-        apply_locked(rq, task, &change);
-    runq_unlock(rq);
+        apply_and_unlock(rq, task, &change);
+    else
+        runq_unlock(rq);
     *out_is_waiter = task->pi.blocked_on != NULL;
     spin_unlock_irqoff(&task->pi.lock);
     sched_irq_restore(state);

@@ -47,13 +47,16 @@ static bool push_one(struct runq *rq) NO_LOCK_ANALYSIS
     if (target != rq)
         (void)runq_lock_second(rq, target);
     /* Else somebody has changed it meanwhile: look again. */
-    if (task_is_misplaced_on(task, rq) && cpumask_contains(&task->affinity, target->cpu.id)) {
+    bool moves = task_is_misplaced_on(task, rq) && cpumask_contains(&task->affinity, target->cpu.id);
+
+    if (moves)
         runq_move(rq, target, task);
-        runq_notice(target, task);
-    }
     if (target != rq)
         spin_unlock_irqoff(&rq->lock);
-    runq_unlock(target);
+    if (moves)
+        runq_unlock_notice(target, task);
+    else
+        runq_unlock(target);
     return true;
 }
 

@@ -71,9 +71,9 @@ struct kernel_test {
     const char *name; /* a sentence */
     test_fn run;
 };
-extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_policy[], tests_deadline[],
-    tests_wait[], tests_sync[], tests_process[], tests_user[], tests_space[], tests_objects[], tests_torture[],
-    tests_latency[], tests_nodes[], tests_hotplug[];
+extern const struct kernel_test tests_create[], tests_exit[], tests_sched[], tests_crowd[], tests_policy[],
+    tests_deadline[], tests_wait[], tests_sync[], tests_process[], tests_user[], tests_space[], tests_objects[],
+    tests_torture[], tests_latency[], tests_nodes[], tests_hotplug[];
 
 int showcase_main(const char *argument);
 int selftest_main(const char *argument);

@@ -5,10 +5,10 @@
 
 #include "check.h"
 
-static const struct kernel_test *const groups[] = { tests_create,   tests_exit,  tests_sched,   tests_policy,
-                                                    tests_deadline, tests_wait,  tests_sync,    tests_process,
-                                                    tests_user,     tests_space, tests_objects, tests_torture,
-                                                    tests_latency,  tests_nodes, tests_hotplug };
+static const struct kernel_test *const groups[] = { tests_create,  tests_exit,     tests_sched, tests_crowd,
+                                                    tests_policy,  tests_deadline, tests_wait,  tests_sync,
+                                                    tests_process, tests_user,     tests_space, tests_objects,
+                                                    tests_torture, tests_latency,  tests_nodes, tests_hotplug };
 
 static bool run_one(const struct kernel_test *test)
 {

@@ -41,24 +41,18 @@ QUEUES = (
         runq_dequeue(rq, task);
         apply_on(rq, task, change);
         runq_enqueue(rq, task, ENQUEUE_MOVED);
-        runq_notice(rq, task);
+        runq_unlock_notice(rq, task);
 """, """
         apply_on(rq, task, change);
-        runq_notice(rq, task);
+        runq_unlock_notice(rq, task);
 """),
         scenarios=("priority-change", "priority-order"), hazard=18),
     Defect(
         "priority-not-noticed",
         "A running task whose priority is lowered keeps the CPU from those who are more urgent now.",
         ("order",),
-        edit("core/sched/policy.c", """
-    if (!is_lifted(task, rank_before))
-        resched_cpu(rq); /* somebody queued may be more urgent now, and its slice is another */
-}
-""", """
-    (void)is_lifted(task, rank_before);
-}
-"""),
+        edit("core/sched/policy.c", "    return !is_lifted(task, rank_before);\n",
+             "    return is_lifted(task, rank_before) && false;\n"),
         scenarios=("priority-order", "priority-change"), hazard=19),
     Defect(
         "preemption-by-equals",
