@@ -52,6 +52,16 @@ void fs_context_get(struct fs_context *context)
     ASSERT(before > 0 && before < UINT32_MAX);
 }
 
+/* A directory that is no longer anybody's place. */
+static void leave(struct name *dir)
+{
+    bool was_in_detached = load_relaxed(&dir->inode->fs->is_detached);
+
+    name_put(dir);
+    if (UNLIKELY(was_in_detached))
+        filesystem_sweep();
+}
+
 void fs_context_put(struct fs_context *context)
 {
     uint32_t before = fetch_sub_acq_rel(&context->refs, 1); /* PAIRS(fs_context_ref): both ends, as users come and go */
@@ -59,8 +69,8 @@ void fs_context_put(struct fs_context *context)
     ASSERT(before > 0);
     if (before > 1)
         return;
-    name_put(context->root);
-    name_put(context->cwd);
+    leave(context->root);
+    leave(context->cwd);
     slab_free(&context_cache, context);
 }
 
@@ -96,7 +106,7 @@ static int set(struct fs_context *context, const struct cred *cred, struct name 
     old = *place;
     *place = dir;
     spin_unlock(&context->lock);
-    name_put(old);
+    leave(old);
     return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include <fs/file.h>
 
+#include <fs/filesystem.h>
 #include <fs/flock.h>
 #include <fs/name.h>
 #include <fs/record_lock.h>
@@ -24,6 +25,18 @@ static bool counts_as_writer(const struct inode *inode, bool can_write)
     return can_write && inode_is(inode, S_IFREG);
 }
 
+static int begin_writing(struct inode *inode)
+{
+    int error = inode_writer_begin(inode);
+
+    if (error != 0)
+        return error;
+    error = filesystem_writer_begin(inode->fs);
+    if (error != 0)
+        inode_writer_end(inode);
+    return error;
+}
+
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
 {
     struct file *file = slab_alloc(&file_cache);
@@ -33,9 +46,13 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     if (file == NULL)
         return -ENOMEM;
     file->can_write = !is_path && (mode == O_WRONLY || mode == O_RDWR);
-    if (counts_as_writer(inode, file->can_write) && inode_writer_begin(inode) != 0) {
-        slab_free(&file_cache, file);
-        return -ETXTBSY;
+    if (counts_as_writer(inode, file->can_write)) {
+        int error = begin_writing(inode);
+
+        if (error != 0) {
+            slab_free(&file_cache, file);
+            return error;
+        }
     }
     store_relaxed(&file->refs, 1);
     store_relaxed(&file->flags, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC));
@@ -63,12 +80,18 @@ void file_end(struct file *file, uint32_t before)
     record_lock_closed(file, file);
     if (file->ops->release != NULL)
         file->ops->release(file);
+    bool was_in_detached = load_relaxed(&file->inode->fs->is_detached);
+
     if (file->name != NULL)
         name_put(file->name);
-    if (counts_as_writer(file->inode, file->can_write))
+    if (counts_as_writer(file->inode, file->can_write)) {
+        filesystem_writer_end(file->inode->fs);
         inode_writer_end(file->inode);
+    }
     inode_put(file->inode);
     slab_free(&file_cache, file);
+    if (UNLIKELY(was_in_detached))
+        filesystem_sweep();
 }
 
 /* ---- Transfers ---- */

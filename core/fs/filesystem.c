@@ -21,9 +21,10 @@ static struct {
     struct mutex mutex;
     const struct filesystem_type *type[FILESYSTEM_TYPES_MAX];
     unsigned types;
-    struct list_node mounted; /* oldest first */
+    struct list_node mounted;  /* oldest first */
+    struct list_node detached; /* and not single */
     struct filesystem *first;
-} all = {.mutex = MUTEX_INIT(all.mutex), .mounted = LIST_INIT(all.mounted)};
+} all = {.mutex = MUTEX_INIT(all.mutex), .mounted = LIST_INIT(all.mounted), .detached = LIST_INIT(all.detached)};
 
 void filesystem_register(const struct filesystem_type *type)
 {
@@ -85,8 +86,53 @@ void filesystem_for_each(bool (*fn)(struct filesystem *fs, void *argument), void
     mutex_unlock(&all.mutex);
 }
 
-/* What is mounted stays: see fs/filesystem.h. */
-static int mount(const struct filesystem_type *type, struct name *at, const char *options)
+void filesystem_settle(void)
+{
+    mutex_lock(&all.mutex);
+    mutex_unlock(&all.mutex);
+}
+
+static void sweep_locked(void)
+{
+    struct list_node *next;
+
+    for (struct list_node *node = all.detached.next; node != &all.detached; node = next) {
+        struct filesystem *fs = list_entry(node, struct filesystem, link);
+
+        next = node->next;
+        if (!filesystem_is_idle(fs))
+            continue;
+        list_remove(&fs->link);
+        filesystem_destroy(fs);
+    }
+}
+
+void filesystem_sweep(void)
+{
+    mutex_lock(&all.mutex);
+    sweep_locked();
+    mutex_unlock(&all.mutex);
+}
+
+static int mount_locked(const struct filesystem_type *type, struct filesystem *fs, struct name *at, uint32_t flags)
+{
+    if (list_is_linked(&fs->link)) /* the one of a single type */
+        return -EBUSY;
+    if (load_relaxed(&at->inode->fs->is_detached))
+        return -EINVAL;
+    int error = filesystem_set_flags(fs, flags);
+
+    if (error == 0)
+        error = name_mount(at, fs);
+    if (error != 0)
+        return error;
+    fs->is_single = type->is_single;
+    store_relaxed(&fs->is_detached, false);
+    list_push_back(&all.mounted, &fs->link);
+    return 0;
+}
+
+static int mount(const struct filesystem_type *type, struct name *at, const char *options, uint32_t flags)
 {
     struct filesystem *fs;
     int error = type->create(options, &fs);
@@ -94,27 +140,30 @@ static int mount(const struct filesystem_type *type, struct name *at, const char
     if (error != 0)
         return error;
     mutex_lock(&all.mutex);
-    error = list_is_linked(&fs->link) ? -EBUSY : name_mount(at, fs); /* the one of a single type is */
-    bool is_ours = error == 0;
-
-    if (is_ours)
-        list_push_back(&all.mounted, &fs->link);
+    sweep_locked();
+    error = mount_locked(type, fs, at, flags);
     mutex_unlock(&all.mutex);
-    if (!is_ours && !type->is_single)
+    if (error != 0 && !type->is_single)
         filesystem_destroy(fs);
     return error;
+}
+
+/* Out of the tree of all. */
+static void take_out_locked(struct filesystem *fs)
+{
+    list_remove(&fs->link);
+    name_unmount(fs);
 }
 
 void filesystem_forget(struct filesystem *fs)
 {
     mutex_lock(&all.mutex);
-    list_remove(&fs->link);
-    name_unmount(fs);
+    take_out_locked(fs);
     mutex_unlock(&all.mutex);
     filesystem_destroy(fs);
 }
 
-int path_mount(const struct path_place *place, const char *type, const char *path, const char *options)
+int path_mount(const struct path_place *place, const char *type, const char *path, const char *options, uint32_t flags)
 {
     const struct filesystem_type *found = filesystem_type_find(type);
     struct name *at;
@@ -122,8 +171,107 @@ int path_mount(const struct path_place *place, const char *type, const char *pat
 
     if (error != 0)
         return error;
-    error = mount(found, at, options);
+    error = mount(found, at, options, flags);
     name_put(at);
+    return error;
+}
+
+/* The caller has a reference to the name. -EINVAL: it is no root of anything that is mounted. */
+static int check_mounted_locked(const struct name *name)
+{
+    struct filesystem *fs = name->inode->fs;
+
+    return name == fs->root && !load_relaxed(&fs->is_detached) && list_is_linked(&fs->link) ? 0 : -EINVAL;
+}
+
+int path_remount(const struct path_place *place, const char *path, uint32_t flags)
+{
+    struct name *name;
+    int error = path_lookup(place, path, PATH_FOLLOW, &name);
+
+    if (error != 0)
+        return error;
+    mutex_lock(&all.mutex);
+    error = check_mounted_locked(name);
+    if (error == 0)
+        error = filesystem_set_flags(name->inode->fs, flags);
+    mutex_unlock(&all.mutex);
+    name_put(name);
+    return error;
+}
+
+static bool is_mounted_below(const struct filesystem *fs, const struct filesystem *above)
+{
+    while (fs != above && fs->covers != NULL)
+        fs = fs->covers->inode->fs;
+    return fs == above;
+}
+
+/* The newest first: what is mounted in another one is newer than that. */
+static struct filesystem *newest_below_locked(const struct filesystem *above)
+{
+    struct list_node *node = all.mounted.prev;
+
+    while (!is_mounted_below(list_entry(node, struct filesystem, link), above))
+        node = node->prev;
+    return list_entry(node, struct filesystem, link);
+}
+
+static void detach_locked(struct filesystem *top)
+{
+    struct filesystem *fs;
+
+    do {
+        fs = newest_below_locked(top);
+        take_out_locked(fs);
+        store_relaxed(&fs->is_detached, true);
+        if (!fs->is_single)
+            list_push_back(&all.detached, &fs->link);
+    } while (fs != top);
+    sweep_locked();
+}
+
+static int unmount_idle_locked(struct filesystem *fs)
+{
+    name_set_leaving(fs, true);
+    bool is_idle = filesystem_is_idle(fs);
+
+    if (is_idle)
+        take_out_locked(fs);
+    name_set_leaving(fs, false);
+    if (!is_idle)
+        return -EBUSY;
+    if (!fs->is_single)
+        filesystem_destroy(fs);
+    return 0;
+}
+
+/* Takes the reference, which is one more than those who are in it have. */
+static int unmount_locked(struct name *root, unsigned flags)
+{
+    struct filesystem *fs = root->inode->fs;
+    int error = fs == all.first ? -EINVAL : check_mounted_locked(root);
+
+    name_put(root); /* what is mounted lives on without it */
+    if (error != 0)
+        return error;
+    if ((flags & MNT_DETACH) == 0)
+        return unmount_idle_locked(fs);
+    detach_locked(fs);
+    return 0;
+}
+
+int path_unmount(const struct path_place *place, const char *path, unsigned flags)
+{
+    struct name *name;
+    int error = path_lookup(place, path, (flags & UMOUNT_NOFOLLOW) != 0 ? 0 : PATH_FOLLOW, &name);
+
+    if (error != 0)
+        return error;
+    mutex_lock(&all.mutex);
+    sweep_locked();
+    error = unmount_locked(name, flags);
+    mutex_unlock(&all.mutex);
     return error;
 }
 
@@ -145,7 +293,7 @@ void fs_mount_usual(void)
     for (unsigned i = 0; i < ARRAY_COUNT(usual); i++) {
         error = path_mkdir(&place, usual[i].path, 0755);
         if (error == 0 || error == -EEXIST)
-            error = path_mount(&place, usual[i].type, usual[i].path, NULL);
+            error = path_mount(&place, usual[i].type, usual[i].path, NULL, 0);
         if (error != 0)
             log_error("fs: no %s at %s, error %d", usual[i].type, usual[i].path, error);
     }

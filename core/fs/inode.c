@@ -93,6 +93,7 @@ int inode_create(struct filesystem *fs, const struct inode_ops *ops, const struc
     int64_t now = fs_now_ns();
 
     store_relaxed(&inode->refs, 1);
+    vm_object_budget_get(&fs->pages);
     inode->fs = fs;
     inode->ops = ops;
     inode->number = fetch_add_relaxed(&fs->next_number, 1) + 1;
@@ -144,12 +145,53 @@ void inode_put(struct inode *inode)
     kfree(inode->link);
     slab_free(&inode_cache, inode);
     (void)fetch_sub_relaxed(&fs->inodes, 1);
+    filesystem_put(fs);
+}
+
+#define ONE_WRITER (UINT64_C(1) << 32)
+
+int filesystem_writer_begin(struct filesystem *fs)
+{
+    uint64_t state = load_relaxed(&fs->state);
+
+    do {
+        if ((state & MS_RDONLY) != 0)
+            return -EROFS;
+    } while (!cas_relaxed(&fs->state, &state, state + ONE_WRITER));
+    return 0;
+}
+
+void filesystem_writer_end(struct filesystem *fs)
+{
+    uint64_t before = fetch_sub_relaxed(&fs->state, ONE_WRITER);
+
+    ASSERT(before >= ONE_WRITER);
+}
+
+int filesystem_set_flags(struct filesystem *fs, uint32_t flags)
+{
+    uint64_t state = load_relaxed(&fs->state);
+
+    do {
+        if ((flags & MS_RDONLY) != 0 && state >= ONE_WRITER)
+            return -EBUSY;
+    } while (!cas_relaxed(&fs->state, &state, (state & ~(ONE_WRITER - 1)) | flags));
+    return 0;
 }
 
 /* ---- Rights ---- */
 
+/* Devices and FIFOs are not written to where they lie. */
+static bool is_kept_from_writing(const struct inode *inode)
+{
+    return (filesystem_flags(inode->fs) & MS_RDONLY) != 0 &&
+           (inode_is(inode, S_IFREG) || inode_is(inode, S_IFDIR) || inode_is(inode, S_IFLNK));
+}
+
 int inode_permission(struct inode *inode, const struct cred *cred, unsigned may)
 {
+    if ((may & MAY_WRITE) != 0 && is_kept_from_writing(inode))
+        return -EROFS;
     spin_lock(&inode->lock);
     uint32_t mode = inode->permissions, user = inode->user, group = inode->group;
 
@@ -220,6 +262,8 @@ int inode_set_mode(struct inode *inode, const struct cred *cred, uint32_t permis
 {
     int error = 0;
 
+    if ((filesystem_flags(inode->fs) & MS_RDONLY) != 0)
+        return -EROFS;
     spin_lock(&inode->lock);
     if (cred->user.fs != inode->user && !cred_can(cred, CAP_FOWNER)) {
         error = -EPERM;
@@ -248,6 +292,8 @@ int inode_set_owner(struct inode *inode, const struct cred *cred, uint32_t user,
 {
     int error = 0;
 
+    if ((filesystem_flags(inode->fs) & MS_RDONLY) != 0)
+        return -EROFS;
     spin_lock(&inode->lock);
     bool is_owner = cred->user.fs == inode->user;
     bool changes_user = user != ID_KEEP && !(is_owner && user == inode->user);
@@ -282,6 +328,8 @@ int inode_set_times(struct inode *inode, const struct cred *cred, int64_t access
 
     if (accessed_ns == TIME_KEEP && modified_ns == TIME_KEEP)
         return 0;
+    if ((filesystem_flags(inode->fs) & MS_RDONLY) != 0)
+        return -EROFS;
     if (!inode_is_owner(inode, cred)) {
         if (accessed_ns != TIME_NOW || modified_ns != TIME_NOW)
             return -EPERM;

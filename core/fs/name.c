@@ -228,16 +228,33 @@ struct name *name_cross_mounts(struct name *name)
         struct name *root = NULL;
 
         spin_lock(&names_lock);
-        if (name->mounted != NULL) {
+        bool is_leaving = name->mounted != NULL && name->mounted->is_leaving;
+
+        if (name->mounted != NULL && !is_leaving) {
             root = name->mounted->root;
             name_get(root);
         }
         spin_unlock(&names_lock);
+        if (UNLIKELY(is_leaving)) {
+            filesystem_settle();
+            continue;
+        }
         if (root == NULL)
             return name;
         name_put(name);
         name = root;
     }
+}
+
+struct name *name_parent(struct name *name)
+{
+    spin_lock(&names_lock);
+    struct name *parent = name->parent;
+
+    if (parent != NULL)
+        name_get(parent);
+    spin_unlock(&names_lock);
+    return parent;
 }
 
 bool name_is_below(struct name *name, const struct name *above)
@@ -332,31 +349,9 @@ void name_unmount(struct filesystem *fs)
     name_put(at);
 }
 
-/* From the first leaf up: each round removes one name, or goes down to one. */
-void filesystem_destroy(struct filesystem *fs)
+void name_set_leaving(struct filesystem *fs, bool is_leaving)
 {
-    struct name *at = fs->root;
-
-    while (at != NULL) {
-        struct inode *inode = at->inode;
-        struct name *child = inode_is(inode, S_IFDIR) ? name_at_position(inode, 0) : NULL;
-
-        if (child != NULL) {
-            at = child;
-            continue;
-        }
-        struct name *parent = at->parent;
-
-        if (parent != NULL) {
-            mutex_lock(&parent->inode->mutex);
-            int error = name_unlink(parent->inode, at);
-
-            ASSERT(error == 0);
-            mutex_unlock(&parent->inode->mutex);
-        }
-        at = parent;
-    }
-    name_put(fs->root);
-    ASSERT(load_relaxed(&fs->inodes) == 0);
-    kfree(fs);
+    spin_lock(&names_lock);
+    fs->is_leaving = is_leaving;
+    spin_unlock(&names_lock);
 }

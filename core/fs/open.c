@@ -38,6 +38,8 @@ static int check(struct inode *inode, const struct cred *cred, uint32_t flags)
 /* The file, by what it is. */
 static int open_inode(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
 {
+    if ((inode_is(inode, S_IFCHR) || inode_is(inode, S_IFBLK)) && (filesystem_flags(inode->fs) & MS_NODEV) != 0)
+        return -EACCES;
     if (inode->ops->open != NULL)
         return inode->ops->open(inode, name, flags, out);
     if (inode_is(inode, S_IFDIR))

@@ -29,7 +29,8 @@ static void note_read(struct file *file)
     int64_t accessed = load_relaxed(&inode->accessed_ns);
 
     if (UNLIKELY(accessed <= load_relaxed(&inode->modified_ns) || accessed <= load_relaxed(&inode->changed_ns)) &&
-        (load_relaxed(&file->flags) & O_NOATIME) == 0)
+        (load_relaxed(&file->flags) & O_NOATIME) == 0 &&
+        (filesystem_flags(inode->fs) & (MS_RDONLY | MS_NOATIME)) == 0)
         store_relaxed(&inode->accessed_ns, fs_now_ns());
 }
 
@@ -262,6 +263,14 @@ static int ramfs_make(struct inode *dir, const struct inode_spec *spec, struct i
 
 /* ---- File systems ---- */
 
+static void release_fs(struct vm_object_budget *pages)
+{
+    struct filesystem *fs = container_of(pages, struct filesystem, pages);
+
+    ASSERT(load_relaxed(&fs->inodes) == 0 && load_relaxed(&pages->used) == 0);
+    kfree(fs);
+}
+
 int ramfs_create(const char *type, const struct ramfs_limits *limits, struct filesystem **out)
 {
     struct filesystem *fs = kzalloc(sizeof *fs);
@@ -276,6 +285,8 @@ int ramfs_create(const char *type, const struct ramfs_limits *limits, struct fil
     fs->device = fs_next_device();
     fs->inodes_max = limits->inodes != 0 ? limits->inodes : UINT64_MAX;
     fs->pages.max = limits->pages != 0 ? limits->pages : UINT64_MAX;
+    store_relaxed(&fs->pages.refs, 1);
+    fs->pages.release = release_fs;
     list_init(&fs->link);
     error = ramfs_make_in(fs, &spec, &root);
     if (error != 0)

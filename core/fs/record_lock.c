@@ -111,15 +111,18 @@ static bool touch(const struct record_lock_request *a, const struct record_lock_
     return a->first <= b->last + 1 && b->first <= a->last + 1;
 }
 
-/* What is in the way of the request, or NULL. */
+/* What is in the way of the request, or NULL: the first in the file. */
 static const struct record_lock_request *conflict_locked(const struct inode *inode,
                                                          const struct record_lock_request *request)
 {
+    const struct record_lock_request *first = NULL;
+
     for (const struct record_lock *lock = inode->records; lock != NULL; lock = lock->next)
         if (lock->what.owner != request->owner && overlap(&lock->what, request) &&
-            (lock->what.kind == RECORD_EXCLUSIVE || request->kind == RECORD_EXCLUSIVE))
-            return &lock->what;
-    return NULL;
+            (lock->what.kind == RECORD_EXCLUSIVE || request->kind == RECORD_EXCLUSIVE) &&
+            (first == NULL || lock->what.first < first->first))
+            first = &lock->what;
+    return first;
 }
 
 static void tell_waiters(struct inode *inode)

@@ -8,6 +8,7 @@
 
 #include <fs/cred.h>
 #include <fs/fd.h>
+#include <fs/inode.h>
 #include <hal/context.h>
 #include <hal/irq.h>
 #include <hal/user.h>
@@ -56,7 +57,8 @@ static int open_program(const struct path_place *place, const char *path, unsign
         return result;
     if (inode_is(name->inode, S_IFLNK))
         result = -ELOOP;
-    else if (!inode_is(name->inode, S_IFREG) || name->inode->object == NULL)
+    else if (!inode_is(name->inode, S_IFREG) || name->inode->object == NULL ||
+             (filesystem_flags(name->inode->fs) & MS_NOEXEC) != 0)
         result = -EACCES;
     else
         result = inode_permission(name->inode, place->cred, MAY_EXEC);
@@ -168,8 +170,9 @@ static int find_cred(struct exec *exec)
 
     inode_stat_get(exec->file->inode, &stat);
     /* Set-group-id without the right to execute is something else: a mark for locks. */
-    bool sets_user = (stat.mode & S_ISUID) != 0;
-    bool sets_group = (stat.mode & (S_ISGID | 010)) == (S_ISGID | 010);
+    bool may_set = (filesystem_flags(exec->file->inode->fs) & MS_NOSUID) == 0;
+    bool sets_user = may_set && (stat.mode & S_ISUID) != 0;
+    bool sets_group = may_set && (stat.mode & (S_ISGID | 010)) == (S_ISGID | 010);
 
     if (!sets_user && !sets_group && old->user.saved == old->user.effective && old->user.fs == old->user.effective &&
         old->group.saved == old->group.effective && old->group.fs == old->group.effective) {

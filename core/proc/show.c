@@ -443,7 +443,7 @@ void show_init(void)
         { .name = "cwd", .link = cwd_link },           { .name = "exe", .link = exe_link },
         { .name = "root", .link = root_link },         { .name = "stat", .print = print_stat },
         { .name = "statm", .print = print_statm },     { .name = "status", .print = print_status },
-        { .name = "mounts", .print = show_mounts },
+        { .name = "mounts", .print = show_mounts },     { .name = "mountinfo", .print = show_mount_info },
     };
 
     for (unsigned i = 0; i < ARRAY_COUNT(of_process); i++)

@@ -261,30 +261,75 @@ struct mounts {
     char path[PATH_BYTES];
 };
 
+static int64_t mount_path(struct mounts *mounts, struct filesystem *fs)
+{
+    return fs->covers == NULL ? str_copy(mounts->path, "/", PATH_BYTES)
+                              : name_path(fs->covers, mounts->root, true, mounts->path, PATH_BYTES);
+}
+
+static void print_flags(struct procfs_text *text, struct filesystem *fs)
+{
+    uint32_t flags = filesystem_flags(fs);
+
+    procfs_print(text, "%s%s%s%s%s%s", (flags & MS_RDONLY) != 0 ? "ro" : "rw",
+                 (flags & MS_NOSUID) != 0 ? ",nosuid" : "", (flags & MS_NODEV) != 0 ? ",nodev" : "",
+                 (flags & MS_NOEXEC) != 0 ? ",noexec" : "", (flags & MS_NOATIME) != 0 ? ",noatime" : ",relatime",
+                 (flags & MS_NODIRATIME) != 0 ? ",nodiratime" : "");
+}
+
 static bool print_mount(struct filesystem *fs, void *argument)
 {
     struct mounts *mounts = argument;
-    int64_t bytes = fs->covers == NULL ? str_copy(mounts->path, "/", PATH_BYTES)
-                                       : name_path(fs->covers, mounts->root, true, mounts->path, PATH_BYTES);
 
-    if (bytes >= 0)
-        procfs_print(mounts->text, "%s %s %s rw 0 0\n", fs->type, mounts->path, fs->type);
+    if (mount_path(mounts, fs) < 0)
+        return true;
+    procfs_print(mounts->text, "%s %s %s ", fs->type, mounts->path, fs->type);
+    print_flags(mounts->text, fs);
+    procfs_print(mounts->text, " 0 0\n");
     return true;
 }
 
-int show_mounts(struct procfs_text *text, void *process)
+/* proc_pid_mountinfo(5). A mount's number is its device's. */
+static bool print_mount_info(struct filesystem *fs, void *argument)
+{
+    struct mounts *mounts = argument;
+    uint32_t number = DEVICE_MINOR(fs->device);
+
+    if (mount_path(mounts, fs) < 0)
+        return true;
+    procfs_print(mounts->text, "%u %u %u:%u / %s ", number,
+                 fs->covers == NULL ? number : DEVICE_MINOR(fs->covers->inode->fs->device), DEVICE_MAJOR(fs->device),
+                 number, mounts->path);
+    print_flags(mounts->text, fs);
+    procfs_print(mounts->text, " - %s %s %s\n", fs->type, fs->type,
+                 (filesystem_flags(fs) & MS_RDONLY) != 0 ? "ro" : "rw");
+    return true;
+}
+
+static int show_each(struct procfs_text *text, bool (*print)(struct filesystem *, void *))
 {
     struct mounts *mounts = kmalloc(sizeof *mounts);
 
-    (void)process;
     if (mounts == NULL)
         return -ENOMEM;
     mounts->text = text;
     mounts->root = fs_root();
-    filesystem_for_each(print_mount, mounts);
+    filesystem_for_each(print, mounts);
     name_put(mounts->root);
     kfree(mounts);
     return 0;
+}
+
+int show_mounts(struct procfs_text *text, void *process)
+{
+    (void)process;
+    return show_each(text, print_mount);
+}
+
+int show_mount_info(struct procfs_text *text, void *process)
+{
+    (void)process;
+    return show_each(text, print_mount_info);
 }
 
 void show_system_init(void)

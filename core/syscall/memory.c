@@ -8,6 +8,7 @@
 #include <fs/cred.h>
 #include <fs/fd.h>
 #include <fs/file.h>
+#include <fs/inode.h>
 #include <hal/user.h>
 #include <k/errno.h>
 #include <mm/user.h>
@@ -87,7 +88,10 @@ static int take_file(struct space_request *request, unsigned fd)
 
     if (borrowed.file == NULL)
         return -EBADF;
-    int result = file_map(borrowed.file, is_shared, (request->rights & VM_WRITE) != 0, &request->object);
+    bool is_kept_from = (request->rights & VM_EXEC) != 0 &&
+                        (filesystem_flags(borrowed.file->inode->fs) & MS_NOEXEC) != 0;
+    int result = is_kept_from ? -EPERM : file_map(borrowed.file, is_shared, (request->rights & VM_WRITE) != 0,
+                                                  &request->object);
 
     if (result == 0 && is_shared && !borrowed.file->can_write)
         request->flags |= SPACE_NO_WRITE;

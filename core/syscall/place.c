@@ -112,8 +112,8 @@ SYSCALL(mount)
 
     if (!cred_can(own()->cred, CAP_SYS_ADMIN))
         return -EPERM;
-    if ((flags & (MS_REMOUNT | MS_BIND | MS_MOVE | MS_PROPAGATION)) != 0)
-        return -EINVAL; /* what is mounted stays as it is */
+    if ((flags & (MS_BIND | MS_MOVE | MS_PROPAGATION)) != 0)
+        return -EINVAL; /* what is mounted is at one place */
     int64_t result = string_or_none(type, args->arg[2], sizeof type);
 
     if (result >= 0)
@@ -125,7 +125,30 @@ SYSCALL(mount)
         return result;
     const struct path_place place = path_arg_place(&arg);
 
-    result = path_mount(&place, type, arg.text, options[0] != '\0' ? options : NULL);
+    if ((flags & MS_REMOUNT) != 0)
+        result = options[0] != '\0' ? -EINVAL : path_remount(&place, arg.text, (uint32_t)flags & MS_KEPT);
+    else
+        result = path_mount(&place, type, arg.text, options[0] != '\0' ? options : NULL, (uint32_t)flags & MS_KEPT);
+    path_arg_end(&arg);
+    return result;
+}
+
+SYSCALL(umount2)
+{
+    uint32_t flags = (uint32_t)args->arg[1];
+    struct path_arg arg;
+
+    if ((flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) != 0) /* who has looked lately is not known: no EXPIRE */
+        return -EINVAL;
+    if (!cred_can(own()->cred, CAP_SYS_ADMIN))
+        return -EPERM;
+    int64_t result = path_arg_begin(&arg, AT_FDCWD, args->arg[0]);
+
+    if (result != 0)
+        return result;
+    const struct path_place place = path_arg_place(&arg);
+
+    result = path_unmount(&place, arg.text, flags);
     path_arg_end(&arg);
     return result;
 }

@@ -218,6 +218,8 @@ struct statfs {
 };
 _Static_assert(sizeof(struct statfs) == 120, "struct statfs64");
 
+#define ST_VALID 0x20u /* the others are MS_.. */
+
 static int statfs_out(vaddr_t to, struct filesystem *fs)
 {
     struct filesystem_stat stat;
@@ -226,6 +228,7 @@ static int statfs_out(vaddr_t to, struct filesystem *fs)
     const struct statfs out = {
         .type = stat.magic, .block_bytes = PAGE_BYTES, .blocks = stat.blocks, .blocks_free = stat.blocks_free,
         .blocks_available = stat.blocks_free, .files = stat.inodes, .files_free = stat.inodes_free,
+        .flags = ST_VALID | (filesystem_flags(fs) & MS_KEPT),
         .id = { (int32_t)fs->device, 0 }, .name_bytes = NAME_BYTES_MAX, .fragment_bytes = PAGE_BYTES,
     };
 

@@ -287,6 +287,8 @@ void vm_object_put(struct vm_object *object)
         return;
     ASSERT(list_is_empty(&object->mappings)); /* each region holds a reference */
     drop_pages(object, 0);
+    if (object->budget != NULL)
+        vm_object_budget_put(object->budget);
     slab_free(&object_cache, object);
 }
 

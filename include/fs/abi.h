@@ -33,6 +33,18 @@
 #define O_PATH 010000000u
 #define O_TMPFILE 020000000u /* without O_DIRECTORY, which comes with it */
 
+/* mount(2), what stays with a mount; umount2(2). */
+#define MS_RDONLY 0x1u
+#define MS_NOSUID 0x2u
+#define MS_NODEV 0x4u
+#define MS_NOEXEC 0x8u
+#define MS_NOATIME 0x400u
+#define MS_NODIRATIME 0x800u
+#define MS_KEPT (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
+#define MNT_FORCE 0x1u
+#define MNT_DETACH 0x2u
+#define UMOUNT_NOFOLLOW 0x8u
+
 /* inode(7). */
 #define S_IFMT 0170000u
 #define S_IFSOCK 0140000u

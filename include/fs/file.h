@@ -64,8 +64,8 @@ struct file {
 void file_init(void);
 
 /* A file with one reference, of flags O_..; takes references to inode and name (may be NULL). The caller fills in
- * `data` before others see it. -ENOMEM; -ETXTBSY: to be written, and it is executed. Permissions have been looked at.
- * */
+ * `data` before others see it. -ENOMEM; -ETXTBSY: to be written, and it is executed; -EROFS. Permissions have been
+ * looked at. */
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
     MUST_USE;
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which file systems there are, and which are mounted. Boot makes the first root, a ramfs; what is mounted stays
- * mounted. Context: task.
+ * Which file systems there are, and which are mounted. Boot makes the first root, a ramfs, which stays.
+ *
+ *   MOUNTED -> gone      path_unmount(): nobody is in it. Who would come in meanwhile waits for the decision
+ *   MOUNTED -> DETACHED  path_unmount() with MNT_DETACH: in no tree any more, with all that was mounted in it
+ *   DETACHED -> gone     whoever was in it has left: looked at when a file of it is closed, a working directory goes,
+ *                        or anything is mounted or unmounted
+ *
+ * The one file system of a single type is not gone then, but may be mounted again. Context: task.
  */
 #pragma once
 
@@ -32,9 +38,18 @@ struct name *fs_root(void);
 /* For lists of mounts: fn for each, oldest first, until it says false; nothing is mounted meanwhile. */
 void filesystem_for_each(bool (*fn)(struct filesystem *fs, void *argument), void *argument);
 
-/* Take a file system away that nobody uses, and nobody can come to any more: for set-up that fails, and tests. There is
- * no umount(2) yet, which would have to tell who is still in it. */
+/* Take a file system away that nobody uses, and nobody can come to any more: for tests. */
 void filesystem_forget(struct filesystem *fs);
+
+/* Is nobody in it? Who goes up meanwhile, by "..", or moves something may be overlooked. */
+bool filesystem_is_idle(struct filesystem *fs);
+/* Take its tree apart, which nothing is mounted in; who still uses some of it has a file or directory that was removed.
+ * It is freed when they are done. */
+void filesystem_destroy(struct filesystem *fs);
+/* Free what is detached and idle. */
+void filesystem_sweep(void);
+/* Wait until no unmounting is under way. */
+void filesystem_settle(void);
 
 /* statfs(2). */
 struct filesystem_stat {

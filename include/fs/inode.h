@@ -128,7 +128,7 @@ static inline bool inode_is(const struct inode *inode, uint32_t type)
     return inode->type == type;
 }
 
-/* A file system. Its inodes, and names, do not outlive it. */
+/* A file system. It lives as long as its tree, any inode, or any memory of its files: `pages` counts them. */
 struct filesystem {
     const char *type;  /* "tmpfs" */
     uint32_t magic;    /* of statfs(2) */
@@ -140,7 +140,11 @@ struct filesystem {
     _Atomic(uint64_t) inodes; /* that exist */
     uint64_t inodes_max;      /* UINT64_MAX: no limit */
     struct vm_object_budget pages;
-    struct list_node link;    /* of all that are mounted; guarded by the list's mutex */
+    _Atomic(uint64_t) state;   /* MS_.. flags that it has, and above them how many files are open for writing */
+    bool is_single;            /* of a type that has but this one. Guarded, as what follows, by the list's mutex */
+    struct list_node link;     /* of all that are mounted, or of all that are detached */
+    _Atomic(bool) is_detached; /* it was mounted, is not, and somebody is in it */
+    bool is_leaving;           /* guarded by the names' lock: nobody comes in until it is decided */
     void *data;
 };
 
@@ -153,6 +157,23 @@ void fs_set_clock(int64_t (*now_ns)(void)); /* boot */
 
 /* A device number for a file system that is about to be made. */
 uint32_t fs_next_device(void);
+
+static inline void filesystem_put(struct filesystem *fs)
+{
+    vm_object_budget_put(&fs->pages);
+}
+
+/* MS_.. flags of its mount. */
+static inline uint32_t filesystem_flags(struct filesystem *fs)
+{
+    return (uint32_t)load_relaxed(&fs->state);
+}
+
+/* A file is open for writing. -EROFS. */
+int filesystem_writer_begin(struct filesystem *fs) MUST_USE;
+void filesystem_writer_end(struct filesystem *fs);
+/* -EBUSY: it is to be read only, and some files are open for writing. */
+int filesystem_set_flags(struct filesystem *fs, uint32_t flags) MUST_USE;
 
 /* An inode with one reference and no links. -ENOSPC: the file system has no more. -ENOMEM. */
 int inode_create(struct filesystem *fs, const struct inode_ops *ops, const struct inode_spec *spec, struct inode **out)

@@ -74,6 +74,9 @@ struct name *name_up(struct name *name, const struct name *root);
 /* If something is mounted there: its root in place of the name, whose reference is dropped. */
 struct name *name_cross_mounts(struct name *name);
 
+/* The parent within its file system, with a reference, or NULL. */
+struct name *name_parent(struct name *name);
+
 /* Is `above` the name itself or one of its parents, within its file system? */
 bool name_is_below(struct name *name, const struct name *above);
 
@@ -82,10 +85,9 @@ bool name_is_below(struct name *name, const struct name *above);
  * /proc/PID/fd. */
 int64_t name_path(struct name *name, struct name *root, bool shows_deleted, char *to, size_t room) MUST_USE;
 
-/* Take a file system's tree apart and free it; nobody uses any of its names. For failed set-up, and tests. */
-void filesystem_destroy(struct filesystem *fs);
-
-/* For mount.c: put a file system there. -EBUSY: something is, or it is removed, or the first root. */
+/* For filesystem.c: put a file system there. -EBUSY: something is, or it is removed, or the first root. */
 int name_mount(struct name *at, struct filesystem *fs) MUST_USE;
 /* The other way. */
 void name_unmount(struct filesystem *fs);
+/* From here on who would come into it waits (filesystem_settle()), or no longer does. */
+void name_set_leaving(struct filesystem *fs, bool is_leaving);

@@ -63,8 +63,15 @@ int64_t name_read_link(struct name *name, char *to, size_t room) MUST_USE;
 int path_truncate(const struct path_place *place, const char *path, int64_t bytes) MUST_USE;
 
 /* A file system at a directory: mount(2) of what filesystem_types have; the caller has looked at CAP_SYS_ADMIN.
- * -ENODEV: no such type; -EBUSY. `options` as tmpfs(5) has them: "size=", "nr_inodes=", "mode="; NULL: none. */
-int path_mount(const struct path_place *place, const char *type, const char *path, const char *options) MUST_USE;
+ * -ENODEV: no such type; -EBUSY; -EINVAL: in one that is detached. `options` as tmpfs(5) has them: "size=",
+ * "nr_inodes=", "mode="; NULL: none. flags: MS_.. of MS_KEPT. */
+int path_mount(const struct path_place *place, const char *type, const char *path, const char *options,
+               uint32_t flags) MUST_USE;
+/* Other flags for what is mounted there. -EINVAL: nothing is; -EBUSY: to be read only, and some is being written. */
+int path_remount(const struct path_place *place, const char *path, uint32_t flags) MUST_USE;
+/* umount2(2), flags MNT_.., UMOUNT_..: what is mounted there, the caller has looked at CAP_SYS_ADMIN. -EINVAL: nothing
+ * is, or the first root; -EBUSY: somebody is in it. Memory that is mapped keeps nobody from it. */
+int path_unmount(const struct path_place *place, const char *path, unsigned flags) MUST_USE;
 
 /* ---- For the files of this room ---- */
 

@@ -33,11 +33,27 @@ struct region;
 
 #define VM_OBJECT_BYTES_MAX ((UINT64_C(1) << 63) - PAGE_BYTES) /* a size fits a signed 64-bit offset */
 
-/* How many pages several objects may have together. Whoever makes one lives longer than the objects. */
+/* How many pages several objects may have together. It lives as long as somebody holds it: whoever made it, by the
+ * first reference, and each object. */
 struct vm_object_budget {
     _Atomic(uint64_t) used;
-    uint64_t max; /* immutable */
+    uint64_t max;           /* immutable */
+    _Atomic(uint32_t) refs; /* PAIRS(budget_ref) */
+    void (*release)(struct vm_object_budget *budget); /* immutable: the last one is gone. NULL: it lives for ever */
 };
+
+static inline void vm_object_budget_get(struct vm_object_budget *budget)
+{
+    (void)fetch_add_relaxed(&budget->refs, 1);
+}
+
+/* Context: task. */
+static inline void vm_object_budget_put(struct vm_object_budget *budget)
+{
+    /* PAIRS(budget_ref): both ends, as its users come and go */
+    if (fetch_sub_acq_rel(&budget->refs, 1) == 1 && budget->release != NULL)
+        budget->release(budget);
+}
 
 struct vm_object {
     _Atomic(uint32_t) refs; /* PAIRS(object_ref) */
@@ -70,6 +86,7 @@ int vm_object_create(uint64_t bytes, struct vm_object **out) MUST_USE;
 /* Its pages count there from now on: right after it was created. */
 static inline void vm_object_set_budget(struct vm_object *object, struct vm_object_budget *budget)
 {
+    vm_object_budget_get(budget);
     object->budget = budget;
 }
 

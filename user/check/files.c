@@ -8,8 +8,10 @@
 #include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
@@ -398,4 +400,37 @@ CHECK(statfs, tells_of_a_file_system)
     FAILS(ENOENT, syscall(SYS_statfs, "missing", &status));
     BAD_TARGETS(sizeof(status), syscall(SYS_statfs, "/", bad));
     BAD_TARGETS(sizeof(status), syscall(SYS_fstatfs, 0, bad));
+}
+
+CHECK(umount2, takes_a_mount_away)
+{
+    struct statfs status;
+
+    GOOD(mkdir("m", 0755));
+    FAILS(EINVAL, syscall(SYS_umount2, "m", 0x100));
+    NEEDS(syscall(SYS_mount, "none", "m", "tmpfs", MS_NOSUID | MS_NODEV, "") == 0, "rights to mount");
+    GOOD(statfs("m", &status));
+    TRUE((status.f_flags & (ST_NOSUID | ST_NODEV | ST_RDONLY | ST_NOEXEC)) == (ST_NOSUID | ST_NODEV));
+    int fd = (int)GOOD(open("m/f", O_CREAT | O_RDWR, 0600));
+
+    GOOD(mkdir("m/d", 0755));
+    FAILS(EBUSY, syscall(SYS_umount2, "m", 0));
+    FAILS(EBUSY, syscall(SYS_mount, "none", "m", "", MS_REMOUNT | MS_RDONLY, ""));
+    FAILS(EINVAL, syscall(SYS_umount2, "m/d", 0));
+    FAILS(ENOENT, syscall(SYS_umount2, "n", 0));
+    GOOD(close(fd));
+    GOOD(syscall(SYS_mount, "none", "m", "", MS_REMOUNT | MS_RDONLY, ""));
+    FAILS(EROFS, open("m/f", O_WRONLY));
+    FAILS(EROFS, open("m/g", O_CREAT | O_WRONLY, 0600));
+    FAILS(EROFS, unlink("m/f"));
+    GOOD(close(GOOD(open("m/f", O_RDONLY))));
+    GOOD(syscall(SYS_umount2, "m", 0));
+    FAILS(ENOENT, open("m/f", O_RDONLY));
+    FAILS(EINVAL, syscall(SYS_umount2, "m", 0));
+    GOOD(syscall(SYS_mount, "none", "m", "tmpfs", 0, ""));
+    fd = check_file("m/f", "abc", 3);
+    GOOD(syscall(SYS_umount2, "m", MNT_DETACH));
+    FAILS(ENOENT, open("m/f", O_RDONLY));
+    EQUAL(write(fd, "d", 1), 1);
+    BAD_SOURCES(1, syscall(SYS_umount2, bad, 0));
 }

@@ -22,7 +22,7 @@ static void always(void)
     struct file *file;
 
     CHECK(path_mkdir(place, "/dev2", 0755) == 0); /* boot has mounted it at /dev */
-    CHECK(path_mount(place, "devtmpfs", "/dev2", NULL) == -EBUSY);
+    CHECK(path_mount(place, "devtmpfs", "/dev2", NULL, 0) == -EBUSY);
     file = open_dev(place, "/dev/null");
     CHECK(read_into(file, bytes, 10) == 0 && write_from(file, bytes, 64) == 64);
     io_span_kernel(&span, bytes, 10);

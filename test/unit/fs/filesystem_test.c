@@ -24,11 +24,11 @@ static void mounts(void)
     unsigned before = mounted();
 
     CHECK(filesystem_type_find("tmpfs") == &tmpfs_type && filesystem_type_find("tmp") == NULL);
-    CHECK(path_mkdir(place, "/m", 0755) == 0 && path_mount(place, "ramfs", "/m", NULL) == 0);
-    CHECK(path_mkdir(place, "/m/n", 0755) == 0 && path_mount(place, "tmpfs", "/m/n", "size=1m") == 0);
-    CHECK(path_mount(place, "tmpfs", "/m/n", NULL) == 0); /* on top of the other */
-    CHECK(mounted() == before + 3 && path_mount(place, "tmpfs", "/", NULL) == -EBUSY);
-    CHECK(make_file(place, "/m/f", "x") == 0 && path_mount(place, "tmpfs", "/m/f", NULL) == -ENOTDIR);
+    CHECK(path_mkdir(place, "/m", 0755) == 0 && path_mount(place, "ramfs", "/m", NULL, 0) == 0);
+    CHECK(path_mkdir(place, "/m/n", 0755) == 0 && path_mount(place, "tmpfs", "/m/n", "size=1m", 0) == 0);
+    CHECK(path_mount(place, "tmpfs", "/m/n", NULL, 0) == 0); /* on top of the other */
+    CHECK(mounted() == before + 3 && path_mount(place, "tmpfs", "/", NULL, 0) == -EBUSY);
+    CHECK(make_file(place, "/m/f", "x") == 0 && path_mount(place, "tmpfs", "/m/f", NULL, 0) == -ENOTDIR);
     CHECK(path_unlink(place, "/m/f") == 0);
     struct name *top;
 
@@ -54,7 +54,7 @@ static void usual(void)
     CHECK(stat_of(place, "/dev/null", &stat) == 0 && stat.device == DEVICE(1, 3));
     CHECK(stat_of(place, "/proc", &stat) == 0 && stat.mode == (S_IFDIR | 0555));
     CHECK(stat_of(place, "/tmp", &stat) == 0 && stat.mode == (S_IFDIR | 01777));
-    CHECK(path_mount(place, "proc", "/tmp", NULL) == -EBUSY);
+    CHECK(path_mount(place, "proc", "/tmp", NULL, 0) == -EBUSY);
     fs_user_destroy(&user);
 }
 
@@ -62,7 +62,7 @@ static int try_mount(void *arg)
 {
     struct fs_user *user = arg;
 
-    return path_mount(&user->place, "tmpfs", "/m", NULL);
+    return path_mount(&user->place, "tmpfs", "/m", NULL, 0);
 }
 
 static void memory(void)

@@ -25,7 +25,7 @@ static void texts(void)
     char small[6];
 
     CHECK(path_mkdir(place, "/a", 0755) == 0 && path_mkdir(place, "/a/b", 0755) == 0);
-    CHECK(path_mkdir(place, "/m", 0755) == 0 && path_mount(place, "tmpfs", "/m", NULL) == 0);
+    CHECK(path_mkdir(place, "/m", 0755) == 0 && path_mount(place, "tmpfs", "/m", NULL, 0) == 0);
     CHECK(path_mkdir(place, "/m/x", 0755) == 0);
     struct name *root = fs_root(), *a = look(place, "/a"), *b = look(place, "/a/b"), *m = look(place, "/m");
     struct name *x = look(place, "/m/x");

@@ -138,8 +138,9 @@ static void limits(void)
     struct io_span span;
 
     CHECK(path_mkdir(place, "/m", 0755) == 0);
-    CHECK(path_mount(place, "tmpfs", "/m", "size=x") == -EINVAL && path_mount(place, "none", "/m", NULL) == -ENODEV);
-    CHECK(path_mount(place, "tmpfs", "/m", "size=8k,nr_inodes=3,mode=700") == 0);
+    CHECK(path_mount(place, "tmpfs", "/m", "size=x", 0) == -EINVAL);
+    CHECK(path_mount(place, "none", "/m", NULL, 0) == -ENODEV);
+    CHECK(path_mount(place, "tmpfs", "/m", "size=8k,nr_inodes=3,mode=700", 0) == 0);
     CHECK(path_open(place, "/m/f", O_CREAT | O_RDWR, 0644, &file) == 0);
     filesystem_stat_get(file->inode->fs, &stat);
     CHECK(stat.blocks == 2 && stat.blocks_free == 2 && stat.inodes == 3 && stat.inodes_free == 1);

@@ -313,7 +313,7 @@ static void rules(void)
     CHECK(path_rename(place, "/d", place, "/d/sub", 0) == -EINVAL);
     CHECK(path_rename(place, "/d/.", place, "/e", 0) == -EBUSY && path_rename(place, "/", place, "/e", 0) == -EBUSY);
     CHECK(path_rename(place, "/d/yours", place, "/dev-none/x", 0) == -ENOENT);
-    CHECK(path_mkdir(place, "/m", 0755) == 0 && path_mount(place, "tmpfs", "/m", NULL) == 0);
+    CHECK(path_mkdir(place, "/m", 0755) == 0 && path_mount(place, "tmpfs", "/m", NULL, 0) == 0);
     CHECK(path_rename(place, "/d/yours", place, "/m/x", 0) == -EXDEV);
     CHECK(path_mkdir(place, "/n", 0755) == 0 && path_rename(place, "/n", place, "/m", 0) == -EBUSY);
     CHECK(path_unlink(place, "/d/yours") == 0 && path_unlink(place, "/d/link") == 0);

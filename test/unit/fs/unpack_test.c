@@ -19,7 +19,7 @@ static struct name *make_root(struct fs_user *user)
 {
     struct name *root = NULL;
 
-    CHECK(path_mkdir(&user->place, "/u", 0755) == 0 && path_mount(&user->place, "tmpfs", "/u", NULL) == 0);
+    CHECK(path_mkdir(&user->place, "/u", 0755) == 0 && path_mount(&user->place, "tmpfs", "/u", NULL, 0) == 0);
     CHECK(path_lookup(&user->place, "/u", 0, &root) == 0);
     return root;
 }

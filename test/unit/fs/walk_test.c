@@ -161,7 +161,7 @@ static void places(void)
     name_put(dir);
     fs_user_destroy(&user);
     user = fs_user_create(0);
-    CHECK(path_mount(&user.place, "tmpfs", "/w/d/e", NULL) == 0);
+    CHECK(path_mount(&user.place, "tmpfs", "/w/d/e", NULL, 0) == 0);
     CHECK(make_file(&user.place, "/w/d/e/x", "x") == 0 && holds(&user.place, "/w/up/x", "x"));
     CHECK(number_of(&user.place, "/w/d/e/..") == number_of(&user.place, "/w/d"));
     CHECK(path_rmdir(&user.place, "/w/d/e") == -EBUSY);

@@ -47,8 +47,14 @@ static int mounting(void)
 
     CHECK(fd >= 0 && CALL(pwrite64, U(fd), PAGE0, 2 * PAGE_BYTES, 0) == 2 * PAGE_BYTES);
     CHECK(CALL(pwrite64, U(fd), PAGE0, 1, 2 * PAGE_BYTES) == -ENOSPC);
-    CHECK(CALL(rmdir, PATH1("d")) == -EBUSY && CALL(close, U(fd)) == 0);
+    CHECK(CALL(rmdir, PATH1("d")) == -EBUSY && CALL(umount2, PATH1("d"), 0) == -EBUSY && CALL(close, U(fd)) == 0);
+    CHECK(CALL(umount2, PATH1("d"), 4) == -EINVAL && CALL(umount2, NOWHERE, 0) == -EFAULT);
+    CHECK(CALL(umount2, PATH1("d"), 0) == 0 && CALL(umount2, PATH1("d"), 0) == -EINVAL);
+    CHECK(CALL(mount, 0, PATH1("d"), DATA, 1, 0) == 0 && CALL(mkdir, PATH1("d/e"), 0777) == -EROFS);
+    CHECK(CALL(mount, 0, PATH1("d"), DATA, 0x20, 0) == 0 && CALL(mkdir, PATH1("d/e"), 0777) == 0);
+    CHECK(CALL(mount, 0, PATH1("d"), DATA, 0x20, DATA + 32) == -EINVAL); /* options stay */
     world_become(1000);
+    CHECK(CALL(umount2, PATH1("d"), 0) == -EPERM);
     CHECK(CALL(mount, 0, PATH1("d"), PATH2("tmpfs"), 0, 0) == -EPERM);
     return 0;
 }
