@@ -13,7 +13,6 @@
 #include <hal/usermode.h>
 #include <k/errno.h>
 #include <lib/string.h>
-#include <mm/phys.h>
 #include <mm/user.h>
 #include <proc/id.h>
 #include <proc/limits.h>
@@ -262,7 +261,7 @@ pid_t process_clone(const struct hal_trap *trap, const struct clone_request *req
         result = -EAGAIN;
     /* A crowd of forks would take what those need that are there, and be killed for it one by one. Who borrows memory
      * until an exec is on the way to something smaller. */
-    if (result == 0 && !has(request, CLONE_VFORK) && phys_is_short())
+    if (result == 0 && !has(request, CLONE_VFORK) && oom_is_short())
         result = -ENOMEM;
     if (result == 0)
         result = user_count_join(cloning.maker->user.cred->user.real, user_count_limit(cloning.maker), &cloning.count);

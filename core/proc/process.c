@@ -98,10 +98,16 @@ static void link_process(struct process *process, struct process *parent)
     id_publish_process(process->pid, process);
 }
 
-/* The maker runs, so it lives, and so does its parent: that of a dead one's children is another in the same section. */
-static void link_user_process(struct process *process, struct process *maker, bool is_sibling)
+/* The maker runs, so it lives, and so does its parent: that of a dead one's children is another in the same section.
+ * -EINTR: the maker is to end. */
+static int link_user_process(struct process *process, struct process *maker, bool is_sibling)
 {
     spin_lock(&proc_tree_lock);
+    /* Whoever kills a crowd, as kill(-1) does, finds everybody who is not refused here. */
+    if (maker->has_user && process_end_status(maker, -1) != -1) {
+        spin_unlock(&proc_tree_lock);
+        return -EINTR;
+    }
     process->is_orphan = is_sibling && maker->is_orphan;
     link_locked(process, is_sibling ? maker->parent : maker);
     if (maker->group != NULL)
@@ -117,6 +123,7 @@ static void link_user_process(struct process *process, struct process *maker, bo
     limits_apply_locked(process);
     spin_unlock(&proc_tree_lock);
     id_publish_process(process->pid, process);
+    return 0;
 }
 
 int process_create(struct process *parent, const char *name, struct process **out)
@@ -175,10 +182,14 @@ int process_create_user(bool is_sibling, bool shares_handlers, const char *name,
     process->signals.is_protected = pid == PID_INIT;
     if (process_current() == &process_kernel)
         limits_init(process->limit);
-    link_user_process(process, maker, is_sibling);
+    result = link_user_process(process, maker, is_sibling);
+    if (result != 0)
+        goto free_id;
     *out = process;
     return 0;
 
+free_id:
+    id_release(pid);
 fini_signals:
     process_signals_fini(process);
 free_process:
