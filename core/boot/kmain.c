@@ -192,6 +192,7 @@ static void boot_main(void *arg)
     show_set_command_line(boot_report.info->cmdline);
     syscall_init();
     unpack_initrd(boot_report.info);
+    fs_limit_root();
     fs_mount_usual();
     kspace_seal();
     proc_set_user_begin(user_begin);

@@ -16,6 +16,7 @@
 #include <k/log.h>
 #include <k/panic.h>
 #include <lib/string.h>
+#include <mm/phys.h>
 
 static struct {
     struct mutex mutex;
@@ -50,6 +51,14 @@ struct name *fs_root(void)
 {
     name_get(all.first->root);
     return all.first->root;
+}
+
+void fs_limit_root(void)
+{
+    struct phys_stats memory;
+
+    phys_stats_get(&memory);
+    all.first->pages.max = load_relaxed(&all.first->pages.used) + memory.free_pages / 2;
 }
 
 void fs_init(void)

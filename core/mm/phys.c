@@ -216,6 +216,16 @@ void phys_stats_get(struct phys_stats *out)
     out->reserve_pages = buddy.reserve_pages;
 }
 
+bool phys_is_short(void)
+{
+    struct phys_stats stats;
+
+    if (LIKELY(load_relaxed(&buddy.free_pages) > 2 * buddy.reserve_pages))
+        return false;
+    phys_stats_get(&stats);
+    return stats.free_pages <= 2 * stats.reserve_pages;
+}
+
 void *phys_to_virt(paddr_t pa)
 {
     ASSERT(pa < HAL_DIRECT_MAP_BYTES);

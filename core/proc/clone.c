@@ -290,6 +290,10 @@ pid_t process_clone(const struct hal_trap *trap, const struct clone_request *req
         result = -EAGAIN;
     if (result == 0 && is_signal_due(&cloning))
         result = -ERESTARTNOINTR;
+    /* A crowd of forks would take what those need that are there, and be killed for it one by one. Who borrows memory
+     * until an exec is on the way to something smaller. */
+    if (result == 0 && !has(request, CLONE_VFORK) && oom_is_short())
+        result = -ENOMEM;
     if (result == 0)
         result = user_count_join(cloning.maker->user.cred->user.real, user_count_limit(cloning.maker), &cloning.count);
     if (result == 0)

@@ -6,13 +6,19 @@
 #include <k/log.h>
 #include <lib/string.h>
 #include <mm/phys.h>
+#include <mm/slab.h>
 #include <proc/signo.h>
+#include <proc/task.h>
+#include <sched/sched.h>
 #include <time/clock.h>
 
 #include "proc_priv.h"
 
-/* How long an access of the kernel's waits: it may hold a mutex that the victim needs for its end. */
+/* How long an access of the kernel's waits that holds a mutex, which the victim may need for its end. */
 #define PATIENCE_NS NS_PER_SEC
+/* How often one looks whether those that are ending have ended, and how many times: a crowd may go on for ever. */
+#define ENDS_PATIENCE_NS NS_PER_MS
+#define ENDS_TRIES 50u
 
 static struct {
     unsigned victims;           /* guarded by the tree lock */
@@ -56,11 +62,17 @@ static bool can_be_victim_locked(struct process *process) REQUIRES(proc_tree_loc
            process->threads_alive > 0 && process != process_init;
 }
 
-/* The best of a process's children: the larger, or among equals the one that began later. */
+/* The best of a process's children. */
 struct choice {
     struct process *process;
     uint64_t points, sum; /* its own; of all children */
 };
+
+/* Among equals it is the one that began later. */
+static bool is_more(uint64_t points, const struct process *one, uint64_t than, const struct process *other)
+{
+    return points > than || (points == than && one->start_ticks > other->start_ticks);
+}
 
 static void consider_locked(struct choice *choice, struct process *one, uint64_t total) REQUIRES(proc_tree_lock)
 {
@@ -69,8 +81,7 @@ static void consider_locked(struct choice *choice, struct process *one, uint64_t
     if (points == 0)
         return;
     choice->sum += points;
-    if (points > choice->points ||
-        (points == choice->points && one->start_ticks > choice->process->start_ticks)) {
+    if (is_more(points, one, choice->points, choice->process)) {
         choice->process = one;
         choice->points = points;
     }
@@ -89,7 +100,7 @@ static struct process *choose_locked(uint64_t total) REQUIRES(proc_tree_lock)
             return one;
         list_for_each(node, &one->children)
             consider_locked(&family, list_entry(node, struct process, sibling), total);
-        if (family.sum > most.sum)
+        if (family.process != NULL && is_more(family.sum, family.process, most.sum, most.process))
             most = family;
     }
     return most.process;
@@ -168,11 +179,33 @@ int oom_fault_current(vaddr_t va, unsigned access)
 
     if (error != -ENOMEM || !process_current()->has_user)
         return error;
-    uint64_t deadline_ns = clock_ns() + PATIENCE_NS;
+    uint64_t deadline_ns = current_task()->mutexes_held != 0 ? clock_ns() + PATIENCE_NS : TIME_NEVER;
 
     while (error == -ENOMEM && oom_relieve(deadline_ns) == 0)
         error = space_fault_current(va, access);
     return error;
+}
+
+/* A parent may hear of an end before the memory is back, which also waits for a grace period. */
+static NOINLINE bool is_short_after_ends(void)
+{
+    for (unsigned tries = 0; tries < ENDS_TRIES; tries++) {
+        bool is_any = object_dying_count() != 0;
+
+        reaper_wait_pass();
+        slab_reclaim_all();
+        if (!phys_is_short())
+            return false;
+        if (!is_any)
+            break;
+        (void)task_sleep_for(ENDS_PATIENCE_NS); /* whoever is about to end may be less urgent */
+    }
+    return true;
+}
+
+bool oom_is_short(void)
+{
+    return UNLIKELY(phys_is_short()) && is_short_after_ends();
 }
 
 int oom_adjust_get(struct process *process)

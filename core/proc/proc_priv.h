@@ -213,6 +213,8 @@ void futex_pi_init(void);
 
 /* oom.c: the process's last thread has put its space. Context: task. */
 void oom_memory_returned(struct process *process);
+/* Is there too little memory to begin something new (phys_is_short()), also when those that are ending have ended? */
+bool oom_is_short(void);
 
 /* limits.c */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);

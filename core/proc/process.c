@@ -98,12 +98,18 @@ static void link_process(struct process *process, struct process *parent)
     id_publish_process(process->pid, process);
 }
 
-/* The maker runs, so it lives, and so does its parent: that of a dead one's children is another in the same section. */
-static void link_user_process(struct process *process, struct process *maker, int exit_signal)
+/* The maker runs, so it lives, and so does its parent: that of a dead one's children is another in the same section.
+ * -EINTR: the maker is to end. */
+static int link_user_process(struct process *process, struct process *maker, int exit_signal)
 {
     bool is_sibling = exit_signal == PROCESS_SIBLING;
 
     spin_lock(&proc_tree_lock);
+    /* Whoever kills a crowd, as kill(-1) does, finds everybody who is not refused here. */
+    if (maker->has_user && process_end_status(maker, -1) != -1) {
+        spin_unlock(&proc_tree_lock);
+        return -EINTR;
+    }
     process->exit_signal = is_sibling ? maker->exit_signal : exit_signal;
     process->is_orphan = is_sibling && maker->is_orphan;
     link_locked(process, is_sibling ? maker->parent : maker);
@@ -121,6 +127,7 @@ static void link_user_process(struct process *process, struct process *maker, in
     limits_apply_locked(process);
     spin_unlock(&proc_tree_lock);
     id_publish_process(process->pid, process);
+    return 0;
 }
 
 int process_create(struct process *parent, const char *name, struct process **out)
@@ -179,10 +186,14 @@ int process_create_user(int exit_signal, bool shares_handlers, const char *name,
     process->signals.is_protected = pid == PID_INIT;
     if (process_current() == &process_kernel)
         limits_init(process->limit);
-    link_user_process(process, maker, exit_signal);
+    result = link_user_process(process, maker, exit_signal);
+    if (result != 0)
+        goto free_id;
     *out = process;
     return 0;
 
+free_id:
+    id_release(pid);
 fini_signals:
     process_signals_fini(process);
 free_process:

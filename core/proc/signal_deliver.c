@@ -56,7 +56,9 @@ static void stop_here(struct process *process, struct thread_signals *self, uint
         signals->untold = CLD_STOPPED;
         is_last = true;
     }
-    while (signals->stop != SIGNAL_RUNNING && !signals->is_ending) {
+    /* A thread can be killed alone, too: by one of its process that executes another program, and waits for its end. */
+    while (signals->stop != SIGNAL_RUNNING && !signals->is_ending &&
+           (is_last || (load_relaxed(&current_task()->notices) & TASK_NOTICE_KILL) == 0)) {
         spin_unlock_irqoff(&signals->lock);
         if (is_last) {
             sched_irq_restore(state);

@@ -34,6 +34,9 @@ const struct filesystem_type *filesystem_type_find(const char *name); /* or NULL
 
 /* The first root, a reference. */
 struct name *fs_root(void);
+/* From now on the first file system grows by half of what memory is free, at most, as tmpfs by half of all: whoever
+ * fills it must have room left to remove it. Boot, behind what was there to be unpacked. */
+void fs_limit_root(void);
 
 /* For lists of mounts: fn for each, oldest first, until it says false; nothing is mounted meanwhile. */
 void filesystem_for_each(bool (*fn)(struct filesystem *fs, void *argument), void *argument);

@@ -70,6 +70,10 @@ void phys_reclaim_caches(void);
 
 void phys_stats_get(struct phys_stats *out);
 
+/* Twice the reserve is left, or less: what is there is for those who need a page to go on, and nothing new should be
+ * begun. Context: task. */
+bool phys_is_short(void);
+
 /* Pages that were reserved at boot, and whose owner needs them no longer or has another use for them: from now on they
  * are single pages with one reference each, the caller's, of that kind of user memory, and the allocator's when it is
  * put. All or none: false, if one is not RAM or not reserved. Boot: while nobody else allocates. */

@@ -33,7 +33,8 @@ uint64_t oom_points(uint64_t pages, int adjust, uint64_t total);
  * Context: task, no spinlock held. With a mutex held, which the victim may want, only with a deadline. */
 int oom_relieve(uint64_t deadline_ns) MUST_USE;
 
-/* space_fault_current(), for accesses of the kernel's to user memory: what cannot be had is waited for, for a while. */
+/* space_fault_current(), for accesses of the kernel's to user memory: what cannot be had is waited for; with a mutex
+ * held only for a while. */
 int oom_fault_current(vaddr_t va, unsigned access) MUST_USE;
 
 /* oom_score_adj. -EINVAL: out of range; -EACCES: less than it may have without `has_right`. Context: task. */

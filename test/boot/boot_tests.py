@@ -132,6 +132,22 @@ def command(name, text, status, *lines, **other):
                     lines=lines, **other)
 
 
+# Everything that can be used up is, on a small machine, one after the other: the shell goes on, a victim is named, and
+# what was taken comes back. None of it in the shell's own process group, but `kill -9 -1` is not for the shell.
+LIMITS = """sh -c '
+for kind in memory maps threads pipes; do stress hog $kind; done
+stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
+stress mark /tmp/mark
+for kind in memory maps threads pipes; do stress hog $kind; echo after $kind $((6*7)); done
+stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
+stress hog forks & sleep 2; kill -9 -1; kill -9 -1; wait
+echo after forks $((6*7)) | cat
+stress compare /tmp/mark'
+"""
+# What is checked for minutes by ./verdant stress ISA, for a moment.
+STRESS = "sh -c 'stress run 2 4; stress mark /tmp/mark; stress run 3 4 && stress compare /tmp/mark'"
+
+
 def port_check(name, cpus, **other):
     """The HAL conformance kit, test/hal: a kernel of its own."""
     return BootTest(f"port-check-{name}", "", lines=(PORT_CHECK_PASSED,), cpus=cpus, image="port-check", **other)
@@ -213,6 +229,11 @@ TESTS = (
     # What is checked on the host's Linux, too (unit.user.check).
     command("check-1", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=1),
     command("check-4", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=4),
+    command("stress", STRESS, 0, r"^stress: ok: 3 rounds in each of 4 processes", r"^stress: as before: "),
+    command("limits", LIMITS, 0, r"^error: out of memory: killed stress\[\d+\], which had \d+ KiB",
+            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", r"^after forks 42$",
+            r"^stress: hog: \d+ times 64 KiB of a file, then No space left on device$", r"^stress: as before: ",
+            memory="64M"),
     # Random calls, so many of them; ./verdant fuzz ISA makes more.
     BootTest("fuzz-calls", "loglevel=1 -- 20000 1", end="status", status=42, cpus=2, program="fuzz",
              lines=(r"^fuzz: [1-9]\d* of 20000 calls", r"^fuzz: ok$")),

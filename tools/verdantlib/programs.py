@@ -64,6 +64,7 @@ PROGRAMS = (
     Program("kbench", "bench/kbench.c", HOSTED),
     Program("kbench-tiny", "bench/tiny.c", BARE),
     Program("check", "check/*.c", HOSTED),
+    Program("stress", "stress/*.c", HOSTED),
 )
 # As /init of a machine each tells by its exit status whether all is well: boot tests.
 CHECKS = {
