@@ -13,6 +13,7 @@
 #include <k/panic.h>
 #include <lib/fmt.h>
 #include <shared/boot_fdt.h>
+#include <shared/rtc.h>
 
 #include "machine_priv.h"
 
@@ -75,6 +76,16 @@ static void map_memory(void)
     }
 }
 
+static void read_time_of_day(const struct fdt *fdt)
+{
+    struct rtc_place place = rtc_find(fdt);
+
+    if (place.kind == RTC_NONE || mmu_map_early(place.base, place.bytes, PROT_WRITE | PROT_DEVICE) < place.bytes)
+        return;
+    boot_info.wall_at_ticks = SYSREG_READ(cntvct_el0);
+    boot_info.wall_ns = rtc_read_ns(place.kind, phys_to_direct(place.base));
+}
+
 /* Who called us, for the log. U-Boot signs the device tree. */
 static void name_firmware(const struct fdt *fdt, unsigned entry_level)
 {
@@ -111,6 +122,7 @@ void boot_main(paddr_t dtb, paddr_t image, unsigned entry_level)
     boot_fdt_read_places(&fdt, &boot_info);
     if (boot_add_reserved(&boot_info, image, (uint64_t)(__image_end - __image_start)) != 0)
         panic("device tree: no room to list the image as reserved");
+    read_time_of_day(&fdt);
     map_memory();
     name_firmware(&fdt, entry_level);
     kmain(&boot_info);

@@ -114,6 +114,7 @@ static void boot_info_fill(void)
         boot->cpu_hw_id[id] = 0x100 + 2 * (uint64_t)id;
     describe_places(boot);
     boot->clock_hz = host.config.clock_hz;
+    boot->wall_ns = HOST_WALL_NS;
     boot->asid_count = host.config.asids;
     if (host.config.cmdline != NULL) {
         boot->cmdline_truncated = strlen(host.config.cmdline) >= sizeof boot->cmdline;

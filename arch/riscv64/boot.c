@@ -11,6 +11,7 @@
 #include <lib/fmt.h>
 #include <lib/string.h>
 #include <shared/boot_fdt.h>
+#include <shared/rtc.h>
 
 #include "machine_priv.h"
 #include "sbi.h"
@@ -128,6 +129,16 @@ static void limit_cpus(struct boot_info *boot)
     }
 }
 
+static void read_time_of_day(const struct fdt *fdt, struct boot_info *boot)
+{
+    struct rtc_place place = rtc_find(fdt);
+
+    if (place.kind == RTC_NONE || !direct_map_covers(place.base, place.bytes))
+        return;
+    boot->wall_at_ticks = csr_read(time);
+    boot->wall_ns = rtc_read_ns(place.kind, (vaddr_t)direct_map(place.base));
+}
+
 void boot_hart_main(uint64_t hart, paddr_t dtb)
 {
     struct boot_info *boot = &boot_info;
@@ -158,6 +169,7 @@ void boot_hart_main(uint64_t hart, paddr_t dtb)
     describe_firmware(&fdt, boot);
     isa_init(&fdt);
     read_clock(&fdt, boot);
+    read_time_of_day(&fdt, boot);
     limit_cpus(boot);
     kmain(boot);
 }

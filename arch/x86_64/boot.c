@@ -260,14 +260,15 @@ static paddr_t take_hpet(const struct acpi *acpi)
     return base;
 }
 
-static uint16_t take_pm_timer(const struct acpi *acpi)
+/* All zero if there is none: a PC without, such as one without ACPI, has what PCs had before there was one. */
+static struct acpi_fadt take_fadt(const struct acpi *acpi)
 {
     struct acpi_table table;
     struct acpi_fadt fadt;
 
-    if (!find_table(acpi, "FACP", &table) || acpi_parse_fadt(&table, &fadt) != 0 || fadt.pm_timer_port > UINT16_MAX)
-        return 0;
-    return (uint16_t)fadt.pm_timer_port;
+    if (!find_table(acpi, "FACP", &table) || acpi_parse_fadt(&table, &fadt) != 0)
+        fadt = (struct acpi_fadt){ 0 };
+    return fadt;
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------------ */
@@ -366,7 +367,11 @@ void boot_main(uint64_t start_info_address)
     take_places(&acpi);
     apic_init(madt.local_apic);
     boot.asid_count = cpu_features.has_asids ? 1u << 12 : 1;
-    boot.clock_hz = timer_calibrate(take_hpet(&acpi), take_pm_timer(&acpi));
+    struct acpi_fadt fadt = take_fadt(&acpi);
+    uint16_t pm_timer_port = fadt.pm_timer_port <= UINT16_MAX ? (uint16_t)fadt.pm_timer_port : 0;
+
+    boot.clock_hz = timer_calibrate(take_hpet(&acpi), pm_timer_port);
+    rtc_read(&fadt, &boot);
     take_entropy();
     name_machine();
     (void)str_copy(boot.firmware, has_acpi ? "PVH, ACPI" : "PVH, no ACPI", sizeof boot.firmware);

@@ -10,6 +10,7 @@
 #include <k/compiler.h>
 #include <k/limits.h>
 #include <k/types.h>
+#include <parse/acpi.h>
 
 #include "layout.h"
 
@@ -168,6 +169,7 @@ void timer_spin_us(uint64_t us);
 /* ---- the rest ------------------------------------------------------------------------------------------------ */
 
 void uart_init(void);
+void rtc_read(const struct acpi_fadt *fadt, struct boot_info *boot); /* wall_ns and wall_at_ticks, if there is one */
 void fpu_init_cpu(void);
 
 /* Put the start-up code of the other CPUs into the page at `page`. */

@@ -34,6 +34,7 @@
 #include <smp/tlb.h>
 #include <syscall/syscall.h>
 #include <time/clock.h>
+#include <time/wall.h>
 #include <trace/backtrace.h>
 
 #include "boot_priv.h"
@@ -244,6 +245,8 @@ void kmain(struct boot_info *boot)
 
     log_info("Verdant on %s, booted by %s", boot->machine, boot->firmware);
     clock_init(boot->clock_hz);
+    if (boot->wall_ns != 0)
+        wall_set_at(boot->wall_ns, boot->wall_at_ticks);
     boot_options_parse(boot->cmdline, &options);
     report_slide(boot);
     if (boot->cmdline_truncated)

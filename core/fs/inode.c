@@ -11,11 +11,10 @@
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <mm/slab.h>
-#include <time/clock.h>
+#include <time/wall.h>
 #include <vm/object.h>
 
 static struct slab_cache inode_cache;
-static int64_t (*wall_clock)(void) RO_AFTER_INIT;
 static _Atomic(uint32_t) devices;
 
 void inode_init(void)
@@ -25,12 +24,7 @@ void inode_init(void)
 
 int64_t fs_now_ns(void)
 {
-    return wall_clock != NULL ? wall_clock() : (int64_t)clock_ns();
-}
-
-void fs_set_clock(int64_t (*now_ns)(void))
-{
-    wall_clock = now_ns;
+    return (int64_t)wall_ns();
 }
 
 uint32_t fs_next_device(void)

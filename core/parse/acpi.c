@@ -318,12 +318,15 @@ int acpi_parse_hpet(const struct acpi_table *table, paddr_t *out_base)
 #define FADT_PM1A_CONTROL 64
 #define FADT_PM_TIMER 76
 #define FADT_PM_TIMER_BYTES 91
+#define FADT_RTC_CENTURY 108
+#define FADT_BOOT_FLAGS 109
 #define FADT_FLAGS 112
 #define FADT_X_DSDT 140
 #define FADT_X_PM1A_CONTROL 172
 #define FADT_X_PM_TIMER 208
 #define FADT_FLAG_TIMER_32BIT (1u << 8)
 #define FADT_FLAG_HW_REDUCED (1u << 20)
+#define FADT_BOOT_FLAG_NO_RTC (1u << 5)
 
 /* An I/O port: the X_ field if there is one and it names a port, else the 32-bit field; 0 if neither does. */
 static uint32_t fadt_port(const struct acpi_table *table, uint32_t field, uint32_t x_field)
@@ -349,6 +352,8 @@ int acpi_parse_fadt(const struct acpi_table *table, struct acpi_fadt *out)
     *out = (struct acpi_fadt){
         .pm_timer_is_32bit = (flags & FADT_FLAG_TIMER_32BIT) != 0,
         .dsdt = read_le32(table->data + FADT_DSDT),
+        .rtc_century = table->data[FADT_RTC_CENTURY],
+        .has_no_rtc = (table->data[FADT_BOOT_FLAGS] & FADT_BOOT_FLAG_NO_RTC) != 0,
     };
     if (table->bytes >= FADT_X_DSDT + 8 && read_le64(table->data + FADT_X_DSDT) != 0)
         out->dsdt = read_le64(table->data + FADT_X_DSDT);

@@ -14,11 +14,11 @@
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <mm/phys.h>
-#include <proc/clock.h>
 #include <proc/process.h>
 #include <sched/sched.h>
 #include <smp/cpu.h>
 #include <time/clock.h>
+#include <time/wall.h>
 #include <vm/region.h>
 
 #include "proc_priv.h"
@@ -108,7 +108,7 @@ static void print_cpu(struct procfs_text *text, const char *name, const struct s
 
 static int print_stat(struct procfs_text *text, void *process)
 {
-    uint64_t interrupts = 0, wall_ns = 0;
+    uint64_t interrupts = 0;
     struct sched_cpu_stats sum = { 0 };
     struct sched_census census;
 
@@ -133,10 +133,9 @@ static int print_stat(struct procfs_text *text, void *process)
         print_cpu(text, name, &stats);
     }
     sched_census_get(&census);
-    (void)clock_get(CLOCK_REALTIME, &wall_ns);
     procfs_print(text, "intr %llu\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %llu\nprocs_blocked 0\n",
                  (unsigned long long)interrupts, (unsigned long long)sum.switches,
-                 (unsigned long long)((wall_ns - clock_ns()) / NS_PER_SEC),
+                 (unsigned long long)(load_relaxed(&wall_offset_ns) / NS_PER_SEC),
                  (unsigned long long)census.started, (unsigned long long)(census.queued + census.running));
     return 0;
 }

@@ -8,3 +8,11 @@ void wall_set(uint64_t ns)
 {
     store_relaxed(&wall_offset_ns, ns - clock_ns());
 }
+
+void wall_set_at(uint64_t ns, uint64_t ticks)
+{
+    uint64_t then_ns = clock_ticks_to_ns(ticks);
+
+    if (ns >= then_ns)
+        store_relaxed(&wall_offset_ns, ns - then_ns);
+}

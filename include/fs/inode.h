@@ -151,9 +151,8 @@ struct filesystem {
 /* Boot. */
 void inode_init(void);
 
-/* Nanoseconds since 1970. Until somebody sets where they come from, since boot. Context: any. */
+/* The time of day (time/wall.h), for times of files. Context: any. */
 int64_t fs_now_ns(void);
-void fs_set_clock(int64_t (*now_ns)(void)); /* boot */
 
 /* A device number for a file system that is about to be made. */
 uint32_t fs_next_device(void);

@@ -71,6 +71,7 @@ struct boot_info {
     paddr_t image_paddr; /* where __image_start really is */
     struct boot_range initrd;
     uint64_t clock_hz;   /* rate of hal_clock_ticks() */
+    uint64_t wall_ns, wall_at_ticks; /* the time of day, since 1970, at those ticks; 0: nobody says */
     unsigned asid_count; /* address-space ids that every CPU can tell apart, 0 included; 1: the TLBs have no tags */
     char cmdline[CMDLINE_BYTES];
     bool cmdline_truncated;

@@ -91,5 +91,7 @@ struct acpi_fadt {
     bool pm_timer_is_32bit;
     uint32_t pm1a_control_port;
     paddr_t dsdt;
+    uint8_t rtc_century; /* register of the real-time clock; 0: none */
+    bool has_no_rtc;
 };
 int acpi_parse_fadt(const struct acpi_table *table, struct acpi_fadt *out) MUST_USE;

@@ -58,6 +58,7 @@ class BootTest:
     initrd_bytes: int = 0           # the machine has an initrd of so many bytes: initrd() below
     keys: tuple = ()                # (pattern, text): what to type when the console shows what; see runner.run()
     icount: bool = False            # an instruction is a nanosecond, and the run repeats exactly
+    rtc: str = ""                   # what the clock of the machine shows as it is switched on, UTC
     report: tuple = ()              # what the report on a hang shows
     limits: dict = dataclasses.field(default_factory=dict)  # of a release build's counts under icount: ISA, line
     holds: bool = False             # measure how long run-queue locks are held: the count `runq_hold`
@@ -226,6 +227,10 @@ TESTS = (
     command("command-signal", "sh -c 'kill -9 $$'", 137),
     command("command-fault", "sh -c 'kill -SEGV $$'", 139),
     command("command-missing", "/no/such", 127, r"/no/such"),
+    # The time of day is the machine's, and that of the boot with it, to the second in which its clock was read.
+    command("time-of-day", "sh -c 'date -u +now:%Y-%m-%dT%H:%M; echo >/tmp/new; date -u -r /tmp/new +new:%Y-%m-%d; "
+            "uptime; sed -n s/^btime/btime/p /proc/stat'", 0, r"^now:2028-02-29T21:3[45]$", r"^new:2028-02-29$",
+            r"^ 21:3[45]:\d\d up 0 min", r"^btime 18354728(79|80)$", icount=True, cpus=1, rtc="2028-02-29T21:34:40"),
     # What is checked on the host's Linux, too (unit.user.check).
     command("check-1", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=1),
     command("check-4", "check", 0, r"^check: 1\d\d passed, 0 failed$", cpus=4),

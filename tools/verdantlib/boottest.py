@@ -34,7 +34,7 @@ def machine_of(test, arch, folder):
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
                             smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits) and not test.holds,
-                            one_thread=test.holds)
+                            one_thread=test.holds, rtc=test.rtc)
 
 
 def carry_out(test, arch, folder):

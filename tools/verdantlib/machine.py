@@ -72,6 +72,7 @@ class Machine:
     smp: str = ""               # added to -smp: sockets, cores, threads
     numa: tuple = ()            # for each node: its CPUs, as "0-1"; the memory is shared out equally
     icount: bool = False
+    rtc: str = ""               # what the machine's clock shows as it is switched on; "" for the host's time
     one_thread: bool = False    # all virtual CPUs take turns, as with icount, but time is the host's
     gdb: bool = False
     plugin: str = ""            # of QEMU's TCG: its file and arguments
@@ -143,6 +144,8 @@ def command(machine, serial, code_file=None):
         args += ["-dtb", str(machine.dtb)]
     if machine.icount:
         args += ["-icount", "shift=0,sleep=off"]  # one instruction is one virtual nanosecond; idle time passes at once
+    if machine.rtc:
+        args += ["-rtc", f"base={machine.rtc},clock=vm"]
     if machine.plugin:
         args += ["-plugin", machine.plugin]
     if machine.gdb:

@@ -16,6 +16,8 @@ struct task;
 
 /* HOST_SCRIPT, HOST_PCT: after so many steps somebody else is stepped, lest a loop that never relaxes starve others. */
 #define HOST_FAIR_STEPS 20000
+/* What the time of day is when the clock shows 0: 2026 begins. */
+#define HOST_WALL_NS (UINT64_C(1767225600) * 1000000000)
 #define HOST_PCT_DEPTH_MAX 64
 
 /* Who is stepped next. */
