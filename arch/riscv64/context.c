@@ -71,6 +71,10 @@ void hal_fpu_switch(void *save, const void *load)
         if ((status & SSTATUS_VS) == SSTATUS_VS_DIRTY)
             vector_save(HAL_FPU_VECTOR(save));
     }
+    if (save == load && save != NULL) {
+        csr_clear(sstatus, (SSTATUS_FS_DIRTY ^ SSTATUS_FS_CLEAN) | (SSTATUS_VS_DIRTY ^ SSTATUS_VS_CLEAN));
+        return;
+    }
     status &= ~(uintptr_t)(SSTATUS_FS | SSTATUS_VS);
     if (from == NULL) {
         csr_write(sstatus, status);

@@ -35,7 +35,8 @@ static inline void hal_context_switch(struct task *prev, struct task *next);
 /* Fill an area with the state that a new program sees. */
 void hal_fpu_init(void *area);
 
-/* Save the unit into `save` if not NULL, then load `load` and switch the unit on, or switch it off if NULL.
+/* Save the unit into `save` if not NULL, then load `load` and switch the unit on, or switch it off if NULL. Both the
+ * same: the area is up to date then, and the unit still holds it.
  * Context: interrupts disabled, just before hal_context_switch(). */
 void hal_fpu_switch(void *save, const void *load);
 
