@@ -34,6 +34,8 @@ void hal_fpu_switch(void *save, const void *load)
         fpu_save(save);
         *tls_of(save) = SYSREG_READ(tpidr_el0);
     }
+    if (save == load && save != NULL)
+        return;
     if (load == NULL) {
         SYSREG_WRITE(cpacr_el1, 0);
         ISB();

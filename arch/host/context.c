@@ -98,8 +98,17 @@ void hal_fpu_switch(void *save, const void *load)
         HOST_REQUIRE(self->is_fpu_on, "hal_fpu_switch() saves a unit that is off on CPU %u", self->id);
         to->mark = FPU_MARK;
         memcpy(to->word, self->fpu, sizeof to->word);
+        HOST_REQUIRE(self->is_vector_on == (to->vector != NULL), "a vector area came or went, unsaved, on CPU %u",
+                     self->id);
+        if (to->vector != NULL)
+            memcpy(to->vector, self->vector, sizeof self->vector);
     }
     self->is_fpu_on = from != NULL;
+    self->is_vector_on = from != NULL && from->vector != NULL;
+    for (unsigned i = 0; i < HOST_VECTOR_WORDS; i++)
+        self->vector[i] = FPU_OFF_VALUE;
+    if (self->is_vector_on)
+        memcpy(self->vector, from->vector, sizeof self->vector);
     for (unsigned i = 0; i < HOST_FPU_WORDS; i++)
         self->fpu[i] = FPU_OFF_VALUE;
     if (from != NULL) {
@@ -131,4 +140,30 @@ uint64_t host_fpu_peek(unsigned word)
 {
     fpu_require_on();
     return host_self()->fpu[word % HOST_FPU_WORDS];
+}
+
+static void vector_require_on(void)
+{
+    const struct fault_info fault = { .kind = FAULT_VECTOR_OFF, .name = "vector unit off" };
+
+    if (!host_self()->is_vector_on)
+        host_user_fault(&fault);
+    HOST_REQUIRE(host_self()->is_vector_on, "vector registers used while they are off on CPU %u", host_self()->id);
+}
+
+void host_vector_use(unsigned word, uint64_t value)
+{
+    vector_require_on();
+    host_self()->vector[word % HOST_VECTOR_WORDS] = value;
+}
+
+uint64_t host_vector_peek(unsigned word)
+{
+    vector_require_on();
+    return host_self()->vector[word % HOST_VECTOR_WORDS];
+}
+
+bool host_vector_is_on(void)
+{
+    return host_self()->is_vector_on;
 }

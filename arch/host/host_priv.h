@@ -62,13 +62,13 @@ struct host_cpu {
     struct host_stack stack;   /* that it stands on */
     struct task *first_task;   /* given to hal_cpu_start() */
     bool is_initialised;       /* hal_cpu_init() was called */
-    bool is_fpu_on;
+    bool is_fpu_on, is_vector_on;
     void *area;                /* of hal_cpu_init(), carries a mark */
     paddr_t root;              /* of its page tables, 0: none yet */
     unsigned asid;             /* that it reads them under */
     uint64_t steps;
     uint64_t chance;           /* its stream of the machine's own chance, see host_random() */
-    uint64_t fpu[HOST_FPU_WORDS];
+    uint64_t fpu[HOST_FPU_WORDS], vector[HOST_VECTOR_WORDS];
     uint64_t event_ps[HOST_IRQ_COUNT];   /* when the source fires */
     uint32_t event_slot[HOST_IRQ_COUNT]; /* its place in the heap, or HOST_EVENT_NONE */
 };

@@ -182,7 +182,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     }
     self->area = area;
     self->is_initialised = true;
-    self->is_fpu_on = false;
+    self->is_fpu_on = self->is_vector_on = false;
     self->regs.current = task;
     context->running_on = cpu + 1;
     host_event_cancel(self, HOST_IRQ_TIMER);
@@ -212,7 +212,7 @@ int hal_cpu_start(cpu_id_t cpu, paddr_t root, struct task *task)
     if (host.config.silent_cpus != NULL && cpumask_contains(host.config.silent_cpus, cpu))
         return 0;
     target->is_initialised = false; /* nothing is left of what it was when it parked */
-    target->is_fpu_on = false;
+    target->is_fpu_on = target->is_vector_on = false;
     target->regs.current = NULL;
     target->area = NULL;
     target->pending = 0;

@@ -42,10 +42,14 @@ size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal
                        void *frame, vaddr_t *out_va)
 {
     struct frame *to = frame;
-    vaddr_t va = (sp - sizeof *to) & ~(vaddr_t)(HAL_STACK_ALIGN - 1);
+    uint64_t *vector = area == NULL ? NULL : HAL_FPU_VECTOR(area);
+    size_t bytes = vector == NULL ? sizeof *to : HAL_SIGNAL_VECTOR_AT;
+    vaddr_t va = (sp - bytes - (vector == NULL ? 0 : HAL_VECTOR_BYTES)) & ~(vaddr_t)(HAL_STACK_ALIGN - 1);
 
-    memset(to, 0, sizeof *to);
+    memset(to, 0, bytes);
     to->mark = MARK;
+    if (vector != NULL)
+        to->mark = vector[HOST_VECTOR_WORDS] = HOST_FRAME_WITH_VECTOR;
     memcpy(to->info, signal->info, sizeof to->info);
     to->trap = *trap;
     to->mask = signal->mask;
@@ -55,6 +59,7 @@ size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal
     to->has_area = area != NULL;
     if (area != NULL)
         to->area = *(const struct host_fpu_area *)area;
+    to->area.vector = NULL;
     trap->pc = signal->handler;
     trap->sp = va;
     trap->arg[0] = signal->number;
@@ -62,7 +67,7 @@ size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal
     trap->arg[2] = va;
     trap->depth++;
     *out_va = va;
-    return sizeof *to;
+    return bytes;
 }
 
 bool hal_signal_pop(struct hal_trap *trap, void *area, const void *frame, size_t bytes, struct hal_signal *out)
@@ -70,12 +75,17 @@ bool hal_signal_pop(struct hal_trap *trap, void *area, const void *frame, size_t
     const struct frame *from = frame;
     unsigned depth = trap->depth;
 
-    if (bytes < sizeof *from || from->mark != MARK || depth == 0 || from->has_area != (area != NULL))
+    uint64_t *vector = area == NULL ? NULL : HAL_FPU_VECTOR(area);
+
+    if (bytes < sizeof *from || depth == 0 || from->has_area != (area != NULL))
+        return false;
+    if (from->mark != MARK && (from->mark != HOST_FRAME_WITH_VECTOR || vector == NULL ||
+                               vector[HOST_VECTOR_WORDS] != HOST_FRAME_WITH_VECTOR))
         return false;
     *trap = from->trap;
     trap->depth = depth - 1;
     if (area != NULL)
-        *(struct host_fpu_area *)area = from->area;
+        memcpy(((struct host_fpu_area *)area)->word, from->area.word, sizeof from->area.word);
     *out = (struct hal_signal){
         .mask = from->mask,
         .stack = from->stack,

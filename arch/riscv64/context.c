@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's half of a task: first context, floating-point state. The unit's state in sstatus.FS is the CPU's, kept
- * by hal_fpu_switch() alone: trap frames do not restore it. The vector unit stays off (VS), so its use traps.
+ * The machine's half of a task: first context, floating-point and vector state. The units' states in sstatus.FS and VS
+ * are the CPU's, kept by hal_fpu_switch() alone: trap frames do not restore them.
  */
 #include <hal/context.h>
 #include <hal/cpu.h>
@@ -54,17 +54,40 @@ void hal_fpu_init(void *area)
     memset(area, 0, HAL_FPU_BYTES);
 }
 
+/*
+ * Whose area has no vector area, has the vector unit off: until its first use a program pays nothing for it, in time or
+ * memory. From then on it is loaded with the rest at each switch: four instructions move eight registers each, which is
+ * less than a trap at the next use.
+ */
 void hal_fpu_switch(void *save, const void *load)
 {
+    uintptr_t status = csr_read(sstatus);
+    const struct machine_fpu *from = load;
+
     /* Clean means: the registers still equal the area that they were loaded from. */
-    if (save != NULL && (csr_read(sstatus) & SSTATUS_FS) == SSTATUS_FS_DIRTY)
-        fpu_save(save);
-    if (load == NULL) {
-        csr_clear(sstatus, SSTATUS_FS);
+    if (save != NULL) {
+        if ((status & SSTATUS_FS) == SSTATUS_FS_DIRTY)
+            fpu_save(save);
+        if ((status & SSTATUS_VS) == SSTATUS_VS_DIRTY)
+            vector_save(HAL_FPU_VECTOR(save));
+    }
+    if (save == load && save != NULL) {
+        csr_clear(sstatus, (SSTATUS_FS_DIRTY ^ SSTATUS_FS_CLEAN) | (SSTATUS_VS_DIRTY ^ SSTATUS_VS_CLEAN));
+        return;
+    }
+    status &= ~(uintptr_t)(SSTATUS_FS | SSTATUS_VS);
+    if (from == NULL) {
+        csr_write(sstatus, status);
         return;
     }
     ASSERT(machine_facts.has_fpu);
     csr_set(sstatus, SSTATUS_FS_DIRTY);
-    fpu_load(load);
-    csr_clear(sstatus, SSTATUS_FS_DIRTY ^ SSTATUS_FS_CLEAN);
+    fpu_load(from);
+    status |= SSTATUS_FS_CLEAN;
+    if (from->vector != NULL) {
+        csr_set(sstatus, SSTATUS_VS_DIRTY);
+        vector_load(from->vector);
+        status |= SSTATUS_VS_CLEAN;
+    }
+    csr_write(sstatus, status);
 }

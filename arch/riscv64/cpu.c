@@ -31,6 +31,15 @@ void cpu_init_early(void)
     csr_write(stvec, trap_vector);
 }
 
+uint64_t cpu_vlenb(void)
+{
+    csr_set(sstatus, SSTATUS_VS_DIRTY);
+    uint64_t vlenb = vector_vlenb();
+
+    csr_clear(sstatus, SSTATUS_VS);
+    return vlenb;
+}
+
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 {
     /* What the machine keeps per CPU is reached through gp alone. */
@@ -42,6 +51,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 
     /* The firmware may hand over with the FPU on. SUM and MXR would weaken page protection. */
     csr_clear(sstatus, SSTATUS_SIE | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
+    ASSERT(machine_facts.vlenb == 0 || cpu_vlenb() == machine_facts.vlenb);
     ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each hart the ids are as long as on the boot hart */
     hal_timer_arm(TIME_NEVER);
     csr_write(sie, SIE_SSIE | SIE_STIE);

@@ -75,7 +75,8 @@ static unsigned levels_of(const char *mmu)
 /* Linux, arch/riscv/include/uapi/asm/hwcap.h: a bit for each extension of one letter. */
 struct hal_user_facts hal_user_facts RO_AFTER_INIT = { .platform = "riscv64" };
 
-#define USER_EXTENSIONS "imafdc"
+#define USER_EXTENSIONS "imafdcv"
+#define VLENB_MAX 512u /* 16 KiB of state: what an object cache can hold */
 #define HWCAP_OF(letter) (UINT64_C(1) << ((letter) - 'a'))
 
 static uint64_t hwcap_of(const struct fdt *fdt, fdt_node_t hart)
@@ -91,6 +92,17 @@ static uint64_t hwcap_of(const struct fdt *fdt, fdt_node_t hart)
     return hwcap;
 }
 
+/* That of the boot hart, which the others have to share: hal_cpu_init(). */
+static void find_vectors(void)
+{
+    uint64_t vlenb = cpu_vlenb();
+
+    if (vlenb <= VLENB_MAX)
+        machine_facts.vlenb = vlenb;
+    else
+        boot_warn("vector registers of %lu bytes are too long: the vector unit stays off", (unsigned long)vlenb);
+}
+
 void isa_init(const struct fdt *fdt)
 {
     unsigned levels = 5;
@@ -98,6 +110,7 @@ void isa_init(const struct fdt *fdt)
 
     machine_facts.has_sstc = true;
     machine_facts.has_fpu = true;
+    bool has_vector = true;
     hal_user_facts.hwcap = UINT64_MAX;
     for (fdt_node_t node = fdt_first_child(fdt, cpus); node != FDT_NODE_NONE; node = fdt_next_sibling(fdt, node)) {
         /* Harts that run no kernel (no MMU, disabled) do not count. */
@@ -108,9 +121,14 @@ void isa_init(const struct fdt *fdt)
         levels = MIN(levels, levels_of(mmu));
         machine_facts.has_sstc &= hart_has(fdt, node, "sstc");
         machine_facts.has_fpu &= hart_has(fdt, node, "f") && hart_has(fdt, node, "d");
+        has_vector &= hart_has(fdt, node, "v");
         hal_user_facts.hwcap &= hwcap_of(fdt, node);
     }
     if (!machine_facts.has_fpu) /* the kernel leaves it off for all */
         hal_user_facts.hwcap &= ~(HWCAP_OF('f') | HWCAP_OF('d'));
+    if (has_vector && machine_facts.has_fpu)
+        find_vectors();
+    if (machine_facts.vlenb == 0)
+        hal_user_facts.hwcap &= ~HWCAP_OF('v');
     mmu_take_levels(levels);
 }

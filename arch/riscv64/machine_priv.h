@@ -134,6 +134,14 @@ void isa_init(const struct fdt *fdt);
 void fpu_save(void *area);
 void fpu_load(const void *area);
 
+/* fpu.S. Context: sstatus.VS not Off, interrupts disabled. */
+void vector_save(void *vector);
+void vector_load(const void *vector);
+uint64_t vector_vlenb(void);
+
+/* cpu.c: bytes of this hart's vector registers. Leaves VS off. */
+uint64_t cpu_vlenb(void);
+
 /* entry.S, boot.S, context.S: addresses only, except for trap_handle() and trap_handle_overflow(), which they call. */
 void trap_vector(void);
 void secondary_start(void);

@@ -100,6 +100,29 @@ static NOINLINE bool is_fpu_instruction(uint32_t word)
     return false;
 }
 
+/* Is it one that a program may repeat when it has a vector area? A hart that does not say what was illegal may mean
+ * any: one more try shows it. */
+static bool wants_vectors(const struct hal_trap *trap, uint32_t word)
+{
+    unsigned width = word >> 12 & 7, csr = word >> 20;
+
+    if (machine_facts.vlenb == 0 || (trap->sstatus & (SSTATUS_SPP | SSTATUS_VS)) != 0 ||
+        (csr_read(sstatus) & SSTATUS_FS) == 0)
+        return false;
+    switch (word & 0x7f) {
+    case 0:
+        return word == 0;
+    case 0x07:
+    case 0x27: /* the widths 1 to 4 are scalars' */
+        return width == 0 || width >= 5;
+    case 0x57:
+        return true;
+    case 0x73:
+        return (width & 3) != 0 && ((csr >= 0x008 && csr <= 0x00f) || (csr >= 0xc20 && csr <= 0xc22));
+    }
+    return false;
+}
+
 static struct fault_info describe(const struct hal_trap *trap)
 {
     static const struct cause_fact unknown = { FAULT_OTHER, "unknown exception", false, false, false };
@@ -118,7 +141,10 @@ static struct fault_info describe(const struct hal_trap *trap)
         .irqs_enabled = (trap->sstatus & SSTATUS_SPIE) != 0,
     };
 
-    if (trap->scause == CAUSE_ILLEGAL && is_fpu_instruction(illegal_instruction(trap))) {
+    if (trap->scause == CAUSE_ILLEGAL && wants_vectors(trap, illegal_instruction(trap))) {
+        fault.kind = FAULT_VECTOR_OFF;
+        fault.name = "vector unit off";
+    } else if (trap->scause == CAUSE_ILLEGAL && is_fpu_instruction(illegal_instruction(trap))) {
         fault.kind = FAULT_FPU_OFF;
         fault.name = "floating-point or vector unit off";
     }

@@ -59,6 +59,8 @@ void hal_fpu_switch(void *save, const void *load)
 {
     if (save != NULL)
         fpu_save(save);
+    if (save == load && save != NULL)
+        return; /* an XSAVE changes nothing in the unit, nor where XSAVEOPT takes it to have been loaded from */
     if (load == NULL) {
         write_cr0(CR0_KERNEL | CR0_TS);
         return;

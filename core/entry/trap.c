@@ -184,6 +184,7 @@ bool trap_fault(struct hal_trap *trap, const struct fault_info *fault)
         page_fault_panic(trap, fault);
     case FAULT_FPU_OFF:
         panic_trap(trap, "%s: floating-point or vector use by a task without such state", fault->name);
+    case FAULT_VECTOR_OFF:
     case FAULT_ILLEGAL:
     case FAULT_BREAKPOINT:
     case FAULT_STEP:

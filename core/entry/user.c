@@ -89,6 +89,8 @@ void trap_user_fault(struct hal_trap *trap, const struct fault_info *fault)
         unsigned access = fault->is_exec ? USER_ACCESS_EXEC : fault->is_write ? USER_ACCESS_WRITE : USER_ACCESS_READ;
 
         error = space_fault_current(fault->address, access);
+    } else if (fault->kind == FAULT_VECTOR_OFF) {
+        error = proc_vector_use();
     }
     if (error != 0)
         proc_user_fault(trap, fault, error);

@@ -212,6 +212,8 @@ static void give_registers(struct cloning *cloning, const struct hal_trap *trap)
         hal_fpu_switch(area, area);
         hal_irq_restore(state);
         (void)memcpy(cloning->task->fpu_area, area, HAL_FPU_BYTES);
+        if (HAL_VECTOR_BYTES != 0)
+            HAL_FPU_VECTOR(cloning->task->fpu_area) = NULL;
     }
     *own = *trap;
     HAL_USER_RESULT(own) = 0;

@@ -382,6 +382,8 @@ static void reset_registers(struct exec *exec, struct hal_trap *trap)
 {
     void *area = current_task()->fpu_area;
 
+    if (HAL_VECTOR_BYTES != 0 && area != NULL)
+        vector_free(vector_swap(NULL));
     if (area != NULL) {
         uintptr_t state = hal_irq_save();
 

@@ -34,6 +34,7 @@
 #define AT_SECURE 23
 #define AT_RANDOM 25
 #define AT_HWCAP2 26
+#define AT_MINSIGSTKSZ 51
 #define AT_EXECFN 31
 #define AT_SYSINFO_EHDR 33
 
@@ -166,6 +167,7 @@ static void aux_fill(struct aux *aux, const struct image *image, const struct st
     aux_add(aux, AT_SYSINFO_EHDR, image->vdso.image);
     aux_add(aux, AT_HWCAP, hal_user_facts.hwcap);
     aux_add(aux, AT_HWCAP2, hal_user_facts.hwcap2);
+    aux_add(aux, AT_MINSIGSTKSZ, MAX(HAL_SIGNAL_STACK_BYTES_MIN, HAL_SIGNAL_FRAME_BYTES) + HAL_VECTOR_BYTES);
     aux_add(aux, AT_PAGESZ, PAGE_BYTES);
     aux_add(aux, AT_CLKTCK, CLOCK_TICKS);
     if (image->elf->headers != 0)

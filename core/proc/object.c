@@ -22,6 +22,7 @@ void object_cache_init(void)
 {
     slab_cache_init(&object.objects, "task", sizeof(struct task_object), CACHE_LINE_BYTES);
     slab_cache_init(&object.fpu_areas, "fpu area", HAL_FPU_BYTES, HAL_FPU_ALIGN);
+    vector_cache_init();
     task_set_release(release_task);
 }
 
@@ -46,8 +47,11 @@ int fpu_area_alloc(void **out)
 
 void fpu_area_free(void *area)
 {
-    if (area != NULL)
-        slab_free(&object.fpu_areas, area);
+    if (area == NULL)
+        return;
+    if (HAL_VECTOR_BYTES != 0)
+        vector_free(HAL_FPU_VECTOR(area));
+    slab_free(&object.fpu_areas, area);
 }
 
 void object_count_created(void)

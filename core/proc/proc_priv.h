@@ -52,6 +52,15 @@ struct task_object *object_alloc(void) MUST_USE;
 void object_free(struct task_object *object);
 int fpu_area_alloc(void **out) MUST_USE;
 void fpu_area_free(void *area);
+
+/* vector.c. The running task's vector area becomes `vector`, or none; returns what it was, up to date, which is the
+ * caller's now. It has a floating-point area. vector_read_frame() brings the one of a signal frame of `bytes` bytes at
+ * va into the running task's, or zeros if the frame has none. -EFAULT, -ENOMEM: it is zeros, or there is none. Context:
+ * task. */
+void vector_cache_init(void);
+void vector_free(void *vector);
+void *vector_swap(void *vector);
+int vector_read_frame(const void *frame, size_t bytes, vaddr_t va) MUST_USE;
 void object_count_created(void);
 void object_count_exiting(void);
 void object_count_buried(void);

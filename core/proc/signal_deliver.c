@@ -172,10 +172,13 @@ static NOINLINE bool push_frame(struct hal_trap *trap, struct thread *thread, co
         sp = stack.base + stack.bytes;
         stack.flags |= SS_ONSTACK; /* from here on it must not leave it */
     }
-    size_t bytes = hal_signal_push(trap, area_of_current(), &signal, sp, frame, &va);
+    void *area = area_of_current();
+    void *vector = HAL_VECTOR_BYTES != 0 && area != NULL ? HAL_FPU_VECTOR(area) : NULL;
+    size_t bytes = hal_signal_push(trap, area, &signal, sp, frame, &va);
 
-    ASSERT(bytes <= sizeof frame);
-    if (!fits_stack(&stack, va) || user_copy_out(va, frame, bytes) != 0) {
+    ASSERT(bytes <= sizeof frame && (vector == NULL || bytes == HAL_SIGNAL_VECTOR_AT));
+    if (!fits_stack(&stack, va) || user_copy_out(va, frame, bytes) != 0 ||
+        (vector != NULL && user_copy_out(va + bytes, vector, HAL_VECTOR_BYTES) != 0)) {
         *trap = before;
         return false;
     }
@@ -397,6 +400,11 @@ void signal_return(struct hal_trap *trap)
     void *area = current_task()->fpu_area;
     struct hal_signal signal;
     size_t bytes = read_frame(HAL_SIGNAL_AT(trap), frame, sizeof frame);
+
+    if (vector_read_frame(frame, bytes, HAL_SIGNAL_AT(trap)) != 0) {
+        bad_frame(trap);
+        return;
+    }
     uintptr_t state = hal_irq_save(); /* a switch would store what the unit holds over what comes into the area */
 
     if (area != NULL)

@@ -24,12 +24,19 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
 static inline void hal_context_switch(struct task *prev, struct task *next);
 
 /* Floating-point and vector state. Off (a use traps) unless the running task owns an area: HAL_FPU_BYTES at multiples
- * of HAL_FPU_ALIGN. The size is known after hal_cpu_init() of the boot CPU; 0: this machine has no such state. */
+ * of HAL_FPU_ALIGN. The size is known after hal_cpu_init() of the boot CPU; 0: this machine has no such state.
+ *
+ * Registers that are large, of a size that the machine finds, and that few programs use, stand in an area of their own:
+ * HAL_VECTOR_BYTES, known at the same time, 0: there are none. HAL_FPU_VECTOR(area), an lvalue of type void *, is where
+ * they are, or NULL: then a user's first use of them is FAULT_VECTOR_OFF, which core answers by giving it one. A vector
+ * area of zeros is their initial state. It is given and taken while the unit does not hold the area: between a save and
+ * a load, interrupts disabled. HAL_FPU_ALIGN holds for it, too. */
 
 /* Fill an area with the state that a new program sees. */
 void hal_fpu_init(void *area);
 
-/* Save the unit into `save` if not NULL, then load `load` and switch the unit on, or switch it off if NULL.
+/* Save the unit into `save` if not NULL, then load `load` and switch the unit on, or switch it off if NULL. Both the
+ * same: the area is up to date then, and the unit still holds it.
  * Context: interrupts disabled, just before hal_context_switch(). */
 void hal_fpu_switch(void *save, const void *load);
 

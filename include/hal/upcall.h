@@ -50,6 +50,7 @@ enum fault_kind {
     FAULT_PAGE,           /* address: what was accessed */
     FAULT_STACK_OVERFLOW, /* found by the machine; runs on an emergency stack of this CPU */
     FAULT_FPU_OFF,        /* floating point or vector use by a task without an area */
+    FAULT_VECTOR_OFF,     /* a user's use of vector registers that its area has no room for: HAL_VECTOR_BYTES */
     FAULT_ILLEGAL,        /* instruction */
     FAULT_BREAKPOINT,
     FAULT_STEP,           /* single step, watchpoint: only of a user */

@@ -23,6 +23,9 @@
  *   HAL_SIGNAL_AT(trap)          where the frame is that rt_sigreturn(2) means: what hal_signal_push() said, if the
  *                                program kept to the rules
  *   HAL_SIGNAL_FRAME_BYTES       constant: of a frame, what hal_signal_push() writes and hal_signal_pop() wants at most
+ *   HAL_SIGNAL_VECTOR_AT         constant: if the area has a vector area, the frame ends here, and HAL_VECTOR_BYTES of
+ *                                that follow
+ *   HAL_SIGNAL_HAS_VECTOR(frame) whether one that comes back says so; all of it is there
  *   HAL_SIGNAL_STACK_BYTES_MIN   MINSIGSTKSZ
  *   HAL_SIGNAL_HAS_RESTORER      0, 1: struct sigaction has a place for the handler's return address
  *   HAL_SIGNAL_RETURN_CODE       initialiser of bytes: instructions that call rt_sigreturn(2), for programs without one
@@ -79,7 +82,8 @@ struct hal_signal {
 /*
  * Build Linux's frame of `signal` below `sp`, with the registers of `trap` and what `area` holds, into `frame`, which
  * has HAL_SIGNAL_FRAME_BYTES; *out_va is the user address where it goes. Returns its length. `trap` then enters the
- * handler. `area` has been brought up to date; NULL: the task has none. Context: any.
+ * handler. `area` has been brought up to date; NULL: the task has none. Its vector area, if
+ * any, is completed to what follows in the frame. Context: any.
  */
 size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal_signal *signal, vaddr_t sp,
                        void *frame, vaddr_t *out_va);
@@ -87,7 +91,8 @@ size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal
 /*
  * The way back: registers from the first `bytes` of a frame that the program may have changed into `trap` and `area`,
  * mask and stack into *out. Nothing that a program may not have comes in: state bits of the CPU are checked or forced.
- * False: no such frame, and both are as they were. Context: any.
+ * If the frame has a vector area, that of `area` has been read from there,
+ * else it is all zeros. False: no such frame, and trap and area are as they were, but for the latter. Context: any.
  */
 bool hal_signal_pop(struct hal_trap *trap, void *area, const void *frame, size_t bytes, struct hal_signal *out);
 

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include <k/compiler.h>
+
 struct fault_info;
 struct hal_trap;
 
@@ -14,3 +16,6 @@ void proc_user_attend(struct hal_trap *trap, uint32_t notices);
 /* The user of the running task did what it may not, or what nobody could give: error is space_fault()'s, -EFAULT for
  * what was no page fault. Context: as above. */
 void proc_user_fault(struct hal_trap *trap, const struct fault_info *fault, int error);
+
+/* FAULT_VECTOR_OFF: from now on the running task has a vector area. -ENOMEM. Context: as above. */
+int proc_vector_use(void) MUST_USE;

@@ -149,6 +149,14 @@ stress compare /tmp/mark'
 STRESS = "sh -c 'stress run 2 4; stress mark /tmp/mark; stress run 3 4 && stress compare /tmp/mark'"
 
 
+def registers(name, cpu, *files, **other):
+    """The registers that this CPU has, checked by a program: name and bytes of each file, and that a handler sees
+    them, where a frame has them in one piece."""
+    lines = [rf"^registers: {file} bytes$" for file in files]
+    lines += [rf"^registers: {file.rsplit(',', 1)[0]}, by way of the frame, too$" for file in files if file[0] != "y"]
+    return command(f"registers-{name}", "check registers", 0, *lines, r"^check: 3 passed, 0 failed$", cpu=cpu, **other)
+
+
 def port_check(name, cpus, **other):
     """The HAL conformance kit, test/hal: a kernel of its own."""
     return BootTest(f"port-check-{name}", "", lines=(PORT_CHECK_PASSED,), cpus=cpus, image="port-check", **other)
@@ -239,6 +247,13 @@ TESTS = (
             r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", r"^after forks 42$",
             r"^stress: hog: \d+ times 64 KiB of a file, then No space left on device$", r"^stress: as before: ",
             memory="64M"),
+    # Floating-point and vector registers, of CPUs that have more than the default one, or less.
+    registers("max", "max", "xmm0-xmm15, 256", "ymm0-ymm15, 512", only=("x86_64",)),
+    registers("qemu64", "qemu64", "xmm0-xmm15, 256", only=("x86_64",)),
+    registers("cortex-a72", "cortex-a72", "q0-q31, 512", only=("aarch64",)),
+    registers("rv64", "rv64", "f0-f31, 256", only=("riscv64",)),
+    registers("rv64-v", "rv64,v=true,vext_spec=v1.0,vlen=256", "f0-f31, 256", "v0-v31, 1024", only=("riscv64",)),
+    registers("rv64-v1024", "rv64,v=true,vext_spec=v1.0,vlen=1024", "f0-f31, 256", "v0-v31, 4096", only=("riscv64",)),
     # Random calls, so many of them; ./verdant fuzz ISA makes more.
     BootTest("fuzz-calls", "loglevel=1 -- 20000 1", end="status", status=42, cpus=2, program="fuzz",
              lines=(r"^fuzz: [1-9]\d* of 20000 calls", r"^fuzz: ok$")),

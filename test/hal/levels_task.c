@@ -302,6 +302,12 @@ const char *level_fpu(void)
     hal_fpu_switch(b, a);
     hal_fpu_switch(a, b); /* nobody touched it in between */
     check_fpu(want[2], words, "an area that was loaded and saved untouched has changed");
+    torture_fpu_load(want[1], words);
+    hal_fpu_switch(b, b);
+    check_fpu(want[1], words, "a unit whose area was brought up to date has changed");
+    hal_fpu_switch(NULL, a);
+    hal_fpu_switch(NULL, b);
+    check_fpu(want[1], words, "an area that was brought up to date does not hold what the unit does");
     hal_fpu_switch(b, NULL);
     check_fpu_off("after the last owner");
     return NULL;

@@ -114,6 +114,8 @@ bool check_sleeps(int tid);
 extern const char *check_program; /* an absolute path of this program */
 /* What this program does instead of checking if its first argument is "--as". */
 int check_run_as(int argc, char **argv);
+/* Of the program that an exec has begun: 0 if it is so. */
+int registers_have_no_secret(void);
 
 /* A page that children share. */
 void *check_shared_page(void);

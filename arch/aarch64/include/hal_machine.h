@@ -23,6 +23,8 @@
 #define HAL_STACK_ALIGN 16
 #define HAL_FPU_ALIGN 16
 #define HAL_FPU_BYTES ((size_t)FPU_BYTES)
+#define HAL_VECTOR_BYTES ((size_t)0)
+#define HAL_FPU_VECTOR(area) (*(void **)(area)) /* there is none */
 #define HAL_CPU_AREA_BYTES CPU_AREA_BYTES
 
 #define HAL_FRAME_NEXT 0
@@ -70,6 +72,8 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) (*(uint64_t *)((uint8_t *)(area) + FPU_TLS))
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SIGNAL_FRAME_BYTES 1168
+#define HAL_SIGNAL_VECTOR_AT HAL_SIGNAL_FRAME_BYTES
+#define HAL_SIGNAL_HAS_VECTOR(frame) ((void)(frame), false)
 #define HAL_SIGNAL_STACK_BYTES_MIN 5120u
 #define HAL_SIGNAL_HAS_RESTORER 1
 #define HAL_SIGNAL_RETURN_CODE { 0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4 } /* mov x8, #139; svc #0 */

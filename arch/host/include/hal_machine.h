@@ -70,6 +70,9 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) ((trap)->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SIGNAL_FRAME_BYTES 512
+#define HAL_SIGNAL_VECTOR_AT HAL_SIGNAL_FRAME_BYTES
+#define HAL_SIGNAL_HAS_VECTOR(frame) (*(const uint64_t *)(frame) == HOST_FRAME_WITH_VECTOR)
+#define HOST_FRAME_WITH_VECTOR UINT64_C(0x726f746365766672)
 #define HAL_SIGNAL_STACK_BYTES_MIN 2048u
 #define HAL_SIGNAL_HAS_RESTORER 1
 #define HAL_SIGNAL_RETURN_CODE { 0 } /* handlers are functions, and return */
@@ -81,13 +84,17 @@ struct hal_trap {
 #define HAL_TRAP_PC(trap) ((trap)->pc)
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->frame_pointer)
 
-/* The floating-point unit is this many words; an area is a mark and the words. */
+/* The floating-point unit is this many words; an area is a mark, the words, and where the vector unit's words are. */
 #define HOST_FPU_WORDS 8
+#define HOST_VECTOR_WORDS 16
 struct host_fpu_area {
     uint64_t mark;
     uint64_t word[HOST_FPU_WORDS];
+    uint64_t *vector;
 };
 #define HAL_FPU_BYTES ROUND_UP(sizeof(struct host_fpu_area), HAL_FPU_ALIGN)
+#define HAL_VECTOR_BYTES ((HOST_VECTOR_WORDS + 2) * sizeof(uint64_t)) /* and in a frame its mark, and nothing */
+#define HAL_FPU_VECTOR(area) (*(void **)&((struct host_fpu_area *)(area))->vector)
 
 /* The words of the running CPU that the hooks below read. The rest of it is private to arch/host. */
 struct host_cpu_regs {

@@ -24,6 +24,8 @@
 
 #define HAL_STACK_ALIGN 16
 #define HAL_FPU_BYTES ((size_t)0)
+#define HAL_VECTOR_BYTES ((size_t)0)
+#define HAL_FPU_VECTOR(area) (*(void **)(area)) /* there is none */
 #define HAL_FPU_ALIGN 16
 #define HAL_CPU_AREA_BYTES PAGE_BYTES /* at least an emergency stack */
 #define HAL_FRAME_NEXT 0
@@ -119,6 +121,8 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) ((trap)->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SIGNAL_FRAME_BYTES 1024
+#define HAL_SIGNAL_VECTOR_AT HAL_SIGNAL_FRAME_BYTES
+#define HAL_SIGNAL_HAS_VECTOR(frame) ((void)(frame), false)
 #define HAL_SIGNAL_STACK_BYTES_MIN 2048u
 #define HAL_SIGNAL_HAS_RESTORER 0
 #define HAL_SIGNAL_RETURN_CODE { 0 }

@@ -66,6 +66,10 @@ struct hal_trap {
 #define HAL_USER_TLS(trap, area) ((trap)->x[4 - 1])
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
 #define HAL_SIGNAL_FRAME_BYTES 1088
+#define HAL_SIGNAL_VECTOR_AT 1088
+#define HAL_SIGNAL_HAS_VECTOR(frame) (((const uint32_t *)(frame))[SIGNAL_EXTENSION_AT / 4] == RISCV_V_MAGIC)
+#define SIGNAL_EXTENSION_AT 1080u /* of the record that follows the registers: magic, bytes */
+#define RISCV_V_MAGIC 0x53465457u
 #define HAL_SIGNAL_STACK_BYTES_MIN 2048u
 #define HAL_SIGNAL_HAS_RESTORER 0
 #define HAL_SIGNAL_RETURN_CODE { 0x93, 0x08, 0xb0, 0x08, 0x73, 0x00, 0x00, 0x00 } /* li a7, 139; ecall */
@@ -75,12 +79,24 @@ struct hal_trap {
 #define HAL_ELF_MACHINE 243
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
 
-/* Floating-point registers. */
+/* Floating-point registers, and where the vector registers are; the offsets are fpu.S's. */
 struct machine_fpu {
     uint64_t f[32];
     uint64_t fcsr;
+    void *vector;
 };
 #define HAL_FPU_BYTES (machine_facts.has_fpu ? sizeof(struct machine_fpu) : 0)
+#define HAL_FPU_VECTOR(area) (((struct machine_fpu *)(area))->vector)
+
+/* The V extension's: Linux's struct __riscv_v_ext_state, v0..v31 behind it, and the record that ends a signal frame. */
+struct machine_vector {
+    uint64_t vstart, vl, vtype, vcsr, vlenb;
+    uint64_t data_va; /* in a frame: where the registers are */
+    uint8_t registers[];
+};
+#define VECTOR_END_BYTES 16u
+#define HAL_VECTOR_BYTES \
+    (machine_facts.vlenb != 0 ? sizeof(struct machine_vector) + 32 * machine_facts.vlenb + VECTOR_END_BYTES : 0)
 
 /* Facts about this machine, written by its boot code before kmain(). */
 struct machine_facts {
@@ -88,6 +104,7 @@ struct machine_facts {
     unsigned pt_levels;
     bool has_sstc; /* every hart has stimecmp */
     bool has_fpu;  /* every hart has F and D */
+    size_t vlenb;  /* bytes of a vector register, if every hart has V; else 0 */
 };
 extern struct machine_facts machine_facts;
 

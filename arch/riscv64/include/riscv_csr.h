@@ -11,6 +11,8 @@
 #define SSTATUS_SPIE 0x20
 #define SSTATUS_SPP 0x100
 #define SSTATUS_VS 0x600
+#define SSTATUS_VS_CLEAN 0x400
+#define SSTATUS_VS_DIRTY 0x600
 #define SSTATUS_FS 0x6000
 #define SSTATUS_FS_CLEAN 0x4000
 #define SSTATUS_FS_DIRTY 0x6000
@@ -33,6 +35,7 @@
 
 #define SCOUNTEREN_TM 0x2
 
+#define CSR_VLENB 0xc22
 #define CSR_STIMECMP 0x14d /* Sstc; not every assembler knows the name */
 
 #ifndef __ASSEMBLER__

@@ -65,6 +65,8 @@ struct x86_bases {
 };
 extern size_t x86_fpu_bytes; /* with them */
 #define HAL_FPU_BYTES x86_fpu_bytes
+#define HAL_VECTOR_BYTES ((size_t)0)
+#define HAL_FPU_VECTOR(area) (*(void **)(area)) /* there is none */
 
 static inline struct x86_bases *x86_bases_of(const void *area)
 {
@@ -77,6 +79,8 @@ static inline struct x86_bases *x86_bases_of(const void *area)
 #define HAL_USER_TLS(trap, area) (x86_bases_of(area)->fs)
 #define HAL_SIGNAL_AT(trap) ((trap)->rsp - 8) /* the handler's RET has taken the return address */
 #define HAL_SIGNAL_FRAME_BYTES 3584 /* 504, and an XSAVE area with AVX-512 */
+#define HAL_SIGNAL_VECTOR_AT HAL_SIGNAL_FRAME_BYTES
+#define HAL_SIGNAL_HAS_VECTOR(frame) ((void)(frame), false)
 #define HAL_SIGNAL_STACK_BYTES_MIN 2048u
 #define HAL_SIGNAL_HAS_RESTORER 1
 #define HAL_SIGNAL_RETURN_CODE { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05 } /* mov $15, %rax; syscall */

@@ -50,15 +50,17 @@ static void fork_test(void)
     program_run(forks);
 }
 
-/* The floating-point unit's words, those not saved yet among them, are the child's. */
+/* The floating-point unit's words, those not saved yet among them, are the child's; the vector unit's are not. */
 static void forks_with_words(uintptr_t arg)
 {
     if (arg == PROGRAM_FORK)
-        program_exit(host_fpu_peek(3) == 0x1234 ? 1 : 2);
+        program_exit(host_fpu_peek(3) == 0x1234 && !host_vector_is_on() && host_vector_peek(5) == 0 ? 1 : 2);
     host_fpu_use(3, 0x1234);
+    host_vector_use(5, 0x4321);
     intptr_t pid = fork_with(0);
 
     CHECK(status_of(pid) == WAIT_STATUS_EXITED(1) && host_fpu_peek(3) == 0x1234);
+    CHECK(host_vector_is_on() && host_vector_peek(5) == 0x4321);
     program_exit(0);
 }
 

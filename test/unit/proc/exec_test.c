@@ -82,7 +82,7 @@ static void second_life(uintptr_t arg)
         CHECK(program_load(ROUND_DOWN(at, (vaddr_t)8)) == 0);
     CHECK(!host_user_load(PROGRAM_MEMORY, &value));
     CHECK(strcmp(current_task()->name, "second") == 0 && strcmp(process_current()->name, "second") == 0);
-    CHECK(process_current()->has_executed);
+    CHECK(process_current()->has_executed && !host_vector_is_on());
     program_exit(12);
 }
 
@@ -90,6 +90,7 @@ static void first_life(uintptr_t arg)
 {
     (void)arg;
     host_fpu_use(2, 99);
+    host_vector_use(2, 98);
     CHECK(execute("/second", "one", "two") == 0);
     program_exit(1); /* never */
 }

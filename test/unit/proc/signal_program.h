@@ -23,9 +23,9 @@
 #include <vm/space.h>
 
 enum {
-    SYS_getitimer = 102, SYS_setitimer, SYS_restart_syscall = 128, SYS_kill, SYS_tkill, SYS_tgkill, SYS_sigaltstack,
-    SYS_rt_sigsuspend, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigpending, SYS_rt_sigtimedwait,
-    SYS_rt_sigqueueinfo, SYS_rt_sigreturn,
+    SYS_getitimer = 102, SYS_setitimer, SYS_sched_yield = 124, SYS_restart_syscall = 128, SYS_kill, SYS_tkill,
+    SYS_tgkill, SYS_sigaltstack, SYS_rt_sigsuspend, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigpending,
+    SYS_rt_sigtimedwait, SYS_rt_sigqueueinfo, SYS_rt_sigreturn,
 };
 
 /* Each thread has an area: data first, its stack grows down from the end. Its first argument is where that begins. */
@@ -106,7 +106,7 @@ static inline struct task *program_thread(struct process *process, host_user_pro
 {
     const struct thread_spec spec = {
         .name = "program", .entry = program_begin, .arg = begun, .stack_bytes = 2 * STACK_BYTES_DEFAULT,
-        .priority_number = 65,
+        .priority_number = 65, .uses_fpu = true,
     };
     const struct space_request request = {
         .at = AREA_VA(n), .bytes = AREA_BYTES, .rights = VM_READ | VM_WRITE, .flags = SPACE_PRIVATE | SPACE_FIXED,

@@ -226,6 +226,11 @@ void host_memory_open_all(void); /* whoever shut it will not hear any more when 
 void host_fpu_use(unsigned word, uint64_t value);
 uint64_t host_fpu_peek(unsigned word);
 
+/* The simulated vector unit: what a user program's vector code would do. Its first use is FAULT_VECTOR_OFF. */
+void host_vector_use(unsigned word, uint64_t value);
+uint64_t host_vector_peek(unsigned word);
+bool host_vector_is_on(void);
+
 /* User programs are functions of the host's: hal_user_init()'s program counter is one of these, and it gets the first
  * argument register. It never returns. A system call: number and arguments; the result. */
 typedef void host_user_program(uintptr_t arg);
