@@ -6,6 +6,7 @@
 
 #include <fs/path.h>
 #include <mm/fail.h>
+#include <proc/oom.h>
 #include <vm/space.h>
 
 #define JOB PROGRAM_MEMORY
@@ -378,7 +379,10 @@ static void executes_without_memory(uintptr_t arg)
 static void failure_test(void)
 {
     program_file("/fourth", last_life, true, NULL);
+    /* It would be the victim of what is missing, being the only one. */
+    CHECK(oom_adjust_set(process_current(), OOM_ADJUST_NEVER, true) == 0);
     run_and_expect(executes_without_memory, 18);
+    CHECK(oom_adjust_set(process_current(), 0, true) == 0);
     CHECK(load_relaxed(&tries) > 20);
     program_remove("/fourth");
 }
