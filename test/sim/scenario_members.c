@@ -11,6 +11,7 @@
 #include <lib/fmt.h>
 #include <mm/fail.h>
 #include <proc/clock.h>
+#include <proc/oom.h>
 #include <proc/signo.h>
 #include <proc/timers.h>
 
@@ -412,8 +413,11 @@ static void fails_to_execute(uintptr_t arg)
 static void exec_fails(void)
 {
     program_file(PATH, other_program, true, NULL);
+    /* It would be the victim of what is missing, being the only one. */
+    CHECK(oom_adjust_set(process_current(), OOM_ADJUST_NEVER, true) == 0);
     for (unsigned round = sim_rounds(); round > 0; round--)
         CHECK(program_finish(program_start(fails_to_execute, 0)) == WAIT_STATUS_EXITED(DONE));
+    CHECK(oom_adjust_set(process_current(), 0, true) == 0);
     program_remove(PATH);
 }
 
