@@ -282,7 +282,8 @@ int main(int argc, char **argv)
 
     if (wanted == 0) /* by an execve(2) of a worker's */
         return 0;
-    (void)snprintf(folder, sizeof folder, "/tmp/fuzz-%d", (int)getpid());
+    /* As init not in /tmp: a worker that is root may move that away, by a link to its parent. The root it cannot. */
+    (void)snprintf(folder, sizeof folder, "%s/fuzz-%d", getpid() == 1 ? "" : "/tmp", (int)getpid());
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         die("mmap");
