@@ -4,6 +4,9 @@
 
 #include "program.h"
 
+#include <proc/signal.h>
+#include <proc/signo.h>
+
 #define THREADS 4
 #define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define PATH "/next"
@@ -12,10 +15,13 @@
 #define STATUS (PROGRAM_MEMORY + 128)
 #define DONE 16
 
+static _Atomic(uint32_t) arrived; /* at the next program */
+
 static void next_program(uintptr_t arg)
 {
     CHECK(arg == 0 && program_call("gettid") == program_call("getpid"));
     CHECK(process_current()->threads_alive == 1 && process_current()->executing == NULL);
+    store_relaxed(&arrived, 1);
     program_exit(DONE);
 }
 
@@ -69,6 +75,46 @@ static void exec_killed(void)
     program_remove(PATH);
 }
 
+static void send(struct process *process, int number)
+{
+    const struct signal_info info = { .number = number, .code = SI_KERNEL };
+
+    (void)signal_send_process(process, &info);
+}
+
+static void crowd_that_stops(uintptr_t arg)
+{
+    if (arg == 0) {
+        put_path();
+        for (unsigned i = 0; i < THREADS; i++)
+            (void)program_call("clone", THREAD);
+    }
+    for (;;) {
+        if (sim_chance(4))
+            CHECK(program_call("execve", PATH_AT) == -EINTR);
+        if (sim_chance(4))
+            (void)program_call("kill", (uintptr_t)program_call("getpid"), SIGSTOP);
+        (void)program_call("sched_yield");
+    }
+}
+
+/* A stop meets an exec wherever it is: also in threads that it is about to end, and that nothing else lets go on. */
+static void exec_stopped(void)
+{
+    program_file(PATH, next_program, false, NULL);
+    for (unsigned round = sim_rounds(); round > 0; round--) {
+        store_relaxed(&arrived, 0);
+        struct process *process = program_start(crowd_that_stops, 0);
+
+        while (load_relaxed(&arrived) == 0) {
+            sim_pause();
+            send(process, SIGCONT);
+        }
+        CHECK(program_finish(process) == WAIT_STATUS_EXITED(DONE));
+    }
+    program_remove(PATH);
+}
+
 /* Threads fork while one of them ends them all: no child is lost, none has two makers. */
 static void forks_for_ever(uintptr_t arg)
 {
@@ -101,6 +147,8 @@ const struct sim_scenario sim_scenarios_process[] = {
       .cpus = 3, .cpus_min = 1, .rounds = 3, .run = exec_threads },
     { .name = "exec-killed", .aim = "a process is killed while it executes, and hangs or goes on",
       .cpus = 3, .cpus_min = 1, .rounds = 3, .run = exec_killed },
+    { .name = "exec-stopped", .aim = "a process is stopped while it executes, and a thread neither stops nor ends",
+      .cpus = 3, .cpus_min = 1, .rounds = 3, .run = exec_stopped },
     { .name = "fork-end", .aim = "a process ends while its threads fork, and a child or a page is lost",
       .cpus = 3, .cpus_min = 1, .rounds = 3, .run = fork_end },
     { .name = NULL },

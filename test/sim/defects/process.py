@@ -185,4 +185,11 @@ PROCESS = (
     free_places(table);
 """),
         scenarios=("files-shared",)),
+    Defect(
+        "stopped-thread-not-ended",
+        "A thread of a stopped process that is killed alone, by one that executes a program, goes round for ever.",
+        ("liveness",),
+        edit("core/proc/signal_deliver.c",
+             "(is_last || (load_relaxed(&current_task()->notices) & TASK_NOTICE_KILL) == 0)) {", "true) {"),
+        scenarios=("exec-stopped",)),
 )
