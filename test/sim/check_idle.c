@@ -3,9 +3,8 @@
  * Work conservation: a CPU does not sleep in its idle loop for long while a task waits that may run there. Both bounds
  * are the machine's own; time counts in which the very task waits, with the same mask, and the CPU takes no step.
  *
- * Work in its own queue: whoever put it there pokes the CPU before it releases the lock; or, who has moved it, in a
- * further hold, with interrupts disabled in between; or somebody else's poke was on its way. So it sleeps for another
- * ipi_delay_ns_max at most, and for as long as the one who moves is deaf (below).
+ * Work in its own queue: whoever put it there has poked the CPU before it released the lock, or somebody else's poke
+ * was on its way. So it sleeps for another ipi_delay_ns_max at most.
  *
  * Work in another queue: one CPU in the idle set was poked to take it. That one may find other work when it comes, and
  * then passes the offer on to the next, so there are up to as many pokes as CPUs, one after the other, and each CPU on
@@ -163,7 +162,7 @@ static void own_work(cpu_id_t cpu, struct sleeper *sleeper)
         sleeper->own_since_ns = 0;
     else if (sleeper->own_since_ns == 0)
         sleeper->own_since_ns = MAX(sim_now.ns, UINT64_C(1));
-    else if (sim_now.ns - sleeper->own_since_ns > sim_ipi_delay_ns() + sim_deaf_ns_max())
+    else if (sim_now.ns - sleeper->own_since_ns > sim_ipi_delay_ns())
         sim_broken(PROMISE_CONSERVATION, "CPU %u sleeps with %u tasks in its own queue, unpoked for %llu ns", cpu,
                    sim_peek(&sim_runq(cpu)->queued), (unsigned long long)(sim_now.ns - sleeper->own_since_ns));
 }
