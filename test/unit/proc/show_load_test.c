@@ -1,47 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/show_load.c: averages as getloadavg(3) has them, by numbers and by a task that runs. */
-#include "booted.h"
-#include "unit.h"
+#include "show_file.h"
 
-#include <fs/context.h>
-#include <fs/cred.h>
-#include <fs/path.h>
 #include <hal/cpu.h>
 #include <k/errno.h>
 #include <lib/string.h>
 #include <proc/show.h>
 #include <time/clock.h>
-
-static char text[4096];
-
-static int64_t show(const char *path)
-{
-    struct fs_context *context = NULL;
-    struct file *file = NULL;
-    struct io_span span;
-    int64_t bytes = 0;
-
-    CHECK(fs_context_create(&context) == 0);
-    const struct path_place place = { .context = context, .cred = &cred_root };
-    int error = path_open(&place, path, O_RDONLY, 0, &file);
-
-    text[0] = '\0';
-    if (error == 0) {
-        io_span_kernel(&span, text, sizeof text - 1);
-        bytes = file_read(file, &span);
-        text[MAX(bytes, 0)] = '\0';
-        file_put(file);
-    }
-    fs_context_put(context);
-    return error != 0 ? error : bytes;
-}
-
-/* The same, "": it is not there. */
-static const char *shown(const char *path)
-{
-    (void)show(path);
-    return text;
-}
 
 /* exp(-t) in steps of five seconds: after one minute of one task 1 - 1/e, and at last all of it, both ways. */
 static void load_test(void)

@@ -1,46 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* core/proc/show_system.c: the form of each file by proc(5), and that its numbers are the machine's. */
-#include "booted.h"
-#include "unit.h"
+#include "show_file.h"
 
-#include <fs/context.h>
-#include <fs/cred.h>
-#include <fs/path.h>
 #include <k/errno.h>
 #include <lib/string.h>
 #include <proc/show.h>
 #include <time/clock.h>
-
-static char text[4096];
-
-static int64_t show(const char *path)
-{
-    struct fs_context *context = NULL;
-    struct file *file = NULL;
-    struct io_span span;
-    int64_t bytes = 0;
-
-    CHECK(fs_context_create(&context) == 0);
-    const struct path_place place = { .context = context, .cred = &cred_root };
-    int error = path_open(&place, path, O_RDONLY, 0, &file);
-
-    text[0] = '\0';
-    if (error == 0) {
-        io_span_kernel(&span, text, sizeof text - 1);
-        bytes = file_read(file, &span);
-        text[MAX(bytes, 0)] = '\0';
-        file_put(file);
-    }
-    fs_context_put(context);
-    return error != 0 ? error : bytes;
-}
-
-/* The same, "": it is not there. */
-static const char *shown(const char *path)
-{
-    (void)show(path);
-    return text;
-}
 
 static bool is_hex(char digit)
 {
