@@ -12,7 +12,7 @@ static ALWAYS_INLINE uintptr_t here(void)
     return at;
 }
 
-static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t c)
+static ALWAYS_INLINE long vdso_call(long number, uintptr_t a, uintptr_t b, uintptr_t c)
 {
     register uintptr_t x8 __asm__("x8") = (uintptr_t)number;
     register uintptr_t x0 __asm__("x0") = a;
@@ -24,32 +24,13 @@ static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t 
 }
 
 #define VDSO_HERE() here()
-#define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
 #define VDSO_CONSTANT(value) ((uint64_t)(value))
-#include <shared/vdso_code.h>
 
 /* Numbers of system calls. */
 #define SYS_CLOCK_GETTIME 113
 #define SYS_CLOCK_GETRES 114
 #define SYS_GETTIMEOFDAY 169
-
-VDSO_CODE static long clock_gettime(int32_t id, struct vdso_timespec *out)
-{
-    return vdso_clock_gettime(id, out, SYS_CLOCK_GETTIME);
-}
-
-VDSO_CODE static long clock_getres(int32_t id, struct vdso_timespec *out)
-{
-    return vdso_clock_getres(id, out, SYS_CLOCK_GETRES);
-}
-
-VDSO_CODE static long gettimeofday(struct vdso_timespec *out, void *zone)
-{
-    return vdso_gettimeofday(out, zone, SYS_GETTIMEOFDAY);
-}
-
-/* kernel.ld */
-extern const uint8_t __vdso_start[], __vdso_end[];
+#include <shared/vdso_code.h>
 
 static const struct hal_vdso_symbol symbols[] = {
     { "__kernel_clock_gettime", (const uint8_t *)clock_gettime },

@@ -12,7 +12,7 @@ static ALWAYS_INLINE uintptr_t here(void)
     return at;
 }
 
-static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t c)
+static ALWAYS_INLINE long vdso_call(long number, uintptr_t a, uintptr_t b, uintptr_t c)
 {
     register uintptr_t a7 __asm__("a7") = (uintptr_t)number;
     register uintptr_t a0 __asm__("a0") = a;
@@ -30,39 +30,14 @@ static ALWAYS_INLINE uint64_t hidden(uint64_t value)
 }
 
 #define VDSO_HERE() here()
-#define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
 #define VDSO_CONSTANT(value) hidden(value)
-#include <shared/vdso_code.h>
 
 /* Numbers of system calls. */
 #define SYS_CLOCK_GETTIME 113
 #define SYS_CLOCK_GETRES 114
 #define SYS_GETTIMEOFDAY 169
 #define SYS_GETCPU 168
-
-VDSO_CODE static long clock_gettime(int32_t id, struct vdso_timespec *out)
-{
-    return vdso_clock_gettime(id, out, SYS_CLOCK_GETTIME);
-}
-
-VDSO_CODE static long clock_getres(int32_t id, struct vdso_timespec *out)
-{
-    return vdso_clock_getres(id, out, SYS_CLOCK_GETRES);
-}
-
-VDSO_CODE static long gettimeofday(struct vdso_timespec *out, void *zone)
-{
-    return vdso_gettimeofday(out, zone, SYS_GETTIMEOFDAY);
-}
-
-/* The third argument has not been used since Linux 2.6.24. */
-VDSO_CODE static long getcpu(unsigned *out_cpu, unsigned *out_node, void *unused)
-{
-    return VDSO_CALL(SYS_GETCPU, out_cpu, out_node, unused);
-}
-
-/* kernel.ld */
-extern const uint8_t __vdso_start[], __vdso_end[];
+#include <shared/vdso_code.h>
 
 static const struct hal_vdso_symbol symbols[] = {
     { "__vdso_clock_gettime", (const uint8_t *)clock_gettime },

@@ -12,7 +12,7 @@ static ALWAYS_INLINE uintptr_t here(void)
     return at;
 }
 
-static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t c)
+static ALWAYS_INLINE long vdso_call(long number, uintptr_t a, uintptr_t b, uintptr_t c)
 {
     long result;
 
@@ -21,31 +21,14 @@ static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t 
 }
 
 #define VDSO_HERE() here()
-#define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
 #define VDSO_CONSTANT(value) ((uint64_t)(value))
-#include <shared/vdso_code.h>
 
 /* Numbers of system calls. */
 #define SYS_CLOCK_GETTIME 228
 #define SYS_CLOCK_GETRES 229
 #define SYS_GETTIMEOFDAY 96
-#define SYS_TIME 201
 #define SYS_GETCPU 309
-
-VDSO_CODE static long clock_gettime(int32_t id, struct vdso_timespec *out)
-{
-    return vdso_clock_gettime(id, out, SYS_CLOCK_GETTIME);
-}
-
-VDSO_CODE static long clock_getres(int32_t id, struct vdso_timespec *out)
-{
-    return vdso_clock_getres(id, out, SYS_CLOCK_GETRES);
-}
-
-VDSO_CODE static long gettimeofday(struct vdso_timespec *out, void *zone)
-{
-    return vdso_gettimeofday(out, zone, SYS_GETTIMEOFDAY);
-}
+#include <shared/vdso_code.h>
 
 VDSO_CODE static int64_t time(int64_t *out)
 {
@@ -55,15 +38,6 @@ VDSO_CODE static int64_t time(int64_t *out)
         *out = seconds;
     return seconds;
 }
-
-/* The third argument has not been used since Linux 2.6.24. */
-VDSO_CODE static long getcpu(unsigned *out_cpu, unsigned *out_node, void *unused)
-{
-    return VDSO_CALL(SYS_GETCPU, out_cpu, out_node, unused);
-}
-
-/* kernel.ld */
-extern const uint8_t __vdso_start[], __vdso_end[];
 
 static const struct hal_vdso_symbol symbols[] = {
     { "__vdso_clock_gettime", (const uint8_t *)clock_gettime },

@@ -3,9 +3,10 @@
  * The code of hal/vdso.h, but for its names, for one source file of a machine, which gives
  *
  *   VDSO_HERE()                an address in the page that the code runs in
- *   VDSO_CALL(number, a, b, c) a system call
+ *   vdso_call(number, a, b, c) a system call
  *   VDSO_CONSTANT(value)       a divisor; a machine whose compiler would load what it multiplies with in place of a
  *                              division from memory, which is not there, hides that it is a constant
+ *   SYS_..                     the numbers of system calls; with SYS_GETCPU there is a getcpu()
  *
  * and is compiled without link-time optimisation: all of it must be in section .vdso, and nothing outside be called or
  * read. Functions are of the program's, and follow the C library's contracts: clock_gettime(2) and so on.
@@ -16,6 +17,7 @@
 #include <hal/vdso.h>
 #include <k/compiler.h>
 
+#define VDSO_CALL(number, a, b, c) vdso_call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
 #define VDSO_CODE __attribute__((section(".vdso"), used, noinline))
 
 #define VDSO_NS_PER_SEC UINT64_C(1000000000)
@@ -49,12 +51,12 @@ static ALWAYS_INLINE bool vdso_is_one_of(uint32_t id, uint32_t clocks)
     return id < 32 && (clocks >> id & 1) != 0;
 }
 
-static ALWAYS_INLINE long vdso_clock_gettime(int32_t id, struct vdso_timespec *out, long number)
+VDSO_CODE static long clock_gettime(int32_t id, struct vdso_timespec *out)
 {
     bool is_wall = vdso_is_one_of((uint32_t)id, VDSO_WALL_CLOCKS);
 
     if (!is_wall && !vdso_is_one_of((uint32_t)id, VDSO_MONOTONIC_CLOCKS))
-        return VDSO_CALL(number, id, out, 0);
+        return VDSO_CALL(SYS_CLOCK_GETTIME, id, out, 0);
     uint64_t ns = vdso_wall_ns(is_wall ? vdso_offset_ns() : 0), second = VDSO_CONSTANT(VDSO_NS_PER_SEC);
 
     out->seconds = (int64_t)(ns / second);
@@ -62,23 +64,34 @@ static ALWAYS_INLINE long vdso_clock_gettime(int32_t id, struct vdso_timespec *o
     return 0;
 }
 
-static ALWAYS_INLINE long vdso_clock_getres(int32_t id, struct vdso_timespec *out, long number)
+VDSO_CODE static long clock_getres(int32_t id, struct vdso_timespec *out)
 {
     if (!vdso_is_one_of((uint32_t)id, VDSO_WALL_CLOCKS | VDSO_MONOTONIC_CLOCKS))
-        return VDSO_CALL(number, id, out, 0);
+        return VDSO_CALL(SYS_CLOCK_GETRES, id, out, 0);
     if (out != NULL)
         *out = (struct vdso_timespec){ 0, 1 };
     return 0;
 }
 
 /* The zone, which nobody wants, is the kernel's. */
-static ALWAYS_INLINE long vdso_gettimeofday(struct vdso_timespec *out, void *zone, long number)
+VDSO_CODE static long gettimeofday(struct vdso_timespec *out, void *zone)
 {
     if (zone != NULL || out == NULL)
-        return VDSO_CALL(number, out, zone, 0);
+        return VDSO_CALL(SYS_GETTIMEOFDAY, out, zone, 0);
     uint64_t ns = vdso_wall_ns(vdso_offset_ns()), second = VDSO_CONSTANT(VDSO_NS_PER_SEC);
 
     out->seconds = (int64_t)(ns / second);
     out->nanoseconds = (int64_t)(ns % second / VDSO_CONSTANT(1000)); /* a struct timeval */
     return 0;
 }
+
+#ifdef SYS_GETCPU
+/* The third argument has not been used since Linux 2.6.24. */
+VDSO_CODE static long getcpu(unsigned *out_cpu, unsigned *out_node, void *unused)
+{
+    return VDSO_CALL(SYS_GETCPU, out_cpu, out_node, unused);
+}
+#endif
+
+/* kernel.ld */
+extern const uint8_t __vdso_start[], __vdso_end[];
