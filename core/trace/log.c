@@ -29,7 +29,8 @@ static struct {
     _Atomic(bool) is_abandoned; /* in a panic: who holds the lock did not let go of it */
 
     /* Guarded by lock. */
-    size_t written; /* bytes ever written to the ring */
+    bool is_in_line; /* the console's last line has begun and not ended: a prompt, what somebody types */
+    size_t written;  /* bytes ever written to the ring */
     char ring[LOG_RING_BYTES];
 } logger = { .lock = SPINLOCK_INIT(LOCK_LOG), .console_level = LOG_INFO };
 
@@ -48,11 +49,17 @@ void log_enter_panic(void)
     store_relaxed(&logger.in_panic, true);
 }
 
+static void put_raw(char c)
+{
+    logger.is_in_line = c != '\n';
+    hal_console_put(c);
+}
+
 static void put(char c)
 {
     if (c == '\n')
-        hal_console_put('\r');
-    hal_console_put(c);
+        put_raw('\r');
+    put_raw(c);
 }
 
 static void log_emit(enum log_level level, const char *text)
@@ -61,6 +68,9 @@ static void log_emit(enum log_level level, const char *text)
         logger.ring[logger.written++ % LOG_RING_BYTES] = *p;
     if (level > atomic_load_explicit(&logger.console_level, memory_order_relaxed)) /* no interleaving point is needed */
         return;
+    /* A message has lines of its own, so that who reads the console by lines, man or program, finds its beginning. */
+    if (logger.is_in_line)
+        put('\n');
     for (const char *p = text; *p != '\0'; p++)
         put(*p);
 }
@@ -84,7 +94,7 @@ void log_write_raw(const char *text, size_t bytes)
         uintptr_t state = spin_lock_irqsave(&logger.lock);
 
         for (size_t i = 0; i < piece; i++)
-            hal_console_put(text[i]);
+            put_raw(text[i]);
         spin_unlock_irqrestore(&logger.lock, state);
         text += piece;
         bytes -= piece;

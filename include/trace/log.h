@@ -12,7 +12,8 @@ void log_set_console_level(enum log_level level);
 enum log_level log_console_level(void);
 
 /* Text to the console as it is, at once and between lines of the log; not into the ring. A newline also returns the
- * carriage. Context: any. */
+ * carriage. What does not end with one is ended by the next line of the log, which begins on a line of its own.
+ * Context: any. */
 void log_write(const char *text, size_t bytes);
 
 /* The same without a carriage return before a newline: what a terminal sends. */

@@ -91,6 +91,27 @@ static void the_ring_wraps_around(void **state)
     assert_string_equal(printed(print_much, NULL), "");
 }
 
+static void print_beside_text(void *arg)
+{
+    (void)arg;
+    log_write("prompt> ", 8);
+    log_debug("kept, not printed");
+    log_write_raw("typed", 5);
+    log_info("a message");
+    log_write("ended\n", 6);
+    log_info("another");
+    log_write_raw("raw\n", 4);
+    log_info("third");
+}
+
+static void a_line_of_the_log_begins_on_a_line_of_its_own(void **state)
+{
+    (void)state;
+    log_set_console_level(LOG_INFO);
+    assert_string_equal(printed(print_beside_text, NULL),
+                        "prompt> typed\r\na message\r\nended\r\nanother\r\nraw\nthird\r\n");
+}
+
 static void print_with_state(void *arg)
 {
     bool enabled = *(bool *)arg;
@@ -243,6 +264,7 @@ int main(void)
         smp_unit_test(levels_are_marked_and_lines_end_with_carriage_return),
         smp_unit_test(lines_above_the_console_level_are_not_printed),
         smp_unit_test(long_lines_are_cut_and_still_lines),
+        smp_unit_test(a_line_of_the_log_begins_on_a_line_of_its_own),
         smp_unit_test(the_ring_wraps_around),
         smp_unit_test(the_interrupt_state_is_left_alone),
         smp_unit_test(every_lock_may_be_held),
