@@ -7,7 +7,6 @@
 
 #include "fs_priv.h"
 
-#include <fs/filesystem.h>
 #include <k/errno.h>
 #include <mm/kmalloc.h>
 #include <sched/sched.h>
@@ -20,15 +19,6 @@ struct eventfd {
     bool is_semaphore;       /* immutable */
     struct poll_queue can_read, can_write;
 };
-
-static struct filesystem event_fs = {.type = "anon_inodefs", .magic = 0x09041934, .inodes_max = UINT64_MAX,
-                                     .is_dynamic = true};
-static const struct inode_ops event_inode_ops;
-
-void eventfd_init(void)
-{
-    event_fs.device = fs_next_device();
-}
 
 static bool never_waits(const struct file *file)
 {
@@ -134,9 +124,7 @@ static const struct file_ops event_ops = {
 
 int eventfd_create(uint64_t count, bool is_semaphore, uint32_t flags, struct file **out)
 {
-    const struct inode_spec spec = {.mode = 0600};
     struct eventfd *event = kzalloc(sizeof *event);
-    struct inode *inode;
 
     if (event == NULL)
         return -ENOMEM;
@@ -145,16 +133,9 @@ int eventfd_create(uint64_t count, bool is_semaphore, uint32_t flags, struct fil
     event->is_semaphore = is_semaphore;
     poll_queue_init(&event->can_read);
     poll_queue_init(&event->can_write);
-    int error = inode_create(&event_fs, &event_inode_ops, &spec, &inode);
+    int error = anon_file_create(&event_ops, (flags & O_NONBLOCK) | O_RDWR, event, out);
 
-    if (error == 0) {
-        error = file_create(inode, NULL, &event_ops, (flags & O_NONBLOCK) | O_RDWR, out);
-        inode_put(inode); /* the file has one of its own */
-    }
-    if (error != 0) {
+    if (error != 0)
         kfree(event);
-        return error;
-    }
-    (*out)->data = event;
-    return 0;
+    return error;
 }

@@ -5,6 +5,7 @@
  */
 #include <fs/file.h>
 
+#include <fs/epoll.h>
 #include <fs/filesystem.h>
 #include <fs/flock.h>
 #include <fs/name.h>
@@ -66,6 +67,7 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     file->name = name;
     file->data = NULL;
     file->flock = FLOCK_NONE;
+    store_relaxed(&file->watches, NULL);
     mutex_init(&file->position_lock);
     file->position = 0;
     *out = file;
@@ -78,6 +80,8 @@ void file_end(struct file *file, uint32_t before)
     if (UNLIKELY(file->flock != FLOCK_NONE))
         flock_release(file);
     record_lock_closed(file, file);
+    if (UNLIKELY(load_acquire(&file->watches) != NULL)) /* PAIRS(file_watches): NULL, it has left our queues */
+        epoll_file_ended(file);
     if (file->ops->release != NULL)
         file->ops->release(file);
     bool was_in_detached = load_relaxed(&file->inode->fs->is_detached);

@@ -2,16 +2,16 @@
 /* The types of file systems, what is mounted, and this room's start. One mutex guards both lists. */
 #include <fs/filesystem.h>
 
-#include <fs/tty.h>
+#include "fs_priv.h"
 
 #include <fs/cred.h>
-#include <fs/eventfd.h>
 #include <fs/fd.h>
 #include <fs/flock.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
 #include <fs/procfs.h>
 #include <fs/record_lock.h>
+#include <fs/tty.h>
 #include <k/errno.h>
 #include <k/log.h>
 #include <k/panic.h>
@@ -73,7 +73,8 @@ void fs_init(void)
     flock_init();
     record_lock_init();
     pipe_init();
-    eventfd_init();
+    anon_init();
+    epoll_init();
     fs_context_init();
     filesystem_register(&ramfs_type);
     filesystem_register(&tmpfs_type);

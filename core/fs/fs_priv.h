@@ -28,5 +28,11 @@ struct pipe {
 int pipe_ring_create(struct pipe **out) MUST_USE;
 void pipe_ring_destroy(struct pipe *pipe);
 
+/* A file that is in no directory, with flags O_..; `data` is the ops'. -ENOMEM. */
+int anon_file_create(const struct file_ops *ops, uint32_t flags, void *data, struct file **out) MUST_USE;
+void anon_init(void); /* boot */
+
+void epoll_init(void); /* boot */
+
 void fifo_init(void);
 void fifo_release(struct file *file); /* of pipe_ops */

@@ -26,19 +26,28 @@ static NOINLINE void tell_pollers_locked(struct poll_queue *queue)
     list_for_each(node, &queue->pollers) {
         struct poll_wait *wait = list_entry(node, struct poll_entry, link)->wait;
 
+        if (wait->told != NULL) {
+            wait->told(wait);
+            continue;
+        }
         /* PAIRS(poll_told): an exchange, so that who reads the last of several sees what all of them changed. */
         (void)xchg_acq_rel(&wait->is_told, true);
         (void)task_wake(wait->task);
     }
 }
 
+void poll_wake_locked(struct poll_queue *queue) NO_LOCK_ANALYSIS
+{
+    (void)waitq_wake_locked(&queue->wait, UINT32_MAX);
+    if (UNLIKELY(!list_is_empty(&queue->pollers)))
+        tell_pollers_locked(queue);
+}
+
 void poll_wake(struct poll_queue *queue) NO_LOCK_ANALYSIS
 {
     uintptr_t state = spin_lock_irqsave(&queue->wait.lock);
 
-    (void)waitq_wake_locked(&queue->wait, UINT32_MAX);
-    if (UNLIKELY(!list_is_empty(&queue->pollers)))
-        tell_pollers_locked(queue);
+    poll_wake_locked(queue);
     spin_unlock_irqoff(&queue->wait.lock);
     sched_irq_restore(state);
 }
@@ -58,7 +67,7 @@ void poll_enter(struct poll_wait *wait, struct poll_queue *queue)
     spin_unlock_irqrestore(&queue->wait.lock, state);
 }
 
-static void leave_all(struct poll_wait *wait)
+void poll_leave(struct poll_wait *wait)
 {
     for (unsigned i = 0; i < wait->used; i++) {
         struct poll_entry *entry = &wait->entries[i];
@@ -158,7 +167,7 @@ int poll_wait_for(struct poll_item *items, unsigned count, uint64_t deadline_ns)
     }
     wait.enters = true;
     result = wait_and_look(items, count, &wait, deadline_ns);
-    leave_all(&wait);
+    poll_leave(&wait);
     if (wait.entries != few)
         kfree(wait.entries);
     return result;

@@ -13,7 +13,5 @@
 
 struct file;
 
-void eventfd_init(void); /* boot */
-
 /* Flags: O_NONBLOCK (O_CLOEXEC is the table's). A reference. -ENOMEM. */
 int eventfd_create(uint64_t count, bool is_semaphore, uint32_t flags, struct file **out) MUST_USE;

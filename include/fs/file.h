@@ -21,6 +21,7 @@ struct dir_sink;
 struct file;
 struct name;
 struct vm_object;
+struct watch;
 
 struct file_ops {
     /* Transfer at *position, which advances by what the result counts; files that have none leave it alone. Called if
@@ -53,6 +54,7 @@ struct file {
     struct name *name;   /* counted; NULL: it never had one */
     void *data;          /* the ops' */
 
+    _Atomic(struct watch *) watches; /* PAIRS(file_watches): guarded by fs/epoll.h, read when the file ends */
     uint8_t flock; /* enum flock_kind; guarded by fs/flock.h. Only it stores, so a last reference may read it */
     struct mutex position_lock;
     uint64_t position; /* guarded by position_lock */

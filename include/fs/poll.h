@@ -31,8 +31,9 @@ struct poll_queue {
 
 void poll_queue_init(struct poll_queue *queue);
 
-/* Wake all who wait, and tell all pollers. Context: any. */
+/* Wake all who wait, and tell all pollers. Context: any. _locked: queue->wait.lock is held. */
 void poll_wake(struct poll_queue *queue);
+void poll_wake_locked(struct poll_queue *queue);
 
 /* A poller's entry at one queue. */
 struct poll_entry {
@@ -41,9 +42,10 @@ struct poll_entry {
     struct poll_wait *wait;
 };
 
-/* One poll of several files. Files have up to POLL_QUEUES_MAX queues each. */
+/* One poll of several files, or one that watches a file for long. Files have up to POLL_QUEUES_MAX queues each. */
 #define POLL_QUEUES_MAX 2u
 struct poll_wait {
+    void (*told)(struct poll_wait *wait); /* called under the queue's lock; NULL: the task is woken */
     struct task *task;
     _Atomic(bool) is_told; /* PAIRS(poll_told) */
     bool enters;           /* false: only look */
@@ -54,6 +56,9 @@ struct poll_wait {
 /* For a file's poll(): enter the poller at a queue, before the state is looked at. wait NULL: nothing. At most
  * POLL_QUEUES_MAX times a call, and the queue lives as long as the file. */
 void poll_enter(struct poll_wait *wait, struct poll_queue *queue);
+
+/* Out of all queues; nobody tells it any more on return. */
+void poll_leave(struct poll_wait *wait);
 
 struct poll_item {
     struct file *file; /* NULL: skipped, `got` is the caller's */

@@ -31,6 +31,7 @@ enum lock_rank {
     LOCK_HANDLERS,  /* a table of signal handlers, which processes may share */
     LOCK_TIMER,     /* a CPU's timer queue */
     LOCK_WAITQ,     /* a wait queue */
+    LOCK_EPOLL,     /* an epoll's list of watches that were told of, and who waits for it */
     LOCK_QUIESCE,   /* grace-period bookkeeping */
     LOCK_RUNQ,      /* a run queue */
     LOCK_ANCHORS,   /* which CPU a task's affinity counts on */

@@ -167,12 +167,15 @@ CHECK(setitimer, virtual_counts_user_time_and_prof_both)
 
     GOOD(syscall(SYS_setitimer, ITIMER_VIRTUAL, &long_time, NULL));
     GOOD(syscall(SYS_setitimer, ITIMER_PROF, &long_time, NULL));
-    call(MUCH);
-    GOOD(syscall(SYS_getitimer, ITIMER_VIRTUAL, &left));
-    long long user = 1000 * 1000 * MS - left.it_value.tv_sec * 1000 * MS - left.it_value.tv_usec * 1000LL;
-    GOOD(syscall(SYS_getitimer, ITIMER_PROF, &left));
-    long long both = 1000 * 1000 * MS - left.it_value.tv_sec * 1000 * MS - left.it_value.tv_usec * 1000LL;
+    long long user, both;
 
-    TRUE(both >= MUCH * 9 / 10);
+    /* As long as it takes: where time is told by ticks, they may miss much of what a process of many uses. */
+    do {
+        call(MUCH / 4);
+        GOOD(syscall(SYS_getitimer, ITIMER_VIRTUAL, &left));
+        user = 1000 * 1000 * MS - left.it_value.tv_sec * 1000 * MS - left.it_value.tv_usec * 1000LL;
+        GOOD(syscall(SYS_getitimer, ITIMER_PROF, &left));
+        both = 1000 * 1000 * MS - left.it_value.tv_sec * 1000 * MS - left.it_value.tv_usec * 1000LL;
+    } while (both < MUCH);
     is_mostly("what ITIMER_VIRTUAL leaves out", both - user, user);
 }
