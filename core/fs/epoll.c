@@ -92,16 +92,6 @@ static void unlist_locked(struct watch *watch)
     watch->epoll->listed_count--;
 }
 
-/* To the list, where nobody needs to be told: the caller looks on, or has just looked. */
-static void list_again(struct watch *watch)
-{
-    struct spinlock *lock = &watch->epoll->queue.wait.lock;
-    uintptr_t state = spin_lock_irqsave(lock);
-
-    list_locked(watch);
-    spin_unlock_irqrestore(lock, state);
-}
-
 static struct watch *take_listed(struct epoll *epoll)
 {
     struct spinlock *lock = &epoll->queue.wait.lock;
@@ -116,7 +106,8 @@ static struct watch *take_listed(struct epoll *epoll)
     return watch;
 }
 
-/* Something about the file has changed: the lock of one of its queues is held, or the epoll's mutex. */
+/* Something about the file has changed, or a wait that took the watch out puts it back: who else has seen an empty list
+ * meanwhile, and sleeps, is woken in both cases. The lock of a queue of the file is held, or the epoll's mutex. */
 static void told(struct poll_wait *wait)
 {
     struct watch *watch = container_of(wait, struct watch, wait);
@@ -148,7 +139,7 @@ static uint32_t epoll_poll(struct file *file, struct poll_wait *wait)
     for (struct watch *watch; got == 0 && (watch = take_listed(epoll)) != NULL;) {
         if (events_of(watch) == 0)
             continue;
-        list_again(watch);
+        told(&watch->wait);
         got = POLLIN | POLLRDNORM;
     }
     mutex_unlock(&epoll->mutex);
@@ -371,7 +362,7 @@ static int report(struct watch *watch, uint32_t events, epoll_sink_fn *sink, voi
     if (error == 0 && (watch->events & EPOLL_ONESHOT) != 0)
         watch->events &= PRIVATE; /* until it is modified */
     else if (error != 0 || (watch->events & EPOLL_EDGE) == 0)
-        list_again(watch);
+        told(&watch->wait);
     return error;
 }
 

@@ -51,6 +51,74 @@ FILES = (
 """),
         scenarios=("pipe-poll",)),
     Defect(
+        "epoll-looks-before-it-takes",
+        "A wait looks at a file while its watch is listed still, and takes it out then: a change in between is lost.",
+        ("liveness",),
+        edit("core/fs/epoll.c", """
+        struct watch *watch = take_listed(epoll);
+        uint32_t events = watch == NULL ? 0 : events_of(watch);
+""", """
+        struct list_node *first = listed_count(epoll) == 0 ? NULL : epoll->listed.next;
+        uint32_t events = first == NULL ? 0 : events_of(list_entry(first, struct watch, link));
+        struct watch *watch = take_listed(epoll);
+
+        if (first != NULL && watch != list_entry(first, struct watch, link))
+            told(&list_entry(first, struct watch, link)->wait);
+"""),
+        scenarios=("epoll-edges",)),
+    Defect(
+        "epoll-enters-late",
+        "A watch is entered at the file's queues after its state was looked at.",
+        ("liveness",),
+        edit("core/fs/epoll.c", """
+    if ((file_poll(file, &watch->wait) & watch->events & ~PRIVATE) != 0)
+        told(&watch->wait);
+""", """
+    if ((file_poll(file, NULL) & watch->events & ~PRIVATE) != 0)
+        told(&watch->wait);
+    (void)file_poll(file, &watch->wait);
+"""),
+        scenarios=("epoll-edges",)),
+    Defect(
+        "epoll-lists-and-is-silent",
+        "A change lists the watch, and only a poller of the epoll is told of it.",
+        ("liveness",),
+        edit("core/fs/epoll.c", """
+    list_locked(watch);
+    poll_wake_locked(&watch->epoll->queue);
+""", """
+    if (list_is_empty(&watch->epoll->listed) && !list_is_empty(&watch->epoll->queue.pollers))
+        poll_wake_locked(&watch->epoll->queue);
+    list_locked(watch);
+"""),
+        scenarios=("epoll-edges",)),
+    Defect(
+        "epoll-puts-back-in-silence",
+        "A wait puts back what is ready still without a wake: who saw the list without it sleeps on.",
+        ("liveness",),
+        edit("core/fs/epoll.c", """
+    else if (error != 0 || (watch->events & EPOLL_EDGE) == 0)
+        told(&watch->wait);
+""", """
+    else if (error != 0 || (watch->events & EPOLL_EDGE) == 0) {
+        uintptr_t state = spin_lock_irqsave(&watch->epoll->queue.wait.lock);
+
+        list_locked(watch);
+        spin_unlock_irqrestore(&watch->epoll->queue.wait.lock, state);
+    }
+"""),
+        scenarios=("epoll-edges",)),
+    Defect(
+        "epoll-watch-of-an-ended-file",
+        "A file that ends leaves its watches where they are.",
+        ("locks", "memory", "sanity", "story", "liveness"),
+        edit("core/fs/file.c", """
+        epoll_file_ended(file);
+""", """
+        store_relaxed(&file->watches, NULL);
+"""),
+        scenarios=("epoll-edges",)),
+    Defect(
         "rename-without-its-mutex",
         "Two renames between directories at a time: each finds that it makes no circle, both together make one.",
         ("locks", "conserved", "story", "liveness", "sanity"),
