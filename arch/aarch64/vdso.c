@@ -24,6 +24,7 @@ static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t 
 }
 
 #define VDSO_HERE() here()
+#define VDSO_DIVISOR(value) (value)
 #define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
 #include <shared/vdso_code.h>
 

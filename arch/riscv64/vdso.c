@@ -23,7 +23,15 @@ static ALWAYS_INLINE long call(long number, uintptr_t a, uintptr_t b, uintptr_t 
     return (long)a0;
 }
 
+/* What the compiler multiplies by instead of a division by a constant, it would keep in memory. */
+static ALWAYS_INLINE uint64_t unseen(uint64_t value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
+
 #define VDSO_HERE() here()
+#define VDSO_DIVISOR(value) unseen(value)
 #define VDSO_CALL(number, a, b, c) call(number, (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c))
 #include <shared/vdso_code.h>
 

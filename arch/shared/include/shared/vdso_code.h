@@ -4,9 +4,11 @@
  *
  *   VDSO_HERE()                an address in the page that the code runs in
  *   VDSO_CALL(number, a, b, c) a system call
+ *   VDSO_DIVISOR(value)        value, so that a division by it reads no memory
  *
  * and is compiled without link-time optimisation: all of it must be in section .vdso, and nothing outside be called or
- * read. Functions are of the program's, and follow the C library's contracts: clock_gettime(2) and so on.
+ * read, which tools/gen_relocs.py sees to. Functions are of the program's, and follow the C library's contracts:
+ * clock_gettime(2) and so on.
  */
 #pragma once
 
@@ -55,8 +57,8 @@ static ALWAYS_INLINE long vdso_clock_gettime(int32_t id, struct vdso_timespec *o
         return VDSO_CALL(number, id, out, 0);
     uint64_t ns = vdso_wall_ns(is_wall ? vdso_offset_ns() : 0);
 
-    out->seconds = (int64_t)(ns / VDSO_NS_PER_SEC);
-    out->nanoseconds = (int64_t)(ns % VDSO_NS_PER_SEC);
+    out->seconds = (int64_t)(ns / VDSO_DIVISOR(VDSO_NS_PER_SEC));
+    out->nanoseconds = (int64_t)(ns % VDSO_DIVISOR(VDSO_NS_PER_SEC));
     return 0;
 }
 
@@ -76,7 +78,7 @@ static ALWAYS_INLINE long vdso_gettimeofday(struct vdso_timespec *out, void *zon
         return VDSO_CALL(number, out, zone, 0);
     uint64_t ns = vdso_wall_ns(vdso_offset_ns());
 
-    out->seconds = (int64_t)(ns / VDSO_NS_PER_SEC);
-    out->nanoseconds = (int64_t)(ns % VDSO_NS_PER_SEC / 1000); /* a struct timeval */
+    out->seconds = (int64_t)(ns / VDSO_DIVISOR(VDSO_NS_PER_SEC));
+    out->nanoseconds = (int64_t)(ns % VDSO_DIVISOR(VDSO_NS_PER_SEC) / VDSO_DIVISOR(1000)); /* a struct timeval */
     return 0;
 }
