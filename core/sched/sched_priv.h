@@ -573,9 +573,6 @@ static inline bool task_is_misplaced_on(const struct task *task, const struct ru
     return load_relaxed(&task->base.cpu) == &rq->cpu && task->is_misplaced; /* in this order: the lock guards it then */
 }
 
-/* wake.c: task_wake() for callers that have interrupts disabled and call sched_irq_restore() later. */
-bool task_wake_irqoff(struct task *task);
-
 /* policy.c: what the queues go by, from parameters that are valid and from what the task inherits. The task is in no
  * queue. `priority` is for show. Locks: both that guard them, or the task is nobody else's yet. */
 void policy_apply(struct task *task, const struct sched_params *params, int priority);
