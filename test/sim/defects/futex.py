@@ -10,12 +10,12 @@ FUTEX = (
         ("liveness",),
         edit("core/proc/futex.c", """
     if (result == 0) {
-        enqueue_locked(bucket, &waiter);
+        waiter.rank = task_own_rank();
 """, """
     if (result == 0) {
         spin_unlock(&bucket->lock);
         spin_lock(&bucket->lock);
-        enqueue_locked(bucket, &waiter);
+        waiter.rank = task_own_rank();
 """),
         scenarios=("futex-lock",), hazard=7),
     Defect(
