@@ -194,11 +194,13 @@ static uint32_t own_id(void)
     return (uint32_t)current_task()->tid;
 }
 
-/* What a robust list does, for an owner that ended without one. */
+/* What a robust list does, for an owner that ended without one. That one's own store would come after all that it did
+ * inside; a look-up in vain promises no order, so the count of those who have not ended gives it. */
 static void mark_dead(vaddr_t word)
 {
     uint32_t seen = 0;
 
+    (void)load_acquire(&futexes.asleep); /* PAIRS(sim_count) */
     CHECK(user_read32(word, &seen) == 0);
     uint32_t before = seen;
     struct task *task = task_lookup((tid_t)(before & FUTEX_TID_MASK));
@@ -270,7 +272,7 @@ static int owner(void *arg)
             break; /* with the lock */
         unlock_owned(owned_word(index));
     }
-    (void)fetch_sub_relaxed(&futexes.asleep, 1);
+    (void)fetch_sub_release(&futexes.asleep, 1); /* PAIRS(sim_count) */
     return 0;
 }
 
