@@ -28,7 +28,7 @@ static NOINLINE struct page *block_search(paddr_t pa)
     refuse_reference(pa);
 }
 
-/* The descriptor of the first page of the block that holds pa. Most are pages alone, or asked for by their first one. */
+/* The descriptor of the first page of the block that holds pa. Most are single pages, or asked for by the first one. */
 static ALWAYS_INLINE struct page *block_find(paddr_t pa)
 {
     struct page *page = page_find_in_main(pa);
