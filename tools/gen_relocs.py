@@ -15,6 +15,7 @@ import sys
 SKIP = 0xFFFF           # the entry that only goes on
 SPARE_ENTRIES = 16      # places move between the links, so the number of those entries may change
 ADDEND_MAX = 16 << 20   # how far from its symbol an address may lie
+COPIED_SLACK = 8        # the addend of a relative address counts from the end of its instruction
 
 # What an ELF relocation means for an image that moves as a whole by a multiple of a page.
 WORD, HALF, UNSIGNED, RELATIVE, NOTHING = "word", "half", "unsigned", "relative", "nothing"
@@ -82,13 +83,13 @@ class Elf:
         return self.by_name[name]
 
     def relocations(self):
-        """(section, address, type, symbol) of each that changes what is loaded."""
+        """(section, address, type, symbol, addend) of each that changes what is loaded."""
         for section in self.sections:
             if section.type != SHT_RELA or not self.sections[section.info].flags & SHF_ALLOC:
                 continue
             for at in range(section.offset, section.offset + section.size, 24):
-                address, kind, symbol, _ = struct.unpack_from("<QIIq", self.data, at)
-                yield self.sections[section.info], address, kind, self.symbols[symbol]
+                address, kind, symbol, addend = struct.unpack_from("<QIIq", self.data, at)
+                yield self.sections[section.info], address, kind, self.symbols[symbol], addend
 
     def offset_in_file(self, address):
         for section in self.sections:
@@ -123,13 +124,24 @@ def must_move(elf, start, end, section, address, type_number, symbol):
     raise Wrong(f"{where}: {value:#x} is neither an address of the image nor a number")
 
 
+def check_copied(elf, address, type_number, symbol, addend):
+    """The code that programs get a copy of runs where nothing else of the image is: a constant that the compiler keeps
+    elsewhere, or a function, would not be there."""
+    start, end = (elf.by_name.get(name, 0) for name in ("__vdso_start", "__vdso_end"))
+    target = symbol[1] + addend
+    if start <= address < end and KINDS[elf.machine].get(type_number) != NOTHING and \
+            not start - COPIED_SLACK <= target <= end:
+        raise Wrong(f"__vdso_start+{address - start:#x}: names {symbol[0] or hex(target)}, which no program gets")
+
+
 def places(elf):
     """Offsets from __image_start of the words of 64 bits, and of those of 32 bits."""
     if elf.machine not in KINDS:
         raise Wrong(f"machine {elf.machine} is not known")
     start, end = elf.address_of("__image_start"), elf.address_of("__image_end")
     found = {WORD: [], HALF: []}
-    for section, address, type_number, symbol in elf.relocations():
+    for section, address, type_number, symbol, addend in elf.relocations():
+        check_copied(elf, address, type_number, symbol, addend)
         kind = must_move(elf, start, end, section, address, type_number, symbol)
         if kind is None:
             continue

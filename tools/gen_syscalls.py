@@ -86,7 +86,7 @@ def table(calls, isa):
     there = [call for call in calls if call.number(isa) is not None and call.state != "absent"]
     lines = ["/* SPDX-License-Identifier: MIT */",
              "/* Made by tools/gen_syscalls.py from core/syscall/calls.tbl. */", "#include <syscall/table.h>", ""]
-    lines += [f"int64_t sys_{call.name}(const struct syscall_args *args);" for call in there]
+    lines += [f"syscall_handler sys_{call.name};" for call in there]
     lines += ["", "syscall_handler *const syscall_handlers[SYSCALL_NUMBERS] = {"]
     for number in range(NUMBERS_MAX):
         call = by_number.get(number)

@@ -4,8 +4,9 @@
  * the CPU pushes an error code or not; trap_common saves the rest as struct hal_trap (machine.h) and calls
  * trap_enter().
  *
- *     ss rsp rflags cs rip  error vector  rax rbx rcx rdx rsi rdi rbp r8..r15  [rip rbp]
- *     `---- the CPU -----'  `- vector -'  `---------- trap_common ---------'   frame record: backtraces go on across it
+ *     ss rsp rflags cs rip  error vector  rax rbx rcx r9 r8 r10 rdx rsi rdi rbp r11..r15  [rip rbp]
+ *     `---- the CPU -----'  `- vector -'  `----------------- trap_common ---------------'   frame record: backtraces go
+ *                                                                                           on across it
  *
  * A trap from user mode finds the user's GS base and swaps it for ours, and back on the way out. RFLAGS.AC, which opens
  * user memory where there is SMAP, is no trap's to inherit: the frame has it, and IRET brings it back.
@@ -58,13 +59,13 @@ trap_swapped:
     push %rax
     push %rbx
     push %rcx
+    push %r9
+    push %r8
+    push %r10
     push %rdx
     push %rsi
     push %rdi
     push %rbp
-    push %r8
-    push %r9
-    push %r10
     push %r11
     push %r12
     push %r13
@@ -86,13 +87,13 @@ trap_swapped:
     pop %r13
     pop %r12
     pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
     pop %rbp
     pop %rdi
     pop %rsi
     pop %rdx
+    pop %r10
+    pop %r8
+    pop %r9
     pop %rcx
     pop %rbx
     pop %rax

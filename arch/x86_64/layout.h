@@ -68,13 +68,13 @@
 #define TRAP_R13 32
 #define TRAP_R12 40
 #define TRAP_R11 48
-#define TRAP_R10 56
-#define TRAP_R9 64
-#define TRAP_R8 72
-#define TRAP_RBP 80
-#define TRAP_RDI 88
-#define TRAP_RSI 96
-#define TRAP_RDX 104
+#define TRAP_RBP 56
+#define TRAP_RDI 64 /* here the arguments of a system call begin */
+#define TRAP_RSI 72
+#define TRAP_RDX 80
+#define TRAP_R10 88
+#define TRAP_R8 96
+#define TRAP_R9 104
 #define TRAP_RCX 112
 #define TRAP_RBX 120
 #define TRAP_RAX 128

@@ -109,7 +109,10 @@ static_assert(HAL_DIRECT_MAP_BASE == DIRECT_MAP_BASE);
 #define VECTOR_APIC_ERROR 0xfe
 #define VECTOR_APIC_SPURIOUS 0xff
 
-static_assert(offsetof(struct hal_trap, r15) == TRAP_R15 && offsetof(struct hal_trap, r8) == TRAP_R8);
+static_assert(offsetof(struct hal_trap, r15) == TRAP_R15 && offsetof(struct hal_trap, r11) == TRAP_R11);
+static_assert(offsetof(struct hal_trap, r10) == TRAP_R10 && offsetof(struct hal_trap, r9) == TRAP_R9);
+static_assert(offsetof(struct hal_trap, arg) == TRAP_RDI && offsetof(struct hal_trap, r8) == TRAP_R8);
+static_assert(offsetof(struct hal_trap, rcx) == TRAP_RCX && offsetof(struct hal_trap, rbx) == TRAP_RBX);
 static_assert(offsetof(struct hal_trap, rbp) == TRAP_RBP && offsetof(struct hal_trap, rax) == TRAP_RAX);
 static_assert(offsetof(struct hal_trap, rsp) == TRAP_RSP);
 static_assert(offsetof(struct hal_trap, rip) == TRAP_RIP);

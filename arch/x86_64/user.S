@@ -60,8 +60,19 @@ user_label user_words           /* left: edx + 8 */
     sub $8, %edx
     jae 2b
 user_label user_words_end
-.Ltail:
     and $7, %edx                /* as many as before 8 was taken off */
+    jz .Ldone
+
+    /* The last word ends where the copy does, and begins in what is copied already. */
+user_label user_last            /* left: edx */
+.Llast:
+    mov -8(%rsi,%rdx), %rax
+    mov %rax, -8(%rdi,%rdx)
+user_label user_last_end
+    jmp .Ldone
+
+.Ltail:
+    and $7, %edx
     jz .Ldone
 user_label user_tail            /* left: edx */
     test $4, %dl
@@ -95,11 +106,14 @@ user_label user_tail_end
 user_label user_string          /* left: rcx * 8 + edx */
     rep movsq
 user_label user_string_end
-    jmp .Ltail
+    test %edx, %edx
+    jnz .Llast
+    jmp .Ldone
 
 user_label user_words_failed
     lea 8(%rdx), %ecx
     jmp user_bytes
+user_label user_last_failed
 user_label user_tail_failed
     mov %edx, %ecx
     jmp user_bytes

@@ -6,6 +6,7 @@
 #include <fs/fd.h>
 
 #include <fs/record_lock.h>
+#include <hal/irq.h>
 #include <k/errno.h>
 #include <lib/bitmap.h>
 #include <lib/string.h>
@@ -113,14 +114,37 @@ static struct file *file_at_locked(const struct fd_table *table, unsigned fd)
     return fd < table->room ? table->files[fd] : NULL;
 }
 
-struct file *fd_get_shared(struct fd_table *table, unsigned fd)
+static struct file *get_locked(const struct fd_table *table, unsigned fd)
 {
-    spin_lock(&table->lock);
     struct file *file = file_at_locked(table, fd);
 
     if (file != NULL)
         file_get(file);
+    return file;
+}
+
+static NOINLINE struct file *get_after_others(struct fd_table *table, unsigned fd)
+{
+    spin_lock(&table->lock);
+    struct file *file = get_locked(table, fd);
+
     spin_unlock(&table->lock);
+    return file;
+}
+
+/* With interrupts disabled, while that is for these few steps: then nothing has to be counted, and at the end nothing
+ * looked at. Who holds the lock may copy a whole table, so nobody waits for it like that. */
+struct file *fd_get_shared(struct fd_table *table, unsigned fd)
+{
+    hal_irq_disable();
+    if (UNLIKELY(!spin_try_lock_irqoff(&table->lock))) {
+        hal_irq_enable();
+        return get_after_others(table, fd);
+    }
+    struct file *file = get_locked(table, fd);
+
+    spin_unlock_irqoff(&table->lock);
+    hal_irq_enable();
     return file;
 }
 

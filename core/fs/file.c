@@ -122,19 +122,25 @@ static ALWAYS_INLINE int64_t transfer(struct file *file, struct io_span *span, u
     return writes ? file->ops->write(file, span, position) : file->ops->read(file, span, position);
 }
 
-static ALWAYS_INLINE int64_t transfer_here(struct file *file, struct io_span *span, bool writes)
+/* Out of line: streams should not pay for its frame. */
+static NOINLINE int64_t transfer_and_go_on(struct file *file, struct io_span *span, bool writes)
 {
-    int error = may_transfer(file, writes);
     int64_t result;
 
-    if (error != 0 || span->left == 0)
-        return error;
-    if (!file->has_position)
-        return transfer(file, span, &file->position, writes);
     mutex_lock(&file->position_lock);
     result = transfer(file, span, &file->position, writes);
     mutex_unlock(&file->position_lock);
     return result;
+}
+
+static ALWAYS_INLINE int64_t transfer_here(struct file *file, struct io_span *span, bool writes)
+{
+    int error = may_transfer(file, writes);
+
+    if (error != 0 || span->left == 0)
+        return error;
+    return file->has_position ? transfer_and_go_on(file, span, writes)
+                              : transfer(file, span, &file->position, writes);
 }
 
 int64_t file_read(struct file *file, struct io_span *to)

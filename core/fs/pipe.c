@@ -228,7 +228,7 @@ static int wait_for_room(struct pipe *pipe, size_t needed)
 }
 
 /* One turn at the pipe: *out_error 0: go on if there is more; -EAGAIN: there was not enough room. */
-static size_t write_some(struct pipe *pipe, struct io_span *from, size_t needed, int *out_error)
+static ALWAYS_INLINE size_t write_turn(struct pipe *pipe, struct io_span *from, size_t needed, int *out_error)
 {
     size_t used, room, done = 0;
 
@@ -250,27 +250,40 @@ static size_t write_some(struct pipe *pipe, struct io_span *from, size_t needed,
     return done;
 }
 
-static int64_t pipe_write(struct file *file, struct io_span *from, uint64_t *position)
+static NOINLINE size_t write_some(struct pipe *pipe, struct io_span *from, size_t needed, int *out_error)
+{
+    return write_turn(pipe, from, needed, out_error);
+}
+
+/* `done` bytes are written; `error` is what came next. */
+static NOINLINE int64_t write_on(struct file *file, struct io_span *from, size_t needed, size_t done, int error)
 {
     struct pipe *pipe = file->data;
-    size_t needed = from->left <= PIPE_BUF_BYTES ? from->left : 1, done = 0;
+
+    for (;;) {
+        if (error != 0) {
+            if (error != -EAGAIN || never_waits(file))
+                break;
+            error = wait_for_room(pipe, needed);
+            if (error != 0)
+                break;
+        } else if (from->left == 0) {
+            break;
+        }
+        done += write_some(pipe, from, needed, &error);
+    }
+    return io_result(done, error);
+}
+
+static int64_t pipe_write(struct file *file, struct io_span *from, uint64_t *position)
+{
+    size_t bytes = from->left, needed = bytes <= PIPE_BUF_BYTES ? bytes : 1;
     int error;
 
     (void)position;
-    for (;;) {
-        done += write_some(pipe, from, needed, &error);
-        if (LIKELY(error == 0)) {
-            if (from->left == 0)
-                break;
-            continue;
-        }
-        if (error != -EAGAIN || never_waits(file))
-            break;
-        error = wait_for_room(pipe, needed);
-        if (error != 0)
-            break;
-    }
-    return io_result(done, error);
+    size_t done = write_turn(file->data, from, needed, &error);
+
+    return LIKELY(done == bytes) ? (int64_t)done : write_on(file, from, needed, done, error);
 }
 
 /* ---- Everything else about an end ---- */

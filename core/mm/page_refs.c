@@ -10,33 +10,45 @@ COLD [[noreturn]] static void refuse_reference(paddr_t pa)
     panic("phys: %#llx is in no allocated block", (unsigned long long)pa);
 }
 
-/* The descriptor of the first page of the block that holds pa. Each page it may begin at is tried, nearest first; those
- * between are INNER, so nothing outside of the block is looked at unless pa is free. */
-static struct page *block_find(paddr_t pa, pfn_t *out_first, unsigned *out_order)
+/* Each page it may begin at is tried, nearest first; those between are INNER, so nothing outside of the block is looked
+ * at unless pa is free. */
+static NOINLINE struct page *block_search(paddr_t pa)
 {
     pfn_t pfn = pa >> PAGE_SHIFT;
 
     for (unsigned order = 0; order <= PHYS_ORDER_MAX; order++) {
-        pfn_t first = pfn >> order << order;
-        struct page *page = page_find(first << PAGE_SHIFT);
+        struct page *page = page_find(pfn >> order << order << PAGE_SHIFT);
         unsigned tag = page == NULL ? TAG_RESERVED : page_tag(page);
 
-        if (LIKELY(tag >= (TAG_ALLOCATED | order))) {
-            *out_first = first;
-            *out_order = tag - TAG_ALLOCATED;
+        if (LIKELY(tag >= (TAG_ALLOCATED | order)))
             return page;
-        }
         if (tag != TAG_INNER)
             break;
     }
     refuse_reference(pa);
 }
 
+/* The descriptor of the first page of the block that holds pa. Most are single pages, or asked for by the first one. */
+static ALWAYS_INLINE struct page *block_find(paddr_t pa)
+{
+    struct page *page = page_find_in_main(pa);
+
+    return LIKELY(page != NULL && page_tag(page) >= TAG_ALLOCATED) ? page : block_search(pa);
+}
+
+static ALWAYS_INLINE unsigned block_order(struct page *page)
+{
+    return page_tag(page) - TAG_ALLOCATED;
+}
+
+static ALWAYS_INLINE paddr_t block_start(paddr_t pa, unsigned order)
+{
+    return pa >> (PAGE_SHIFT + order) << (PAGE_SHIFT + order);
+}
+
 void phys_get(paddr_t pa)
 {
-    pfn_t first;
-    unsigned order;
-    struct page *page = block_find(pa, &first, &order);
+    struct page *page = block_find(pa);
     uint32_t before = fetch_add_relaxed(&page->refs, 1);
 
     ASSERT(before > 0 && before < UINT32_MAX);
@@ -44,9 +56,7 @@ void phys_get(paddr_t pa)
 
 void phys_put(paddr_t pa)
 {
-    pfn_t first;
-    unsigned order;
-    struct page *page = block_find(pa, &first, &order);
+    struct page *page = block_find(pa);
 
     mm_assert_task_context();
     /* PAIRS(page_ref): whatever the other holders did with the pages happened before the last one frees them; one
@@ -54,25 +64,23 @@ void phys_put(paddr_t pa)
     uint32_t before = fetch_sub_acq_rel(&page->refs, 1);
 
     ASSERT(before > 0);
-    if (before == 1)
-        page_release(page, first << PAGE_SHIFT, order);
+    if (before == 1) {
+        unsigned order = block_order(page);
+
+        page_release(page, block_start(pa, order), order);
+    }
 }
 
 uint32_t phys_refs(paddr_t pa)
 {
-    pfn_t first;
-    unsigned order;
-
     /* PAIRS(page_ref): who reads 1 sees all that the others did before they dropped theirs. */
-    return load_acquire(&block_find(pa, &first, &order)->refs);
+    return load_acquire(&block_find(pa)->refs);
 }
 
 paddr_t phys_block(paddr_t pa, unsigned *out_order)
 {
-    pfn_t first;
-
-    (void)block_find(pa, &first, out_order);
-    return first << PAGE_SHIFT;
+    *out_order = block_order(block_find(pa));
+    return block_start(pa, *out_order);
 }
 
 void phys_split(paddr_t block, unsigned order)

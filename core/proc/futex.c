@@ -106,6 +106,11 @@ static void enqueue_locked(struct futex_bucket *bucket, struct futex_waiter *wai
     list_insert_between(&waiter->link, before, before->next);
 }
 
+static ALWAYS_INLINE bool is_match(const struct futex_waiter *waiter, const struct futex_key *key, uint32_t bitset)
+{
+    return futex_key_is_equal(&waiter->key, key) && (waiter->bitset & bitset) != 0 && waiter->target == NULL;
+}
+
 static void claim_locked(struct futex_waiter *waiter, struct list_node *out)
 {
     list_remove(&waiter->link);
@@ -123,12 +128,52 @@ static uint32_t claim_matching_locked(struct futex_bucket *bucket, const struct 
 
         if (claimed == count)
             break;
-        if (!futex_key_is_equal(&waiter->key, key) || (waiter->bitset & bitset) == 0 || waiter->target != NULL)
+        if (!is_match(waiter, key, bitset))
             continue;
         claim_locked(waiter, out);
         claimed++;
     }
     return claimed;
+}
+
+/* From here to the way to sleep, or to the end of a wake, with interrupts disabled: whoever wants this CPU meanwhile is
+ * met there. */
+static ALWAYS_INLINE void unlock_irqoff(struct futex_bucket *bucket) NO_LOCK_ANALYSIS
+{
+    spin_unlock_irqoff(&bucket->lock);
+    preempt_enable_no_resched();
+}
+
+static ALWAYS_INLINE void irq_enable_and_look(void)
+{
+    hal_irq_enable();
+    sched_check();
+}
+
+/* One of them: mostly there is no more than one. Its record may vanish with the store; no one else is at it, since the
+ * lock is held. */
+static ALWAYS_INLINE uint32_t wake_one(struct futex_bucket *bucket, const struct futex_key *key,
+                                       uint32_t bitset) NO_LOCK_ANALYSIS
+{
+    spin_lock(&bucket->lock);
+    list_for_each(node, &bucket->waiters) {
+        struct futex_waiter *waiter = list_entry(node, struct futex_waiter, link);
+
+        if (!is_match(waiter, key, bitset))
+            continue;
+        hal_irq_disable(); /* the task outlives its record: this is a read section */
+        struct task *task = waiter->task;
+
+        list_remove(node);
+        trace(TRACE_WAIT_SETTLE, waiter, WAITER_WOKEN);
+        store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(futex_waiter) */
+        unlock_irqoff(bucket);
+        (void)task_wake_irqoff(task);
+        irq_enable_and_look();
+        return 1;
+    }
+    spin_unlock(&bucket->lock);
+    return 0;
 }
 
 /* Claimed records are nobody's but ours; each may vanish with the store. The task cannot: interrupts are disabled. */
@@ -148,9 +193,21 @@ static void finish_all(struct list_node *claimed)
     }
 }
 
-int64_t futex_wake(struct futex_word word, uint32_t count, uint32_t bitset)
+static NOINLINE uint32_t wake_several(struct futex_bucket *bucket, const struct futex_key *key, uint32_t count,
+                                      uint32_t bitset)
 {
     struct list_node claimed = LIST_INIT(claimed);
+
+    spin_lock(&bucket->lock);
+    uint32_t woken = claim_matching_locked(bucket, key, count, bitset, &claimed);
+
+    spin_unlock(&bucket->lock);
+    finish_all(&claimed);
+    return woken;
+}
+
+int64_t futex_wake(struct futex_word word, uint32_t count, uint32_t bitset)
+{
     struct futex_key key;
 
     if (bitset == 0)
@@ -160,12 +217,8 @@ int64_t futex_wake(struct futex_word word, uint32_t count, uint32_t bitset)
     if (result != 0)
         return result;
     struct futex_bucket *bucket = bucket_of(&key);
+    uint32_t woken = LIKELY(count == 1) ? wake_one(bucket, &key, bitset) : wake_several(bucket, &key, count, bitset);
 
-    spin_lock(&bucket->lock);
-    uint32_t woken = claim_matching_locked(bucket, &key, count, bitset, &claimed);
-
-    spin_unlock(&bucket->lock);
-    finish_all(&claimed);
     futex_key_put(&key);
     return woken;
 }
@@ -221,10 +274,9 @@ static enum waiter_status sleep_on(struct futex_waiter *waiter)
     return status;
 }
 
-static int sleep_until(struct futex_waiter *waiter, uint64_t deadline_ns)
+/* Interrupts are disabled before, and enabled after. */
+static ALWAYS_INLINE int sleep_until(struct futex_waiter *waiter, uint64_t deadline_ns)
 {
-    uintptr_t state = hal_irq_save();
-
     if (deadline_ns != TIME_NEVER) {
         timer_init(&waiter->timer, waiter_timeout);
         timer_arm(&waiter->timer, deadline_ns);
@@ -233,23 +285,13 @@ static int sleep_until(struct futex_waiter *waiter, uint64_t deadline_ns)
 
     if (deadline_ns != TIME_NEVER)
         (void)timer_cancel(&waiter->timer);
-    sched_irq_restore(state);
+    irq_enable_and_look();
     return status == WAITER_WOKEN ? 0 : status == WAITER_TIMED_OUT ? -ETIMEDOUT : -ERESTARTSYS;
-}
-
-/* Of the running task: how urgent it is now. */
-static uint8_t own_rank(struct task *self)
-{
-    uintptr_t state = spin_lock_irqsave(&self->pi.lock);
-    uint8_t rank = self->rank;
-
-    spin_unlock_irqrestore(&self->pi.lock, state);
-    return rank;
 }
 
 /* Lock the bucket with the word in it being `expected`. Otherwise not locked: an error. A page that others take away as
  * fast as it is brought in costs time, but the task can be killed meanwhile. */
-static int lock_if_equal(struct futex_bucket *bucket, vaddr_t word, uint32_t expected) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE int lock_if_equal(struct futex_bucket *bucket, vaddr_t word, uint32_t expected) NO_LOCK_ANALYSIS
 {
     uint32_t value = 0;
 
@@ -286,15 +328,16 @@ static ALWAYS_INLINE int wait(struct futex_word word, uint32_t expected, uint32_
     waiter.task = self;
     waiter.target = target;
     waiter.bitset = bitset;
-    waiter.rank = own_rank(self);
     store_relaxed(&waiter.is_expired, false);
     store_relaxed(&waiter.bucket, bucket);
     store_relaxed(&waiter.status, WAITER_QUEUED);
     result = lock_if_equal(bucket, word.at, expected);
     if (result == 0) {
+        waiter.rank = task_own_rank();
         enqueue_locked(bucket, &waiter);
         trace(TRACE_WAIT_BEGIN, &waiter, (uintptr_t)self);
-        spin_unlock(&bucket->lock);
+        hal_irq_disable();
+        unlock_irqoff(bucket);
         result = sleep_until(&waiter, deadline_ns);
     }
     futex_key_put(&waiter.key); /* a requeue may have changed it, but never with the reference */

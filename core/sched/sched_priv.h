@@ -398,9 +398,6 @@ static inline bool task_is_misplaced_on(const struct task *task, const struct ru
     return load_relaxed(&task->base.cpu) == &rq->cpu && task->is_misplaced; /* in this order: the lock guards it then */
 }
 
-/* wake.c: task_wake() for callers that have interrupts disabled and call sched_irq_restore() later. */
-bool task_wake_irqoff(struct task *task);
-
 /* From an affinity that was just set. */
 static inline void task_note_pinned(struct task *task)
 {

@@ -192,6 +192,11 @@ ALWAYS_INLINE bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
     return wake_slow(task);
 }
 
+uint8_t task_own_rank(void)
+{
+    return (uint8_t)load_relaxed(&this_runq()->running_rank);
+}
+
 bool task_wake(struct task *task)
 {
     uintptr_t state = hal_irq_save();

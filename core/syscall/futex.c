@@ -172,6 +172,11 @@ SYSCALL(futex)
     const struct futex_word word2 = { .at = args->arg[4], .is_private = is_private };
     unsigned command = operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
 
+    /* Most calls of all C libraries. */
+    if (LIKELY(operation == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)))
+        return futex_wake(word, (uint32_t)args->arg[2], FUTEX_BITSET_ALL);
+    if (LIKELY(operation == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && args->arg[3] == 0))
+        return futex_wait(word, (uint32_t)args->arg[2], FUTEX_BITSET_ALL, TIME_NEVER);
     if ((operation & FUTEX_CLOCK_REALTIME) != 0 && !command_has_clock(command))
         return -ENOSYS;
     switch (command) {

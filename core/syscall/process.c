@@ -33,14 +33,14 @@ SYSCALL(fork)
 {
     const struct clone_request request = { .exit_signal = PROCESS_SIGCHLD };
 
-    return args->trap == NULL ? SYSCALL_WANTS_REGISTERS : process_clone(args->trap, &request);
+    return registers == NULL ? SYSCALL_WANTS_REGISTERS : process_clone(registers, &request);
 }
 
 SYSCALL(vfork)
 {
     const struct clone_request request = { .flags = CLONE_VM | CLONE_VFORK, .exit_signal = PROCESS_SIGCHLD };
 
-    return args->trap == NULL ? SYSCALL_WANTS_REGISTERS : process_clone(args->trap, &request);
+    return registers == NULL ? SYSCALL_WANTS_REGISTERS : process_clone(registers, &request);
 }
 
 /* The raw call: clone(2), "C library/kernel differences". */
@@ -55,7 +55,7 @@ SYSCALL(clone)
         .tls = args->arg[HAL_CLONE_TLS],
     };
 
-    return args->trap == NULL ? SYSCALL_WANTS_REGISTERS : process_clone(args->trap, &request);
+    return registers == NULL ? SYSCALL_WANTS_REGISTERS : process_clone(registers, &request);
 }
 
 /* struct clone_args of clone3(2): 64, 80 and 88 bytes are its versions. */
@@ -80,7 +80,7 @@ SYSCALL(clone3)
     uint64_t word[WORDS] = { 0 };
     uint64_t bytes = args->arg[1];
 
-    if (args->trap == NULL)
+    if (registers == NULL)
         return SYSCALL_WANTS_REGISTERS;
     if (bytes < CLONE_ARGS_BYTES_MIN)
         return -EINVAL;
@@ -99,12 +99,12 @@ SYSCALL(clone3)
         .child_tid = word[CHILD_TID],
     };
 
-    return process_clone(args->trap, &request);
+    return process_clone(registers, &request);
 }
 
 /* ---- execve(2), execveat(2) ---- */
 
-static int64_t execute(const struct syscall_args *args, struct exec_request *request, vaddr_t path)
+static int64_t execute(struct hal_trap *registers, struct exec_request *request, vaddr_t path)
 {
     struct thread *self = thread_current();
     char *text = kmalloc(PATH_BYTES_MAX);
@@ -119,7 +119,7 @@ static int64_t execute(const struct syscall_args *args, struct exec_request *req
         request->path = text;
         if (request->shown == NULL)
             request->shown = text;
-        result = process_exec(args->trap, request);
+        result = process_exec(registers, request);
     }
     kfree(text);
     return result;
@@ -129,7 +129,7 @@ SYSCALL(execve)
 {
     struct exec_request request = { .flags = PATH_FOLLOW, .argv = args->arg[1], .envp = args->arg[2] };
 
-    return args->trap == NULL ? SYSCALL_WANTS_REGISTERS : execute(args, &request, args->arg[0]);
+    return registers == NULL ? SYSCALL_WANTS_REGISTERS : execute(registers, &request, args->arg[0]);
 }
 
 enum { EXECVEAT_CWD = -100, EXECVEAT_NOFOLLOW = 0x100, EXECVEAT_EMPTY_PATH = 0x1000 }; /* AT_.. */
@@ -149,7 +149,7 @@ SYSCALL(execveat)
     char text[DESCRIPTOR_TEXT_BYTES];
     char first = 0;
 
-    if (args->trap == NULL)
+    if (registers == NULL)
         return SYSCALL_WANTS_REGISTERS;
     if ((flags & ~(unsigned)(EXECVEAT_NOFOLLOW | EXECVEAT_EMPTY_PATH)) != 0)
         return -EINVAL;
@@ -173,7 +173,7 @@ SYSCALL(execveat)
         if (first == 0)
             request.shown = text;
     }
-    result = execute(args, &request, args->arg[1]);
+    result = execute(registers, &request, args->arg[1]);
     if (at != NULL)
         file_put(at);
     return result;

@@ -167,9 +167,9 @@ SYSCALL(rt_sigtimedwait)
 
 SYSCALL(rt_sigreturn)
 {
-    if (args->trap == NULL)
+    if (registers == NULL)
         return SYSCALL_WANTS_REGISTERS;
-    signal_return(args->trap);
+    signal_return(registers);
     return SYSCALL_KEEPS_REGISTERS;
 }
 
@@ -239,9 +239,9 @@ SYSCALL(sigaltstack)
     struct signal_stack stack, old;
     int result;
 
-    if (args->trap == NULL)
+    if (registers == NULL)
         return SYSCALL_WANTS_REGISTERS;
-    vaddr_t sp = HAL_USER_SP(args->trap);
+    vaddr_t sp = HAL_USER_SP(registers);
 
     if (args->arg[0] != 0) {
         result = user_copy_in(&stack, args->arg[0], sizeof stack);

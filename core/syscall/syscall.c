@@ -9,19 +9,12 @@
 #include <proc/signal.h>
 #include <syscall/table.h>
 
+/* The arguments stay where they are. */
 static ALWAYS_INLINE int64_t call(struct hal_trap *trap, struct hal_trap *registers)
 {
-    struct syscall_args args;
+    const struct syscall_args *args = (const struct syscall_args *)&HAL_USER_ARG(trap, 0);
 
-    args.number = HAL_USER_NUMBER(trap);
-    args.trap = registers;
-    args.arg[0] = HAL_USER_ARG(trap, 0);
-    args.arg[1] = HAL_USER_ARG(trap, 1);
-    args.arg[2] = HAL_USER_ARG(trap, 2);
-    args.arg[3] = HAL_USER_ARG(trap, 3);
-    args.arg[4] = HAL_USER_ARG(trap, 4);
-    args.arg[5] = HAL_USER_ARG(trap, 5);
-    return syscall_find(args.number)(&args);
+    return syscall_find(HAL_USER_NUMBER(trap))(args, registers);
 }
 
 /* restart_syscall(2) by the machine's number. */
@@ -46,10 +39,12 @@ bool syscall_begin(struct hal_trap *trap)
 {
     int64_t result = call(trap, NULL);
 
-    if (UNLIKELY(result == SYSCALL_WANTS_REGISTERS))
-        return true;
-    if (UNLIKELY(signal_is_restart(result)))
-        result = interrupted(trap, result);
+    if (UNLIKELY(result < 0)) { /* as the few are that are no results */
+        if (UNLIKELY(result == SYSCALL_WANTS_REGISTERS))
+            return true;
+        if (UNLIKELY(signal_is_restart(result)))
+            result = interrupted(trap, result);
+    }
     HAL_USER_RESULT(trap) = (uintptr_t)result;
     return false;
 }

@@ -288,6 +288,6 @@ SYSCALL(prctl)
 
 SYSCALL(arch_prctl)
 {
-    return args->trap == NULL ? SYSCALL_WANTS_REGISTERS
-                              : hal_user_call(args->trap, current_task()->fpu_area, args->number);
+    return registers == NULL ? SYSCALL_WANTS_REGISTERS
+                             : hal_user_call(registers, current_task()->fpu_area, HAL_USER_NUMBER(registers));
 }

@@ -13,8 +13,8 @@
  *              any       -                 epoll_remove(), the last reference    watches' and epoll's mutex
  *                                          to the file or the epoll is gone
  *
- * A change that comes after the look lists the watch again: no edge is lost. Whoever lists a watch wakes all who wait. A
- * watch holds no reference to its file; a file that ends takes its watches away before anything of it goes, with the
+ * A change that comes after the look lists the watch again: no edge is lost. Whoever lists a watch wakes all who wait.
+ * A watch holds no reference to its file; a file that ends takes its watches away before anything of it goes, with the
  * mutex under which waits look.
  *
  * An epoll can itself be polled, but not be watched by another one: -ELOOP.

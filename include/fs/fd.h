@@ -52,6 +52,7 @@ struct fd_borrowed {
     bool is_counted;
 };
 
+/* Context: task, interrupts enabled. */
 struct file *fd_get_shared(struct fd_table *table, unsigned fd);
 
 static inline struct fd_borrowed fd_borrow(struct fd_table *table, unsigned fd)

@@ -13,7 +13,7 @@
  *   HAL_TRAP_PC(trap), HAL_TRAP_FRAME_POINTER(trap)    hal/debug.h
  *   HAL_USER_SP(trap)
  *   HAL_USER_NUMBER(trap)        of a system call
- *   HAL_USER_ARG(trap, i)        its arguments, i a constant 0..5
+ *   HAL_USER_ARG(trap, i)        its arguments, i in 0..5: the elements of an array
  *   HAL_USER_RESULT(trap)        and its result; may lie where number or an argument did
  *   HAL_USER_TLS(trap, area)     the thread pointer of a task that is not running, in its trap frame or its
  *                                floating-point area

@@ -12,10 +12,11 @@
  *   a waiter's record   from                 to          who                                    under
  *                       (its stack)          QUEUED      futex_wait()                           bucket's lock
  *                       QUEUED               QUEUED      requeue: key and bucket change         both buckets' locks
- *                       QUEUED               CLAIMED     a waker takes it out                   bucket's lock
+ *                       QUEUED               CLAIMED     a waker of several takes it out        bucket's lock
+ *                       QUEUED               WOKEN       a waker of one, its last touch         bucket's lock, release
  *                       QUEUED               TIMED_OUT,  the waiter itself                      bucket's lock
  *                                            KILLED
- *                       CLAIMED              WOKEN       the waker, its last touch              release store
+ *                       CLAIMED              WOKEN       the waker of several, its last touch   release store
  *
  * So a wake wins over a timeout or signal that came meanwhile: the waits that return 0 are as many as wakes say. Who
  * waits is woken in the order of urgency at the time it began, equals in the order in which they came.

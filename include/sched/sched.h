@@ -79,6 +79,11 @@ void sched_block(enum task_state state, enum wait_mode mode);
 /* Make a blocked task ready; remembered if it is running or ready; ignored if NEW or DEAD. True if this call made it
  * ready. The caller holds a reference or is inside a read section. Context: any, no run-queue lock held. */
 bool task_wake(struct task *task);
+/* The same for callers that have interrupts disabled, and look with sched_check() when they are enabled again. */
+bool task_wake_irqoff(struct task *task);
+
+/* How urgent the running task is, what it inherits included: less is more. Context: preemption disabled. */
+uint8_t task_own_rank(void);
 
 /* Ask a task to end: killable waits return -EINTR, now and from now on. It ends when its entry function returns or it
  * exits. -ESRCH if it is dead already. Context: any. */

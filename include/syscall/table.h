@@ -16,11 +16,8 @@
 
 struct hal_trap;
 
+/* They lie where the user's registers were saved, and are gone when a handler has changed those. */
 struct syscall_args {
-    uint64_t number;
-    /* All of the user's registers, for a handler that reads or changes more than arguments and result. NULL at first:
-     * such a handler then does nothing but return SYSCALL_WANTS_REGISTERS, and is called again with them. */
-    struct hal_trap *trap;
     uint64_t arg[SYSCALL_ARGUMENTS]; /* as the registers had them: what is above a 32-bit argument's bits is no zero */
 };
 
@@ -30,13 +27,16 @@ struct syscall_args {
 /* Of a handler that was given all registers, and has made them what the user gets, the result among them. */
 #define SYSCALL_KEEPS_REGISTERS (INT64_MIN + 1)
 
-/* Context: task, interrupts enabled, no lock; may sleep. */
-typedef int64_t syscall_handler(const struct syscall_args *args);
+/* `registers` are all of the user's, for a handler that reads or changes more than arguments and result. NULL at first:
+ * such a handler then does nothing but return SYSCALL_WANTS_REGISTERS, and is called again with them.
+ * Context: task, interrupts enabled, no lock; may sleep. */
+typedef int64_t syscall_handler(const struct syscall_args *args, struct hal_trap *registers);
 
 /* Opens the definition of a handler: SYSCALL(read) { ... args->arg[0] ... }. */
-#define SYSCALL(name)                                      \
-    int64_t sys_##name(const struct syscall_args *args);   \
-    int64_t sys_##name(const struct syscall_args *args)
+#define SYSCALL(name)                                                    \
+    syscall_handler sys_##name;                                          \
+    int64_t sys_##name([[maybe_unused]] const struct syscall_args *args, \
+                       [[maybe_unused]] struct hal_trap *registers)
 
 /* What differs between the machines besides numbers. Data of the generated table. */
 struct syscall_abi {
@@ -53,7 +53,7 @@ extern syscall_handler *const syscall_handlers[SYSCALL_NUMBERS];
 extern const char *const syscall_names[SYSCALL_NUMBERS];
 
 /* -ENOSYS. */
-int64_t sys_absent(const struct syscall_args *args);
+syscall_handler sys_absent;
 
 /* The handler of any number, never NULL. Context: any. */
 static inline syscall_handler *syscall_find(uint64_t number)

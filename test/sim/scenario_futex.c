@@ -8,6 +8,8 @@
 #include <mm/user.h>
 #include <proc/id.h>
 #include <proc/futex.h>
+#include <sched/priority.h>
+#include <sched/sched.h>
 #include <vm/space.h>
 
 #define WORDS_VA ((vaddr_t)0x10000000)
@@ -21,6 +23,7 @@ static struct {
     _Atomic(unsigned) asleep;  /* sleepers that have not ended */
     _Atomic(uint64_t) returned;
     _Atomic(uint64_t) woken;
+    unsigned words;            /* of which they wait for one */
     bool is_patient;           /* no deadlines and no signals: whoever is lost stays lost */
     unsigned inside;           /* guarded by the lock that the story makes of a word */
 } futexes;
@@ -59,10 +62,12 @@ static int sleeper(void *arg)
 {
     (void)arg;
     sim_line_wait(&futexes.line);
+    if (futexes.words == 1) /* then a woken one runs before its waker, who is half way through several */
+        CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_NORMAL) == 0);
     for (unsigned i = 4 * sim_rounds(); i > 0; i--) {
         bool waits_long = futexes.is_patient || sim_chance(3);
         uint64_t deadline = waits_long ? TIME_NEVER : clock_ns() + sim_random_below(20) * NS_PER_US;
-        int result = futex_wait(word_at((unsigned)sim_random_below(WORDS)), 0, FUTEX_BITSET_ALL, deadline);
+        int result = futex_wait(word_at((unsigned)sim_random_below(futexes.words)), 0, FUTEX_BITSET_ALL, deadline);
 
         CHECK(result == 0 || result == -ETIMEDOUT || result == -ERESTARTSYS);
         (void)fetch_add_relaxed(&futexes.returned, result == 0);
@@ -74,7 +79,7 @@ static int sleeper(void *arg)
 
 static void move_or_wake(void)
 {
-    unsigned from = (unsigned)sim_random_below(WORDS), to = (unsigned)sim_random_below(WORDS);
+    unsigned from = (unsigned)sim_random_below(futexes.words), to = (unsigned)sim_random_below(futexes.words);
     int64_t woken = 0;
 
     /* Moved ones are told from woken ones by asking for either alone. */
@@ -98,11 +103,12 @@ static int waker(void *arg)
     return 0;
 }
 
-static void crowd(bool is_patient)
+static void crowd(unsigned words, bool is_patient)
 {
     struct thread *threads[SLEEPERS + WAKERS];
     struct task *some = NULL;
 
+    futexes.words = words;
     futexes.is_patient = is_patient;
     store_relaxed(&futexes.asleep, SLEEPERS);
     if (!create_world())
@@ -126,12 +132,18 @@ static void crowd(bool is_patient)
 
 static void futex_crowd(void)
 {
-    crowd(false);
+    crowd(WORDS, false);
 }
 
 static void futex_moves(void)
 {
-    crowd(true);
+    crowd(WORDS, true);
+}
+
+/* Most wakes are of several. */
+static void futex_herd(void)
+{
+    crowd(1, false);
 }
 
 /* futex-lock: as libraries build it. 0 free, 1 held, 2 held and perhaps waited for. */
@@ -194,11 +206,13 @@ static uint32_t own_id(void)
     return (uint32_t)current_task()->tid;
 }
 
-/* What a robust list does, for an owner that ended without one. */
+/* What a robust list does, for an owner that ended without one. That one's own store would come after all that it did
+ * inside; a look-up in vain promises no order, so the count of those who have not ended gives it. */
 static void mark_dead(vaddr_t word)
 {
     uint32_t seen = 0;
 
+    (void)load_acquire(&futexes.asleep); /* PAIRS(sim_count) */
     CHECK(user_read32(word, &seen) == 0);
     uint32_t before = seen;
     struct task *task = task_lookup((tid_t)(before & FUTEX_TID_MASK));
@@ -270,7 +284,7 @@ static int owner(void *arg)
             break; /* with the lock */
         unlock_owned(owned_word(index));
     }
-    (void)fetch_sub_relaxed(&futexes.asleep, 1);
+    (void)fetch_sub_release(&futexes.asleep, 1); /* PAIRS(sim_count) */
     return 0;
 }
 
@@ -300,6 +314,8 @@ static void futex_owner(void)
 const struct sim_scenario sim_scenarios_futex[] = {
     { .name = "futex-crowd", .aim = "wake, requeue, deadline and signal end one wait, and it is lost or counted twice",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_crowd },
+    { .name = "futex-herd", .aim = "a signal comes to one of several while their waker is half way through them",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_herd },
     { .name = "futex-moves", .aim = "a requeue loses a waiter that nothing but a wake will end",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_moves },
     { .name = "futex-lock", .aim = "the word changes between a waiter's look and its sleep, and nobody wakes it",

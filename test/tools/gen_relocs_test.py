@@ -108,6 +108,12 @@ class Finding(unittest.TestCase):
                 (RISCV, (TEXT, 0x100, 2, "here", "word", 0x1000), "neither an address")):
             with self.subTest(why), self.assertRaisesRegex(gen_relocs.Wrong, why):
                 places(arch, relocation)
+        with self.assertRaisesRegex(gen_relocs.Wrong, r"__vdso_start\+0x4: names here, which no program gets"):
+            copied = (("__vdso_start", START + 0x200, 0, TEXT), ("__vdso_end", START + 0x300, 0, TEXT),
+                      ("label", START + 0x210, 0, TEXT))
+            relocations = ((TEXT, 0x200, 24, "label", None, 0), (TEXT, 0x300, 23, "here", None, 0),
+                           (TEXT, 0x204, 23, "here", None, 0))
+            gen_relocs.places(gen_relocs.Elf(elf(RISCV, relocations, IMAGE_SYMBOLS + copied)))
         with self.assertRaisesRegex(gen_relocs.Wrong, "overlap"):
             places(X86, (TEXT, 0x100, 1, "here", "word", START), (TEXT, 0x100, 1, "here", "word", START))
         with self.assertRaisesRegex(gen_relocs.Wrong, "no symbol __image_start"):

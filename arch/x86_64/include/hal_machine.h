@@ -50,8 +50,15 @@ struct hal_context {
 /* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */
 struct hal_trap {
     uint64_t frame_next, frame_return;
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t r15, r14, r13, r12, r11;
+    uint64_t rbp;
+    union {
+        struct {
+            uint64_t rdi, rsi, rdx, r10, r8, r9;
+        };
+        uint64_t arg[6]; /* of a system call (System V ABI, A.2.1) */
+    };
+    uint64_t rcx, rbx, rax;
     uint64_t vector, error;
     uint64_t rip, cs, rflags, rsp, ss;
 };
@@ -89,9 +96,7 @@ static inline struct x86_bases *x86_bases_of(const void *area)
 #define HAL_CLONE_TLS 4
 #define HAL_ELF_MACHINE 62
 
-/* Words of struct hal_trap, for i a constant: rdi, rsi, rdx, r10, r8, r9 (System V ABI, A.2.1). */
-#define HAL_USER_ARG(trap, i)                                                                             \
-    (*((uint64_t *)(trap) + ((i) == 0 ? 11 : (i) == 1 ? 12 : (i) == 2 ? 13 : (i) == 3 ? 7 : (i) == 4 ? 9 : 8)))
+#define HAL_USER_ARG(trap, i) ((trap)->arg[i])
 
 /* GS.base points at this CPU's block, whose first word is the current task. The compiler sees an ordinary load, so it
  * neither moves one above hal_cpu_init() nor repeats one without need. */

@@ -143,12 +143,16 @@ FILES = (
         "A look-up in a shared table takes its reference after it has let go of the table.",
         ("sanity", "memory", "story"),
         edit("core/fs/fd.c", """
-    if (file != NULL)
-        file_get(file);
-    spin_unlock(&table->lock);
+    struct file *file = get_locked(table, fd);
+
+    spin_unlock_irqoff(&table->lock);
+    hal_irq_enable();
     return file;
 """, """
-    spin_unlock(&table->lock);
+    struct file *file = file_at_locked(table, fd);
+
+    spin_unlock_irqoff(&table->lock);
+    hal_irq_enable();
     if (file != NULL)
         file_get(file);
     return file;

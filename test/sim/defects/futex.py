@@ -10,12 +10,12 @@ FUTEX = (
         ("liveness",),
         edit("core/proc/futex.c", """
     if (result == 0) {
-        enqueue_locked(bucket, &waiter);
+        waiter.rank = task_own_rank();
 """, """
     if (result == 0) {
         spin_unlock(&bucket->lock);
         spin_lock(&bucket->lock);
-        enqueue_locked(bucket, &waiter);
+        waiter.rank = task_own_rank();
 """),
         scenarios=("futex-lock",), hazard=7),
     Defect(
@@ -74,4 +74,55 @@ FUTEX = (
         if (false)
             bucket ="""),
         scenarios=("futex-owner",), hazard=7),
+    Defect(
+        "futex-waker-touches-record",
+        "A waker of one reads the record after it has told the waiter that it is done with it.",
+        ("story", "memory", "race"),
+        edit("core/proc/futex.c", """
+        irq_enable_and_look();
+        return 1;
+""", """
+        irq_enable_and_look();
+        return waiter->bitset != 0;
+"""),
+        scenarios=("futex-crowd", "futex-herd"), hazard=1),
+    Defect(
+        "futex-settle-relaxed",
+        "A waker of one tells the waiter that it is done with the record without release order.",
+        ("race",),
+        edit("core/proc/futex.c", """
+        store_release(&waiter->status, WAITER_WOKEN); /* PAIRS(futex_waiter) */
+        unlock_irqoff(bucket);
+""", """
+        store_relaxed(&waiter->status, WAITER_WOKEN);
+        unlock_irqoff(bucket);
+"""),
+        scenarios=("futex-crowd",), build="thread", hazard=16),
+    Defect(
+        "futex-claimed-goes-round",
+        "A claimed waiter that has a signal goes round without leaving the CPU to who claimed it.",
+        ("liveness",),
+        edit("core/proc/futex.c", "status == WAITER_CLAIMED ? WAIT_UNINTERRUPTED : WAIT_INTERRUPTIBLE",
+             "WAIT_INTERRUPTIBLE"),
+        scenarios=("futex-herd",), cpus=1),
+    Defect(
+        "futex-old-bucket",
+        "A waiter that gives up takes the lock of the bucket that it was in, and not where a requeue put it meanwhile.",
+        ("race", "wake-once", "story", "memory", "liveness"),
+        edit("core/proc/futex.c", "    while (bucket != load_relaxed(&waiter->bucket)) {", "    while (false) {"),
+        scenarios=("futex-crowd",), build="thread", hazard=7),
+    Defect(
+        "futex-buckets-any-order",
+        "A requeue locks the buckets in the order in which they were named.",
+        ("locks", "liveness"),
+        edit("core/proc/futex.c", """
+    spin_lock(a < b ? &a->lock : &b->lock);
+    if (a != b)
+        spin_lock(a < b ? &b->lock : &a->lock);
+""", """
+    spin_lock(&a->lock);
+    if (a != b)
+        spin_lock(&b->lock);
+"""),
+        scenarios=("futex-moves",)),
 )

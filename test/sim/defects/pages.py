@@ -69,7 +69,7 @@ PAGES = (
         "page-freed-while-shared",
         "Who drops the last reference but one frees the page.",
         ("memory", "sanity", "story"),
-        edit("core/mm/page_refs.c", "    if (before == 1)\n", "    if (before <= 2)\n"),
+        edit("core/mm/page_refs.c", "    if (before == 1) {\n", "    if (before <= 2) {\n"),
         scenarios=("pages-shared",)),
     Defect(
         "put-without-acquire",
@@ -82,8 +82,8 @@ PAGES = (
         "refs-without-acquire",
         "Who finds itself alone with a page does not wait for what the others did with it.",
         ("race",),
-        edit("core/mm/page_refs.c", "    return load_acquire(&block_find(pa, &first, &order)->refs);",
-             "    return load_relaxed(&block_find(pa, &first, &order)->refs);"),
+        edit("core/mm/page_refs.c", "    return load_acquire(&block_find(pa)->refs);",
+             "    return load_relaxed(&block_find(pa)->refs);"),
         scenarios=("pages-shared",), build="thread"),
     Defect(
         "split-forgets-kind",

@@ -26,7 +26,7 @@
     ({                                                                            \
         extern syscall_handler sys_##name;                                        \
         const struct syscall_args args_ = { .arg = { __VA_ARGS__ } };             \
-        sys_##name(&args_);                                                       \
+        sys_##name(&args_, NULL);                                                 \
     })
 #define U(value) ((uint64_t)(int64_t)(value))
 

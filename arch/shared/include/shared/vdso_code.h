@@ -9,7 +9,8 @@
  *   SYS_..                     the numbers of system calls; with SYS_GETCPU there is a getcpu()
  *
  * and is compiled without link-time optimisation: all of it must be in section .vdso, and nothing outside be called or
- * read. Functions are of the program's, and follow the C library's contracts: clock_gettime(2) and so on.
+ * read, which tools/gen_relocs.py sees to. Functions are of the program's, and follow the C library's contracts:
+ * clock_gettime(2) and so on.
  */
 #pragma once
 
