@@ -175,7 +175,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
     (void)info;
     if (in_frame != NULL) {
         memcpy(others, in_frame, bytes);
-        in_frame[changed_at] ^= 1;
+        if (file->change != NULL)
+            file->change(context, changed_at);
+        else
+            in_frame[changed_at] ^= 1;
     } else {
         memcpy(others, held, bytes);
     }
