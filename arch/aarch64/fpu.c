@@ -8,8 +8,8 @@
  * saved at the end of the turn, since the task may go on elsewhere. The registers stay as they are then, and if nobody
  * else's have been loaded when it comes back, it finds them there: two pointers that name each other say so.
  *
- * A trap costs more than a load and a save. So a task that uses the unit in a few turns in a row is not asked in the
- * next ones: the unit is on, and the registers loaded, from the beginning. Then it is asked again.
+ * A trap costs about three times a load and a save. So a task that uses the unit in more than every third turn is not
+ * asked in the next ones: the unit is on, and the registers loaded, from the beginning. Then it is asked again.
  *
  * SVE's registers come with a vector area, and trap on their own (ZEN). Over a system call only their first 128 bits
  * are kept (Linux, Documentation/arch/arm64/sve.rst): it switches ZEN off, by which they become q0-q31, and the next
@@ -34,8 +34,12 @@
 #define VECTOR_LENGTH_MAX 64u
 #define VECTOR_QUANTUM 16u
 
-#define USED_TURNS 3
-#define EAGER_TURNS 16
+/* How much a task uses the unit: half of it is forgotten with a turn without a use. With a use in every second turn it
+ * comes to USE_OFTEN, with one in three it does not. */
+#define USE 4
+#define USE_OFTEN 7
+#define USE_MAX 8
+#define EAGER_TURNS 32
 
 /* entry.S: both tables differ in what a system call does first. */
 extern const char trap_vectors[], trap_vectors_sve[];
@@ -142,6 +146,16 @@ static NOINLINE void turn_on(struct machine_cpu *cpu, struct machine_fpu *area)
         fpu_load(area);
 }
 
+/* What turn_on() comes to between two tasks that are expected to use the unit. */
+static ALWAYS_INLINE void load_over(struct machine_cpu *cpu, struct machine_fpu *area)
+{
+    area->eager_turns--;
+    area->held_by = NULL;
+    cpu->area = area;
+    SYSREG_WRITE(tpidr_el0, area->tls);
+    fpu_load(area);
+}
+
 void hal_fpu_switch(void *save, void *load)
 {
     struct machine_cpu *cpu = cpu_self();
@@ -156,10 +170,14 @@ void hal_fpu_switch(void *save, void *load)
         }
         if (is_on) {
             save_unit(cpu, from);
+            if (to != NULL && to->eager_turns != 0 && cpu->unit == UNIT_FP && !to->is_vector) {
+                load_over(cpu, to);
+                return;
+            }
             cpu->held = from;
             from->held_by = cpu;
         } else {
-            from->used_turns = 0;
+            from->use /= 2;
         }
     }
     cpu->area = to;
@@ -186,9 +204,8 @@ unsigned fpu_use(unsigned wants_vectors)
     if (area == NULL || (wants_vectors != 0 && area->vector == NULL))
         return false;
     if (cpu->unit == UNIT_OFF) {
-        if (area->used_turns < USED_TURNS)
-            area->used_turns++;
-        else
+        area->use = MIN(area->use + USE, USE_MAX);
+        if (area->use >= USE_OFTEN)
             area->eager_turns = EAGER_TURNS;
         turn_on(cpu, area);
         if (wants_vectors == 0)

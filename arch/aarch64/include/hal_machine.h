@@ -96,7 +96,7 @@ struct machine_fpu {
     struct machine_cpu *held_by; /* its registers equal this area, if its `held` says so, too */
     uint16_t vector_length;      /* of its registers, in bytes, if it has a vector area */
     bool is_vector;              /* z0-z31, p0-p15 and ffr are in the vector area, instead of q0-q31 here */
-    uint8_t used_turns;          /* in so many turns in a row it has used the unit */
+    uint8_t use;                 /* how much it uses the unit */
     uint8_t eager_turns;         /* in so many turns to come the unit is on from the beginning */
 };
 static_assert(offsetof(struct machine_fpu, control) == FPU_FPSR);
