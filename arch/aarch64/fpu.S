@@ -40,6 +40,21 @@ fpu_save:
     .cfi_endproc
     .size fpu_save, . - fpu_save
 
+/* void fpu_exchange(void *save, const void *load): one, then the other. */
+    .globl fpu_exchange
+    .type fpu_exchange, %function
+fpu_exchange:
+    .cfi_startproc
+    fpu_pairs stp
+    mrs x2, fpsr
+    mrs x3, fpcr
+    add x0, x0, #FPU_FPSR
+    stp x2, x3, [x0]
+    mov x0, x1
+    b fpu_load
+    .cfi_endproc
+    .size fpu_exchange, . - fpu_exchange
+
 /* void fpu_load(const void *area) */
     .globl fpu_load
     .type fpu_load, %function

@@ -47,6 +47,7 @@ extern const char trap_vectors[], trap_vectors_sve[];
 /* fpu.S */
 void fpu_save(void *area);
 void fpu_load(const void *area);
+void fpu_exchange(void *save, const void *load);
 void vector_save(uint8_t *registers, uint64_t *control);
 void vector_load(const uint8_t *registers, const uint64_t *control);
 void vector_clear(void);
@@ -146,21 +147,35 @@ static NOINLINE void turn_on(struct machine_cpu *cpu, struct machine_fpu *area)
         fpu_load(area);
 }
 
-/* What turn_on() comes to between two tasks that are expected to use the unit. */
-static ALWAYS_INLINE void load_over(struct machine_cpu *cpu, struct machine_fpu *area)
+/* The running task's turn ends, or its area has changed: `from` is NULL then. The unit is on. */
+static NOINLINE void leave_unit(struct machine_cpu *cpu, struct machine_fpu *from, struct machine_fpu *to)
 {
-    area->eager_turns--;
-    area->held_by = NULL;
-    cpu->area = area;
-    SYSREG_WRITE(tpidr_el0, area->tls);
-    fpu_load(area);
+    if (from != NULL) {
+        save_unit(cpu, from);
+        cpu->held = from;
+        from->held_by = cpu;
+    }
+    cpu->area = to;
+    if (to == NULL) {
+        unit_set(cpu, UNIT_OFF);
+        return;
+    }
+    SYSREG_WRITE(tpidr_el0, to->tls);
+    if (to->eager_turns != 0) {
+        to->eager_turns--;
+        turn_on(cpu, to);
+    } else if (from == NULL) { /* it is used */
+        turn_on(cpu, to);
+    } else {
+        unit_set(cpu, UNIT_OFF);
+    }
 }
 
+/* A turn without a use is the shortest way, two that are expected to have one the next. */
 void hal_fpu_switch(void *save, void *load)
 {
     struct machine_cpu *cpu = cpu_self();
     struct machine_fpu *from = save, *to = load;
-    bool is_on = cpu->unit != UNIT_OFF;
 
     if (from != NULL) {
         from->tls = SYSREG_READ(tpidr_el0);
@@ -168,32 +183,29 @@ void hal_fpu_switch(void *save, void *load)
             synchronise(cpu, from);
             return;
         }
-        if (is_on) {
-            save_unit(cpu, from);
-            if (to != NULL && to->eager_turns != 0 && cpu->unit == UNIT_FP && !to->is_vector) {
-                load_over(cpu, to);
-                return;
-            }
-            cpu->held = from;
-            from->held_by = cpu;
-        } else {
-            from->use /= 2;
-        }
     }
-    cpu->area = to;
-    if (to != NULL) {
+    if (cpu->unit != UNIT_OFF) {
+        if (cpu->unit != UNIT_FP || from == NULL || to == NULL || to->eager_turns == 0 || to->is_vector) {
+            leave_unit(cpu, from, to);
+            return;
+        }
+        to->eager_turns--;
+        to->held_by = NULL;
+        cpu->area = to;
         SYSREG_WRITE(tpidr_el0, to->tls);
-        if (to->eager_turns != 0) {
-            to->eager_turns--;
-            turn_on(cpu, to);
-            return;
-        }
-        if (from == NULL && is_on) { /* it is the running task's, and used, and has changed */
-            turn_on(cpu, to);
-            return;
-        }
+        fpu_exchange(from, to);
+        return;
     }
-    unit_set(cpu, UNIT_OFF);
+    if (from != NULL)
+        from->use /= 2;
+    cpu->area = to;
+    if (to == NULL)
+        return;
+    SYSREG_WRITE(tpidr_el0, to->tls);
+    if (to->eager_turns != 0) {
+        to->eager_turns--;
+        turn_on(cpu, to);
+    }
 }
 
 unsigned fpu_use(unsigned wants_vectors)
@@ -220,7 +232,10 @@ unsigned fpu_use(unsigned wants_vectors)
 
 void fpu_end_vectors(void)
 {
-    unit_set(cpu_self(), UNIT_FP);
+    struct machine_cpu *cpu = cpu_self();
+
+    cpu->area->is_vector = false;
+    unit_set(cpu, UNIT_FP);
 }
 
 /* ---- Lengths ---- */
