@@ -241,8 +241,18 @@ boot_enter_el1:
     ldr x9, =0x0000030080000000     /* HCR_EL2: EL1 is AArch64 (RW), pointer authentication not trapped */
     msr hcr_el2, x9
     isb
-    mov x9, #0x33ff                 /* CPTR_EL2: FP not trapped; SVE and SME are, nobody uses them */
+    mrs x10, id_aa64pfr0_el1
+    ubfx x10, x10, #32, #4          /* SVE */
+    mov x9, #0x33ff                 /* CPTR_EL2: FP not trapped; SME is, nobody uses it */
+    cmp x10, #0
+    mov x10, #0x32ff                /* nor SVE, if there is any */
+    csel x9, x9, x10, eq
     msr cptr_el2, x9
+    isb
+    b.eq 6f
+    mov x9, #0xf                    /* ZCR_EL2: registers of any length */
+    msr S3_4_C1_C2_0, x9
+6:
     mov x9, #3                      /* CNTHCTL_EL2: EL1 may use the physical counter and timer */
     msr cnthctl_el2, x9
     msr cntvoff_el2, xzr            /* virtual time is physical time, on every CPU */

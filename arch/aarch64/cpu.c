@@ -30,6 +30,28 @@ static const struct {
     { 20, 2, 8 },  /* ATOMICS */
 };
 #define HWCAP_FP_ASIMD 3u
+#define HWCAP_SVE (UINT64_C(1) << 22)
+static const struct {
+    uint8_t shift, least, bit;
+} zfr0_hwcaps2[] = {
+    { 0, 1, 1 },   /* SVE2 */
+    { 0, 2, 36 },  /* SVE2P1 */
+    { 4, 1, 2 },   /* SVEAES */
+    { 4, 2, 3 },   /* SVEPMULL */
+    { 16, 1, 4 },  /* SVEBITPERM */
+    { 20, 1, 12 }, /* SVEBF16 */
+    { 20, 2, 33 }, /* SVE_EBF16 */
+    { 32, 1, 5 },  /* SVESHA3 */
+    { 40, 1, 6 },  /* SVESM4 */
+    { 44, 1, 9 },  /* SVEI8MM */
+    { 52, 1, 10 }, /* SVEF32MM */
+    { 56, 1, 11 }, /* SVEF64MM */
+};
+
+/* Linux's numbers: asm-generic/unistd.h, linux/prctl.h. */
+#define CALL_PRCTL 167
+#define PR_SVE_SET_VL 50
+#define PR_SVE_GET_VL 51
 
 /* boot.S */
 extern char boot_cpu_area[CPU_AREA_BYTES];
@@ -39,7 +61,6 @@ void boot_secondary(void);
 /* context.S, entry.S */
 void context_first_run(void);
 [[noreturn]] void user_enter(struct hal_trap *trap);
-extern const char trap_vectors[];
 
 /*
  * The kernel never touches user pages but by the routines of user.S (ARM D8.4.3): PAN forbids it, and with SPAN 0 every
@@ -70,14 +91,21 @@ static void find_user_facts(void)
     for (size_t i = 0; i < ARRAY_COUNT(isar0_hwcaps); i++)
         if ((isar0 >> isar0_hwcaps[i].shift & 0xf) >= isar0_hwcaps[i].least)
             hal_user_facts.hwcap |= UINT64_C(1) << isar0_hwcaps[i].bit;
+    if (machine_vector.lengths == 0)
+        return;
+    uint64_t zfr0 = SYSREG_READ(S3_0_C0_C4_4); /* ID_AA64ZFR0_EL1 */
+
+    hal_user_facts.hwcap |= HWCAP_SVE;
+    for (size_t i = 0; i < ARRAY_COUNT(zfr0_hwcaps2); i++)
+        if ((zfr0 >> zfr0_hwcaps2[i].shift & 0xf) >= zfr0_hwcaps2[i].least)
+            hal_user_facts.hwcap2 |= UINT64_C(1) << zfr0_hwcaps2[i].bit;
 }
 
 void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
 {
     SYSREG_WRITE(sp_el0, (uintptr_t)task);
     SYSREG_WRITE(tpidr_el1, (uintptr_t)(area != NULL ? area : boot_cpu_area));
-    SYSREG_WRITE(vbar_el1, (uintptr_t)trap_vectors);
-    SYSREG_WRITE(cpacr_el1, 0);
+    fpu_init_cpu(cpu == 0);
     SYSREG_WRITE(cntkctl_el1, CNTKCTL_USER);
     SYSREG_WRITE(mdscr_el1, 0);
     SYSREG_WRITE(cntv_ctl_el0, 0);
@@ -121,13 +149,19 @@ void hal_user_enter(struct hal_trap *trap)
     user_enter(trap);
 }
 
-/* Linux has none here. */
+/* What of prctl(2) is this machine's. Linux has no other calls here. */
 int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)
 {
-    (void)trap;
-    (void)area;
-    (void)number;
-    return -ENOSYS;
+    if (number != CALL_PRCTL)
+        return -ENOSYS;
+    switch ((int)HAL_USER_ARG(trap, 0)) {
+    case PR_SVE_SET_VL:
+        return fpu_set_vector_length(area, HAL_USER_ARG(trap, 1));
+    case PR_SVE_GET_VL:
+        return fpu_get_vector_length(area);
+    default:
+        return -ENOSYS;
+    }
 }
 
 /* The new CPU reads this with its MMU off, past all caches: write it back to the point of coherency. */

@@ -12,7 +12,9 @@
  */
 #include <machine_layout.h>
 
+#define ESR_CLASS_FP 0x07
 #define ESR_CLASS_SVC 0x15
+#define ESR_CLASS_SVE 0x19
 
     .cfi_sections .debug_frame
 
@@ -67,22 +69,26 @@
 .endm
 
     .section .text.vectors, "ax"
+/*
+ * From EL1 running on SP_EL0, which holds a task and is no stack: fatal.
+ *
+ * From the kernel. A stack that cannot take the frame (overflown into its guard page, or misaligned) is found by asking
+ * the MMU, before anything is stored. The other entries need not ask: their first store would fault, here.
+ *
+ * From EL0, AArch64 and AArch32: SP_EL1 is then the end of the user's frame in the task's kernel stack.
+ */
+.macro vector_table name, user_sync
     .balign 2048
-    .globl trap_vectors
-    .type trap_vectors, %function
-trap_vectors:
+    .globl \name
+    .type \name, %function
+\name:
     .cfi_startproc
-    /* From EL1 running on SP_EL0, which holds a task and is no stack. */
-    vector_fatal trap_el1t_sync, 0
-    vector_fatal trap_el1t_irq, 1
-    vector_fatal trap_el1t_fiq, 2
-    vector_fatal trap_el1t_serror, 3
+    vector_fatal \name\()_el1t_sync, 0
+    vector_fatal \name\()_el1t_irq, 1
+    vector_fatal \name\()_el1t_fiq, 2
+    vector_fatal \name\()_el1t_serror, 3
 
-    /*
-     * From the kernel. A stack that cannot take the frame (overflown into its guard page, or misaligned) is found by
-     * asking the MMU, before anything is stored. The other entries need not ask: their first store would fault, here.
-     */
-    vector_entry trap_el1h_sync
+    vector_entry \name\()_el1h_sync
     msr tpidrro_el0, x0
     sub sp, sp, #TRAP_BYTES
     mov x0, sp
@@ -95,31 +101,34 @@ trap_vectors:
     mrs x0, tpidrro_el0
     b trap_enter_sync
 
-    vector_entry trap_el1h_irq
+    vector_entry \name\()_el1h_irq
     sub sp, sp, #TRAP_BYTES
     b trap_enter_irq
 
-    vector_fatal trap_el1h_fiq, 6
-    vector_fatal trap_el1h_serror, 7
+    vector_fatal \name\()_el1h_fiq, 6
+    vector_fatal \name\()_el1h_serror, 7
 
-    /* From EL0, AArch64 and AArch32: SP_EL1 is then the end of the user's frame in the task's kernel stack. */
-    vector_entry trap_el0_sync
+    vector_entry \name\()_el0_sync
     sub sp, sp, #TRAP_BYTES
-    b trap_enter_user_sync
+    b \user_sync
 
-    vector_entry trap_el0_irq
+    vector_entry \name\()_el0_irq
     sub sp, sp, #TRAP_BYTES
     b trap_enter_user_irq
 
-    vector_fatal trap_el0_fiq, 10
-    vector_fatal trap_el0_serror, 11
-    vector_fatal trap_el0_32_sync, 12
-    vector_fatal trap_el0_32_irq, 13
-    vector_fatal trap_el0_32_fiq, 14
-    vector_fatal trap_el0_32_serror, 15
+    vector_fatal \name\()_el0_fiq, 10
+    vector_fatal \name\()_el0_serror, 11
+    vector_fatal \name\()_el0_32_sync, 12
+    vector_fatal \name\()_el0_32_irq, 13
+    vector_fatal \name\()_el0_32_fiq, 14
+    vector_fatal \name\()_el0_32_serror, 15
     .balign 128
     .cfi_endproc
-    .size trap_vectors, . - trap_vectors
+    .size \name, . - \name
+.endm
+
+    vector_table trap_vectors, trap_enter_user_sync
+    vector_table trap_vectors_sve, trap_enter_user_sync_sve /* while SVE does not trap: fpu.c */
 
 /* Interrupt: may come back on another CPU, if trap_irq() switched. */
     .type trap_enter_irq, %function
@@ -133,7 +142,7 @@ trap_enter_irq:
     .cfi_endproc
     .size trap_enter_irq, . - trap_enter_irq
 
-/* Synchronous: fatal, but for a refused semihosting call. */
+/* Synchronous: fatal, but for a refused semihosting call, an access to user memory, and the FP unit's first use. */
     .type trap_enter_sync, %function
 trap_enter_sync:
     .cfi_startproc
@@ -216,7 +225,8 @@ trap_enter_user_sync:
     user_save
     lsr x1, x3, #26
     cmp x1, #ESR_CLASS_SVC
-    b.ne 1f
+    b.ne trap_user_other
+trap_user_call:
     msr daifclr, #5
     bl trap_syscall
     cbz w0, trap_leave_user
@@ -225,6 +235,15 @@ trap_enter_user_sync:
     user_preserved stp
     bl trap_user_work
     b trap_leave_user_all
+trap_user_other:
+    cmp x1, #ESR_CLASS_FP
+    ccmp x1, #ESR_CLASS_SVE, #4, ne     /* else equal: it was FP */
+    b.ne 1f
+    sub w0, w1, #ESR_CLASS_FP
+    bl fpu_use
+    cbnz w0, trap_leave_user
+    mov x0, sp
+    mrs x3, esr_el1
 1:  mrs x4, far_el1
     stp x3, x4, [sp, #TRAP_ESR]
     user_preserved stp
@@ -233,6 +252,20 @@ trap_enter_user_sync:
     b trap_leave_user_all
     .cfi_endproc
     .size trap_enter_user_sync, . - trap_enter_user_sync
+
+/* The same while SVE does not trap: a system call ends that. */
+    .type trap_enter_user_sync_sve, %function
+trap_enter_user_sync_sve:
+    .cfi_startproc
+    user_save
+    lsr x1, x3, #26
+    cmp x1, #ESR_CLASS_SVC
+    b.ne trap_user_other
+    bl fpu_end_vectors
+    mov x0, sp
+    b trap_user_call
+    .cfi_endproc
+    .size trap_enter_user_sync_sve, . - trap_enter_user_sync_sve
 
     .type trap_enter_user_irq, %function
 trap_enter_user_irq:

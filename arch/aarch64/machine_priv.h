@@ -19,6 +19,13 @@
 #define ISB() __asm__ volatile("isb" ::: "memory")
 #define DSB(domain) __asm__ volatile("dsb " #domain ::: "memory")
 
+/* At the beginning of a CPU's area. Owned by its CPU, interrupts off. */
+struct machine_cpu {
+    enum machine_unit { UNIT_OFF, UNIT_FP, UNIT_VECTOR } unit; /* what does not trap: CPACR_EL1 and VBAR_EL1, too */
+    struct machine_fpu *area; /* of the running task; NULL: none */
+    struct machine_fpu *held; /* while the unit is off: whose state the registers hold, if its `held_by` says so, too */
+};
+
 /* The affinity fields of MPIDR_EL1: what a CPU node's reg holds (ARM D17.2.101). */
 #define MPIDR_AFFINITY_MASK UINT64_C(0xff00ffffff)
 
@@ -59,6 +66,18 @@ uint64_t mmu_map_early(paddr_t pa, uint64_t bytes, unsigned prot);
 
 /* Address-space ids that this CPU can tell apart. */
 unsigned mmu_asid_count(void);
+
+/* fpu.c. The unit is off on this CPU, and holds nobody's state; the boot CPU says what there is. Then: the running task
+ * uses the unit, which traps. 0: not for it to use; else to be tried again. Context: interrupts disabled. */
+void fpu_init_cpu(bool may_store);
+unsigned fpu_use(unsigned wants_vectors);
+/* Of a vector area: the bytes of the record with the registers of such a length. What of it is a frame's end. */
+size_t fpu_vector_record_bytes(size_t length);
+#define VECTOR_END_BYTES 48u
+/* Linux's PR_SVE_SET_VL and PR_SVE_GET_VL: bytes, or -EINVAL. */
+int64_t fpu_set_vector_length(struct machine_fpu *area, uint64_t length);
+int64_t fpu_get_vector_length(const struct machine_fpu *area);
+
 /* user.c: where to go on when the access to user memory at pc fails; 0: there is none at pc. */
 uintptr_t user_failed_pc(uintptr_t pc);
 

@@ -32,6 +32,7 @@ static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_AL
 #define ESR_WRITE 0x40u
 #define ESR_CACHE_OPERATION 0x100u /* reports as a write, but needs no right to write */
 
+#define CLASS_FP 0x07u
 #define CLASS_INSTRUCTION_ABORT 0x21u /* the class below: the same from user mode */
 #define CLASS_DATA_ABORT 0x25u
 #define CLASS_BRK 0x3cu
@@ -84,7 +85,7 @@ struct cause {
 static const struct cause class_causes[64] = {
     [0x00] = { FAULT_ILLEGAL, "undefined instruction" },
     [0x01] = { FAULT_ILLEGAL, "trapped wfi or wfe" },
-    [0x07] = { FAULT_FPU_OFF, "FP or SIMD use without an area" },
+    [CLASS_FP] = { FAULT_FPU_OFF, "FP or SIMD use without an area" },
     [0x09] = { FAULT_ILLEGAL, "trapped pointer authentication" },
     [0x0d] = { FAULT_ILLEGAL, "branch target" },
     [0x0e] = { FAULT_ILLEGAL, "illegal execution state" },
@@ -92,7 +93,7 @@ static const struct cause class_causes[64] = {
     [0x16] = { FAULT_ILLEGAL, "hvc" },
     [0x17] = { FAULT_ILLEGAL, "smc" },
     [0x18] = { FAULT_ILLEGAL, "trapped system register" },
-    [0x19] = { FAULT_ILLEGAL, "SVE use" },
+    [0x19] = { FAULT_VECTOR_OFF, "SVE use without an area" },
     [0x1d] = { FAULT_ILLEGAL, "SME use" },
     [0x22] = { FAULT_MISALIGNED, "misaligned program counter" },
     [0x26] = { FAULT_MISALIGNED, "misaligned stack pointer" },
@@ -156,6 +157,8 @@ static struct fault_info describe(const struct hal_trap *trap)
 
 void trap_sync(struct hal_trap *trap)
 {
+    if (ESR_CLASS(trap->esr) == CLASS_FP && fpu_use(false) != 0)
+        return;
     struct fault_info fault = describe(trap);
 
     if (is_semihost(trap)) {

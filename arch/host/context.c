@@ -87,7 +87,7 @@ void hal_fpu_init(void *area)
     *fpu = (struct host_fpu_area){ .mark = FPU_MARK };
 }
 
-void hal_fpu_switch(void *save, const void *load)
+void hal_fpu_switch(void *save, void *load)
 {
     struct host_cpu *self = host_self();
     struct host_fpu_area *to = save;

@@ -104,7 +104,7 @@ void hal_fpu_init(void *area)
 }
 
 /* Save, then load and switch on, or switch off. */
-void hal_fpu_switch(void *save, const void *load)
+void hal_fpu_switch(void *save, void *load)
 {
     (void)save;
     (void)load;

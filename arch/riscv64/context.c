@@ -59,7 +59,7 @@ void hal_fpu_init(void *area)
  * memory. From then on it is loaded with the rest at each switch: four instructions move eight registers each, which is
  * less than a trap at the next use.
  */
-void hal_fpu_switch(void *save, const void *load)
+void hal_fpu_switch(void *save, void *load)
 {
     uintptr_t status = csr_read(sstatus);
     const struct machine_fpu *from = load;

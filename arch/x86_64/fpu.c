@@ -55,7 +55,7 @@ static void fpu_load(const void *area)
         __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
 
-void hal_fpu_switch(void *save, const void *load)
+void hal_fpu_switch(void *save, void *load)
 {
     if (save != NULL)
         fpu_save(save);

@@ -173,10 +173,11 @@ static NOINLINE bool push_frame(struct hal_trap *trap, struct thread *thread, co
         stack.flags |= SS_ONSTACK; /* from here on it must not leave it */
     }
     void *area = area_of_current();
-    void *vector = HAL_VECTOR_BYTES != 0 && area != NULL ? HAL_FPU_VECTOR(area) : NULL;
     size_t bytes = hal_signal_push(trap, area, &signal, sp, frame, &va);
+    void *vector =
+        HAL_VECTOR_BYTES != 0 && bytes == HAL_SIGNAL_VECTOR_AT && area != NULL ? HAL_FPU_VECTOR(area) : NULL;
 
-    ASSERT(bytes <= sizeof frame && (vector == NULL || bytes == HAL_SIGNAL_VECTOR_AT));
+    ASSERT(bytes <= sizeof frame);
     if (!fits_stack(&stack, va) || user_copy_out(va, frame, bytes) != 0 ||
         (vector != NULL && user_copy_out(va + bytes, vector, HAL_VECTOR_BYTES) != 0)) {
         *trap = before;

@@ -282,8 +282,13 @@ SYSCALL(prctl)
         out = process_is_subreaper(self->process);
         return user_copy_out(value, &out, sizeof out);
     default:
-        return -EINVAL;
+        break;
     }
+    if (args->trap == NULL)
+        return SYSCALL_WANTS_REGISTERS;
+    int64_t result = hal_user_call(args->trap, current_task()->fpu_area, args->number);
+
+    return result == -ENOSYS ? -EINVAL : result;
 }
 
 SYSCALL(arch_prctl)

@@ -35,9 +35,10 @@ static inline void hal_context_switch(struct task *prev, struct task *next);
 /* Fill an area with the state that a new program sees. */
 void hal_fpu_init(void *area);
 
-/* Save the unit into `save` if not NULL, then load `load` and switch the unit on, or switch it off if NULL. Both the
- * same: the area is up to date then, and the unit still holds it.
+/* What the unit holds of `save`'s, if not NULL, is in that area then, which may be loaded on any CPU. From now on the
+ * unit shows what `load` holds, at the latest at its next use, or is off if that is NULL. Both the same: the area is up
+ * to date. It may be copied then, and changed, if a load of it follows before any switch.
  * Context: interrupts disabled, just before hal_context_switch(). */
-void hal_fpu_switch(void *save, const void *load);
+void hal_fpu_switch(void *save, void *load);
 
 #include <hal_machine.h>

@@ -23,8 +23,8 @@
  *   HAL_SIGNAL_AT(trap)          where the frame is that rt_sigreturn(2) means: what hal_signal_push() said, if the
  *                                program kept to the rules
  *   HAL_SIGNAL_FRAME_BYTES       constant: of a frame, what hal_signal_push() writes and hal_signal_pop() wants at most
- *   HAL_SIGNAL_VECTOR_AT         constant: if the area has a vector area, the frame ends here, and HAL_VECTOR_BYTES of
- *                                that follow
+ *   HAL_SIGNAL_VECTOR_AT         constant: if the area has a vector area, a frame that ends here is followed by
+ *                                HAL_VECTOR_BYTES of that
  *   HAL_SIGNAL_HAS_VECTOR(frame) whether one that comes back says so; all of it is there
  *   HAL_SIGNAL_STACK_BYTES_MIN   MINSIGSTKSZ
  *   HAL_SIGNAL_HAS_RESTORER      0, 1: struct sigaction has a place for the handler's return address
@@ -82,8 +82,8 @@ struct hal_signal {
 /*
  * Build Linux's frame of `signal` below `sp`, with the registers of `trap` and what `area` holds, into `frame`, which
  * has HAL_SIGNAL_FRAME_BYTES; *out_va is the user address where it goes. Returns its length. `trap` then enters the
- * handler. `area` has been brought up to date; NULL: the task has none. Its vector area, if
- * any, is completed to what follows in the frame. Context: any.
+ * handler. `area` has been brought up to date; NULL: the task has none. Its vector area, if it has one and
+ * the length is HAL_SIGNAL_VECTOR_AT, is completed to what follows in the frame. Context: any.
  */
 size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal_signal *signal, vaddr_t sp,
                        void *frame, vaddr_t *out_va);
@@ -97,8 +97,9 @@ size_t hal_signal_push(struct hal_trap *trap, const void *area, const struct hal
 bool hal_signal_pop(struct hal_trap *trap, void *area, const void *frame, size_t bytes, struct hal_signal *out);
 
 /*
- * Calls that only this ISA has, by its own numbers (arch_prctl and the like): -ENOSYS if `number` is none. They concern
- * the running task's own registers. Context: task, may fault user memory in.
+ * Calls that only this ISA has, by its own numbers (arch_prctl and the like, and what of prctl core does not know):
+ * -ENOSYS if `number` is none, or asks for what is not there. They concern the running task's own registers. Context:
+ * task, may fault user memory in.
  */
 int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number);
 

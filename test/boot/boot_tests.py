@@ -147,12 +147,16 @@ echo after forks $((6*7)) | cat'
 STRESS = "sh -c 'stress run 2 4; stress mark /tmp/mark; stress run 3 4 && stress compare /tmp/mark'"
 
 
-def registers(name, cpu, *files, **other):
+KEPT_OF_Z = r"^registers: a call keeps 128 bits of z$"
+
+
+def registers(name, cpu, *files, checks=3, says=(), **other):
     """The registers that this CPU has, checked by a program: name and bytes of each file, and that a handler sees
     them, where a frame has them in one piece."""
     lines = [rf"^registers: {file} bytes$" for file in files]
     lines += [rf"^registers: {file.rsplit(',', 1)[0]}, by way of the frame, too$" for file in files if file[0] != "y"]
-    return command(f"registers-{name}", "check registers", 0, *lines, r"^check: 3 passed, 0 failed$", cpu=cpu, **other)
+    return command(f"registers-{name}", "check registers", 0, *lines, *says, rf"^check: {checks} passed, 0 failed$",
+                   cpu=cpu, **other)
 
 
 def port_check(name, cpus, **other):
@@ -248,6 +252,11 @@ TESTS = (
     registers("max", "max", "xmm0-xmm15, 256", "ymm0-ymm15, 512", only=("x86_64",)),
     registers("qemu64", "qemu64", "xmm0-xmm15, 256", only=("x86_64",)),
     registers("cortex-a72", "cortex-a72", "q0-q31, 512", only=("aarch64",)),
+    registers("sve", "max", "q0-q31, 512", "z0-z31, p0-p15, ffr, 2184", checks=7, says=(KEPT_OF_Z,), only=("aarch64",)),
+    registers("sve-256", "max,sve-max-vq=2", "q0-q31, 512", "z0-z31, p0-p15, ffr, 1092", checks=7, says=(KEPT_OF_Z,),
+              only=("aarch64",)),
+    registers("sve-el2", "max,sve-max-vq=1", "q0-q31, 512", "z0-z31, p0-p15, ffr, 546", checks=7, says=(KEPT_OF_Z,),
+              board_options="virtualization=on", only=("aarch64",)),
     registers("rv64", "rv64", "f0-f31, 256", only=("riscv64",)),
     registers("rv64-v", "rv64,v=true,vext_spec=v1.0,vlen=256", "f0-f31, 256", "v0-v31, 1024", only=("riscv64",)),
     registers("rv64-v1024", "rv64,v=true,vext_spec=v1.0,vlen=1024", "f0-f31, 256", "v0-v31, 4096", only=("riscv64",)),

@@ -266,6 +266,24 @@ static void check_fpu(const uint64_t *want, uint64_t words, const char *what)
         CHECK(got[i] == want[i], "%s: word %u of: %s", what, (unsigned)i, torture_fpu_names);
 }
 
+/* A machine that leaves state in the unit for later must know when it is no longer that of the area. */
+static void check_changed_area(void *a, void *b, const uint64_t *clean, const uint64_t *held, uint64_t words)
+{
+    hal_fpu_switch(NULL, a);
+    torture_fpu_load(held, words);
+    hal_fpu_switch(a, NULL);
+    hal_fpu_switch(NULL, a);
+    hal_fpu_switch(a, a); /* in this turn nobody has used the unit */
+    memcpy(b, a, HAL_FPU_BYTES);
+    hal_fpu_init(a);
+    hal_fpu_switch(NULL, a);
+    check_fpu(clean, words, "an area that was changed shows what it held before");
+    hal_fpu_switch(a, b);
+    check_fpu(held, words, "a copy of an area does not hold what that did");
+    hal_fpu_switch(b, NULL);
+    check_fpu_off("after a copy");
+}
+
 const char *level_fpu(void)
 {
     uint64_t want[3][TORTURE_WORDS_MAX];
@@ -310,6 +328,7 @@ const char *level_fpu(void)
     check_fpu(want[1], words, "an area that was brought up to date does not hold what the unit does");
     hal_fpu_switch(b, NULL);
     check_fpu_off("after the last owner");
+    check_changed_area(a, b, want[0], want[2], words);
     return NULL;
 }
 

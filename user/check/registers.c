@@ -17,6 +17,8 @@
 #define SPINS 1000000ul
 #define PREEMPTIONS 3u
 #define MOVES 8
+/* In a row, without a use of the registers: a kernel that waits for one finds them unused when the handler returns. */
+#define IDLE_TURNS 48
 #define HANG_SECONDS 60 /* a hang detector for each file */
 #define SECRET UINT64_C(0x5ec4e75ec4e75ec4)
 
@@ -161,7 +163,7 @@ CHECK(registers, survive_preemption)
 
 /* ---- Signals ---- */
 
-static volatile int was_handled;
+static volatile int was_handled, idle_turns;
 static uint8_t held[REGISTER_BYTES_MAX], seen[REGISTER_BYTES_MAX], others[REGISTER_BYTES_MAX];
 static size_t changed_at;
 
@@ -169,19 +171,25 @@ static size_t changed_at;
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     static uint8_t mine[REGISTER_BYTES_MAX], to[REGISTER_BYTES_MAX];
+    struct timespec pause = {0, 1000};
     uint8_t *in_frame = file->in_frame(context);
 
     (void)number;
     (void)info;
     if (in_frame != NULL) {
         memcpy(others, in_frame, bytes);
-        in_frame[changed_at] ^= 1;
+        if (file->change != NULL)
+            file->change(context, changed_at);
+        else
+            in_frame[changed_at] ^= 1;
     } else {
         memcpy(others, held, bytes);
     }
     fill(mine, 77);
     if (!file->hold(mine, to, 1, &no) || memcmp(mine, to, bytes) != 0)
         _exit(3);
+    for (int i = 0; i < idle_turns; i++)
+        syscall(SYS_nanosleep, &pause, NULL);
     was_handled = 1 + (in_frame != NULL);
 }
 
@@ -211,6 +219,7 @@ static int hold_over_signals(void *arg)
     for (unsigned handled = 0; handled < 5;) {
         was_handled = 0;
         changed_at = handled * (bytes / 6);
+        idle_turns = handled == 4 ? IDLE_TURNS : 0;
         if (!file->hold(held, seen, SPINS, &was_handled))
             check_failed(__FILE__, __LINE__, "%s: a control register is lost in a handler", file->name);
         /* One that came before or after the registers were held shows in no frame. */

@@ -18,6 +18,8 @@ struct registers {
     void (*fit)(uint8_t *bytes);
     /* Where a signal frame has them, given the context; NULL: nowhere in one piece, or on this system not at all. */
     uint8_t *(*in_frame)(void *context);
+    /* Change bits of byte `at` there, and wherever else a frame has them. NULL: there alone. */
+    void (*change)(void *context, size_t at);
 };
 
 extern const struct registers register_files[];

@@ -71,13 +71,16 @@ static uint8_t *record_find(void *context, uint32_t magic)
     }
 }
 
+#define FPSIMD_MAGIC 0x46508001
+#define SVE_MAGIC 0x53564501
+
 static uint8_t *q_in_frame(void *context)
 {
-    uint8_t *record = record_find(context, 0x46508001);
+    uint8_t *record = record_find(context, FPSIMD_MAGIC);
 
     if (record == NULL)
         raise(SIGABRT);
-    return record_find(context, 0x53564501) != NULL ? NULL : record + 16; /* SVE's would be what counts */
+    return record + 16;
 }
 
 static sigjmp_buf none;
@@ -140,7 +143,7 @@ static void z_fit(uint8_t *bytes)
 
 static uint8_t *z_in_frame(void *context)
 {
-    uint8_t *record = record_find(context, 0x53564501);
+    uint8_t *record = record_find(context, SVE_MAGIC);
     struct record head;
     uint16_t length;
 
@@ -155,9 +158,28 @@ static uint8_t *z_in_frame(void *context)
     return record + 16;
 }
 
+/* The first 128 bits of each z register are also in the other record: to Linux that is what counts, to QEMU this. */
+static void z_change(void *context, size_t at)
+{
+    size_t length = vector_length(), in_register = at % length;
+
+    z_in_frame(context)[at] ^= 1;
+    if (at < 32 * length && in_register < 16)
+        q_in_frame(context)[at / length * 16 + in_register] ^= 1;
+}
+
+static void q_change(void *context, size_t at)
+{
+    uint8_t *z = z_in_frame(context);
+
+    q_in_frame(context)[at] ^= 1;
+    if (z != NULL)
+        z[at / 16 * vector_length() + at % 16] ^= 1;
+}
+
 const struct registers register_files[] = {
-    {"q0-q31", q_bytes, q_hold, q_store, any, q_in_frame},
-    {"z0-z31, p0-p15, ffr", z_bytes, z_hold, z_store, z_fit, z_in_frame},
+    {"q0-q31", q_bytes, q_hold, q_store, any, q_in_frame, q_change},
+    {"z0-z31, p0-p15, ffr", z_bytes, z_hold, z_store, z_fit, z_in_frame, z_change},
 };
 const size_t register_file_count = sizeof register_files / sizeof register_files[0];
 

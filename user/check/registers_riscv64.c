@@ -135,8 +135,8 @@ static uint8_t *v_in_frame(void *context)
 }
 
 const struct registers register_files[] = {
-    {"f0-f31", f_bytes, f_hold, f_store, any, f_in_frame},
-    {"v0-v31", v_bytes, v_hold, v_store, any, v_in_frame},
+    {"f0-f31", f_bytes, f_hold, f_store, any, f_in_frame, NULL},
+    {"v0-v31", v_bytes, v_hold, v_store, any, v_in_frame, NULL},
 };
 const size_t register_file_count = sizeof register_files / sizeof register_files[0];
 

@@ -114,10 +114,10 @@ static void k_store(uint8_t *to)
 }
 
 const struct registers register_files[] = {
-    {"xmm0-xmm15", xmm_bytes, xmm_hold, xmm_store, any, xmm_in_frame},
-    {"ymm0-ymm15", ymm_bytes, ymm_hold, ymm_store, any, not_in_one_piece},
-    {"zmm0-zmm31", zmm_bytes, zmm_hold, zmm_store, any, not_in_one_piece},
-    {"k0-k7", k_bytes, k_hold, k_store, any, not_in_one_piece},
+    {"xmm0-xmm15", xmm_bytes, xmm_hold, xmm_store, any, xmm_in_frame, NULL},
+    {"ymm0-ymm15", ymm_bytes, ymm_hold, ymm_store, any, not_in_one_piece, NULL},
+    {"zmm0-zmm31", zmm_bytes, zmm_hold, zmm_store, any, not_in_one_piece, NULL},
+    {"k0-k7", k_bytes, k_hold, k_store, any, not_in_one_piece, NULL},
 };
 const size_t register_file_count = sizeof register_files / sizeof register_files[0];
 

@@ -22,9 +22,9 @@
 
 #define HAL_STACK_ALIGN 16
 #define HAL_FPU_ALIGN 16
-#define HAL_FPU_BYTES ((size_t)FPU_BYTES)
-#define HAL_VECTOR_BYTES ((size_t)0)
-#define HAL_FPU_VECTOR(area) (*(void **)(area)) /* there is none */
+#define HAL_FPU_BYTES sizeof(struct machine_fpu)
+#define HAL_VECTOR_BYTES (machine_vector.area_bytes)
+#define HAL_FPU_VECTOR(area) (((struct machine_fpu *)(area))->vector)
 #define HAL_CPU_AREA_BYTES CPU_AREA_BYTES
 
 #define HAL_FRAME_NEXT 0
@@ -69,11 +69,14 @@ struct hal_trap {
 #define HAL_USER_NUMBER(trap) ((trap)->x[8])
 #define HAL_USER_ARG(trap, i) ((trap)->x[i])
 #define HAL_USER_RESULT(trap) ((trap)->x[0])
-#define HAL_USER_TLS(trap, area) (*(uint64_t *)((uint8_t *)(area) + FPU_TLS))
+#define HAL_USER_TLS(trap, area) (((struct machine_fpu *)(area))->tls)
 #define HAL_SIGNAL_AT(trap) HAL_USER_SP(trap)
-#define HAL_SIGNAL_FRAME_BYTES 1168
-#define HAL_SIGNAL_VECTOR_AT HAL_SIGNAL_FRAME_BYTES
-#define HAL_SIGNAL_HAS_VECTOR(frame) ((void)(frame), false)
+#define HAL_SIGNAL_FRAME_BYTES 1184
+#define HAL_SIGNAL_VECTOR_AT 1120 /* behind the record of FP and SIMD */
+#define HAL_SIGNAL_HAS_VECTOR(frame) \
+    (((const struct machine_vector_head *)((const uint8_t *)(frame) + HAL_SIGNAL_VECTOR_AT))->magic == SVE_MAGIC && \
+     ((const struct machine_vector_head *)((const uint8_t *)(frame) + HAL_SIGNAL_VECTOR_AT))->bytes != \
+         sizeof(struct machine_vector_head))
 #define HAL_SIGNAL_STACK_BYTES_MIN 5120u
 #define HAL_SIGNAL_HAS_RESTORER 1
 #define HAL_SIGNAL_RETURN_CODE { 0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4 } /* mov x8, #139; svc #0 */
@@ -81,6 +84,39 @@ struct hal_trap {
 #define HAL_SYSCALL_BYTES 4
 #define HAL_CLONE_TLS 3
 #define HAL_ELF_MACHINE 183
+
+/* FP and SIMD state of a task, and the thread pointer. fpu.c says what the last group is for. */
+struct machine_cpu;
+struct machine_fpu {
+    uint8_t q[512];
+    uint64_t control[2]; /* FPSR, FPCR */
+    uint64_t tls; /* TPIDR_EL0 */
+
+    void *vector;
+    struct machine_cpu *held_by; /* its registers equal this area, if its `held` says so, too */
+    uint16_t vector_length;      /* of its registers, in bytes, if it has a vector area */
+    bool is_vector;              /* z0-z31, p0-p15 and ffr are in the vector area, instead of q0-q31 here */
+    uint8_t use;                 /* how much it uses the unit */
+    uint8_t eager_turns;         /* in so many turns to come the unit is on from the beginning */
+};
+static_assert(offsetof(struct machine_fpu, control) == FPU_FPSR);
+
+/* A vector area: Linux's struct sve_context, the registers, and the records that end a signal frame. */
+#define SVE_MAGIC 0x53564501u
+struct machine_vector_head {
+    uint32_t magic, bytes; /* with the registers, in multiples of 16 */
+    uint16_t length;       /* of a vector, in bytes */
+    uint16_t flags, reserved[2];
+    uint8_t registers[];   /* z0-z31, p0-p15, ffr */
+};
+
+/* What SVE this machine has, all CPUs alike. Immutable once the boot CPU has a task. */
+struct machine_vector {
+    size_t area_bytes;   /* 0: none */
+    uint16_t length_max; /* in bytes */
+    uint16_t lengths;    /* bit N: registers of 16 * (N + 1) bytes */
+};
+extern struct machine_vector machine_vector;
 
 static ALWAYS_INLINE struct task *hal_current(void)
 {

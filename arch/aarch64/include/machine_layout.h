@@ -27,14 +27,13 @@
 #define TRAP_RECORD 304
 #define TRAP_BYTES 320
 
-/* A CPU's area (TPIDR_EL1): all of it is the emergency stack. Logging and panicking take about a quarter of it. */
+/* A CPU's area (TPIDR_EL1): struct machine_cpu at its beginning, and from its end down the emergency stack. Logging and
+ * panicking take about a quarter of it. */
 #define CPU_AREA_BYTES 8192
 #define BOOT_STACK_BYTES 16384
 
-/* FP area: q0-q31, fpsr, fpcr, tpidr_el0. */
+/* struct machine_fpu: q0-q31 stand first. */
 #define FPU_FPSR 512
-#define FPU_TLS 528
-#define FPU_BYTES 544
 
 /* Descriptors, VMSAv8-64, 4 KiB granule (ARM D8.3). */
 #define PTE_VALID 0x1
