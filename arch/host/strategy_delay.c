@@ -2,9 +2,11 @@
 /*
  * HOST_DELAY: delay-bounded scheduling (Emmi, Qadeer, Rakamaric, "Delay-bounded scheduling", POPL 2011). CPUs take
  * turns in the order of their numbers, each until it relaxes, waits, or has had HOST_FAIR_STEPS steps; but at a few
- * random steps the stepped one loses its turn. Most of a run is the same whatever the seed: bugs show that need few switches
- * at the right places, and long stretches without any. The paper's programs wait without spinning: here one that spins
- * for a lock might look only where others wait who hold it. So delays go on, by chance, after those of the depth.
+ * random steps the stepped one loses its turn. Most of a run is the same whatever the seed: bugs show that need few
+ * switches at the right places, and long stretches without any. The paper's programs wait without spinning: here one
+ * that spins for a lock might look only where others wait who hold it. So delays go on, by chance, after those of the
+ * depth.
+ *
  * Owns the steps of the delays, sorted. No lock.
  */
 #include "host_priv.h"
