@@ -6,8 +6,10 @@
  */
 #include "host_priv.h"
 
-/* The slowest takes one step while the fastest takes 2 to the power of this. */
+/* The slowest takes one step while the fastest takes 2 to the power of this; with many CPUs less, since who waits for
+ * it waits for so many steps of all others. */
 #define SLOWER_MAX 9u
+#define TURN_STEPS_MAX 1024u
 /* Draws that may come to nothing; then the last one counts. With slow CPUs alone most do. */
 #define DRAWS_MAX 32u
 
@@ -35,8 +37,12 @@ static struct host_cpu *uneven_next(struct host_cpu *self, enum host_why why, ui
 
 static void uneven_reset(void)
 {
+    unsigned most = SLOWER_MAX;
+
+    while (most > 0 && (host.config.cpus << most) > TURN_STEPS_MAX)
+        most--;
     for (cpu_id_t id = 0; id < host.config.cpus; id++)
-        slower[id] = (uint8_t)host_choose_below(SLOWER_MAX + 1);
+        slower[id] = (uint8_t)host_choose_below(most + 1);
 }
 
 const struct host_strategy_ops host_strategy_uneven = {

@@ -203,6 +203,14 @@ static void check_together(const struct options *options)
         if (!options->scenario[i]->is_small)
             wrong_words("%s: too long for an exhaustive search; --list marks the small ones",
                         options->scenario[i]->name);
+    for (unsigned i = 0; options->cpu_counts > 1 && i < options->cpu_counts; i++) {
+        unsigned enough = options->scenario_count == 0;
+
+        for (unsigned at = 0; at < options->scenario_count; at++)
+            enough += !is_too_few(options->scenario[at], options->cpu_count[i]);
+        if (enough == 0)
+            wrong_words("--cpus: none of the scenarios says anything with %u CPUs", options->cpu_count[i]);
+    }
     for (unsigned i = 0; i < options->scenario_count; i++)
         if (is_too_few(options->scenario[i], options->cpus))
             wrong_words("--cpus %u: %s says nothing with fewer than %u CPUs", options->cpus,

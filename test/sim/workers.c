@@ -110,17 +110,32 @@ bool workers_must_stop(struct workers *workers)
 }
 
 /* With several numbers of CPUs the steps are for all cells alike, though a run on many CPUs takes many more. */
-static bool is_full(const struct options *options, struct tally *cell)
+static bool is_full(struct workers *workers, unsigned way, unsigned column)
 {
+    const struct options *options = workers->options;
     uint64_t cells = (uint64_t)options->strategy_count * options->cpu_counts;
 
-    return options->cpu_counts > 1 && options->steps != 0 && atomic_load(&cell->steps) >= options->steps / cells;
+    return options->cpu_counts > 1 && options->steps != 0 &&
+           atomic_load(&workers->cell[way][column].steps) >= options->steps / cells;
+}
+
+static bool are_all_full(struct workers *workers)
+{
+    const struct options *options = workers->options;
+
+    for (unsigned way = 0; way < options->strategy_count; way++)
+        for (unsigned column = 0; column < options->cpu_counts; column++)
+            if (!is_full(workers, way, column))
+                return false;
+    return true;
 }
 
 static bool is_over(struct workers *workers)
 {
     const struct options *options = workers->options;
 
+    if (options->cpu_counts > 1 && options->steps != 0)
+        return workers_must_stop(workers) || are_all_full(workers);
     return workers_must_stop(workers) || (options->steps != 0 && atomic_load(&workers->steps) >= options->steps);
 }
 
@@ -181,7 +196,7 @@ static void work(struct workers *workers, uint64_t n)
     enum sim_promise broken;
     struct sim_run run;
 
-    if (is_full(options, cell) || (options->cpu_counts > 1 && scenario->cpus_min > options->cpu_count[column]))
+    if (is_full(workers, way, column) || (options->cpu_counts > 1 && scenario->cpus_min > options->cpu_count[column]))
         return;
     run_choose(options, scenario, options->strategy[way],
                options->cpu_counts > 1 ? options->cpu_count[column] : options->cpus,
