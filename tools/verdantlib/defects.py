@@ -310,8 +310,14 @@ def run(names, writes_docs=False, folder=BUILD / "defects", root=ROOT):
         tree.prepare(progress)
         for defect in mine:
             progress.step(f"defect {len(results) + 1} of {len(defects)}: {defect.name} ({kind} build)")
-            if not ledger.has(defect):
-                ledger.keep(defect, look(tree, defect))
+            try:
+                if not ledger.has(defect):
+                    ledger.keep(defect, look(tree, defect))
+            except Failure as failed:   # one that does not compile is no reason to know nothing of the others
+                results[defect.name] = None
+                problems.append(str(failed))
+                progress.line(f"{defect.name}: {failed}")
+                continue
             found = results[defect.name] = ledger.found(defect)
             if writes_docs:
                 write_docs(table, [row(defect, found)], root / DOCS.relative_to(ROOT))
