@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Seeded defects: the fair class's sums, its unsorted list and the ghost in its tree."""
+"""Seeded defects: the fair class's sums and its unsorted list."""
 
 from .kinds import Defect, edit
 
@@ -33,38 +33,6 @@ FAIR = (
         edit("core/sched/class_fair.c", "    put_aside(rq, task); /* the last to be sorted in again */",
              "    set_weights(&rq->fair, rq->fair.weights - task->fair_weight);\n"
              "    put_aside(rq, task); /* the last to be sorted in again */"),
-        scenarios=CROWDS),
-    Defect(
-        "ghost-counts-as-somebody",
-        "A queue with nobody but the ghost in its tree counts as having a fair task that waits.",
-        BROKEN,
-        edit("core/sched/class_fair.c", "list_is_empty(&rq->fair.unsorted) && !tree_is_inhabited(&rq->fair))",
-             "list_is_empty(&rq->fair.unsorted) && rb_is_empty(&rq->fair.tree) && !tree_is_inhabited(&rq->fair))"),
-        scenarios=CROWDS),
-    Defect(
-        "ghost-stays",
-        "The node of a task that was picked stays in the tree, and nobody is told to take it out.",
-        BROKEN,
-        edit("core/sched/class_fair.c", "        fair->ghost = task;\n        leave_for_later(rq);",
-             "        fair->ghost = task;"),
-        scenarios=CROWDS),
-    Defect(
-        "ghost-twice-in-tree",
-        "A task whose ghost is still in the tree is inserted once more.",
-        BROKEN,
-        edit("core/sched/class_fair.c", """
-    if (UNLIKELY(fair->ghost == task))
-        remove_ghost(fair); /* it has run since, and nobody has sorted: not where a CPU switches */
-""", ""),
-        scenarios=CROWDS),
-    Defect(
-        "ghost-picked",
-        "A choice is made while the ghost is in the tree: the task that runs, or has gone, may be chosen again.",
-        BROKEN,
-        edit("core/sched/class_fair.c", """
-    if (UNLIKELY(fair->ghost != NULL))
-        remove_ghost(fair); /* after each switch somebody has done it already */
-""", ""),
         scenarios=CROWDS),
     Defect(
         "lag-left-behind",
