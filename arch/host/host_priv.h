@@ -166,8 +166,8 @@ struct host_strategy_ops {
     void (*added)(struct host_cpu *cpu);
     void (*removed)(struct host_cpu *cpu);
 };
-extern const struct host_strategy_ops host_strategy_pct, host_strategy_adversary, host_strategy_script,
-    host_strategy_parallel;
+extern const struct host_strategy_ops host_strategy_pct, host_strategy_adversary, host_strategy_order,
+    host_strategy_uneven, host_strategy_delay, host_strategy_postpone, host_strategy_script, host_strategy_parallel;
 
 void host_schedule_reset(void);
 struct host_cpu *host_schedule_choose(struct host_cpu *self, enum host_why why, uintptr_t word);
@@ -184,6 +184,9 @@ struct host_cpu *host_runnable_any(void);                          /* by the see
 uint64_t host_choose_below(uint64_t bound);
 uint64_t host_random(void); /* the stepped CPU's */
 uint64_t host_random_below(uint64_t bound);
+/* lines.c: which other CPU touched this line last, or CPU_NONE; now it is `cpu`. */
+cpu_id_t host_line_touch(uintptr_t line, cpu_id_t cpu);
+void host_lines_reset(void);
 void host_runnable_add(struct host_cpu *cpu);
 void host_runnable_remove(struct host_cpu *cpu, enum host_cpu_state state);
 

@@ -119,6 +119,10 @@ static const struct host_strategy_ops *const strategies[HOST_STRATEGY_COUNT] = {
     [HOST_ROUND_ROBIN] = &round_robin,
     [HOST_PCT] = &host_strategy_pct,
     [HOST_ADVERSARY] = &host_strategy_adversary,
+    [HOST_ORDER] = &host_strategy_order,
+    [HOST_UNEVEN] = &host_strategy_uneven,
+    [HOST_DELAY] = &host_strategy_delay,
+    [HOST_POSTPONE] = &host_strategy_postpone,
     [HOST_SCRIPT] = &host_strategy_script,
     [HOST_PARALLEL] = &host_strategy_parallel,
 };

@@ -181,6 +181,9 @@ static NOINLINE void tree_insert(struct fair_queue *fair, struct task *task)
         remove_ghost(fair); /* it has run since, and nobody has sorted: not where a CPU switches */
     while (*link != NULL) {
         parent = *link;
+        /* Here and not on the way up, where it is a call for each level: rb_insert_at() finds the rest in order. */
+        if (before(task->fair_vruntime, task_of(parent)->fair_least))
+            task_of(parent)->fair_least = task->fair_vruntime;
         link = before(deadline, task_of(parent)->fair_tree_deadline) ? &parent->left : &parent->right;
     }
     task->fair_tree_deadline = deadline;

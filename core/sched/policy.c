@@ -131,8 +131,9 @@ void policy_apply(struct task *task, const struct sched_params *params, int prio
 {
     bool keeps_slice = task->policy == SCHED_POLICY_RR && task->params.slice_ns == params->slice_ns;
 
+    /* What is the same is not even written: with the admission lock alone it is read. No call, under the lock. */
     if (params != &task->params)
-        task->params = *params; /* else not even written: with the admission lock alone they are read */
+        __builtin_memcpy_inline(&task->params, params, sizeof *params);
     task->priority = (uint8_t)priority;
     if (LIKELY(task->pi.inherited.rank == SCHED_URGENCY_NONE.rank) && LIKELY(!task->is_inherited)) {
         go_by(task, params);
@@ -261,7 +262,8 @@ bool policy_inherit(struct task *task, struct sched_urgency inherited) NO_LOCK_A
     return !urgency_is_equal(task_urgency(task), before);
 }
 
-/* Fill in what the task is to become, from what it is: 0, or why it may not. Under both locks. */
+/* Fill in what the task is to become, from what it is: 0, or why it may not. Under its pi.lock, without which nobody
+ * changes its parameters; the run queue's lock is not held for this. */
 typedef int change_fn(struct change *change, const void *argument);
 
 /* -EAGAIN: it is a deadline task, and the admission lock is not held. */
@@ -269,11 +271,16 @@ static int try_change(struct task *task, change_fn *make, const void *argument, 
     NO_LOCK_ANALYSIS
 {
     uintptr_t state = spin_lock_irqsave(&task->pi.lock);
+    struct change change = { .params = task->params, .priority = task->priority };
+    int result = make(&change, argument);
     struct runq *rq = runq_lock_loose(task);
-    struct change change = { .params = task->params, .priority = task->priority, .leaves_deadline = task->is_admitted };
-    int result = task->state == TASK_DEAD ? -ESRCH : task->class == &class_stop ? -EINVAL : make(&change, argument);
 
-    if (result == 0 && UNLIKELY(task->is_admitted) && !has_books)
+    change.leaves_deadline = task->is_admitted;
+    if (task->state == TASK_DEAD)
+        result = -ESRCH;
+    else if (task->class == &class_stop)
+        result = -EINVAL;
+    else if (result == 0 && UNLIKELY(task->is_admitted) && !has_books)
         result = -EAGAIN;
     if (result == 0)
         apply_and_unlock(rq, task, &change);

@@ -37,8 +37,9 @@ static ALWAYS_INLINE bool is_blocked(const struct task *task)
 }
 
 /* The blocked task becomes READY where it is, which no other CPU may change: whoever waits here and may move, and those
- * who might take it, know nothing new. */
-static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) REQUIRES(rq->lock)
+ * who might take it, know nothing new. False: there was something to notice, and what is due is done after the hold: so
+ * the fair class's unsorted list is seldom full when somebody wakes, who would have to make room in this hold. */
+static ALWAYS_INLINE bool make_ready_here(struct runq *rq, struct task *task) REQUIRES(rq->lock)
 {
     rq->blocked--;
     task->state = TASK_READY;
@@ -47,8 +48,10 @@ static ALWAYS_INLINE void make_ready_here(struct runq *rq, struct task *task) RE
     task->since_ticks = hal_clock_ticks();
     if (LIKELY(runq_enqueue_in_class(rq, task, ENQUEUE_WOKEN)))
         store_relaxed(&rq->queued, load_relaxed(&rq->queued) + 1);
-    if (UNLIKELY(!runq_is_unchanged_by(rq, task)))
-        runq_notice_slow(rq, task);
+    if (LIKELY(runq_is_unchanged_by(rq, task)))
+        return true;
+    runq_notice_slow(rq, task);
+    return false;
 }
 
 /* `rq`, which the NEW or blocked task names, is locked; the task becomes READY on `target`. Releases all locks.
@@ -184,8 +187,10 @@ ALWAYS_INLINE bool task_wake_irqoff(struct task *task) NO_LOCK_ANALYSIS
     struct runq *rq = runq_lock_of(task);
 
     if (LIKELY(task->state == TASK_BLOCKED) && place_stays(task, rq)) {
-        make_ready_here(rq, task);
-        spin_unlock_irqoff(&rq->lock);
+        if (LIKELY(make_ready_here(rq, task)))
+            spin_unlock_irqoff(&rq->lock);
+        else
+            runq_unlock(rq);
         return true;
     }
     spin_unlock_irqoff(&rq->lock);

@@ -411,9 +411,9 @@ BENCHES = (
     BootTest("bench-hold", "init=selftest:sched: loglevel=3", lines=(SELFTEST_PASSED,), limits=LIMITS_HOLD, holds=True,
              # The plugin is slow, and says nothing meanwhile.
              budget=600, silence=300),
-    # Crowds, in which each look at a queue goes as far as it ever does. The other machines: docs/SCHEDULER.md.
+    # Crowds, in which each look at a queue goes as far as it ever does.
     BootTest("bench-hold-crowd", "init=selftest:crowd: loglevel=3", lines=(SELFTEST_PASSED,), limits=LIMITS_HOLD,
-             holds=True, only=("x86_64",), budget=600, silence=300),
+             holds=True, budget=600, silence=300),
     BootTest("bench-life", "init=bench:create_run_join,timer_pair", limits=LIMITS_LIFE, cpus=1),
     # No deadline is missed, and nobody urgent waits for longer than test/kernel/bench_latency.c says: it fails else.
     BootTest("bench-time", "init=bench-time", icount=True, cpus=1),

@@ -38,7 +38,7 @@ static struct {
 static volatile sig_atomic_t interrupted;
 
 void run_choose(const struct options *options, const struct sim_scenario *scenario, enum host_strategy strategy,
-                uint64_t seed, struct sim_run *out)
+                unsigned cpus, uint64_t seed, struct sim_run *out)
 {
     unsigned most = MAX(scenario->cpus, CPUS_USUAL_MAX);
     unsigned least = MAX(scenario->cpus_min, 1u);
@@ -46,7 +46,7 @@ void run_choose(const struct options *options, const struct sim_scenario *scenar
     *out = (struct sim_run){
         .scenario = scenario,
         .seed = seed,
-        .cpus = options->cpus,
+        .cpus = cpus,
         .rounds = options->rounds != 0 ? options->rounds : MAX(scenario->rounds, 1u),
         .strategy = strategy,
     };
@@ -83,7 +83,7 @@ static void line_show(double now)
     struct workers *workers = show.workers;
     const struct options *options = workers->options;
     uint64_t steps = atomic_load(&workers->steps);
-    uint64_t per_seed = (uint64_t)options->scenario_count * options->strategy_count;
+    uint64_t per_seed = (uint64_t)options->scenario_count * options->strategy_count * options->cpu_counts;
     double every = show.is_terminal ? LINE_SECONDS_TERMINAL : LINE_SECONDS;
     char total[32], rate[32];
 
@@ -127,6 +127,8 @@ static void summary_print(FILE *to, const char *state)
     uint64_t steps = atomic_load(&workers->steps);
 
     table_print(to);
+    if (options->cpu_counts > 1)
+        cells_print(to, workers);
     (void)fprintf(to, "strategies:");
     for (unsigned i = 0; i < options->strategy_count; i++)
         (void)fprintf(to, " %s", host_strategy_name(options->strategy[i]));

@@ -9,9 +9,9 @@
 /* campaign.c: runs what the options ask for. The exit status: 0, or 1 if a promise was broken. */
 int campaign(const struct options *options);
 
-/* The run of a campaign with this seed. */
+/* The run of a campaign with this seed, on so many CPUs; 0: by scenario and seed. */
 void run_choose(const struct options *options, const struct sim_scenario *scenario, enum host_strategy strategy,
-                uint64_t seed, struct sim_run *out);
+                unsigned cpus, uint64_t seed, struct sim_run *out);
 
 /* workers.c: the processes of a campaign. */
 #define FAILURES_MAX 256u
@@ -42,6 +42,7 @@ struct workers {
     _Atomic(uint64_t) steps;
     _Atomic(unsigned) failure_count; /* may exceed what was kept */
     struct tally tally[SCENARIOS_MAX];
+    struct tally cell[HOST_STRATEGY_COUNT][CPU_COUNTS_MAX]; /* by options.strategy[], options.cpu_count[] */
     struct failure failure[FAILURES_MAX];
 };
 double clock_seconds(void);
@@ -54,6 +55,7 @@ unsigned workers_died(void); /* how many ended otherwise than by coming to their
 void workers_body(struct workers *workers, unsigned index);
 void workers_add_failure(struct workers *workers, unsigned which, const struct sim_run *run,
                          const struct sim_outcome *outcome);
+void cells_print(FILE *to, struct workers *workers); /* cells.c: the table of strategies and numbers of CPUs */
 
 /* spec.c: "SCENARIO:STRATEGY:CPUS:ROUNDS:SEED", or a file with that line and its preemptions. */
 #define SPEC_BYTES 256

@@ -64,6 +64,7 @@ static void deadline_event(enum trace_event event, const void *object, uint64_t 
     deadline.over_since_ns[sim_now.cpu] = 0;
     if (value != 0 || task->class != &class_deadline || rq == NULL)
         return;
+    deadline.most = MAX(deadline.most, 1u); /* on many CPUs it may be late before the books are looked at first */
     if (UNLIKELY(task->is_throttled || (is_limited(task) && task->deadline.left_ticks <= 0)))
         sim_broken(PROMISE_DEADLINE, "CPU %u switches to '%s', which has to wait for its next period", sim_now.cpu,
                    task->name);
@@ -149,6 +150,7 @@ static void deadline_queue_look(cpu_id_t cpu)
 
     if (sim_peek(&admit_books.word) != 0)
         return;
+    deadline.most = MAX(deadline.most, (unsigned)rq->admission.count);
     list_for_each(node, &rq->admission.tasks) {
         const struct task *task = list_entry(node, struct task, deadline.home_link);
 
@@ -161,7 +163,6 @@ static void deadline_queue_look(cpu_id_t cpu)
         sim_broken(PROMISE_DEADLINE, "CPU %u is promised to %u tasks, and counts %u", cpu, count, rq->admission.count);
     if (UNLIKELY(sum > 1.0L + 1e-15L))
         sim_broken(PROMISE_DEADLINE, "%Lf of CPU %u are promised", sum, cpu);
-    deadline.most = MAX(deadline.most, count);
     sim_cost(count);
 }
 

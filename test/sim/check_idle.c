@@ -3,8 +3,9 @@
  * Work conservation: a CPU does not sleep in its idle loop for long while a task waits that may run there. Both bounds
  * are the machine's own; time counts in which the very task waits, with the same mask, and the CPU takes no step.
  *
- * Work in its own queue: whoever put it there has poked the CPU before it released the lock, or somebody else's poke
- * was on its way. So it sleeps for another ipi_delay_ns_max at most.
+ * Work in its own queue: whoever put it there has poked the CPU before it released the lock, so it sleeps for another
+ * ipi_delay_ns_max at most. Or it has found that somebody else has asked the CPU already, who may still be on the way
+ * from the request to the poke, with interrupts disabled: then that is one more time for which a CPU is deaf.
  *
  * Work in another queue: one CPU in the idle set was poked to take it. That one may find other work when it comes, and
  * then passes the offer on to the next, so there are up to as many pokes as CPUs, one after the other, and each CPU on
@@ -156,13 +157,20 @@ static void waiters_look(const struct list_node *head, bool is_movable, const st
     sim_cost(walked);
 }
 
+static uint64_t own_bound_ns(cpu_id_t cpu)
+{
+    bool is_asked = (sim_peek(&sim_runq(cpu)->cpu.ipi_pending) & IPI_RESCHEDULE) != 0;
+
+    return sim_ipi_delay_ns() + (is_asked ? sim_deaf_ns_max() : 0);
+}
+
 static void own_work(cpu_id_t cpu, struct sleeper *sleeper)
 {
     if ((sim_runq(cpu)->ready_classes & ~(1u << CLASS_BELOW)) == 0)
         sleeper->own_since_ns = 0;
     else if (sleeper->own_since_ns == 0)
         sleeper->own_since_ns = MAX(sim_now.ns, UINT64_C(1));
-    else if (sim_now.ns - sleeper->own_since_ns > sim_ipi_delay_ns())
+    else if (sim_now.ns - sleeper->own_since_ns > own_bound_ns(cpu))
         sim_broken(PROMISE_CONSERVATION, "CPU %u sleeps with %u tasks in its own queue, unpoked for %llu ns", cpu,
                    sim_peek(&sim_runq(cpu)->queued), (unsigned long long)(sim_now.ns - sleeper->own_since_ns));
 }

@@ -75,6 +75,34 @@ static void seeds(const char *text, struct options *out)
     out->seed_count = number("--seeds", dots + 2, out->seed_first, UINT64_MAX - 1) - out->seed_first + 1;
 }
 
+/* One number, or several for campaigns that are to see each: "4", "1,2,64". */
+static void cpu_counts(const char *text, struct options *out)
+{
+    char copy[128], *rest = copy;
+
+    out->cpu_counts = 0;
+    if (strlen(text) >= sizeof copy)
+        wrong_words("--cpus %s: too long", text);
+    memcpy(copy, text, strlen(text) + 1);
+    for (const char *word = strsep(&rest, ","); word != NULL; word = strsep(&rest, ",")) {
+        if (out->cpu_counts == CPU_COUNTS_MAX)
+            wrong_words("--cpus %s: at most %u numbers", text, CPU_COUNTS_MAX);
+        out->cpu_count[out->cpu_counts++] = (unsigned)number("--cpus", word, 1, CPU_MAX);
+    }
+    out->cpus = out->cpu_counts == 1 ? out->cpu_count[0] : 0;
+}
+
+static const char *strategy_names(void)
+{
+    static char names[256];
+    size_t used = 0;
+
+    for (enum host_strategy way = 0; way < HOST_SCRIPT && used < sizeof names; way++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", way == 0 ? "" : ", ",
+                                 host_strategy_name(way));
+    return names;
+}
+
 static void strategy(const char *text, struct options *out)
 {
     enum host_strategy found = host_strategy_by_name(text);
@@ -85,7 +113,7 @@ static void strategy(const char *text, struct options *out)
     if (strcmp(text, "all") == 0)
         out->strategy_count = 0;
     else if (found == HOST_STRATEGY_COUNT || found == HOST_SCRIPT)
-        wrong_words("--strategy %s: right are: all, uniform, round-robin, pct, adversary, exhaustive", text);
+        wrong_words("--strategy %s: right are: all, %s, exhaustive", text, strategy_names());
     else
         out->strategy[out->strategy_count++ % HOST_STRATEGY_COUNT] = found;
 }
@@ -126,7 +154,7 @@ static void with_value(const char *word, const char *value, struct options *out)
     else if (strcmp(word, "--strategy") == 0)
         strategy(value, out);
     else if (strcmp(word, "--cpus") == 0)
-        out->cpus = (unsigned)number(word, value, 1, CPU_MAX);
+        cpu_counts(value, out);
     else if (strcmp(word, "--rounds") == 0)
         out->rounds = (unsigned)number(word, value, 1, ROUNDS_MAX);
     else if (strcmp(word, "--minutes") == 0)
@@ -167,12 +195,22 @@ static void check_together(const struct options *options)
     if (options->replay == NULL &&
         (options->trace != NULL || options->stop_at_step != 0 || options->is_here || options->is_twice))
         wrong_words("--trace, --stop-at, --here and --twice need --replay SPEC");
+    if (options->cpu_counts > 1 && (options->is_exhaustive || options->replay != NULL))
+        wrong_words("--cpus: several numbers are for campaigns");
     if (options->is_exhaustive && options->strategy_count != 0)
         wrong_words("an exhaustive search is no strategy among others");
     for (unsigned i = 0; options->is_exhaustive && i < options->scenario_count; i++)
         if (!options->scenario[i]->is_small)
             wrong_words("%s: too long for an exhaustive search; --list marks the small ones",
                         options->scenario[i]->name);
+    for (unsigned i = 0; options->cpu_counts > 1 && i < options->cpu_counts; i++) {
+        unsigned enough = options->scenario_count == 0;
+
+        for (unsigned at = 0; at < options->scenario_count; at++)
+            enough += !is_too_few(options->scenario[at], options->cpu_count[i]);
+        if (enough == 0)
+            wrong_words("--cpus: none of the scenarios says anything with %u CPUs", options->cpu_count[i]);
+    }
     for (unsigned i = 0; i < options->scenario_count; i++)
         if (is_too_few(options->scenario[i], options->cpus))
             wrong_words("--cpus %u: %s says nothing with fewer than %u CPUs", options->cpus,
@@ -204,6 +242,8 @@ static void fill(struct options *out)
     if (out->strategy_count == 0)
         for (enum host_strategy way = 0; way < HOST_SCRIPT; way++)
             out->strategy[out->strategy_count++] = way;
+    if (out->cpu_counts == 0)
+        out->cpu_counts = 1; /* by scenario and seed */
     if (out->seed_count == 0)
         out->seed_count = out->is_exhaustive                     ? 1
                           : out->seconds != 0 || out->steps != 0 ? UINT64_MAX - out->seed_first

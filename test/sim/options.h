@@ -5,6 +5,7 @@
 #include "run.h"
 
 #define SCENARIOS_MAX 192u
+#define CPU_COUNTS_MAX 16u
 #define BOUND_MAX 8u /* preemptions of an exhaustive search */
 
 struct options {
@@ -17,7 +18,9 @@ struct options {
     unsigned bound;         /* preemptions of an exhaustive search */
     uint64_t seed_first;
     uint64_t seed_count;    /* UINT64_MAX: no end */
-    unsigned cpus;          /* 0: by scenario and seed */
+    unsigned cpus;          /* 0: by scenario and seed, or by cpu_count[] */
+    unsigned cpu_count[CPU_COUNTS_MAX]; /* each for itself: scenarios that need more are left out there */
+    unsigned cpu_counts;    /* 1 and up */
     unsigned rounds;        /* 0: the scenario's own */
     uint64_t seconds;       /* 0: no limit */
     uint64_t steps;         /* in total; 0: no limit */

@@ -16,7 +16,7 @@
 
 #define BUSY_MAX 24
 #define SPREAD_MAX 256 /* more than CPUs: or one that is back may rightly idle */
-#define CPUS_SEEN 64
+#define CPUS_SEEN CPU_MAX
 #define NAP_NS 30000
 
 static struct {
@@ -33,14 +33,14 @@ static void plug_begin(void)
     event_init(&plug.ping);
     event_init(&plug.pong);
     store_relaxed(&plug.stop, false);
-    for (unsigned i = 0; i < CPUS_SEEN; i++)
+    for (unsigned i = 0; i < load_relaxed(&cpu_started_count); i++)
         store_relaxed(&plug.seen[i], 0);
 }
 
 static void see(void)
 {
     preempt_disable();
-    (void)fetch_add_relaxed(&plug.seen[this_cpu_id() % CPUS_SEEN], 1);
+    (void)fetch_add_relaxed(&plug.seen[this_cpu_id()], 1);
     preempt_enable();
 }
 
@@ -190,13 +190,13 @@ static void off_and_on(cpu_id_t cpu, uint64_t off_ns)
     CHECK(result == 0 || result == -EBUSY);
     if (result != 0)
         return;
-    unsigned seen = load_relaxed(&plug.seen[cpu % CPUS_SEEN]);
+    unsigned seen = load_relaxed(&plug.seen[cpu]);
 
     CHECK(is_parked(cpu) && this_cpu_id() != cpu);
     CHECK(cpu_offline(cpu) == -ENODEV);
     sim_nap(off_ns);
     CHECK(load_acquire(&cpu_table[cpu]->state) == CPU_OFFLINE); /* PAIRS(cpu_online) */
-    CHECK(load_relaxed(&plug.seen[cpu % CPUS_SEEN]) == seen);
+    CHECK(load_relaxed(&plug.seen[cpu]) == seen);
     CHECK(cpu_online(cpu) == 0);
     CHECK(cpu_online(cpu) == -EBUSY && cpu_is_online(cpu));
 }
@@ -238,9 +238,9 @@ static void plug_spread(void)
         cpu_id_t cpu = some_other_cpu();
 
         off_and_on(cpu, NAP_NS);
-        unsigned seen = load_relaxed(&plug.seen[cpu % CPUS_SEEN]);
+        unsigned seen = load_relaxed(&plug.seen[cpu]);
 
-        WAIT_FOR(load_relaxed(&plug.seen[cpu % CPUS_SEEN]) > seen);
+        WAIT_FOR(load_relaxed(&plug.seen[cpu]) > seen);
     }
     stop_all(tasks, count);
 }

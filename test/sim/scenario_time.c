@@ -2,6 +2,8 @@
 /* Timers and sleeps: against cancelling, against each other, and never early. */
 #include "scenario.h"
 
+#include <boot/hotplug.h>
+#include <hal/cpu.h>
 #include <hal/point.h>
 #include <lib/string.h>
 #include <time/timer.h>
@@ -239,6 +241,48 @@ static void sleep_kill(void)
     }
 }
 
+#define LATE_NS 200000
+
+static struct event late_fired;
+
+static void late_fire(struct timer *timer)
+{
+    (void)timer;
+    event_signal(&late_fired);
+}
+
+static int late_arm(void *arg)
+{
+    uintptr_t state = hal_irq_save();
+
+    timer_arm(arg, clock_ns() + LATE_NS);
+    hal_irq_restore(state);
+    return 0;
+}
+
+/* A timer goes to a CPU that sleeps and has none, and nobody has another reason to wake it. */
+static void timer_handed_over(void)
+{
+    static struct timer timer;
+    cpu_id_t others = load_relaxed(&cpu_started_count) - 1;
+
+    event_init(&late_fired);
+    timer_init(&timer, late_fire);
+    for (unsigned round = 0; round < sim_rounds(); round++) {
+        cpu_id_t cpu = 1 + (cpu_id_t)sim_random_below(others);
+
+        CHECK(finish(spawn_on("armer", late_arm, &timer, PRIORITY_DEFAULT, cpu)) == 0);
+        int result = -EBUSY;
+
+        while ((result = cpu_offline(cpu)) == -EBUSY)
+            sim_pause(); /* who has been waited for may still be on its way to its death */
+        CHECK(result == 0);
+        CHECK(event_wait(&late_fired, TIME_NEVER, WAIT_UNINTERRUPTED) == 0);
+        CHECK(cpu_online(cpu) == 0);
+    }
+    (void)timer_cancel(&timer);
+}
+
 const struct sim_scenario sim_scenarios_time[] = {
     { .name = "timer-cancel", .aim = "a timer fires although it was cancelled, or neither fires nor is cancelled",
       .cpus = 3, .cpus_min = 1, .rounds = 6, .run = timer_cancel_story },
@@ -248,5 +292,7 @@ const struct sim_scenario sim_scenarios_time[] = {
       .cpus = 4, .cpus_min = 1, .rounds = 9, .run = sleep_equal },
     { .name = "sleep-kill", .aim = "a sleeper is woken for nothing or killed at its deadline",
       .cpus = 4, .cpus_min = 1, .rounds = 3, .run = sleep_kill },
+    { .name = "timer-handed-over", .aim = "a CPU that gets a timer from one that goes off sleeps on",
+      .cpus = 3, .cpus_min = 2, .rounds = 4, .run = timer_handed_over },
     { .name = NULL },
 };

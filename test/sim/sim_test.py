@@ -13,7 +13,7 @@ import unittest
 PROGRAM = ""
 RUN = "random:{strategy}:{cpus}:1:{seed}"
 HASH = re.compile(r"(\d+) steps, (\d+) ns, hash ([0-9a-f]{16})")
-STRATEGIES = ("uniform", "round-robin", "pct", "adversary")
+STRATEGIES = ("uniform", "round-robin", "pct", "adversary", "order", "uneven", "delay", "postpone")
 
 
 def sim(*words, status=0):

@@ -109,10 +109,33 @@ bool workers_must_stop(struct workers *workers)
     return atomic_load(&workers->is_stopping) || (workers->deadline != 0 && clock_seconds() >= workers->deadline);
 }
 
+/* With several numbers of CPUs the steps are for all cells alike, though a run on many CPUs takes many more. */
+static bool is_full(struct workers *workers, unsigned way, unsigned column)
+{
+    const struct options *options = workers->options;
+    uint64_t cells = (uint64_t)options->strategy_count * options->cpu_counts;
+
+    return options->cpu_counts > 1 && options->steps != 0 &&
+           atomic_load(&workers->cell[way][column].steps) >= options->steps / cells;
+}
+
+static bool are_all_full(struct workers *workers)
+{
+    const struct options *options = workers->options;
+
+    for (unsigned way = 0; way < options->strategy_count; way++)
+        for (unsigned column = 0; column < options->cpu_counts; column++)
+            if (!is_full(workers, way, column))
+                return false;
+    return true;
+}
+
 static bool is_over(struct workers *workers)
 {
     const struct options *options = workers->options;
 
+    if (options->cpu_counts > 1 && options->steps != 0)
+        return workers_must_stop(workers) || are_all_full(workers);
     return workers_must_stop(workers) || (options->steps != 0 && atomic_load(&workers->steps) >= options->steps);
 }
 
@@ -149,24 +172,42 @@ static void compare(struct workers *workers, unsigned which, const struct sim_ru
     workers_add_failure(workers, which, run, &second);
 }
 
-/* Run number n: scenarios alternate, then strategies, then seeds. */
+static void count(struct tally *tally, uint64_t steps, bool is_failure)
+{
+    (void)atomic_fetch_add(&tally->runs, 1);
+    (void)atomic_fetch_add(&tally->steps, steps);
+    (void)atomic_fetch_add(&tally->failures, is_failure);
+}
+
+/* Run number n: scenarios alternate, then strategies, then numbers of CPUs, then seeds. Each number of CPUs begins with
+ * another scenario: where steps end a campaign of many CPUs early, it has not been the same ones everywhere. */
 static void work(struct workers *workers, uint64_t n)
 {
     static struct sim_outcome outcome;
     const struct options *options = workers->options;
-    unsigned which = (unsigned)(n % options->scenario_count);
     unsigned way = (unsigned)(n / options->scenario_count % options->strategy_count);
-    uint64_t seed = options->seed_first + n / options->scenario_count / options->strategy_count;
-    struct tally *tally = &workers->tally[which];
+    uint64_t turn = n / options->scenario_count / options->strategy_count;
+    unsigned column = (unsigned)(turn % options->cpu_counts);
+    unsigned shift = (way * options->cpu_counts + column) * options->scenario_count /
+                     (options->strategy_count * options->cpu_counts);
+    unsigned which = (unsigned)((n + (options->cpu_counts > 1 ? shift : 0)) % options->scenario_count);
+    const struct sim_scenario *scenario = options->scenario[which];
+    struct tally *cell = &workers->cell[way][column];
+    enum sim_promise broken;
     struct sim_run run;
 
-    run_choose(options, options->scenario[which], options->strategy[way], seed, &run);
-    if (sim_execute(&run, &outcome) != PROMISE_NONE)
+    if (is_full(workers, way, column) || (options->cpu_counts > 1 && scenario->cpus_min > options->cpu_count[column]))
+        return;
+    run_choose(options, scenario, options->strategy[way],
+               options->cpu_counts > 1 ? options->cpu_count[column] : options->cpus,
+               options->seed_first + turn / options->cpu_counts, &run);
+    broken = sim_execute(&run, &outcome);
+    if (broken != PROMISE_NONE)
         workers_add_failure(workers, which, &run, &outcome);
     else if (n % TWICE_ONE_IN == 0)
         compare(workers, which, &run, &outcome);
-    (void)atomic_fetch_add(&tally->runs, 1);
-    (void)atomic_fetch_add(&tally->steps, outcome.result.steps);
+    count(&workers->tally[which], outcome.result.steps, false); /* its failures count where they are told */
+    count(cell, outcome.result.steps, broken != PROMISE_NONE);
     (void)atomic_fetch_add(&workers->runs, 1);
     (void)atomic_fetch_add(&workers->steps, outcome.result.steps);
 }
@@ -174,7 +215,7 @@ static void work(struct workers *workers, uint64_t n)
 void workers_body(struct workers *workers, unsigned index)
 {
     const struct options *options = workers->options;
-    uint64_t per_seed = (uint64_t)options->scenario_count * options->strategy_count;
+    uint64_t per_seed = (uint64_t)options->scenario_count * options->strategy_count * options->cpu_counts;
 
     (void)index;
     while (!is_over(workers)) {

@@ -2,6 +2,7 @@
 """Tests of the command's own code: what is judged a success, what is read from the kernel's lines, what is refused."""
 
 import argparse
+import dataclasses
 import io
 import os
 import pathlib
@@ -446,6 +447,33 @@ class Defects(unittest.TestCase):
         self.assertEqual([problem.split(":")[0] for problem in problems], [first.name, second.name])
         problems = defects.judge(table, [first], {first.name: None})
         self.assertEqual(len(problems), 1)  # all promises are asked for only if all defects were
+
+    def test_rows_take_the_place_of_their_own(self):
+        table = types.SimpleNamespace(DEFECTS=[types.SimpleNamespace(name=name) for name in ("one", "two", "three")])
+        begin, end = defects.BEGIN, defects.END
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "table.md"
+            path.write_text(f"before\n{begin}\n| gone | old |\n| three | old |\n| one | old |\n{end}\nbehind\n")
+            defects.write_docs(table, [("two", "new"), ("three", "new")], path)
+            self.assertEqual(path.read_text(), f"before\n{begin}\n{defects.markdown([])}\n| one | old |\n"
+                                               f"| two | new |\n| three | new |\n{end}\nbehind\n")
+
+    def test_what_was_found_is_known_until_the_source_changes(self):
+        first, second = self.table.DEFECTS[:2]
+        found = defects.Found("tlb", "what", "x:pct:4:8:11", "x", "pct", 11, 72, 3456)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            (folder / "core").mkdir()
+            (folder / "core" / "a.c").write_text("1")
+            for part in defects.COPIED:
+                (folder / part).mkdir(exist_ok=True)
+            defects.Ledger(folder / "build", folder).keep(first, found)
+            again = defects.Ledger(folder / "build", folder)
+            self.assertEqual((again.has(first), again.has(second), again.found(first)), (True, False, found))
+            changed = dataclasses.replace(first, seeds=first.seeds + 1)
+            self.assertFalse(again.has(changed))
+            (folder / "core" / "a.c").write_text("2")
+            self.assertFalse(defects.Ledger(folder / "build", folder).has(first))
 
 
 class Holds(unittest.TestCase):

@@ -2,11 +2,14 @@
 """
 The proof that the simulator finds bugs: each defect of test/sim/defects/ is put into a copy of the sources, and `sim`
 looks for it, seed by seed, until a promise breaks. Below build/defects there is a copy and a build folder for each of
-the plain, thread and address builds. The sources themselves are never changed.
+the plain, thread and address builds. The sources themselves are never changed. What was found is kept there as well:
+the same source and the same words give the same run, so who is interrupted goes on where he was.
 """
 
 import dataclasses
+import hashlib
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -45,6 +48,57 @@ class Found:
     steps: int  # of all these runs
 
 
+class Ledger:
+    """What was found before, of the same sources and the same defect. What only builds and judges is no source here,
+    nor are the other defects."""
+
+    OTHERS = ("tools/verdantlib", "test/sim/defects")
+
+    def __init__(self, folder, root=ROOT):
+        self.path = folder / "found.json"
+        self.digest = self.digest_of(root)
+        try:
+            self.known = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self.known = {}
+
+    def digest_of(self, root):
+        digest = hashlib.sha256()
+        for path in sources(root):
+            if not str(path).startswith(self.OTHERS):
+                content = (root / path).read_bytes()
+                digest.update(f"{path} {len(content)}\n".encode() + content)
+        return digest.hexdigest()
+
+    def key(self, defect):
+        return hashlib.sha256((self.digest + repr(defect)).encode()).hexdigest()
+
+    def has(self, defect):
+        return self.key(defect) in self.known
+
+    def found(self, defect):
+        known = self.known[self.key(defect)]
+        return Found(**known) if known else None
+
+    def keep(self, defect, found):
+        self.known[self.key(defect)] = dataclasses.asdict(found) if found else None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(self.known, indent=1), encoding="utf-8")
+        new.replace(self.path)
+
+
+def sources(root):
+    """The files of a copy, below the root."""
+    found = []
+    for name in COPIED:
+        top = root / name
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.append(path.relative_to(root))
+    return found
+
+
 class Tree:
     """A copy of the sources, and a build of `sim` from it."""
 
@@ -58,12 +112,7 @@ class Tree:
 
     def sync(self):
         """Make the copy equal to the sources. What differs is written anew, so that it is newer than what was built."""
-        wanted = set()
-        for name in COPIED:
-            top = self.root / name
-            for path in [top] if top.is_file() else sorted(top.rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    wanted.add(path.relative_to(self.root))
+        wanted = set(sources(self.root))
         for path in wanted:
             self.write(path, (self.root / path).read_bytes())
             if not (self.source / path).stat().st_mode & 0o100 and (self.root / path).stat().st_mode & 0o100:
@@ -203,12 +252,16 @@ def markdown(rows):
     return "\n".join(lines)
 
 
-def write_docs(rows, path=DOCS):
+def write_docs(table, rows, path=DOCS):
+    """These rows take the place of those of the same defects; the others stay. A defect that is no more has none."""
     text = path.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise Failure(f"{path.name} has no place for the table: {BEGIN} and {END}, once each")
     head, rest = text.split(BEGIN)
-    path.write_text(f"{head}{BEGIN}\n{markdown(rows)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    old, rest = rest.split(END)
+    lines = {line.split("|")[1].strip(): line for line in (old + markdown(rows)).splitlines() if line.startswith("| ")}
+    kept = [lines[defect.name] for defect in table.DEFECTS if defect.name in lines]
+    path.write_text("\n".join([head + BEGIN, markdown([]), *kept, END + rest]), encoding="utf-8")
 
 
 def judge(table, defects, results):
@@ -227,7 +280,11 @@ def judge(table, defects, results):
     return problems
 
 
-def choose(table, names):
+def choose(table, names, root=ROOT):
+    """Names, or `missing`: those that the document has no row for."""
+    if names == ["missing"]:
+        text = (root / DOCS.relative_to(ROOT)).read_text(encoding="utf-8")
+        return [defect for defect in table.DEFECTS if f"\n| {defect.name} |" not in text]
     known = {defect.name: defect for defect in table.DEFECTS}
     for name in names:
         if name not in known:
@@ -240,7 +297,8 @@ def run(names, writes_docs=False, folder=BUILD / "defects", root=ROOT):
     tree passes."""
     table = load_table()
     progress = report.Progress()
-    defects = choose(table, names)
+    defects = choose(table, names, root)
+    ledger = Ledger(folder, root)
     results, problems = {}, []
     for kind in table.BUILDS:
         mine = [defect for defect in defects if defect.build == kind]
@@ -252,7 +310,17 @@ def run(names, writes_docs=False, folder=BUILD / "defects", root=ROOT):
         tree.prepare(progress)
         for defect in mine:
             progress.step(f"defect {len(results) + 1} of {len(defects)}: {defect.name} ({kind} build)")
-            found = results[defect.name] = look(tree, defect)
+            try:
+                if not ledger.has(defect):
+                    ledger.keep(defect, look(tree, defect))
+            except Failure as failed:   # one that does not compile is no reason to know nothing of the others
+                results[defect.name] = None
+                problems.append(str(failed))
+                progress.line(f"{defect.name}: {failed}")
+                continue
+            found = results[defect.name] = ledger.found(defect)
+            if writes_docs:
+                write_docs(table, [row(defect, found)], root / DOCS.relative_to(ROOT))
             progress.line(f"{defect.name}: " + (f"{found.promise}, run {found.runs}: {found.spec}: {found.what}"
                                                 if found else "NOT FOUND"))
         problems += control(tree, [(defect, results[defect.name]) for defect in mine], progress)
@@ -262,6 +330,4 @@ def run(names, writes_docs=False, folder=BUILD / "defects", root=ROOT):
     print("\n" + report.table([HEADER[0], *HEADER[2:]], [(cells[0], *cells[2:]) for cells in rows]))
     print("\n".join(["", *problems, f"{len(defects)} defects, {sum(1 for found in results.values() if found)} found, "
                      f"{len(problems)} problems"]))
-    if writes_docs and not names:
-        write_docs(rows)
     return 1 if problems else 0

@@ -13,12 +13,13 @@ from . import BUILD, ROOT, Failure, build, defects, report, schedlab
 PRESETS = {"": "host", "address": "host-asan", "thread": "host-tsan"}
 SOURCES = ROOT / "test" / "sim"
 SAVED = BUILD / "sim"   # where smaller runs and reports go
-STRATEGIES = ("all", "uniform", "round-robin", "pct", "adversary", "parallel", "exhaustive")
+EXPLORING = ("uniform", "round-robin", "pct", "adversary", "order", "uneven", "delay", "postpone")
+STRATEGIES = ("all", *EXPLORING, "parallel", "exhaustive")
 NUMBERS = {"--cpus": 1024, "--minutes": 43200, "--rounds": 1000000, "--bound": 8, "--jobs": 256}
 VALUES = ("--seeds", "--steps", "--report", "--replay", "--trace", "--stop-at", *NUMBERS)
 FLAGS = ("--list", "--first", "--no-shrink", "--here", "--twice")
 OWN_FLAGS = ("--gdb", "--defects", "--docs")
-RUN = r"[a-z0-9-]+:(uniform|round-robin|pct|adversary|parallel|script):[1-9]\d*:[1-9]\d*:\d+"
+RUN = rf"[a-z0-9-]+:({'|'.join(EXPLORING)}|parallel|script):[1-9]\d*:[1-9]\d*:\d+"
 
 
 def add_options(parser):
@@ -83,8 +84,10 @@ def check_numbers(options):
     for name, most in NUMBERS.items():
         text = value(options, name)
         least = 0 if name == "--bound" else 1
-        if text is not None and not (re.fullmatch(r"\d{1,9}", text) and least <= int(text) <= most):
-            raise Failure(f"{name} {text}: give a number from {least} to {most}")
+        # Campaigns may be told several numbers of CPUs.
+        for word in text.split(",") if text is not None and name == "--cpus" else [text]:
+            if word is not None and not (re.fullmatch(r"\d{1,9}", word) and least <= int(word) <= most):
+                raise Failure(f"{name} {text}: give a number from {least} to {most}")
     if options.seeds is not None:
         match = re.fullmatch(r"(\d{1,18})(?:\.\.(\d{1,18}))?", options.seeds)
         if not match or (int(match[2]) < int(match[1]) if match[2] else int(match[1]) == 0):

@@ -22,9 +22,10 @@ from .tables import TABLES
 from .futex import FUTEX
 from .balance import BALANCE
 from .deadline import DEADLINE
+from .fair import FAIR
 from .files import FILES
 from .hotplug import HOTPLUG
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS + HOTPLUG)
+           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS + HOTPLUG + FAIR)

@@ -52,7 +52,7 @@ DEADLINE = (
     Defect(
         "replenishment-not-armed",
         "A CPU that goes on with the task that it ran forgets to arm its timer for a replenishment.",
-        ("liveness", "story"),
+        ("liveness", "story", "share"),
         edit("core/sched/switch.c", """
             finish_rest(rq, prev, rest);
 """, """
@@ -77,7 +77,7 @@ DEADLINE = (
     Defect(
         "real-time-limit-begins-late",
         "A window of the real-time limit begins only if a real-time task runs when somebody comes to wait.",
-        ("story",),
+        ("story", "share"),
         edit("core/sched/runq.c",
              "    if (load_relaxed(&rq->running_rank) < RANK_FAIR || "
              "(rq->ready_classes & 1u << CLASS_RT) != 0)\n",

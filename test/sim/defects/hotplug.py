@@ -28,7 +28,7 @@ HOTPLUG = (
         "The CPU that gets timers from another one is not told.",
         ("liveness", "time"),
         edit("core/time/timer.c", "    cpu_request(to, IPI_TIMER);", "    (void)to;"),
-        scenarios=("plug-one", "plug-storm")),
+        scenarios=("timer-handed-over",)),
     Defect(
         "cancel-looks-once",
         "timer_cancel() does not look at the queue again once it has the lock: the timer may have moved.",
@@ -42,11 +42,12 @@ HOTPLUG = (
         ("sanity", "liveness", "census", "story"),
         edit("core/sched/affinity.c", "    return cpumask_contains(mask, rq->cpu.id) && cpu_is_online(rq->cpu.id);",
              "    return cpumask_contains(mask, rq->cpu.id);"),
-        scenarios=PLUG),
+        scenarios=("plug-pin", "plug-storm"),
+        strategies=("postpone", "uneven", "order", "adversary")),
     Defect(
         "sleepers-are-not-asked",
         "Only queued tasks keep a CPU on; one that sleeps and may run nowhere else does not.",
-        ("story", "sanity"),
+        ("story", "sanity", "liveness"),
         edit("core/sched/hotplug.c", "    if (other == rq)\n        return -EBUSY;",
              "    if (other == rq && task->state != TASK_READY)\n"
              "        return list_remove(&task->anchor_link), -EAGAIN;\n    if (other == rq)\n        return -EBUSY;"),
@@ -67,7 +68,7 @@ HOTPLUG = (
     Defect(
         "offline-breaks-promises",
         "A CPU goes off without a look at the deadline tasks that it was promised to.",
-        ("story", "deadline", "sanity", "liveness", "census"),
+        ("story", "deadline", "sanity", "liveness", "census", "counts"),
         edit("core/sched/hotplug.c", "    result = deadline_evacuate(cpu->id);", "    result = 0;"),
         scenarios=("plug-promise", "plug-classes")),
     Defect(

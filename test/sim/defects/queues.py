@@ -76,7 +76,8 @@ QUEUES = (
         ("affinity",),
         edit("core/sched/steal.c", "runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {",
              "runq_is_loose(task)) {"),
-        scenarios=("affinity-steal",), hazard=9),
+        scenarios=("affinity-steal", "affinity-affinity", "random"), hazard=9,
+        strategies=("postpone", "uneven", "order", "adversary")),
     Defect(
         "wake-without-affinity",
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
@@ -125,12 +126,16 @@ QUEUES = (
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);
+        } else if (!may_steal(rq) && steal_was_offered(rq)) {
+            steal_pass_on(rq); /* it takes nothing any more */
         }
 """, """
         if (may_steal(rq) && !load_relaxed(&rq->cpu.need_resched)) {
             found = steal_idle(rq, &contended);
             if (!found && !contended && topology_has_threads())
                 balance_idle_core(rq);
+        } else if (!may_steal(rq) && steal_was_offered(rq)) {
+            steal_pass_on(rq); /* it takes nothing any more */
         }
         place_mark_idle(&rq->cpu, true);
 """),

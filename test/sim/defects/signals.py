@@ -40,7 +40,7 @@ SIGNALS = (
     Defect(
         "signal-wait-sees-others-take",
         "A wait for signals ends when it was told of one, though another thread has taken that.",
-        ("story",),
+        ("story", "liveness"),
         edit("core/proc/signal.c", "        if (result == -ETIMEDOUT || is_due || task_is_killed())",
              "        if (result != 0 || is_due || task_is_killed())"),
         scenarios=("signal-take",)),

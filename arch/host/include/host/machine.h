@@ -14,7 +14,8 @@
 struct boot_info;
 struct task;
 
-/* HOST_SCRIPT, HOST_PCT: after so many steps somebody else is stepped, lest a loop that never relaxes starve others. */
+/* HOST_SCRIPT, HOST_PCT, HOST_DELAY: after so many steps somebody else is stepped, lest a loop that never relaxes
+ * starve others. */
 #define HOST_FAIR_STEPS 20000
 /* What the time of day is when the clock shows 0: 2026 begins. */
 #define HOST_WALL_NS (UINT64_C(1767225600) * 1000000000)
@@ -27,13 +28,18 @@ enum host_strategy {
     HOST_PCT,         /* random priorities, lowered at `pct_depth` - 1 random points (Burckhardt et al., ASPLOS 2010) */
     HOST_ADVERSARY,   /* where a word is about to be touched, the last other CPU that touched its line, but at one point
                          in `switch_one_in`; elsewhere as HOST_UNIFORM, 16 times as seldom */
+    HOST_ORDER,       /* random priorities of accesses, drawn again by those that meet (Yuan et al., CAV 2018) */
+    HOST_UNEVEN,      /* as HOST_UNIFORM, but CPUs have speeds, by the seed, up to 512 times as slow as the fastest */
+    HOST_DELAY,       /* the default (see host_preemption), but at `pct_depth` - 1 random points, and seldom behind them
+                         (Emmi et al., POPL 2011) */
+    HOST_POSTPONE,    /* a CPU is held before a word until another one is about to touch its line (Sen, PLDI 2008) */
     HOST_SCRIPT,      /* the default (see host_preemption), but where `script` says otherwise */
     HOST_PARALLEL,    /* no chance: CPUs run at the same time. Each takes a step in each `step_ns`, the earliest first;
                          time is not shared, and a relax takes five steps' time */
     HOST_STRATEGY_COUNT,
 };
 
-/* "uniform", "round-robin", "pct", "adversary", "script", "parallel"; and back: HOST_STRATEGY_COUNT if it is none. */
+/* "uniform", "round-robin", "pct" .. by the names above; and back: HOST_STRATEGY_COUNT if it is none. */
 const char *host_strategy_name(enum host_strategy strategy);
 enum host_strategy host_strategy_by_name(const char *name);
 
@@ -74,9 +80,10 @@ struct host_config {
     unsigned cpus;         /* 1..CPU_MAX */
     uint64_t seed;
     enum host_strategy strategy;
-    unsigned switch_one_in; /* HOST_UNIFORM, HOST_ADVERSARY; 0: 4 */
-    unsigned pct_depth;     /* HOST_PCT: the depth d of the bug that is looked for; 0: 3; at most HOST_PCT_DEPTH_MAX */
-    uint64_t pct_steps;     /* HOST_PCT: about how many steps a run takes; 0: 100,000 */
+    unsigned switch_one_in; /* all that switch by chance at each point; 0: 4 */
+    unsigned pct_depth;     /* HOST_PCT, HOST_DELAY: the depth d of the bug that is looked for; 0: 3; at most
+                               HOST_PCT_DEPTH_MAX */
+    uint64_t pct_steps;     /* HOST_PCT, HOST_DELAY: about how many steps a run takes; 0: 100,000 */
     const struct host_preemption *script; /* HOST_SCRIPT: in any order */
     size_t script_count;
     struct host_record *record; /* NULL: not recorded */
