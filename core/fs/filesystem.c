@@ -286,7 +286,10 @@ int path_unmount(const struct path_place *place, const char *path, unsigned flag
 
 static const struct {
     const char *path, *type;
-} usual[] = {{"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/tmp", "tmpfs"}};
+} usual[] = {
+    {"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/sys", "sysfs"}, {"/tmp", "tmpfs"},
+    {"/dev/shm", "tmpfs"}, /* in the one before: shm_open(3) */
+};
 
 void fs_mount_usual(void)
 {
