@@ -12,6 +12,7 @@
 #include <fs/pipe.h>
 #include <fs/procfs.h>
 #include <fs/record_lock.h>
+#include <fs/socket.h>
 #include <k/errno.h>
 #include <k/log.h>
 #include <k/panic.h>
@@ -74,6 +75,7 @@ void fs_init(void)
     record_lock_init();
     pipe_init();
     eventfd_init();
+    socket_init();
     fs_context_init();
     filesystem_register(&ramfs_type);
     filesystem_register(&tmpfs_type);

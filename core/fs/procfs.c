@@ -325,8 +325,11 @@ static int64_t file_text(struct file *file, char *to, size_t room)
     if (has_no_path(file)) {
         char text[40];
 
-        bytes = fmt_print(text, sizeof text, "%s:[%llu]", inode_is(file->inode, S_IFIFO) ? "pipe" : "anon_inode",
-                          (unsigned long long)file->inode->number);
+        const char *kind = inode_is(file->inode, S_IFIFO)   ? "pipe"
+                           : inode_is(file->inode, S_IFSOCK) ? "socket"
+                                                             : "anon_inode";
+
+        bytes = fmt_print(text, sizeof text, "%s:[%llu]", kind, (unsigned long long)file->inode->number);
         bytes = MIN(bytes, (int64_t)room);
         memcpy(to, text, (size_t)bytes);
         return bytes;
