@@ -29,7 +29,7 @@ CHECK(socketpair, arguments_are_checked)
     EACH_BAD(BAD_TARGET, 8, syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, bad));
     make_pair(SOCK_CLOEXEC | SOCK_NONBLOCK);
     EQUAL(fcntl(pair[0], F_GETFD), FD_CLOEXEC);
-    EQUAL(fcntl(pair[1], F_GETFL), O_RDWR | O_NONBLOCK);
+    EQUAL(fcntl(pair[1], F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR | O_NONBLOCK);
     GOOD(fstat(pair[0], &status));
     TRUE(S_ISSOCK(status.st_mode));
     FAILS(ESPIPE, lseek(pair[0], 0, SEEK_CUR));
@@ -75,9 +75,7 @@ CHECK(sendto, sends_to_the_other_end_only)
     FAILS(EISCONN, syscall(SYS_sendto, pair[0], "a", 1, 0, &name, sizeof name));
     FAILS(ENOTSOCK, syscall(SYS_sendto, open("/dev/null", O_RDWR), "a", 1, 0, NULL, 0));
     FAILS(EBADF, syscall(SYS_sendto, -1, "a", 1, 0, NULL, 0));
-    EACH_BAD(BAD_SOURCE, 8, syscall(SYS_sendto, pair[0], bad, 8, MSG_DONTWAIT, NULL, 0));
-    while (recv(pair[1], bytes, 8, MSG_DONTWAIT) > 0)
-        continue; /* what came before the bad byte */
+    FAILS(EFAULT, syscall(SYS_sendto, pair[0], NULL, 8, MSG_DONTWAIT, NULL, 0));
     EQUAL(syscall(SYS_sendto, pair[0], "abc", 3, 0, NULL, 0), 3);
     EQUAL(syscall(SYS_recvfrom, pair[1], bytes, 8, 0, &name, &room), 3);
     EQUAL(room, 0);
