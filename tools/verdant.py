@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from verdantlib import (ROOT, Failure, build, firmware, fuzz, hostbench, machine as machines, portcheck, programs,
-                        report, shell, showcase, sim, stall, userbench)
+                        report, shell, showcase, sim, stall, stress, userbench)
 import qemu
 
 GROUPS = ("style", "unit", "sim", "boot")    # as CTest labels
@@ -61,7 +61,9 @@ def parse(words):
     make.add_argument("isas", nargs="*", metavar="ISA")
     random_calls = commands.add_parser("fuzz", add_help=False, allow_abbrev=False)
     fuzz.add_options(random_calls)
-    for command in (run, test, bench, simulate, check, make, random_calls):
+    foreign_programs = commands.add_parser("stress", add_help=False, allow_abbrev=False)
+    stress.add_options(foreign_programs)
+    for command in (run, test, bench, simulate, check, make, random_calls, foreign_programs):
         command.add_argument("--yes", action="store_true")  # ./verdant's: do not ask before installing
     options, unknown = parser.parse_known_args(words)
     if unknown:
@@ -72,7 +74,8 @@ def parse(words):
     options.arguments = arguments or []
     {"run": check_run, "test": check_test, "bench": check_bench, "sim": functools.partial(checked_by, sim),
      "port-check": functools.partial(checked_by, portcheck), "programs": check_programs,
-     "fuzz": functools.partial(checked_by, fuzz)}[options.command](options)
+     "fuzz": functools.partial(checked_by, fuzz),
+     "stress": functools.partial(checked_by, stress)}[options.command](options)
     return options
 
 
@@ -146,7 +149,7 @@ def needs(options):
         return portcheck.needs(options)
     if options.command == "sim":
         return ["build", "sim", *([options.against] if options.against else [])]
-    if options.command == "fuzz":
+    if options.command in ("fuzz", "stress"):
         return ["build", options.isa, f"programs-{options.isa}"]
     if options.command == "programs":
         return ["build", *(f"programs-{isa}" for isa in options.isas)]
@@ -269,6 +272,12 @@ def run_fuzz(options):
     return fuzz.run(options, progress)
 
 
+def run_stress(options):
+    progress = report.Progress(sys.stderr)
+    prepare_firmware([options.isa], progress)
+    return stress.run(options, progress)
+
+
 def run_bench(options):
     progress = report.Progress()
     if options.what == "host":
@@ -308,6 +317,8 @@ def main():
         return run_programs(options)
     if options.command == "fuzz":
         return run_fuzz(options)
+    if options.command == "stress":
+        return run_stress(options)
     return run_one(options) if options.isa else run_all(options)
 
 

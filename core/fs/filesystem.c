@@ -11,6 +11,7 @@
 #include <fs/pipe.h>
 #include <fs/procfs.h>
 #include <fs/record_lock.h>
+#include <fs/socket.h>
 #include <fs/tty.h>
 #include <k/errno.h>
 #include <k/log.h>
@@ -75,6 +76,7 @@ void fs_init(void)
     pipe_init();
     anon_init();
     epoll_init();
+    socket_init();
     fs_context_init();
     filesystem_register(&ramfs_type);
     filesystem_register(&tmpfs_type);
@@ -287,7 +289,10 @@ int path_unmount(const struct path_place *place, const char *path, unsigned flag
 
 static const struct {
     const char *path, *type;
-} usual[] = {{"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/tmp", "tmpfs"}};
+} usual[] = {
+    {"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/sys", "sysfs"}, {"/tmp", "tmpfs"},
+    {"/dev/shm", "tmpfs"}, /* in the one before: shm_open(3) */
+};
 
 void fs_mount_usual(void)
 {

@@ -28,6 +28,17 @@ struct pipe {
 int pipe_ring_create(struct pipe **out) MUST_USE;
 void pipe_ring_destroy(struct pipe *pipe);
 
+/* For streams that are no pipes (socket.c): as read(2) and write(2) of a pipe, but a write waits for any room, however
+ * short it is. Context: task. */
+int64_t pipe_ring_read(struct pipe *pipe, struct io_span *to, bool never_waits) MUST_USE;
+int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_waits) MUST_USE;
+/* What is there now, which stays there; 0: nothing will come; -EAGAIN: nothing is there. */
+int64_t pipe_ring_peek(struct pipe *pipe, struct io_span *to) MUST_USE;
+int pipe_ring_wait_for_bytes(struct pipe *pipe) MUST_USE; /* or the end. -EINTR */
+bool pipe_ring_has_room(struct pipe *pipe);
+/* No readers and no writers any more, and whoever waits is told. */
+void pipe_ring_close(struct pipe *pipe);
+
 /* A file that is in no directory, with flags O_..; `data` is the ops'. -ENOMEM. */
 int anon_file_create(const struct file_ops *ops, uint32_t flags, void *data, struct file **out) MUST_USE;
 void anon_init(void); /* boot */

@@ -178,13 +178,11 @@ static int wait_for_bytes(struct pipe *pipe)
     return waitq_wait_until(&pipe->can_read.wait, has_news(pipe), TIME_NEVER, FILE_WAIT);
 }
 
-static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
+static ALWAYS_INLINE int64_t read_ring(struct pipe *pipe, struct io_span *to, bool never_waits)
 {
-    struct pipe *pipe = file->data;
     size_t used, done;
     int error;
 
-    (void)position;
     for (;;) {
         if (has_news(pipe)) { /* else there is nothing to lock it for */
             mutex_lock(&pipe->mutex);
@@ -197,7 +195,7 @@ static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *positi
             if (is_over)
                 return 0;
         }
-        if (never_waits(file))
+        if (never_waits)
             return -EAGAIN;
         error = wait_for_bytes(pipe);
         if (error != 0)
@@ -212,6 +210,31 @@ static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *positi
     if (UNLIKELY(was_full))
         poll_wake(&pipe->can_write);
     return io_result(done, -EFAULT);
+}
+
+static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
+{
+    (void)position;
+    return read_ring(file->data, to, never_waits(file));
+}
+
+int64_t pipe_ring_read(struct pipe *pipe, struct io_span *to, bool never_waits)
+{
+    return read_ring(pipe, to, never_waits);
+}
+
+int64_t pipe_ring_peek(struct pipe *pipe, struct io_span *to)
+{
+    size_t bytes, done = 0;
+
+    mutex_lock(&pipe->mutex);
+    bytes = MIN(load_relaxed(&pipe->used), to->left);
+    if (bytes > 0)
+        done = drain_pages(pipe, to, bytes);
+    bool is_over = load_relaxed(&pipe->writers) == 0;
+
+    mutex_unlock(&pipe->mutex);
+    return io_result(done, bytes > 0 ? -EFAULT : is_over ? 0 : -EAGAIN);
 }
 
 static bool has_room(struct pipe *pipe, size_t needed)
@@ -256,13 +279,12 @@ static NOINLINE size_t write_some(struct pipe *pipe, struct io_span *from, size_
 }
 
 /* `done` bytes are written; `error` is what came next. */
-static NOINLINE int64_t write_on(struct file *file, struct io_span *from, size_t needed, size_t done, int error)
+static NOINLINE int64_t write_on(struct pipe *pipe, struct io_span *from, size_t needed, bool never_waits, size_t done,
+                                 int error)
 {
-    struct pipe *pipe = file->data;
-
     for (;;) {
         if (error != 0) {
-            if (error != -EAGAIN || never_waits(file))
+            if (error != -EAGAIN || never_waits)
                 break;
             error = wait_for_room(pipe, needed);
             if (error != 0)
@@ -275,15 +297,44 @@ static NOINLINE int64_t write_on(struct file *file, struct io_span *from, size_t
     return io_result(done, error);
 }
 
+static ALWAYS_INLINE int64_t write_ring(struct pipe *pipe, struct io_span *from, size_t needed, bool never_waits)
+{
+    size_t bytes = from->left;
+    int error;
+    size_t done = write_turn(pipe, from, needed, &error);
+
+    return LIKELY(done == bytes) ? (int64_t)done : write_on(pipe, from, needed, never_waits, done, error);
+}
+
 static int64_t pipe_write(struct file *file, struct io_span *from, uint64_t *position)
 {
-    size_t bytes = from->left, needed = bytes <= PIPE_BUF_BYTES ? bytes : 1;
-    int error;
-
     (void)position;
-    size_t done = write_turn(file->data, from, needed, &error);
+    return write_ring(file->data, from, from->left <= PIPE_BUF_BYTES ? from->left : 1, never_waits(file));
+}
 
-    return LIKELY(done == bytes) ? (int64_t)done : write_on(file, from, needed, done, error);
+int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_waits)
+{
+    return write_ring(pipe, from, 1, never_waits);
+}
+
+void pipe_ring_close(struct pipe *pipe)
+{
+    mutex_lock(&pipe->mutex);
+    store_relaxed(&pipe->readers, 0);
+    store_relaxed(&pipe->writers, 0);
+    mutex_unlock(&pipe->mutex);
+    poll_wake(&pipe->can_read);
+    poll_wake(&pipe->can_write);
+}
+
+bool pipe_ring_has_room(struct pipe *pipe)
+{
+    return has_room(pipe, PIPE_BUF_BYTES);
+}
+
+int pipe_ring_wait_for_bytes(struct pipe *pipe)
+{
+    return wait_for_bytes(pipe);
 }
 
 /* ---- Everything else about an end ---- */

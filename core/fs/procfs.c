@@ -15,14 +15,19 @@
 #include <mm/kmalloc.h>
 
 #define PROC_MAGIC 0x9fa0u
+#define SYSFS_MAGIC 0x62656572u
 #define NUMBER_MAX 9999999 /* of a process or a descriptor: as many digits as are looked at */
 
 static struct {
     const struct procfs_file *system[PROCFS_FILES_MAX], *process[PROCFS_FILES_MAX];
     unsigned systems, processes;
+    const struct procfs_file *sysfs;
+    unsigned sysfs_files;
     const struct procfs_processes *of;
-    struct filesystem fs;
+    struct filesystem fs, sys;
 } proc = {
+    .sys = {.type = "sysfs", .magic = SYSFS_MAGIC, .is_dynamic = true, .inodes_max = UINT64_MAX,
+            .link = LIST_INIT(proc.sys.link)},
     .fs = {.type = "proc", .magic = PROC_MAGIC, .is_dynamic = true, .inodes_max = UINT64_MAX,
            .link = LIST_INIT(proc.fs.link)},
 };
@@ -39,6 +44,13 @@ void procfs_register_process(const struct procfs_file *file)
 {
     ASSERT(proc.processes < PROCFS_FILES_MAX);
     proc.process[proc.processes++] = file;
+}
+
+void sysfs_set_files(const struct procfs_file *files, unsigned count)
+{
+    ASSERT(count <= SYSFS_FILES_MAX);
+    proc.sysfs = files;
+    proc.sysfs_files = count;
 }
 
 void procfs_set_processes(const struct procfs_processes *processes)
@@ -58,7 +70,7 @@ static int make_inode(struct node what, uint32_t mode, const char *link, struct 
     if (what.process != NULL)
         proc.of->owner(what.process, &spec.user, &spec.group);
     if (error == 0)
-        error = inode_create(&proc.fs, &procfs_ops, &spec, out);
+        error = inode_create(what.fs != NULL ? what.fs : &proc.fs, &procfs_ops, &spec, out);
     if (error != 0) {
         kfree(node);
         if (what.process != NULL)
@@ -111,16 +123,24 @@ static const struct special {
 
 static uint32_t mode_of(const struct procfs_file *file)
 {
-    bool is_link = file->print == NULL;
+    bool is_link = file->print == NULL && file->print_numbered == NULL;
 
     return (is_link ? S_IFLNK : S_IFREG) | (file->mode != 0 ? file->mode : is_link ? 0777 : 0444);
 }
 
-/* The files that a folder's are among. */
-static const struct procfs_file *const *files_of(const struct node *node, unsigned *out_count)
+/* How many files a folder's are among, and the one at a place. */
+static unsigned count_of(const struct node *node)
 {
-    *out_count = node->kind == NODE_SYSTEM ? proc.systems : proc.processes;
-    return node->kind == NODE_SYSTEM ? proc.system : proc.process;
+    if (node->kind != NODE_SYSTEM)
+        return proc.processes;
+    return node->fs != NULL ? proc.sysfs_files : proc.systems;
+}
+
+static const struct procfs_file *file_at(const struct node *node, unsigned place)
+{
+    if (node->kind != NODE_SYSTEM)
+        return proc.process[place];
+    return node->fs != NULL ? &proc.sysfs[place] : proc.system[place];
 }
 
 /* What a file, or a folder on the way to it, is called in that folder: bytes of *out_bytes; NULL: it is elsewhere. */
@@ -137,17 +157,17 @@ static const char *name_in(const struct procfs_file *file, const struct node *fo
 
 static const struct procfs_file *find_file(const struct node *folder, const char *text, size_t bytes, bool *out_is_file)
 {
-    unsigned count;
-    const struct procfs_file *const *files = files_of(folder, &count);
+    unsigned count = count_of(folder);
 
     for (unsigned i = 0; i < count; i++) {
+        const struct procfs_file *file = file_at(folder, i);
         size_t length;
-        const char *name = name_in(files[i], folder, &length);
+        const char *name = name_in(file, folder, &length);
 
         if (name == NULL || length != bytes || memcmp(name, text, bytes) != 0)
             continue;
         *out_is_file = name[bytes] == 0;
-        return files[i];
+        return file;
     }
     return NULL;
 }
@@ -188,7 +208,7 @@ static void *get_again(const struct node *node)
 
 static int look_up_in_system(const struct node *node, const char *text, size_t bytes, struct inode **out)
 {
-    int number = node->path_bytes == 0 ? parse_number(text, bytes) : -1;
+    int number = node->path_bytes == 0 && node->fs == NULL ? parse_number(text, bytes) : -1;
     void *process = number > 0 && proc.of != NULL ? proc.of->get(number) : NULL;
 
     if (process != NULL)
@@ -305,8 +325,11 @@ static int64_t file_text(struct file *file, char *to, size_t room)
     if (has_no_path(file)) {
         char text[40];
 
-        bytes = fmt_print(text, sizeof text, "%s:[%llu]", inode_is(file->inode, S_IFIFO) ? "pipe" : "anon_inode",
-                          (unsigned long long)file->inode->number);
+        const char *kind = inode_is(file->inode, S_IFIFO)   ? "pipe"
+                           : inode_is(file->inode, S_IFSOCK) ? "socket"
+                                                             : "anon_inode";
+
+        bytes = fmt_print(text, sizeof text, "%s:[%llu]", kind, (unsigned long long)file->inode->number);
         bytes = MIN(bytes, (int64_t)room);
         memcpy(to, text, (size_t)bytes);
         return bytes;
@@ -344,8 +367,9 @@ static int64_t read_link(struct inode *link, char *to, size_t room)
 
 /* ---- Listings. Positions: 0 and 1 the dots, then the files by their places, then the numbers. ---- */
 
-#define POSITION_NUMBERS 256u
-_Static_assert(POSITION_NUMBERS > PROCFS_FILES_MAX + 2 + ARRAY_COUNT(specials), "files have places below the numbers");
+#define POSITION_NUMBERS 16384u
+_Static_assert(POSITION_NUMBERS > MAX(PROCFS_FILES_MAX, SYSFS_FILES_MAX) + 2 + ARRAY_COUNT(specials),
+               "files have places below the numbers");
 
 static bool emit_bytes(struct file *file, struct dir_sink *sink, const char *name, size_t bytes, uint32_t type,
                        uint64_t next)
@@ -372,17 +396,16 @@ static bool emit_number(struct file *file, struct dir_sink *sink, int number, ui
 /* The file at that place is the first one of its name in this folder. */
 static bool emit_file(struct file *file, struct dir_sink *sink, const struct node *node, unsigned place)
 {
-    unsigned count;
-    const struct procfs_file *const *files = files_of(node, &count);
+    const struct procfs_file *at = file_at(node, place);
     bool is_file = false;
     size_t bytes = 0;
-    const char *name = name_in(files[place], node, &bytes);
+    const char *name = name_in(at, node, &bytes);
 
-    if (name == NULL || find_file(node, name, bytes, &is_file) != files[place]) {
+    if (name == NULL || find_file(node, name, bytes, &is_file) != at) {
         file->position++;
         return true;
     }
-    return emit_bytes(file, sink, name, bytes, is_file ? mode_of(files[place]) & S_IFMT : S_IFDIR, file->position + 1);
+    return emit_bytes(file, sink, name, bytes, is_file ? mode_of(at) & S_IFMT : S_IFDIR, file->position + 1);
 }
 
 /* What stands before the numbers. False: the sink is full. */
@@ -391,7 +414,7 @@ static bool emit_files(struct file *file, struct dir_sink *sink, const struct no
     unsigned count = 0, special_count = node->kind == NODE_PROCESS && node->path_bytes == 0 ? ARRAY_COUNT(specials) : 0;
 
     if (node->kind == NODE_SYSTEM || node->kind == NODE_PROCESS)
-        (void)files_of(node, &count);
+        count = count_of(node);
     while (file->position < POSITION_NUMBERS) {
         uint64_t at = file->position;
         bool fits = true;
@@ -428,7 +451,8 @@ static int iterate(struct file *file, struct dir_sink *sink)
     struct fd_table *table = NULL;
     int number;
 
-    if (!emit_files(file, sink, node) || node->kind == NODE_PROCESS || node->path_bytes != 0 || proc.of == NULL)
+    if (!emit_files(file, sink, node) || node->kind == NODE_PROCESS || node->path_bytes != 0 || node->fs != NULL ||
+        proc.of == NULL)
         return 0;
     if (has_table && (table = proc.of->files(node->process)) == NULL)
         return 0;
@@ -487,19 +511,36 @@ static int create(const char *options, struct filesystem **out)
     return 0;
 }
 
-const struct filesystem_type procfs_type = {"proc", create, .is_single = true};
+static int create_sysfs(const char *options, struct filesystem **out)
+{
+    (void)options;
+    *out = &proc.sys;
+    return 0;
+}
 
-void procfs_init(void)
+const struct filesystem_type procfs_type = {"proc", create, .is_single = true};
+const struct filesystem_type sysfs_type = {"sysfs", create_sysfs, .is_single = true};
+
+/* fs NULL: procfs. */
+static void make_root(struct filesystem *fs, struct name **out)
 {
     struct inode *root;
-    int error = make_inode((struct node){.kind = NODE_SYSTEM, .path = ""}, S_IFDIR | 0555, NULL, &root);
+    int error = make_inode((struct node){.kind = NODE_SYSTEM, .path = "", .fs = fs}, S_IFDIR | 0555, NULL, &root);
 
     if (error == 0) {
-        error = name_create(NULL, "", 0, root, &proc.fs.root);
+        error = name_create(NULL, "", 0, root, out);
         inode_put(root);
     }
     if (error != 0)
         panic("out of memory at boot: cannot make procfs, error %d", error);
+}
+
+void procfs_init(void)
+{
+    make_root(NULL, &proc.fs.root);
+    make_root(&proc.sys, &proc.sys.root);
     proc.fs.device = fs_next_device();
+    proc.sys.device = fs_next_device();
     filesystem_register(&procfs_type);
+    filesystem_register(&sysfs_type);
 }

@@ -147,9 +147,17 @@ static int print_descriptor(const struct node *node, struct procfs_text *text)
     return 0;
 }
 
+static int print_any(const struct node *node, struct procfs_text *text)
+{
+    if (node->kind == NODE_FDINFO)
+        return print_descriptor(node, text);
+    return node->file->print != NULL ? node->file->print(text, node->process)
+                                     : node->file->print_numbered(text, node->file->number);
+}
+
 static int print(const struct node *node, struct procfs_text *text)
 {
-    int error = node->kind == NODE_FDINFO ? print_descriptor(node, text) : node->file->print(text, node->process);
+    int error = print_any(node, text);
 
     if (error == 0 && text->has_failed)
         error = -ENOMEM;

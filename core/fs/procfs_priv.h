@@ -11,6 +11,7 @@ enum node_kind { NODE_SYSTEM, NODE_PROCESS, NODE_TASKS, NODE_FD_DIR, NODE_FDINFO
 /* What an inode of procfs is, in its `data`. Immutable. */
 struct node {
     enum node_kind kind;
+    struct filesystem *fs;          /* NULL: procfs */
     bool is_thread;                 /* in "task": only of its process */
     const char *path;               /* NODE_SYSTEM, NODE_PROCESS: what the names of files in this folder begin with: */
     size_t path_bytes;              /* so many bytes, a '/' the last one; 0 at the top */

@@ -450,5 +450,6 @@ void show_init(void)
         procfs_register_process(&of_process[i]);
     show_program_init();
     show_system_init();
+    show_sysfs_init();
     procfs_set_processes(&processes);
 }

@@ -246,7 +246,7 @@ static int print_new_id(struct procfs_text *text, void *process)
 static int print_filesystems(struct procfs_text *text, void *process)
 {
     (void)process;
-    procfs_print(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
+    procfs_print(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\nnodev\tsysfs\n");
     return 0;
 }
 

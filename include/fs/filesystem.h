@@ -23,8 +23,8 @@ struct filesystem_type {
 /* Boot: everything that this room has, and an empty root. Panics if there is no memory. */
 void fs_init(void);
 
-/* Boot: devfs, procfs and a tmpfs at /dev, /proc and /tmp, which are made if they are missing. What fails is logged,
- * and the rest goes on. */
+/* Boot: devfs, procfs, sysfs and two of tmpfs at /dev, /proc, /sys, /tmp and /dev/shm, which are made if they are
+ * missing. What fails is logged, and the rest goes on. */
 void fs_mount_usual(void);
 
 /* Register at boot. At most FILESYSTEM_TYPES_MAX. */

@@ -30,6 +30,9 @@ struct procfs_file {
     int (*print)(struct procfs_text *text, void *process);
     /* Beside print: what one write(2) says, at most PROCFS_WRITE_MAX bytes and a NUL behind them. An error is its. */
     int (*write)(void *process, const char *text, size_t bytes);
+    /* In place of print: a file of many that are alike, and which of them it is (sysfs's "cpu3/online"). */
+    int (*print_numbered)(struct procfs_text *text, unsigned number);
+    unsigned number;
     /* A magic link ("cwd", "exe"): where it leads, a reference. An error is that of the walk. */
     int (*link)(void *process, struct name **out);
     /* A link by its text ("self"), at most room bytes; there is no `link` then, and nothing else needs a text. */
@@ -59,5 +62,10 @@ struct procfs_processes {
 void procfs_set_flags_out(uint32_t (*out)(uint32_t flags));
 void procfs_set_processes(const struct procfs_processes *processes);
 
-extern const struct filesystem_type procfs_type;
+/* sysfs is such files, too: those of the system that are below /sys, in a file system of their own. All of it at once,
+ * files[count], which stay. At most SYSFS_FILES_MAX. Boot. */
+#define SYSFS_FILES_MAX 8192u
+void sysfs_set_files(const struct procfs_file *files, unsigned count);
+
+extern const struct filesystem_type procfs_type, sysfs_type;
 void procfs_init(void); /* boot; for fs_init() */

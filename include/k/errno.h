@@ -47,7 +47,15 @@
 #define EPROTO 71
 #define EOVERFLOW 75
 #define ELIBBAD 80
+#define ENOTSOCK 88
+#define EDESTADDRREQ 89
+#define EPROTOTYPE 91
+#define ENOPROTOOPT 92
+#define EPROTONOSUPPORT 93
+#define ESOCKTNOSUPPORT 94
 #define EOPNOTSUPP 95
+#define EAFNOSUPPORT 97
+#define EISCONN 106
 #define ETIMEDOUT 110
 
 /* Of a system call that a signal interrupted, to signal_attend() (proc/signal.h); no user sees one. It is made anew: */

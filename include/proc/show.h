@@ -23,5 +23,6 @@ uint32_t load_next(unsigned which, uint32_t average, uint64_t active);
 /* For show.c and show_system.c. */
 int show_load(struct procfs_text *text, void *process);
 void show_system_init(void);
+void show_sysfs_init(void);
 int show_mounts(struct procfs_text *text, void *process);
 int show_mount_info(struct procfs_text *text, void *process);

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import sys
@@ -18,8 +19,8 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import (ROOT, Failure, boottest, build, defects, disk, fuzz, golden, hold, machine, monitor, report,
-                        runner, showcase, sim, stall, userbench)
+from verdantlib import (ROOT, Failure, boottest, build, defects, disk, foreign, fuzz, golden, hold, machine, monitor,
+                        report, runner, showcase, sim, stall, stress, userbench)
 import verdant
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
@@ -259,7 +260,8 @@ class Refusing(unittest.TestCase):
 
 class Needs(unittest.TestCase):
     def test_boot_tests_and_random_calls_compile_programs(self):
-        for words in (["test"], ["test", "boot"], ["fuzz", "riscv64"], ["bench", "user"]):
+        for words in (["test"], ["test", "boot"], ["fuzz", "riscv64"], ["bench", "user"],
+                      ["stress", "riscv64"]):
             self.assertIn("programs-riscv64", verdant.needs(verdant.parse(words)), msg=words)
         for words in (["test", "unit"], ["run", "riscv64"], ["bench", "sched"]):
             self.assertNotIn("programs-riscv64", verdant.needs(verdant.parse(words)), msg=words)
@@ -310,6 +312,55 @@ class RandomCalls(unittest.TestCase):
         self.assertEqual((code, text), (0, "fuzz riscv64: 2 boots, 200 calls, 0 failures\n"))
         hang = outcome([], None, "silent for 600 s")
         self.assertEqual(self.run_with(good, hang)[0], 1)
+
+
+class Stress(unittest.TestCase):
+    def parse(self, *words):
+        parser = argparse.ArgumentParser()
+        stress.add_options(parser)
+        return parser.parse_args(words)
+
+    def test_wrong_words_are_refused_before_anything_is_built(self):
+        for words in ([], ["vax"], ["riscv64", "--minutes", "x"], ["riscv64", "--only", "cpu,no-such"]):
+            with self.assertRaises(Failure, msg=words):
+                stress.check(self.parse(*words))
+        options = self.parse("riscv64", "--only", "pipe,cpu")
+        stress.check(options)
+        self.assertEqual(options.steps, ["cpu", "pipe"])
+
+    def test_a_step_that_failed_in_one_round_or_never_ended_is_told(self):
+        lines = ["steps: end 1 cpu: 0, 0, stress: as before: 7 tasks, 900 KiB free, -80",
+                 "steps: end 1 pipe: 0, 1, stress: NOT as before: 9 tasks, were 7; 900 KiB free, were 990",
+                 "steps: end 1 fork: 0, 0, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "steps: end 2 cpu: 0, 0, stress: as before: 7 tasks, 900 KiB free, -81",
+                 "steps: end 2 fork: 3, 0, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "steps: end 3 fork: 0, 0, stress: as before: 7 tasks, 900 KiB free, +0"]
+        steps = stress.read(lines, ["cpu", "pipe", "fork", "sem"])
+        self.assertEqual({name: step.is_good for name, step in steps.items()},
+                         {"cpu": True, "pipe": False, "fork": False, "sem": False})
+        self.assertEqual((steps["cpu"].rounds, steps["cpu"].kept, steps["cpu"].tasks), (2, "-81", "7"))
+        self.assertEqual((steps["fork"].verdict, steps["sem"].verdict), ("status 3", "did not end"))
+
+
+class ForeignPrograms(unittest.TestCase):
+    def test_what_a_program_needs_is_read_from_it(self):
+        loader, libraries = foreign.wants(pathlib.Path(sys.executable).resolve().read_bytes())
+        self.assertRegex(loader, r"^/lib.*/ld-linux")
+        self.assertTrue(any(name.startswith("libc.so") for name in libraries), msg=libraries)
+        self.assertEqual(foreign.wants(b"#!/bin/sh\n"), ("", []))
+
+    def test_a_library_that_no_package_has_is_told(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch)
+            (folder / "usr/bin").mkdir(parents=True)
+            shutil.copy(pathlib.Path(sys.executable).resolve(), folder / "usr/bin/python")
+            with self.assertRaisesRegex(Failure, "usr/bin/python needs .*, which is in none of the packages"):
+                foreign.needed(folder, ["usr/bin/python"], "x86_64-linux-gnu")
+
+    def test_files_go_where_the_initrd_has_its_folders(self):
+        for path, name in (("usr/bin/x", "bin/x"), ("usr/sbin/x", "bin/x"), ("usr/lib/a/libc.so.6", "lib/a/libc.so.6"),
+                           ("usr/lib64/ld.so", "lib64/ld.so"), ("etc/x", "etc/x")):
+            self.assertEqual(foreign.initrd_name(path), name)
 
 
 class Simulator(unittest.TestCase):

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import urllib.parse
 
 from . import Failure
 
@@ -26,21 +27,24 @@ def fetch_lock(folder):
 
 
 @contextlib.contextmanager
-def unpacked(package, folder, arch=None):
-    """The folder with the files of the newer release's `package`, for Debian's architecture `arch` (None: this
-    system's). It is below `folder`, and gone afterwards."""
+def unpacked(packages, folder, arch=None):
+    """The folder with the files of the newer release's `packages`, a list, for Debian's architecture `arch` (None: this
+    system's), and {package: version}. It is below `folder`, and gone afterwards. What they depend on is not fetched."""
     apt = folder / "apt"
     try:
         if not shutil.which("apt-get") or not KEYRING.exists():
-            raise Failure(f"no Debian package manager to fetch {package} with")
+            raise Failure(f"no Debian package manager to fetch {packages[0]} with")
         options = private_apt(apt, arch)
-        for step in (["update"], ["download", package]):
+        for step in (["update"], ["download", *packages]):
             run_step(["apt-get", "-qq", *options, *step], apt)
-        found = sorted(apt.glob(f"{package}_*.deb"))
-        if len(found) != 1:
-            raise Failure(f"apt-get downloaded {len(found)} packages instead of one {package}")
-        run_step(["dpkg-deb", "-x", str(found[0]), str(apt / "unpacked")], apt)
-        yield apt / "unpacked"
+        versions = {}
+        for package in packages:
+            found = sorted(apt.glob(f"{package}_*.deb"))
+            if len(found) != 1:
+                raise Failure(f"apt-get downloaded {len(found)} packages instead of one {package}")
+            versions[package] = urllib.parse.unquote(found[0].name.split("_")[1])
+            run_step(["dpkg-deb", "-x", str(found[0]), str(apt / "unpacked")], apt)
+        yield apt / "unpacked", versions
     finally:
         shutil.rmtree(apt, ignore_errors=True)
 

@@ -93,7 +93,7 @@ def fetch_opensbi(target):
     if failed.exists() and time.time() - failed.stat().st_mtime < RETRY_SECONDS:
         return failed.read_text(encoding="utf-8").strip()
     try:
-        with debian.unpacked("opensbi", FOLDER) as files:
+        with debian.unpacked(["opensbi"], FOLDER) as (files, _):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(".partial")
             shutil.copyfile(next(files.glob("usr/**/riscv64*/**/generic/fw_dynamic.bin")), partial)

@@ -153,7 +153,7 @@ def busybox(isa, progress):
 @contextlib.contextmanager
 def unpacked_busybox(isa, folder):
     try:
-        with debian.unpacked("busybox-static", folder, TARGETS[isa].arch) as files:
+        with debian.unpacked(["busybox-static"], folder, TARGETS[isa].arch) as (files, _):
             yield files
     except Failure as failure:
         raise Failure(f"{isa}: cannot fetch Debian's busybox-static, which the shell is made of ({failure}); it is "

@@ -121,7 +121,8 @@ static void files_test(void)
 
     CHECK(show("/proc/uptime") > 0 && has_form(text, "9.9 9.9\n"));
     CHECK(show("/proc/loadavg") > 0 && has_form(text, "9.9 9.9 9.9 9/9 9\n"));
-    CHECK(show("/proc/filesystems") > 0 && has_form(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n"));
+    CHECK(show("/proc/filesystems") > 0 && has_form(text, "nodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n"
+                                                              "nodev\tsysfs\n"));
     CHECK(show("/proc/meminfo") > 0);
     mm_stats_get(&stats);
     CHECK(number("MemTotal:") == (stats.total + stats.reserved) * (PAGE_BYTES / 1024));
