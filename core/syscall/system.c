@@ -284,9 +284,9 @@ SYSCALL(prctl)
     default:
         break;
     }
-    if (args->trap == NULL)
+    if (registers == NULL)
         return SYSCALL_WANTS_REGISTERS;
-    int64_t result = hal_user_call(args->trap, current_task()->fpu_area, args->number);
+    int64_t result = hal_user_call(registers, current_task()->fpu_area, HAL_USER_NUMBER(registers));
 
     return result == -ENOSYS ? -EINVAL : result;
 }
