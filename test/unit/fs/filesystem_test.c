@@ -50,10 +50,12 @@ static void usual(void)
     struct path_place *place = &user.place;
     struct inode_stat stat;
 
-    CHECK(mounted() == 4);
+    CHECK(mounted() == 6);
     CHECK(stat_of(place, "/dev/null", &stat) == 0 && stat.device == DEVICE(1, 3));
     CHECK(stat_of(place, "/proc", &stat) == 0 && stat.mode == (S_IFDIR | 0555));
     CHECK(stat_of(place, "/tmp", &stat) == 0 && stat.mode == (S_IFDIR | 01777));
+    CHECK(stat_of(place, "/sys", &stat) == 0 && stat.mode == (S_IFDIR | 0555));
+    CHECK(stat_of(place, "/dev/shm", &stat) == 0 && stat.mode == (S_IFDIR | 01777));
     CHECK(path_mount(place, "proc", "/tmp", NULL, 0) == -EBUSY);
     fs_user_destroy(&user);
 }
