@@ -31,19 +31,10 @@ static size_t event_bytes(void)
 
 static int64_t make_epoll(bool cloexec)
 {
-    struct fd_table *files = own_files();
     struct file *file;
     int result = epoll_create(&file);
 
-    if (result != 0)
-        return result;
-    int fd = fd_reserve(files, 0, own_fd_limit(), cloexec);
-
-    if (fd < 0)
-        file_put(file);
-    else
-        fd_install(files, (unsigned)fd, file);
-    return fd;
+    return result != 0 ? result : install_file(file, cloexec);
 }
 
 SYSCALL(epoll_create)

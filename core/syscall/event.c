@@ -13,22 +13,13 @@
 
 static int64_t make_event(uint64_t count, uint32_t flags)
 {
-    struct fd_table *files = own_files();
     struct file *file;
 
     if ((flags & ~(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK)) != 0)
         return -EINVAL;
     int result = eventfd_create(count, (flags & EFD_SEMAPHORE) != 0, flags & O_NONBLOCK, &file);
 
-    if (result != 0)
-        return result;
-    int fd = fd_reserve(files, 0, own_fd_limit(), (flags & O_CLOEXEC) != 0);
-
-    if (fd < 0)
-        file_put(file);
-    else
-        fd_install(files, (unsigned)fd, file);
-    return fd;
+    return result != 0 ? result : install_file(file, (flags & O_CLOEXEC) != 0);
 }
 
 SYSCALL(eventfd)

@@ -386,9 +386,7 @@ SYSCALL(fcntl)
 
 static int64_t make_pipe(vaddr_t out, uint32_t flags)
 {
-    struct fd_table *files = own_files();
     struct file *file[2];
-    int number[2] = { -1, -1 };
 
     if ((flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) != 0)
         return -EINVAL;
@@ -396,24 +394,7 @@ static int64_t make_pipe(vaddr_t out, uint32_t flags)
         return -EINVAL; /* pipes of packets */
     int result = pipe_create(flags & O_NONBLOCK, &file[0], &file[1]);
 
-    if (result != 0)
-        return result;
-    for (unsigned i = 0; i < 2 && result == 0; i++) {
-        number[i] = fd_reserve(files, 0, own_fd_limit(), (flags & O_CLOEXEC) != 0);
-        result = MIN(number[i], 0);
-    }
-    if (result == 0)
-        result = user_copy_out(out, number, sizeof number);
-    for (unsigned i = 0; i < 2; i++) {
-        if (result == 0) {
-            fd_install(files, (unsigned)number[i], file[i]);
-            continue;
-        }
-        if (number[i] >= 0)
-            fd_unreserve(files, (unsigned)number[i]);
-        file_put(file[i]);
-    }
-    return result;
+    return result != 0 ? result : install_pair(file, (flags & O_CLOEXEC) != 0, out);
 }
 
 SYSCALL(pipe)

@@ -125,6 +125,38 @@ int64_t after_write(int64_t result)
     return after_wait(result);
 }
 
+int64_t install_file(struct file *file, bool cloexec)
+{
+    int fd = fd_add(own_files(), file, 0, own_fd_limit(), cloexec);
+
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
+int64_t install_pair(struct file *file[2], bool cloexec, vaddr_t out)
+{
+    struct fd_table *files = own_files();
+    int number[2] = { -1, -1 }, result = 0;
+
+    for (unsigned i = 0; i < 2 && result == 0; i++) {
+        number[i] = fd_reserve(files, 0, own_fd_limit(), cloexec);
+        result = MIN(number[i], 0);
+    }
+    if (result == 0)
+        result = user_copy_out(out, number, sizeof number);
+    for (unsigned i = 0; i < 2; i++) {
+        if (result == 0) {
+            fd_install(files, (unsigned)number[i], file[i]);
+            continue;
+        }
+        if (number[i] >= 0)
+            fd_unreserve(files, (unsigned)number[i]);
+        file_put(file[i]);
+    }
+    return result;
+}
+
 int64_t mask_begin(vaddr_t mask, uint64_t bytes)
 {
     uint64_t wanted;

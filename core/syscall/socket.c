@@ -28,30 +28,6 @@ struct message {
     uint32_t flags, pad_end;
 };
 
-/* Both get a number or neither. */
-static int64_t install_pair(struct file *file[2], bool cloexec, vaddr_t out)
-{
-    struct fd_table *files = own_files();
-    int number[2] = { -1, -1 }, result = 0;
-
-    for (unsigned i = 0; i < 2 && result == 0; i++) {
-        number[i] = fd_reserve(files, 0, own_fd_limit(), cloexec);
-        result = MIN(number[i], 0);
-    }
-    if (result == 0)
-        result = user_copy_out(out, number, sizeof number);
-    for (unsigned i = 0; i < 2; i++) {
-        if (result == 0) {
-            fd_install(files, (unsigned)number[i], file[i]);
-            continue;
-        }
-        if (number[i] >= 0)
-            fd_unreserve(files, (unsigned)number[i]);
-        file_put(file[i]);
-    }
-    return result;
-}
-
 SYSCALL(socketpair)
 {
     uint32_t family = (uint32_t)args->arg[0], type = (uint32_t)args->arg[1], protocol = (uint32_t)args->arg[2];

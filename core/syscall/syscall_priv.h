@@ -31,6 +31,11 @@ struct path_place;
 struct fd_table *own_files(void);
 unsigned own_fd_limit(void); /* RLIMIT_NOFILE, as far as tables go */
 
+/* A new file, or two whose numbers go to `out`, get the lowest free numbers; the caller's references are gone in any
+ * case, and of two both get one or neither. The number, or 0 for two; -EMFILE, -ENOMEM, -EFAULT. */
+int64_t install_file(struct file *file, bool cloexec) MUST_USE;
+int64_t install_pair(struct file *file[2], bool cloexec, vaddr_t out) MUST_USE;
+
 /* The result of a call that a signal ends with -EINTR and SA_RESTART makes anew; of a write as write(2) has it, too:
  * -EPIPE brings the signal. */
 int64_t after_wait(int64_t result);
