@@ -188,7 +188,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     fill(mine, 77);
     if (!file->hold(mine, to, 1, &no) || memcmp(mine, to, bytes) != 0)
         _exit(3);
-    /* Once: while it idles the next signal comes, and with each of them so late the program itself would never go on. */
+    /* Once: the next signal comes meanwhile, and if each of them idled the program itself would never go on. */
     for (; idle_turns > 0; idle_turns--)
         syscall(SYS_nanosleep, &pause, NULL);
     was_handled = 1 + (in_frame != NULL);
