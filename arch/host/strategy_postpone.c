@@ -34,11 +34,13 @@ static struct {
     uint64_t until; /* machine step */
 } pair;
 
-static void let_go(unsigned slot)
+/* Without memmove(): ThreadSanitizer would take it for an access of the CPU that is asked for the next one. */
+__attribute__((no_builtin("memmove"))) static void let_go(unsigned slot)
 {
     held.is_held[held.cpu[slot]] = false;
     held.count--;
-    memmove(&held.cpu[slot], &held.cpu[slot + 1], (held.count - slot) * sizeof held.cpu[0]);
+    for (; slot < held.count; slot++)
+        held.cpu[slot] = held.cpu[slot + 1];
 }
 
 static void let_go_late(void)
