@@ -4,11 +4,12 @@
  *
  * Both are found at the moment of a switch, and between switches when a mask, a priority or the queue changes under a
  * running task. Then the CPU is asked to switch, by a poke if another CPU made the change, before the lock is released
- * that the change was made under. So the bound is the machine's own: a poke takes up to ipi_delay_ns_max; from then on
- * the CPU takes it at the first step with interrupts enabled, and switches when the handler is left, or when preemption
- * is enabled again. A CPU that changed its own queue looks at its flag where it enables interrupts or preemption. What
- * is left are the few steps between enabling and looking: OPEN_STEPS_MAX of them are waited for, however much virtual
- * time passes while the CPU is deaf or in a read section.
+ * that the change was made under; or, if the running task itself was changed, after it and before interrupts are
+ * enabled. So the bound is the machine's own: a poke takes up to ipi_delay_ns_max; from then on the CPU takes it at the
+ * first step with interrupts enabled, and switches when the handler is left, or when preemption is enabled again. A CPU
+ * that changed its own queue looks at its flag where it enables interrupts or preemption. What is left are the few
+ * steps between enabling and looking: OPEN_STEPS_MAX of them are waited for, however much virtual time passes while the
+ * CPU is deaf or in a read section.
  */
 #include "checkers.h"
 #include "sched_priv.h"
@@ -42,14 +43,14 @@ static void order_reset(const struct host_config *config)
 }
 
 /* The CPU of the moment takes another step while it must switch. True: it has had its time. */
-static bool demand_goes_on(struct demand *demand)
+static bool demand_goes_on(struct demand *demand, uint64_t bound_ns)
 {
     if (demand->since_ns == 0) {
         demand->since_ns = MAX(sim_now.ns, UINT64_C(1));
         demand->open_steps = 0;
         return false;
     }
-    if (!sim_now.is_open || sim_now.ns - demand->since_ns <= sim_ipi_delay_ns())
+    if (!sim_now.is_open || sim_now.ns - demand->since_ns <= bound_ns)
         return false;
     return ++demand->open_steps > OPEN_STEPS_MAX;
 }
@@ -95,7 +96,7 @@ static void place_step(void)
     if (UNLIKELY(!task->is_leaving))
         sim_broken(PROMISE_AFFINITY, "'%s' runs on CPU %u, which its mask forbids, and was not asked to leave",
                    task->name, sim_now.cpu);
-    if (UNLIKELY(demand_goes_on(&misplaced[sim_now.cpu])))
+    if (UNLIKELY(demand_goes_on(&misplaced[sim_now.cpu], sim_ipi_delay_ns())))
         sim_broken(PROMISE_AFFINITY, "'%s' runs on CPU %u %llu ns after its mask forbade it", task->name, sim_now.cpu,
                    (unsigned long long)(sim_now.ns - misplaced[sim_now.cpu].since_ns));
 }
@@ -127,7 +128,8 @@ static void order_step(void)
         demand->since_ns = 0;
         return;
     }
-    if (UNLIKELY(demand_goes_on(demand)))
+    /* Who changes a running task asks its CPU after the hold (apply_and_unlock()), interrupts still disabled. */
+    if (UNLIKELY(demand_goes_on(demand, sim_ipi_delay_ns() + sim_deaf_ns_max())))
         sim_broken(PROMISE_ORDER, "CPU %u runs '%s' of rank %u %llu ns after one of rank %u was queued there",
                    sim_now.cpu, sim_now.task->name, sim_now.task->rank,
                    (unsigned long long)(sim_now.ns - demand->since_ns), queued_rank(rq));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The example class (docs/SCHEDULING-CLASS.md): shares, and tasks that come into it and leave it in every state. */
 #include "scenario.h"
+#include "watch.h"
 
 #include <hal/cpu.h>
 
@@ -56,7 +57,7 @@ static int64_t worth(uint64_t ns, unsigned i)
 /*
  * Hogs on one CPU, of tickets by the seed. At any two moments, the times that two of them have had, each over its
  * tickets, differ by no more than a slice of one of them, or two after it slept; so the times between the moments by no
- * more than three. What the two looks take, and the delay of a timer, which ends a slice late, comes on top.
+ * more than three. What the two looks take comes on top, and by how much a timer may end a slice late.
  */
 static void stride_shares(void)
 {
@@ -77,7 +78,7 @@ static void stride_shares(void)
         uint64_t slack_ns = read_all(before_ns);
 
         sim_nap(64 * SLICE_NS);
-        slack_ns += read_all(after_ns) + SLICE_NS / 8;
+        slack_ns += read_all(after_ns) + 3 * (sim_ipi_delay_ns() + sim_deaf_ns_max());
         for (unsigned i = 0; i < TASKS; i++)
             for (unsigned j = 0; j < TASKS; j++) {
                 unsigned fewer = stride.nice[i] > stride.nice[j] ? i : j;
