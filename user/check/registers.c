@@ -176,6 +176,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
     (void)number;
     (void)info;
+    if (was_handled != 0) /* one that came close behind: the registers may have been stored already */
+        return;
     if (in_frame != NULL) {
         memcpy(others, in_frame, bytes);
         if (file->change != NULL)
