@@ -26,16 +26,21 @@
     \operation q30, q31, [x0, #480]
 .endm
 
+/* All of them, to the area in x0. Owns x0, x2, x3. */
+.macro fpu_store
+    fpu_pairs stp
+    mrs x2, fpsr
+    mrs x3, fpcr
+    add x0, x0, #FPU_FPSR
+    stp x2, x3, [x0]
+.endm
+
 /* void fpu_save(void *area) */
     .globl fpu_save
     .type fpu_save, %function
 fpu_save:
     .cfi_startproc
-    fpu_pairs stp
-    mrs x1, fpsr
-    mrs x2, fpcr
-    add x0, x0, #FPU_FPSR
-    stp x1, x2, [x0]
+    fpu_store
     ret
     .cfi_endproc
     .size fpu_save, . - fpu_save
@@ -45,11 +50,7 @@ fpu_save:
     .type fpu_exchange, %function
 fpu_exchange:
     .cfi_startproc
-    fpu_pairs stp
-    mrs x2, fpsr
-    mrs x3, fpcr
-    add x0, x0, #FPU_FPSR
-    stp x2, x3, [x0]
+    fpu_store
     mov x0, x1
     b fpu_load
     .cfi_endproc

@@ -36,9 +36,7 @@ struct watch {
     uint32_t events;
     uint64_t data;
 
-    /* Guarded by the epoll's lock. */
-    bool is_listed;
-    struct list_node link;
+    struct list_node link; /* guarded by the epoll's lock; linked while it is listed */
 
     struct poll_wait wait;
     struct poll_entry entries[POLL_QUEUES_MAX];
@@ -76,18 +74,16 @@ static void list_locked(struct watch *watch)
 {
     struct epoll *epoll = watch->epoll;
 
-    if (watch->is_listed)
+    if (list_is_linked(&watch->link))
         return;
-    watch->is_listed = true;
     list_push_back(&epoll->listed, &watch->link);
     epoll->listed_count++;
 }
 
 static void unlist_locked(struct watch *watch)
 {
-    if (!watch->is_listed)
+    if (!list_is_linked(&watch->link))
         return;
-    watch->is_listed = false;
     list_remove(&watch->link);
     watch->epoll->listed_count--;
 }
@@ -95,15 +91,13 @@ static void unlist_locked(struct watch *watch)
 static struct watch *take_listed(struct epoll *epoll)
 {
     struct spinlock *lock = &epoll->queue.wait.lock;
-    struct watch *watch = NULL;
     uintptr_t state = spin_lock_irqsave(lock);
+    struct list_node *node = list_pop_front(&epoll->listed);
 
-    if (!list_is_empty(&epoll->listed)) {
-        watch = list_entry(epoll->listed.next, struct watch, link);
-        unlist_locked(watch);
-    }
+    if (node != NULL)
+        epoll->listed_count--;
     spin_unlock_irqrestore(lock, state);
-    return watch;
+    return node != NULL ? list_entry(node, struct watch, link) : NULL;
 }
 
 /* Something about the file has changed, or a wait that took the watch out puts it back: who else has seen an empty list
@@ -280,6 +274,7 @@ static int add_locked(struct epoll *epoll, struct file *file, unsigned fd, uint3
         return error;
     *watch = (struct watch){.epoll = epoll, .file = file, .fd = fd, .events = events | ALWAYS, .data = data};
     watch->wait = (struct poll_wait){.told = told, .enters = true, .room = POLL_QUEUES_MAX, .entries = watch->entries};
+    list_init(&watch->link);
     rb_insert(&epoll->watches, &watch->node, watch_less, NULL);
     watch->next = load_relaxed(&file->watches);
     store_relaxed(&file->watches, watch); /* the caller's reference to the file is given back after this */

@@ -39,7 +39,10 @@ bool pipe_ring_has_room(struct pipe *pipe);
 /* No readers and no writers any more, and whoever waits is told. */
 void pipe_ring_close(struct pipe *pipe);
 
-/* A file that is in no directory, with flags O_..; `data` is the ops'. -ENOMEM. */
+/* A file that is in no directory, with flags O_..; `data` is the ops'. The anonymous ones are all of one file system.
+ * -ENOMEM. */
+int nameless_file_create(struct filesystem *fs, uint32_t mode, const struct file_ops *ops, uint32_t flags, void *data,
+                         struct file **out) MUST_USE;
 int anon_file_create(const struct file_ops *ops, uint32_t flags, void *data, struct file **out) MUST_USE;
 void anon_init(void); /* boot */
 

@@ -27,7 +27,6 @@ struct end {
 
 static struct filesystem socket_fs = {.type = "sockfs", .magic = 0x534f434b, .inodes_max = UINT64_MAX,
                                       .is_dynamic = true};
-static const struct inode_ops socket_inode_ops;
 static const struct file_ops socket_ops;
 
 void socket_init(void)
@@ -222,15 +221,7 @@ fail_pair:
 /* A file without an end yet. */
 static int make_file(uint32_t flags, struct file **out)
 {
-    const struct inode_spec spec = {.mode = S_IFSOCK | 0777};
-    struct inode *inode;
-    int error = inode_create(&socket_fs, &socket_inode_ops, &spec, &inode);
-
-    if (error != 0)
-        return error;
-    error = file_create(inode, NULL, &socket_ops, (flags & O_NONBLOCK) | O_RDWR, out);
-    inode_put(inode); /* the file has one of its own */
-    return error;
+    return nameless_file_create(&socket_fs, S_IFSOCK | 0777, &socket_ops, (flags & O_NONBLOCK) | O_RDWR, NULL, out);
 }
 
 static void set_end(struct file *file, struct end *end, struct pair *pair, unsigned which)

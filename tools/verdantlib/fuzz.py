@@ -18,14 +18,11 @@ DEFAULTS = {"minutes": "1", "seed": "1", "cpus": "2"}
 
 
 def add_options(parser):
-    parser.add_argument("isa", nargs="?", metavar="ISA")
-    for name, value in DEFAULTS.items():
-        parser.add_argument(f"--{name}", default=value)
+    machines.add_isa_options(parser, DEFAULTS)
 
 
 def check(options):
-    if options.isa not in machines.ISAS:
-        raise Failure(f"give one ISA: {', '.join(machines.ISAS)}")
+    machines.check_isa(options.isa)
     if not re.fullmatch(r"\d{1,5}", options.minutes):
         raise Failure(f"--minutes {options.minutes}: give a number from 0, one boot, to 99999")
     if not re.fullmatch(r"\d{1,9}", options.seed):

@@ -98,6 +98,18 @@ class Machine:
         return f"{self.append} kaslr=off".strip() if fixed else self.append
 
 
+def add_isa_options(parser, defaults):
+    """An ISA, and options of these names with texts as values."""
+    parser.add_argument("isa", nargs="?", metavar="ISA")
+    for name, value in defaults.items():
+        parser.add_argument(f"--{name}", default=value)
+
+
+def check_isa(name):
+    if name not in ISAS:
+        raise Failure(f"give one ISA: {', '.join(ISAS)}")
+
+
 def parse_cpus(text, arch_names, way):
     """A CPU count that all the named ISAs can have with this firmware."""
     limit = min(ISAS[name].cpus_max_uboot if way == "uboot" else ISAS[name].cpus_max for name in arch_names)

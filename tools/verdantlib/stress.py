@@ -85,14 +85,11 @@ class Step:
 
 
 def add_options(parser):
-    parser.add_argument("isa", nargs="?", metavar="ISA")
-    for name, value in DEFAULTS.items():
-        parser.add_argument(f"--{name}", default=value)
+    machines.add_isa_options(parser, DEFAULTS)
 
 
 def check(options):
-    if options.isa not in machines.ISAS:
-        raise Failure(f"give one ISA: {', '.join(machines.ISAS)}")
+    machines.check_isa(options.isa)
     if not re.fullmatch(r"\d{1,4}", options.minutes):
         raise Failure(f"--minutes {options.minutes}: give a number from 0, one round, to 9999")
     options.minutes = int(options.minutes)
