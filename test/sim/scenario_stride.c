@@ -12,6 +12,7 @@
 static struct {
     struct task *task[TASKS];
     int nice[TASKS];
+    _Atomic(unsigned) awake; /* hogs that sleep no more */
     _Atomic(bool) stop;
 } stride;
 
@@ -20,8 +21,8 @@ static struct sched_params stride_params(int nice)
     return (struct sched_params){ .policy = SCHED_POLICY_STRIDE, .nice = (int8_t)nice, .slice_ns = SLICE_NS };
 }
 
-/* It has slept before, so that what it takes along then counts, too. A yield is not in it: whoever yields may lose as
- * much as the one that it lets pass is ahead. */
+/* It has slept before, so that what it takes along then counts, too; while it sleeps, it has no share. A yield is not
+ * in it: whoever yields may lose as much as the one that it lets pass is ahead. */
 static int hog(void *arg)
 {
     (void)arg;
@@ -29,6 +30,7 @@ static int hog(void *arg)
         sim_delay();
         sim_nap(SLICE_NS / 4);
     }
+    fetch_add_relaxed(&stride.awake, 1);
     while (!load_relaxed(&stride.stop))
         hal_cpu_relax();
     return 0;
@@ -56,14 +58,15 @@ static int64_t worth(uint64_t ns, unsigned i)
 
 /*
  * Hogs on one CPU, of tickets by the seed. At any two moments, the times that two of them have had, each over its
- * tickets, differ by no more than a slice of one of them, or two after it slept; so the times between the moments by no
- * more than three. What the two looks take comes on top, and by how much a timer may end a slice late.
+ * tickets, differ by no more than a slice of one of them; so the times between the moments by no more than two. What
+ * the two looks take comes on top, and by how much a timer may end a slice late.
  */
 static void stride_shares(void)
 {
     uint64_t before_ns[TASKS], after_ns[TASKS];
 
     store_relaxed(&stride.stop, false);
+    store_relaxed(&stride.awake, 0);
     CHECK(task_set_priority(current_task(), PRIORITY_REALTIME_HIGH) == 0);
     sim_stay_on(online_cpu(0));
     for (unsigned i = 0; i < TASKS; i++) {
@@ -74,7 +77,9 @@ static void stride_shares(void)
         CHECK(stride.task[i] != NULL && task_set_params(stride.task[i], &params) == 0);
     }
     for (unsigned round = sim_rounds(); round > 0; round--) {
-        sim_nap(16 * SLICE_NS);
+        do
+            sim_nap(16 * SLICE_NS);
+        while (load_relaxed(&stride.awake) != TASKS);
         uint64_t slack_ns = read_all(before_ns);
 
         sim_nap(64 * SLICE_NS);
@@ -84,7 +89,7 @@ static void stride_shares(void)
                 unsigned fewer = stride.nice[i] > stride.nice[j] ? i : j;
 
                 CHECK(worth(after_ns[i] - before_ns[i], i) - worth(after_ns[j] - before_ns[j], j) <=
-                      worth(3 * SLICE_NS + slack_ns, fewer) + 1);
+                      worth(2 * SLICE_NS + slack_ns, fewer) + 1);
             }
     }
     store_relaxed(&stride.stop, true);

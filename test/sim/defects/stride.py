@@ -26,7 +26,7 @@ STRIDE = (
     Defect(
         "class-no-block",
         "A class forgets that a running task that blocks leaves, too.",
-        ("story", "sanity"),
+        ("story", "sanity", "liveness"),
         edit("core/sched/class_stride.c", "    .block = withdraw,\n", ""),
         scenarios=("stride-shares", "stride-change")),
     Defect(
