@@ -64,6 +64,12 @@ static void check_action(const struct workload *workload, unsigned group, const 
     case WORKLOAD_JOIN:
         FUZZ_CHECK(action->object < group && workload->group[action->object].repeat > 0);
         break;
+    case WORKLOAD_STOP:
+        check_time(&action->time);
+        [[fallthrough]];
+    case WORKLOAD_MOVE:
+        FUZZ_CHECK(action->object < CPU_MAX);
+        break;
     case WORKLOAD_YIELD:
         break;
     }

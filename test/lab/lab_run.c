@@ -79,6 +79,15 @@ static bool group_prepare(struct lab_group *group, const struct workload_group *
         log_error("schedlab: group %s: no CPU of its affinity is online", is->name);
         return false;
     }
+    for (unsigned i = 0; i < is->actions; i++) {
+        const struct workload_action *action = &lab->workload.action[is->first + i];
+
+        if ((action->kind == WORKLOAD_MOVE || action->kind == WORKLOAD_STOP) &&
+            !cpumask_contains(&cpu_online_mask, action->object)) {
+            log_error("schedlab: group %s: CPU %u is not online", is->name, action->object);
+            return false;
+        }
+    }
     group->shard = kzalloc(lab->shards * sizeof *group->shard);
     if (group->shard == NULL) {
         log_error("schedlab: group %s: out of memory", is->name);

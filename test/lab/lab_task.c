@@ -5,6 +5,7 @@
  * the signal, because a signal is handed to one waiter, with its time.
  */
 #include <k/errno.h>
+#include <sched/stop.h>
 #include <time/clock.h>
 
 #include "check.h"
@@ -135,6 +136,24 @@ static void burst(struct lab_task *self, const struct workload_time *time)
     count(&self->bursts);
 }
 
+static void move(cpu_id_t cpu)
+{
+    struct cpumask mask;
+
+    cpumask_set_single(&mask, cpu);
+    CHECK(task_set_affinity(current_task(), &mask) == 0); /* lab_run.c looked: it is online */
+}
+
+static void compute(void *ns)
+{
+    lab_compute(*(const uint64_t *)ns);
+}
+
+static void stop(cpu_id_t cpu, uint64_t ns)
+{
+    CHECK(stop_on_cpu(cpu, compute, &ns) == 0);
+}
+
 static void act(struct lab_task *self, const struct workload_action *action)
 {
     switch (action->kind) {
@@ -163,6 +182,13 @@ static void act(struct lab_task *self, const struct workload_action *action)
         break;
     case WORKLOAD_YIELD:
         task_yield();
+        break;
+    case WORKLOAD_MOVE:
+        move(action->object);
+        break;
+    case WORKLOAD_STOP:
+        stop(action->object, draw(self, &action->time));
+        count(&self->bursts);
         break;
     }
 }

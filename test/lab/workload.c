@@ -260,10 +260,11 @@ static bool group_finish(struct reader *reader)
     for (unsigned i = 0; i < group->actions; i++) {
         enum workload_kind kind = reader->out->action[group->first + i].kind;
 
-        if (kind == WORKLOAD_RUN || kind == WORKLOAD_SLEEP || kind == WORKLOAD_WAIT || kind == WORKLOAD_HOLD)
+        if (kind == WORKLOAD_RUN || kind == WORKLOAD_SLEEP || kind == WORKLOAD_WAIT || kind == WORKLOAD_HOLD ||
+            kind == WORKLOAD_STOP)
             return true;
     }
-    return fail_at(reader, reader->line_start, "the group before needs a run, sleep, wait or hold", NULL);
+    return fail_at(reader, reader->line_start, "the group before needs a run, sleep, wait, hold or stop", NULL);
 }
 
 static bool line_group(struct reader *reader)
@@ -579,6 +580,28 @@ static bool line_yield(struct reader *reader)
     return action_add(reader, WORKLOAD_YIELD) != NULL && ends_at(reader, 1);
 }
 
+static bool cpu_of(struct reader *reader, struct workload_action *action)
+{
+    uint64_t cpu;
+
+    if (action == NULL || !number_of(reader, 1, 0, CPU_MAX - 1, &cpu))
+        return false;
+    action->object = (uint16_t)cpu;
+    return true;
+}
+
+static bool line_move(struct reader *reader)
+{
+    return cpu_of(reader, action_add(reader, WORKLOAD_MOVE)) && ends_at(reader, 2);
+}
+
+static bool line_stop(struct reader *reader)
+{
+    struct workload_action *action = action_add(reader, WORKLOAD_STOP);
+
+    return cpu_of(reader, action) && time_of(reader, 2, &action->time);
+}
+
 static bool line_read(struct reader *reader)
 {
     static const struct {
@@ -591,7 +614,8 @@ static bool line_read(struct reader *reader)
         { "after", true, line_after },        { "every", true, line_every },      { "repeat", true, line_repeat },
         { "run", true, line_run },            { "sleep", true, line_sleep },      { "signal", true, line_signal },
         { "broadcast", true, line_broadcast }, { "wait", true, line_wait },       { "hold", true, line_hold },
-        { "join", true, line_join },          { "yield", true, line_yield },
+        { "join", true, line_join },          { "yield", true, line_yield },      { "move", true, line_move },
+        { "stop", true, line_stop },
     };
 
     for (unsigned i = 0; i < ARRAY_COUNT(lines); i++) {

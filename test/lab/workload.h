@@ -43,10 +43,12 @@ enum workload_kind {
     WORKLOAD_HOLD,      /* mutex: lock, CPU time, unlock */
     WORKLOAD_JOIN,      /* group: until all its tasks have ended */
     WORKLOAD_YIELD,
+    WORKLOAD_MOVE,      /* CPU: from now on on that one alone, whatever the group's affinity */
+    WORKLOAD_STOP,      /* CPU: its stopper computes for so long, and is waited for */
 };
 struct workload_action {
     enum workload_kind kind;
-    uint16_t object; /* index of the event, mutex or group */
+    uint16_t object; /* index of the event, mutex or group; the CPU */
     uint32_t count;
     struct workload_time time;
 };

@@ -4,8 +4,10 @@
 
 #include "schedlab.h"
 
-static const char *group_name(const struct timeline *timeline, uint16_t group)
+const char *group_name(const struct timeline *timeline, uint16_t group)
 {
+    if (group == RECORD_STOP)
+        return "stopper";
     return group == RECORD_OTHER ? "kernel" : timeline->workload->group[group].name;
 }
 

@@ -38,6 +38,14 @@ static void learn(const struct task *task)
     recorder.index_of[task->tid] = group != RECORD_OTHER ? (uint32_t)strtoul(slash + 1, NULL, 10) : (uint32_t)task->tid;
 }
 
+/* Of the tasks that run, idle tasks and stoppers alone have no id of their own. */
+static uint16_t group_of(const struct task *task, bool is_idle)
+{
+    if (is_idle)
+        return RECORD_IDLE;
+    return task->tid == 0 ? RECORD_STOP : recorder.group_of[task->tid];
+}
+
 static void keep(const struct task *task, bool is_idle)
 {
     struct recording *to = recorder.to;
@@ -50,8 +58,8 @@ static void keep(const struct task *task, bool is_idle)
     to->record[to->count++] = (struct record){
         .ns = host_virtual_ns(),
         .cpu = (uint16_t)host_cpu_id(),
-        .group = is_idle ? RECORD_IDLE : recorder.group_of[task->tid],
-        .index = is_idle ? 0 : recorder.index_of[task->tid],
+        .group = group_of(task, is_idle),
+        .index = task->tid == 0 ? 0 : recorder.index_of[task->tid],
     };
 }
 

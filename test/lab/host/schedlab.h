@@ -11,6 +11,7 @@
 /* From `ns` on `cpu` runs that task. */
 #define RECORD_IDLE 0xffffu  /* group: nothing */
 #define RECORD_OTHER 0xfffeu /* group: a task of the kernel's own, the launcher among them */
+#define RECORD_STOP 0xfffdu  /* group: a stopper of the kernel's */
 struct record {
     uint64_t ns;
     uint32_t index; /* of the task in its group */
@@ -49,6 +50,9 @@ struct timeline {
 /* NULL: out of memory. Lives as long as the program. */
 struct timeline *timeline_make(const char *name, const struct workload *workload, unsigned cpus,
                                const struct recording *recording);
+
+/* "stopper" and "kernel" for those of no group. */
+const char *group_name(const struct timeline *timeline, uint16_t group);
 
 /* Each writes all of a file; the caller looks at ferror(). */
 void perfetto_write(FILE *file, const struct timeline *timeline);

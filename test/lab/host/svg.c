@@ -18,6 +18,7 @@
 #define PIECES_LANE_MAX 1600u
 #define SHADES 4u
 #define OTHER_CLASS "k"
+#define STOP_CLASS "s"
 
 static unsigned lane_height(unsigned cpus)
 {
@@ -37,7 +38,7 @@ static uint64_t unit_of(const struct timeline *timeline, uint64_t ns)
 /* Neighbours in the list of groups get hues far apart: the golden angle. */
 static void styles_write(FILE *file, const struct timeline *timeline)
 {
-    (void)fputs("<style>text{font:12px sans-serif;fill:#333}.lane{fill:#f2f2f2}.k{fill:#555}", file);
+    (void)fputs("<style>text{font:12px sans-serif;fill:#333}.lane{fill:#f2f2f2}.k{fill:#777}.s{fill:#000}", file);
     for (unsigned group = 0; group < timeline->workload->groups; group++) {
         for (unsigned shade = 0; shade < SHADES; shade++)
             (void)fprintf(file, ".g%us%u{fill:hsl(%u,65%%,%u%%)}", group, shade, (group * 137 + 210) % 360,
@@ -49,17 +50,26 @@ static void styles_write(FILE *file, const struct timeline *timeline)
     (void)fputs("</style>\n", file);
 }
 
+static unsigned legend_item(FILE *file, unsigned x, const char *colour, const char *name)
+{
+    (void)fprintf(file, "<rect class=\"%s\" x=\"%u\" y=\"8\" width=\"12\" height=\"12\"/>"
+                        "<text x=\"%u\" y=\"18\">%s</text>\n",
+                  colour, x, x + 16, name);
+    return x + 40 + 7 * (unsigned)strlen(name);
+}
+
 static void legend_write(FILE *file, const struct timeline *timeline)
 {
-    unsigned x = MARGIN;
+    unsigned x = legend_item(file, MARGIN, STOP_CLASS, "stopper");
 
+    x = legend_item(file, x, OTHER_CLASS, "kernel");
     for (unsigned group = 0; group < timeline->workload->groups && x < WIDTH - 100; group++) {
         const struct workload_group *is = &timeline->workload->group[group];
+        char colour[16], name[WORKLOAD_NAME_BYTES + 16];
 
-        (void)fprintf(file, "<rect class=\"g%us1\" x=\"%u\" y=\"8\" width=\"12\" height=\"12\"/>"
-                            "<text x=\"%u\" y=\"18\">%s (%u)</text>\n",
-                      group, x, x + 16, is->name, is->count);
-        x += 40 + 7 * (unsigned)(strlen(is->name) + 9);
+        (void)snprintf(colour, sizeof colour, "g%us1", group);
+        (void)snprintf(name, sizeof name, "%s (%u)", is->name, is->count);
+        x = legend_item(file, x, colour, name);
     }
 }
 
@@ -85,15 +95,13 @@ static void rect_write(FILE *file, uint64_t from, uint64_t to, unsigned y, unsig
 static void exact_write(FILE *file, const struct timeline *timeline, const struct stretch *stretch, unsigned y,
                         unsigned height)
 {
-    bool is_other = stretch->group == RECORD_OTHER;
-
-    if (is_other)
-        (void)fputs("<rect class=\"" OTHER_CLASS "\"", file);
+    if (stretch->group == RECORD_OTHER || stretch->group == RECORD_STOP)
+        (void)fprintf(file, "<rect class=\"%s\"", stretch->group == RECORD_STOP ? STOP_CLASS : OTHER_CLASS);
     else
         (void)fprintf(file, "<rect class=\"g%us%u\"", stretch->group, stretch->index % SHADES);
     rect_write(file, unit_of(timeline, stretch->from_ns), unit_of(timeline, stretch->to_ns), y, height);
     (void)fprintf(file, "><title>%s/%u, CPU %u, from %" PRIu64 ".%03u us for %" PRIu64 ".%03u us</title></rect>\n",
-                  is_other ? "kernel" : timeline->workload->group[stretch->group].name, stretch->index, stretch->cpu,
+                  group_name(timeline, stretch->group), stretch->index, stretch->cpu,
                   stretch->from_ns / 1000, (unsigned)(stretch->from_ns % 1000),
                   (stretch->to_ns - stretch->from_ns) / 1000,
                   (unsigned)((stretch->to_ns - stretch->from_ns) % 1000));
@@ -118,7 +126,7 @@ static void lane_sum(const struct timeline *timeline, unsigned cpu, struct piece
     memset(pieces->busy, 0, (size_t)pieces->count * groups * sizeof *pieces->busy);
     for (size_t i = timeline->first[cpu]; i < timeline->first[cpu + 1]; i++) {
         const struct stretch *stretch = &timeline->stretch[i];
-        unsigned group = stretch->group == RECORD_OTHER ? groups - 1 : stretch->group;
+        unsigned group = MIN(stretch->group, groups - 1);
 
         for (uint64_t at = stretch->from_ns; at < stretch->to_ns;) {
             uint64_t piece = (uint64_t)((unsigned __int128)at * pieces->count / length_ns(timeline));

@@ -60,7 +60,7 @@ static void every_line_is_understood(void **state)
            "group first count 3\n repeat 7\n policy fair nice -20 slice 100us\n run uniform 1us 2us\n"
            "group second\n policy rr 98 slice 100ms\n arrive 5ms every 1ns\n after first\n affinity 0-2,1023\n"
            " every 10ms deadline 4ms\n wait go\n signal go 3\n broadcast stop\n hold m exponential 7us\n"
-           " join first\n yield\n sleep 3600s\n"
+           " join first\n yield\n sleep 3600s\n move 1023\n stop 7 2us\n"
            "group third\n policy deadline runtime 1ms deadline 2ms period 3ms\n run 1ns\n"
            "group fourth\n policy idle\n every 2ms\n run 1ms\n group fifth\n policy fifo 1\n hold m 1us");
     assert_int_equal(workload.duration_ns, 2000000000);
@@ -87,10 +87,11 @@ static void every_line_is_understood(void **state)
     assert_int_equal(second->every_ns, 10000000);
     assert_int_equal(second->deadline_ns, 4000000);
     assert_int_equal(second->first, 1);
-    assert_int_equal(second->actions, 7);
+    assert_int_equal(second->actions, 9);
 
     static const enum workload_kind kinds[] = { WORKLOAD_WAIT, WORKLOAD_SIGNAL, WORKLOAD_BROADCAST, WORKLOAD_HOLD,
-                                                WORKLOAD_JOIN, WORKLOAD_YIELD,  WORKLOAD_SLEEP };
+                                                WORKLOAD_JOIN, WORKLOAD_YIELD,  WORKLOAD_SLEEP,
+                                                WORKLOAD_MOVE, WORKLOAD_STOP };
 
     for (unsigned i = 0; i < ARRAY_COUNT(kinds); i++)
         assert_int_equal(workload.action[1 + i].kind, kinds[i]);
@@ -98,6 +99,9 @@ static void every_line_is_understood(void **state)
     assert_int_not_equal(workload.action[1].object, workload.action[3].object);
     assert_int_equal(workload.action[2].count, 3);
     assert_int_equal(workload.action[4].time.spread, WORKLOAD_EXPONENTIAL);
+    assert_int_equal(workload.action[8].object, 1023);
+    assert_int_equal(workload.action[9].object, 7);
+    assert_int_equal(workload.action[9].time.ns, 2000);
     assert_int_equal(third->policy, WORKLOAD_DEADLINE);
     assert_int_equal(third->dl_runtime_ns, 1000000);
     assert_int_equal(third->dl_deadline_ns, 2000000);
@@ -126,6 +130,10 @@ static void mistakes_are_named_where_they_are(void **state)
     refuse("group a\n  run", 2, 6, "a time is missing");
     refuse("group a\nrun 5", 2, 5, "no time such as");
     refuse("group a\nrun 5m", 2, 5, "no time such as");
+    refuse("group a\nmove", 2, 5, "missing");
+    refuse("group a\nmove 0 1", 2, 8, "nothing may follow");
+    refuse("group a\nstop 0", 2, 7, "a time is missing");
+    refuse("group a\nmove 1024", 2, 6, "out of range: '1024'");
     refuse("group a\nrun 0ms", 2, 5, "longer than 0");
     refuse("group a\nrun 3601s", 2, 5, "no time such as");
     refuse("group a\nrun 99999999999999999999s", 2, 5, "no time such as");
