@@ -56,7 +56,7 @@ const struct boot_program boot_programs[] = {
 /* A run of a scenario takes some hundred thousand steps, a boot some hundreds per CPU; much more is a hang. Where all
  * CPUs spin for one lock and take turns at it, each step of its owner costs two of each of them. */
 #define STEPS_MAX UINT64_C(4000000)
-#define STEPS_MAX_PER_CPU UINT64_C(200000)
+#define STEPS_MAX_PER_CPU UINT64_C(400000)
 #define WALL_SECONDS 120u
 
 static uint64_t run_stop_at_step;

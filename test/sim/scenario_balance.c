@@ -222,7 +222,7 @@ static void fair_shares(void)
     uint64_t before[3];
     struct cpumask mask;
     /* A look goes over so many CPUs and no more: on a large machine the other one of the two comes into sight late. */
-    const uint64_t story_ns = 26 * NS_PER_MS * (1 + load_relaxed(&cpu_started_count) / 65);
+    const uint64_t story_ns = 26 * NS_PER_MS * (1 + (load_relaxed(&cpu_started_count) + 31) / 64);
 
     cpumask_set_single(&mask, online_cpu(0));
     cpumask_add(&mask, online_cpu(1));
