@@ -214,8 +214,8 @@ static int print_map_count_max(struct procfs_text *text, void *process)
     return 0;
 }
 
-/* As proc_sys_vm(5) has it: 1 is for what is kept of files, 2 for what is kept of objects, 3 for both; 4 keeps it out of
- * the log. Nothing is kept of files but the files, and nothing is logged. */
+/* As proc_sys_vm(5) has it: 1 is for what is kept of files, 2 for what is kept of objects, 3 for both; 4 keeps it out
+ * of the log. Nothing is kept of files but the files, and nothing is logged. */
 #define DROP_OBJECTS 2u
 #define DROP_MOST 4u
 

@@ -143,6 +143,7 @@ stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
 stress hog forks & sleep 2; kill -9 -1; kill -9 -1; wait
 echo after forks $((6*7)) | cat'
 """
+APPLETS = "sh -c 'cd /tmp && applets | sed \"s/^/ev /\"'"
 # What is checked for minutes by ./verdant stress ISA, for a moment.
 STRESS = "sh -c 'stress run 2 4; stress mark /tmp/mark; stress run 3 4 && stress compare /tmp/mark'"
 
@@ -248,6 +249,9 @@ TESTS = (
     command("limits", LIMITS, 0, r"^error: out of memory: killed stress\[\d+\], which had \d+ KiB",
             r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", r"^after forks 42$",
             r"^stress: hog: \d+ times 64 KiB of a file, then No space left on device$", memory="64M"),
+    # The same script, and the same busybox, as on Linux (unit.tools.programs): the same lines.
+    command("applets-1", APPLETS, 0, golden="test/boot/applets.golden", cpus=1),
+    command("applets-4", APPLETS, 0, golden="test/boot/applets.golden", cpus=4),
     # Floating-point and vector registers, of CPUs that have more than the default one, or less.
     registers("max", "max", "xmm0-xmm15, 256", "ymm0-ymm15, 512", only=("x86_64",)),
     registers("qemu64", "qemu64", "xmm0-xmm15, 256", only=("x86_64",)),
