@@ -329,17 +329,23 @@ class Stress(unittest.TestCase):
         self.assertEqual(options.steps, ["cpu", "pipe"])
 
     def test_a_step_that_failed_in_one_round_or_never_ended_is_told(self):
-        lines = ["steps: end 1 cpu: 0, 0, stress: as before: 7 tasks, 900 KiB free, -80",
-                 "steps: end 1 pipe: 0, 1, stress: NOT as before: 9 tasks, were 7; 900 KiB free, were 990",
-                 "steps: end 1 fork: 0, 0, stress: as before: 7 tasks, 900 KiB free, +0",
-                 "steps: end 2 cpu: 0, 0, stress: as before: 7 tasks, 900 KiB free, -81",
-                 "steps: end 2 fork: 3, 0, stress: as before: 7 tasks, 900 KiB free, +0",
-                 "steps: end 3 fork: 0, 0, stress: as before: 7 tasks, 900 KiB free, +0"]
-        steps = stress.read(lines, ["cpu", "pipe", "fork", "sem"])
+        lines = ["steps: end 1 cpu: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, -80",
+                 "steps: end 1 pipe: 0, 1, 4 s, stress: NOT as before: 9 tasks, were 7; 900 KiB free, were 990",
+                 "steps: end 1 fork: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "steps: end 2 cpu: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, -81",
+                 "steps: end 2 fork: 3, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "steps: end 3 fork: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "stress-ng: info:  [7] skipped: 2: tee (2)",
+                 "steps: end 3 tee: 0, 0, 0 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "stress-ng: info:  [7] skipped: 0",
+                 "steps: end 3 dup: 0, 0, 0 s, stress: as before: 7 tasks, 900 KiB free, +0"]
+        steps = stress.read(lines, ["cpu", "pipe", "fork", "sem", "tee", "dup"])
         self.assertEqual({name: step.is_good for name, step in steps.items()},
-                         {"cpu": True, "pipe": False, "fork": False, "sem": False})
+                         {"cpu": True, "pipe": False, "fork": False, "sem": False, "tee": False, "dup": True})
         self.assertEqual((steps["cpu"].rounds, steps["cpu"].kept, steps["cpu"].tasks), (2, "-81", "7"))
-        self.assertEqual((steps["fork"].verdict, steps["sem"].verdict), ("status 3", "did not end"))
+        self.assertEqual([steps[name].verdict for name in ("fork", "sem", "tee")],
+                         ["status 3", "did not end", "stress-ng skips it"])
+        self.assertEqual(steps["cpu"].seconds, "4")
 
 
 class ForeignPrograms(unittest.TestCase):
