@@ -21,11 +21,6 @@ void file_init(void)
     slab_cache_init(&file_cache, "file", sizeof(struct file), _Alignof(struct file));
 }
 
-static bool counts_as_writer(const struct inode *inode, bool can_write)
-{
-    return can_write && inode_is(inode, S_IFREG);
-}
-
 static int begin_writing(struct inode *inode)
 {
     int error = inode_writer_begin(inode);
@@ -47,7 +42,8 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     if (file == NULL)
         return -ENOMEM;
     file->can_write = !is_path && (mode == O_WRONLY || mode == O_RDWR);
-    if (counts_as_writer(inode, file->can_write)) {
+    file->counts_as_writer = file->can_write && inode_is(inode, S_IFREG);
+    if (file->counts_as_writer) {
         int error = begin_writing(inode);
 
         if (error != 0) {
@@ -74,6 +70,14 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     return 0;
 }
 
+void file_forget_writer(struct file *file)
+{
+    ASSERT(file->counts_as_writer);
+    file->counts_as_writer = false;
+    filesystem_writer_end(file->inode->fs);
+    inode_writer_end(file->inode);
+}
+
 void file_end(struct file *file, uint32_t before)
 {
     ASSERT(before == 1);
@@ -88,10 +92,8 @@ void file_end(struct file *file, uint32_t before)
 
     if (file->name != NULL)
         name_put(file->name);
-    if (counts_as_writer(file->inode, file->can_write)) {
-        filesystem_writer_end(file->inode->fs);
-        inode_writer_end(file->inode);
-    }
+    if (file->counts_as_writer)
+        file_forget_writer(file);
     inode_put(file->inode);
     slab_free(&file_cache, file);
     if (UNLIKELY(was_in_detached))

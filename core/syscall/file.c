@@ -3,6 +3,7 @@
 #include <syscall/table.h>
 
 #include <fs/fd.h>
+#include <fs/memfd.h>
 #include <fs/pipe.h>
 #include <k/errno.h>
 #include <mm/user.h>
@@ -303,6 +304,8 @@ SYSCALL(dup3)
 #define F_SETPIPE_SZ 1031
 #define F_GETPIPE_SZ 1032
 #define F_DUPFD_CLOEXEC 1030
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
 #define FD_CLOEXEC 1u
 
 /* Between programs and fs/abi.h. */
@@ -350,6 +353,10 @@ static int64_t control_file(struct file *file, unsigned fd, unsigned command, ui
         return pipe_size_get(file);
     case F_SETPIPE_SZ:
         return pipe_size_set(file, (uint32_t)value);
+    case F_ADD_SEALS:
+        return file_seals_add(file, (uint32_t)value);
+    case F_GET_SEALS:
+        return file_seals_get(file);
     default:
         return -EINVAL; /* leases, owners of signals: not there */
     }

@@ -49,6 +49,7 @@ struct file {
     /* Immutable once open. */
     bool can_read, can_write;
     bool has_position; /* false: a stream; lseek(2) and pread(2) are -ESPIPE */
+    bool counts_as_writer; /* among inode->writers and those of the file system; immutable once others see it */
     const struct file_ops *ops;
     struct inode *inode; /* counted */
     struct name *name;   /* counted; NULL: it never had one */
@@ -70,6 +71,9 @@ void file_init(void);
  * looked at. */
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
     MUST_USE;
+
+/* It is open for writing and may be executed all the same: for who has just made it. */
+void file_forget_writer(struct file *file);
 
 /* Of file_put(): there was one reference, or, which panics, none. */
 void file_end(struct file *file, uint32_t before);
