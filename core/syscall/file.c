@@ -233,6 +233,20 @@ SYSCALL(fadvise64)
     return result != 0 ? result : args->arg[3] > ADVICE_MAX || (int64_t)args->arg[2] < 0 ? -EINVAL : 0;
 }
 
+/* readahead(2): what it is about is there. */
+SYSCALL(readahead)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    int64_t result = 0;
+
+    if (fd.file == NULL || !fd.file->can_read)
+        result = -EBADF;
+    else if (!inode_is(fd.file->inode, S_IFREG) || (int64_t)args->arg[2] < 0)
+        result = -EINVAL;
+    fd_return(fd);
+    return result;
+}
+
 /* ---- Descriptors ---- */
 
 SYSCALL(close)

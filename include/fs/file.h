@@ -112,6 +112,8 @@ int64_t file_end_position(struct file *file);
 
 /* getdents64(2): bytes of records, 0 at the end. -ENOTDIR, -EINVAL: no room for one; -EFAULT, -ENOENT: removed. */
 int64_t file_read_dir(struct file *file, struct io_span *to) MUST_USE;
+/* The same with the records of getdents(2), which have the type in their last byte. */
+int64_t file_read_dir_old(struct file *file, struct io_span *to) MUST_USE;
 
 /* ftruncate(2). -EINVAL: not open for writing, or no regular file; -EFBIG, -ENOSPC. */
 int file_truncate(struct file *file, int64_t bytes) MUST_USE;
