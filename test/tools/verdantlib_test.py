@@ -19,8 +19,8 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import (ROOT, Failure, boottest, build, defects, disk, foreign, fuzz, golden, hold, machine, monitor,
-                        report, runner, showcase, sim, stall, stress, userbench)
+from verdantlib import (ROOT, Failure, boottest, build, cpio, defects, disk, foreign, fuzz, golden, hold, machine,
+                        monitor, report, runner, showcase, sim, stall, stress, userbench)
 import verdant
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
@@ -327,6 +327,17 @@ class Stress(unittest.TestCase):
         options = self.parse("riscv64", "--only", "pipe,cpu")
         stress.check(options)
         self.assertEqual(options.steps, ["cpu", "pipe"])
+
+    def test_the_machine_is_told_the_steps_and_for_how_long(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base = pathlib.Path(folder) / "initrd"
+            base.write_bytes(b"base")
+            with unittest.mock.patch.object(stress.foreign, "archive", return_value=cpio.Archive()), \
+                    unittest.mock.patch.object(stress.programs, "build_full", return_value=base):
+                data = stress.initrd("riscv64", {"cpu": "stress-ng --cpu 2", "run": "stress run 1 1"}, 3, None)
+        self.assertEqual(data[:4096], b"base".ljust(4096, b"\0"))
+        self.assertIn(b"set -- steps /etc/steps 3\n", data)
+        self.assertIn(b"cpu stress-ng --cpu 2\nrun stress run 1 1\n", data)
 
     def test_a_step_that_failed_in_one_round_or_never_ended_is_told(self):
         lines = ["steps: end 1 cpu: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, -80",
