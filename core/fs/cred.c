@@ -204,6 +204,22 @@ void cred_set_fs_group(struct cred *cred, uint32_t id)
         cred->group.fs = id;
 }
 
+int cred_set_caps(struct cred *cred, const struct cred *old, uint64_t permitted, uint64_t effective,
+                  uint64_t inheritable)
+{
+    permitted &= CAPS_ALL;
+    effective &= CAPS_ALL;
+    inheritable &= CAPS_ALL;
+    if (!cred_can(old, CAP_SETPCAP) && (inheritable & ~(old->caps_inheritable | old->caps_permitted)) != 0)
+        return -EPERM;
+    if ((permitted & ~old->caps_permitted) != 0 || (effective & ~permitted) != 0)
+        return -EPERM;
+    cred->caps_permitted = permitted;
+    cred->caps_effective = effective;
+    cred->caps_inheritable = inheritable;
+    return 0;
+}
+
 void cred_exec(struct cred *cred, bool sets_user, uint32_t user, bool sets_group, uint32_t group)
 {
     if (sets_user)

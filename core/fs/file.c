@@ -21,11 +21,6 @@ void file_init(void)
     slab_cache_init(&file_cache, "file", sizeof(struct file), _Alignof(struct file));
 }
 
-static bool counts_as_writer(const struct inode *inode, bool can_write)
-{
-    return can_write && inode_is(inode, S_IFREG);
-}
-
 static int begin_writing(struct inode *inode)
 {
     int error = inode_writer_begin(inode);
@@ -47,7 +42,8 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     if (file == NULL)
         return -ENOMEM;
     file->can_write = !is_path && (mode == O_WRONLY || mode == O_RDWR);
-    if (counts_as_writer(inode, file->can_write)) {
+    file->counts_as_writer = file->can_write && inode_is(inode, S_IFREG);
+    if (file->counts_as_writer) {
         int error = begin_writing(inode);
 
         if (error != 0) {
@@ -74,6 +70,14 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     return 0;
 }
 
+void file_forget_writer(struct file *file)
+{
+    ASSERT(file->counts_as_writer);
+    file->counts_as_writer = false;
+    filesystem_writer_end(file->inode->fs);
+    inode_writer_end(file->inode);
+}
+
 void file_end(struct file *file, uint32_t before)
 {
     ASSERT(before == 1);
@@ -88,10 +92,8 @@ void file_end(struct file *file, uint32_t before)
 
     if (file->name != NULL)
         name_put(file->name);
-    if (counts_as_writer(file->inode, file->can_write)) {
-        filesystem_writer_end(file->inode->fs);
-        inode_writer_end(file->inode);
-    }
+    if (file->counts_as_writer)
+        file_forget_writer(file);
     inode_put(file->inode);
     slab_free(&file_cache, file);
     if (UNLIKELY(was_in_detached))
@@ -264,11 +266,13 @@ struct dirent_head {
     uint8_t type; /* the type's bits of the mode, shifted */
 } PACKED;
 _Static_assert(sizeof(struct dirent_head) == 19);
+#define OLD_HEAD_BYTES 18u /* of getdents(2): there the type stands behind name and padding, as the last byte */
 
 struct dirent_sink {
     struct dir_sink sink;
     struct io_span *to;
     uint64_t *position;
+    bool is_old;
     size_t done;
     int error;
 };
@@ -277,16 +281,20 @@ static bool emit_dirent(struct dir_sink *base, const struct dir_entry *entry)
 {
     struct dirent_sink *sink = container_of(base, struct dirent_sink, sink);
     char record[ROUND_UP(sizeof(struct dirent_head) + NAME_BYTES_MAX + 1, 8)];
-    size_t used = sizeof(struct dirent_head) + entry->bytes + 1, bytes = ROUND_UP(used, 8);
-    struct dirent_head head = {entry->number, (int64_t)entry->next, (uint16_t)bytes, (uint8_t)(entry->type >> 12)};
+    const size_t name_at = sink->is_old ? OLD_HEAD_BYTES : sizeof(struct dirent_head);
+    size_t name_end = name_at + entry->bytes, bytes = ROUND_UP(name_end + (sink->is_old ? 2 : 1), 8);
+    uint8_t type = (uint8_t)(entry->type >> 12);
+    struct dirent_head head = {entry->number, (int64_t)entry->next, (uint16_t)bytes, type};
 
     if (bytes > sizeof record || bytes > sink->to->left) {
         sink->error = -EINVAL; /* of the whole call, if it was the first */
         return false;
     }
     memcpy(record, &head, sizeof head);
-    memcpy(record + sizeof head, entry->name, entry->bytes);
-    memset(record + used - 1, 0, bytes - used + 1);
+    memcpy(record + name_at, entry->name, entry->bytes);
+    memset(record + name_end, 0, bytes - name_end);
+    if (sink->is_old)
+        record[bytes - 1] = (char)type;
     if (io_copy_to(sink->to, record, bytes) < bytes) {
         sink->error = -EFAULT;
         return false;
@@ -296,9 +304,9 @@ static bool emit_dirent(struct dir_sink *base, const struct dir_entry *entry)
     return true;
 }
 
-int64_t file_read_dir(struct file *file, struct io_span *to)
+static int64_t read_dir(struct file *file, struct io_span *to, bool is_old)
 {
-    struct dirent_sink sink = {.sink.emit = emit_dirent, .to = to, .position = &file->position};
+    struct dirent_sink sink = {.sink.emit = emit_dirent, .to = to, .position = &file->position, .is_old = is_old};
     int error;
 
     if (!file->can_read)
@@ -309,6 +317,16 @@ int64_t file_read_dir(struct file *file, struct io_span *to)
     error = file->ops->iterate(file, &sink.sink);
     mutex_unlock(&file->position_lock);
     return io_result(sink.done, error != 0 ? error : sink.error);
+}
+
+int64_t file_read_dir(struct file *file, struct io_span *to)
+{
+    return read_dir(file, to, false);
+}
+
+int64_t file_read_dir_old(struct file *file, struct io_span *to)
+{
+    return read_dir(file, to, true);
 }
 
 /* ---- The rest ---- */

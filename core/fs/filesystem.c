@@ -7,6 +7,7 @@
 #include <fs/cred.h>
 #include <fs/fd.h>
 #include <fs/flock.h>
+#include <fs/memfd.h>
 #include <fs/path.h>
 #include <fs/pipe.h>
 #include <fs/procfs.h>
@@ -77,6 +78,7 @@ void fs_init(void)
     anon_init();
     epoll_init();
     socket_init();
+    memfd_init();
     fs_context_init();
     filesystem_register(&ramfs_type);
     filesystem_register(&tmpfs_type);

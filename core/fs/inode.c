@@ -6,6 +6,7 @@
 
 #include <fs/cred.h>
 #include <fs/filesystem.h>
+#include <fs/memfd.h>
 #include <fs/pipe.h>
 #include <k/errno.h>
 #include <lib/string.h>
@@ -98,6 +99,8 @@ int inode_create(struct filesystem *fs, const struct inode_ops *ops, const struc
     store_relaxed(&inode->writers, 0);
     inode->flock_holders = 0;
     inode->flock_is_exclusive = false;
+    inode->has_seals = false;
+    inode->seals = 0;
     inode->records = NULL;
     store_relaxed(&inode->record_locks, 0);
     mutex_init(&inode->mutex);
@@ -252,7 +255,16 @@ void inode_add_links(struct inode *inode, int links)
     touch_changed(inode);
 }
 
-int inode_set_mode(struct inode *inode, const struct cred *cred, uint32_t permissions)
+static bool changes_execution(struct inode *inode, uint32_t permissions)
+{
+    spin_lock(&inode->lock);
+    bool changes = ((inode->permissions ^ permissions) & 0111) != 0;
+
+    spin_unlock(&inode->lock);
+    return changes;
+}
+
+static int set_mode(struct inode *inode, const struct cred *cred, uint32_t permissions)
 {
     int error = 0;
 
@@ -269,6 +281,18 @@ int inode_set_mode(struct inode *inode, const struct cred *cred, uint32_t permis
     spin_unlock(&inode->lock);
     if (error == 0)
         touch_changed(inode);
+    return error;
+}
+
+int inode_set_mode(struct inode *inode, const struct cred *cred, uint32_t permissions)
+{
+    if (!inode->has_seals)
+        return set_mode(inode, cred, permissions);
+    mutex_lock(&inode->mutex); /* seals are not added meanwhile */
+    bool is_sealed = (inode->seals & SEAL_EXEC) != 0 && changes_execution(inode, permissions);
+    int error = is_sealed ? -EPERM : set_mode(inode, cred, permissions);
+
+    mutex_unlock(&inode->mutex);
     return error;
 }
 

@@ -296,7 +296,7 @@ static int build_path_locked(struct name *name, struct name *root, bool shows_de
     if (fits && !has_component)
         fits = prepend(to, at, "/", 1);
     /* A root that was reached by way of what it covers is the same place. */
-    if (fits && name != root && uncover_locked(root) != name)
+    if (fits && name != root && uncover_locked(root) != name && !name->inode->fs->is_internal)
         fits = prepend(to, at, "(unreachable)", 13);
     return fits ? 0 : -ERANGE;
 }

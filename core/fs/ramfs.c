@@ -10,6 +10,7 @@
 #include <fs/filesystem.h>
 
 #include <fs/file.h>
+#include <fs/memfd.h>
 #include <fs/name.h>
 #include <k/errno.h>
 #include <lib/string.h>
@@ -96,6 +97,16 @@ static size_t write_pages(struct inode *inode, struct io_span *from, uint64_t at
     return total;
 }
 
+/* Of a file that must not grow, only what lies in whole pages before its end is written, as on Linux. */
+static int keep_seals(uint32_t seals, uint64_t at, uint64_t size, uint64_t *end)
+{
+    if ((seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)) != 0)
+        return -EPERM;
+    if (*end > size)
+        *end = ROUND_DOWN(size, PAGE_BYTES);
+    return *end > at ? 0 : -EPERM;
+}
+
 static int64_t write_locked(struct inode *inode, struct io_span *from, uint64_t at)
 {
     uint64_t size = load_relaxed(&inode->bytes), end;
@@ -104,6 +115,12 @@ static int64_t write_locked(struct inode *inode, struct io_span *from, uint64_t 
     if (at >= VM_OBJECT_BYTES_MAX)
         return -EFBIG;
     end = at + MIN(from->left, VM_OBJECT_BYTES_MAX - at);
+    if (UNLIKELY((inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE | SEAL_GROW)) != 0)) {
+        error = keep_seals(inode->seals, at, size, &end);
+        if (error != 0)
+            return error;
+        from->left = (size_t)(end - at);
+    }
     if (end > size)
         error = vm_object_resize(inode->object, end);
     if (error != 0)
@@ -159,7 +176,11 @@ static int ramfs_open(struct inode *inode, struct name *name, uint32_t flags, st
 
 static int ramfs_resize(struct inode *inode, uint64_t bytes)
 {
+    uint64_t size = load_relaxed(&inode->bytes);
     int error = bytes > VM_OBJECT_BYTES_MAX ? -EFBIG : 0;
+
+    if ((bytes < size && (inode->seals & SEAL_SHRINK) != 0) || (bytes > size && (inode->seals & SEAL_GROW) != 0))
+        return -EPERM;
 
     if (error == 0)
         error = vm_object_resize(inode->object, bytes);
@@ -195,7 +216,12 @@ static int make_pages(struct inode *inode, uint64_t first, uint64_t end)
 static int ramfs_allocate(struct inode *inode, uint32_t mode, uint64_t first, uint64_t end)
 {
     uint64_t size = load_relaxed(&inode->bytes);
-    int error = (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) != 0 ? zero(inode, first, end) : 0;
+    bool writes = (mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) != 0;
+
+    if ((writes && (inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)) != 0) ||
+        ((mode & FALLOC_PUNCH_HOLE) == 0 && end > size && (inode->seals & SEAL_GROW) != 0))
+        return -EPERM;
+    int error = writes ? zero(inode, first, end) : 0;
 
     if ((mode & FALLOC_KEEP_SIZE) != 0)
         end = MIN(end, size);
@@ -253,6 +279,10 @@ static int ramfs_make_in(struct filesystem *fs, const struct inode_spec *spec, s
     }
     vm_object_set_budget(object, &fs->pages);
     (*out)->object = object;
+    if (fs->magic == TMPFS_MAGIC) {
+        (*out)->has_seals = true;
+        (*out)->seals = SEAL_SEAL;
+    }
     return 0;
 }
 

@@ -243,6 +243,11 @@ void proc_reclaim_all(void)
     /* A task whose joiner goes on already may still be on its way off its CPU. */
     for (reaper_wait_pass(); object_dying_count() != 0; reaper_wait_pass())
         (void)task_sleep_for(EXIT_PATIENCE_NS); /* it may be less urgent than we are: let it have the CPU */
+    proc_reclaim_now();
+}
+
+void proc_reclaim_now(void)
+{
     /* A pass frees tasks, the next one the id leaves that they emptied. */
     for (unsigned i = 0; i < 3; i++) {
         reaper_wait_pass();

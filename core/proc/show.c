@@ -36,6 +36,7 @@ struct look {
     uint64_t start_ticks;
     struct process_usage usage, children_usage;
     struct cred_ids user, group_ids;
+    uint64_t permitted, effective, inheritable;
     uint64_t blocked, ignored, caught, pending, shared;
     unsigned cpu;
     char name_bytes[TASK_NAME_BYTES];
@@ -126,6 +127,9 @@ static void look_at_thread_locked(struct look *look, struct thread *thread) REQU
     if (thread->user.cred != NULL) {
         look->user = thread->user.cred->user;
         look->group_ids = thread->user.cred->group;
+        look->permitted = thread->user.cred->caps_permitted;
+        look->effective = thread->user.cred->caps_effective;
+        look->inheritable = thread->user.cred->caps_inheritable;
     }
     uintptr_t state = signals_lock(signals);
 
@@ -230,6 +234,9 @@ static int print_status(struct procfs_text *text, void *object)
     procfs_print(text, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
                  (unsigned long long)look.pending, (unsigned long long)look.shared, (unsigned long long)look.blocked,
                  (unsigned long long)look.ignored, (unsigned long long)look.caught);
+    procfs_print(text, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\n",
+                 (unsigned long long)look.inheritable, (unsigned long long)look.permitted,
+                 (unsigned long long)look.effective);
     procfs_print(text, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n",
                  (unsigned long long)look.usage.voluntary, (unsigned long long)look.usage.involuntary);
     return 0;

@@ -15,6 +15,7 @@
 #include <mm/kmalloc.h>
 #include <mm/phys.h>
 #include <proc/process.h>
+#include <proc/task.h>
 #include <sched/sched.h>
 #include <smp/cpu.h>
 #include <time/clock.h>
@@ -213,6 +214,33 @@ static int print_map_count_max(struct procfs_text *text, void *process)
     return 0;
 }
 
+/* As proc_sys_vm(5) has it: 1 is for what is kept of files, 2 for what is kept of objects, 3 for both; 4 keeps it out
+ * of the log. Nothing is kept of files but the files, and nothing is logged. */
+#define DROP_OBJECTS 2u
+#define DROP_MOST 4u
+
+static _Atomic(uint32_t) last_drop; /* what was written last */
+
+static int print_last_drop(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%u\n", load_relaxed(&last_drop));
+    return 0;
+}
+
+static int drop_caches(void *process, const char *text, size_t bytes)
+{
+    uint32_t what = (uint32_t)(text[0] - '0'); /* one digit, and a newline or not */
+
+    (void)process;
+    if (bytes > 2 || (bytes == 2 && text[1] != '\n') || what == 0 || what > DROP_MOST)
+        return -EINVAL;
+    store_relaxed(&last_drop, what);
+    if ((what & DROP_OBJECTS) != 0)
+        proc_reclaim_now();
+    return 0;
+}
+
 /* RFC 9562: version 4, of random bytes. */
 static void print_random_id(struct procfs_text *text, const uint8_t random[16])
 {
@@ -345,6 +373,7 @@ void show_system_init(void)
         { .name = "sys/kernel/cap_last_cap", .print = print_last_capability },
         { .name = "sys/kernel/random/boot_id", .print = print_boot_id },
         { .name = "sys/kernel/random/uuid", .print = print_new_id },
+        { .name = "sys/vm/drop_caches", .mode = 0200, .print = print_last_drop, .write = drop_caches },
         { .name = "sys/vm/overcommit_memory", .print = print_overcommit },
         { .name = "sys/vm/max_map_count", .print = print_map_count_max },
     };

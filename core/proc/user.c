@@ -7,10 +7,12 @@
 #include <fs/fd.h>
 #include <hal/upcall.h>
 #include <hal/usermode.h>
+#include <k/errno.h>
 #include <k/log.h>
 #include <k/panic.h>
 #include <lib/string.h>
 #include <mm/user.h>
+#include <proc/id.h>
 #include <proc/limits.h>
 #include <proc/oom.h>
 #include <proc/signo.h>
@@ -173,6 +175,31 @@ int thread_set_cred(struct cred *cred)
     spin_unlock(&proc_tree_lock);
     cred_put(old);
     return 0;
+}
+
+int thread_cred_get(tid_t tid, struct cred **out)
+{
+    struct task *task = task_lookup(tid);
+    struct process *process = task != NULL ? process_lookup(task->pid) : NULL;
+    int result = -ESRCH;
+
+    if (task != NULL)
+        task_put(task);
+    if (process == NULL)
+        return result;
+    spin_lock(&proc_tree_lock);
+    list_for_each(node, &process->threads) {
+        struct thread *thread = list_entry(node, struct thread, link);
+
+        if (thread->tid != tid || thread->user.cred == NULL)
+            continue;
+        *out = thread->user.cred;
+        cred_get(*out);
+        result = 0;
+    }
+    spin_unlock(&proc_tree_lock);
+    process_put(process);
+    return result;
 }
 
 void process_set_subreaper(struct process *process, bool is_subreaper)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* User and group ids: credentials(7). As Linux's kernel has it they are each thread's own. No state. */
+/* User and group ids, capabilities: credentials(7). As Linux has it they are each thread's own. No state. */
 #include <syscall/table.h>
 
 #include <fs/cred.h>
@@ -208,4 +208,96 @@ static int edit_groups(struct cred *cred, const struct cred *old, const struct s
 SYSCALL(setgroups)
 {
     return change(args, edit_groups);
+}
+
+/* ---- Capabilities ---- */
+
+#define CAPABILITY_VERSION_1 0x19980330u /* of 32 bits */
+#define CAPABILITY_VERSION_2 0x20071026u
+#define CAPABILITY_VERSION_3 0x20080522u
+
+/* What both calls are given: whose, and in which words. */
+struct capability_header {
+    uint32_t version;
+    int32_t pid;
+};
+
+/* Those of 32 capabilities; the low ones come first. */
+struct capability_data {
+    uint32_t effective, permitted, inheritable;
+};
+
+/* The words that this version has. -EINVAL: none; it is told there which would be known. -EFAULT. */
+static int header_in(vaddr_t at, struct capability_header *out, unsigned *out_words)
+{
+    const uint32_t known = CAPABILITY_VERSION_3;
+    int result = user_copy_in(&out->version, at, sizeof out->version);
+
+    if (result != 0)
+        return result;
+    *out_words = out->version == CAPABILITY_VERSION_1 ? 1 : 2;
+    if (*out_words == 1 || out->version == CAPABILITY_VERSION_2 || out->version == CAPABILITY_VERSION_3)
+        return user_copy_in(&out->pid, at + offsetof(struct capability_header, pid), sizeof out->pid);
+    return user_copy_out(at, &known, sizeof known) != 0 ? -EFAULT : -EINVAL;
+}
+
+static void fill_data(const struct cred *cred, struct capability_data data[2])
+{
+    for (unsigned i = 0; i < 2; i++)
+        data[i] = (struct capability_data){
+            .effective = (uint32_t)(cred->caps_effective >> 32 * i),
+            .permitted = (uint32_t)(cred->caps_permitted >> 32 * i),
+            .inheritable = (uint32_t)(cred->caps_inheritable >> 32 * i),
+        };
+}
+
+SYSCALL(capget)
+{
+    struct capability_header header;
+    struct capability_data data[2];
+    unsigned words = 0;
+    int result = header_in(args->arg[0], &header, &words);
+
+    if (args->arg[1] == 0 && (result == 0 || result == -EINVAL))
+        return 0; /* who asks for the version only */
+    if (result != 0)
+        return result;
+    if (header.pid < 0)
+        return -EINVAL;
+    if (header.pid == 0 || header.pid == thread_current()->tid) {
+        fill_data(own(), data);
+    } else {
+        struct cred *cred;
+
+        result = thread_cred_get(header.pid, &cred);
+        if (result != 0)
+            return result;
+        fill_data(cred, data);
+        cred_put(cred);
+    }
+    return user_copy_out(args->arg[1], data, words * sizeof data[0]);
+}
+
+static int edit_caps(struct cred *cred, const struct cred *old, const struct syscall_args *args)
+{
+    struct capability_header header;
+    struct capability_data data[2] = { 0 };
+    unsigned words = 0;
+    int result = header_in(args->arg[0], &header, &words);
+
+    if (result != 0)
+        return result;
+    if (header.pid != 0 && header.pid != thread_current()->tid)
+        return -EPERM;
+    result = user_copy_in(data, args->arg[1], words * sizeof data[0]);
+    if (result != 0)
+        return result;
+    return cred_set_caps(cred, old, data[0].permitted | (uint64_t)data[1].permitted << 32,
+                         data[0].effective | (uint64_t)data[1].effective << 32,
+                         data[0].inheritable | (uint64_t)data[1].inheritable << 32);
+}
+
+SYSCALL(capset)
+{
+    return change(args, edit_caps);
 }

@@ -3,6 +3,7 @@
 #include <syscall/table.h>
 
 #include <fs/fd.h>
+#include <fs/memfd.h>
 #include <fs/pipe.h>
 #include <k/errno.h>
 #include <mm/user.h>
@@ -232,6 +233,20 @@ SYSCALL(fadvise64)
     return result != 0 ? result : args->arg[3] > ADVICE_MAX || (int64_t)args->arg[2] < 0 ? -EINVAL : 0;
 }
 
+/* readahead(2): what it is about is there. */
+SYSCALL(readahead)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    int64_t result = 0;
+
+    if (fd.file == NULL || !fd.file->can_read)
+        result = -EBADF;
+    else if (!inode_is(fd.file->inode, S_IFREG) || (int64_t)args->arg[2] < 0)
+        result = -EINVAL;
+    fd_return(fd);
+    return result;
+}
+
 /* ---- Descriptors ---- */
 
 SYSCALL(close)
@@ -303,6 +318,8 @@ SYSCALL(dup3)
 #define F_SETPIPE_SZ 1031
 #define F_GETPIPE_SZ 1032
 #define F_DUPFD_CLOEXEC 1030
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
 #define FD_CLOEXEC 1u
 
 /* Between programs and fs/abi.h. */
@@ -350,6 +367,10 @@ static int64_t control_file(struct file *file, unsigned fd, unsigned command, ui
         return pipe_size_get(file);
     case F_SETPIPE_SZ:
         return pipe_size_set(file, (uint32_t)value);
+    case F_ADD_SEALS:
+        return file_seals_add(file, (uint32_t)value);
+    case F_GET_SEALS:
+        return file_seals_get(file);
     default:
         return -EINVAL; /* leases, owners of signals: not there */
     }

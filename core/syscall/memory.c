@@ -9,6 +9,7 @@
 #include <fs/fd.h>
 #include <fs/file.h>
 #include <fs/inode.h>
+#include <fs/memfd.h>
 #include <hal/user.h>
 #include <k/errno.h>
 #include <mm/user.h>
@@ -80,7 +81,7 @@ static int check_flags(unsigned flags)
     return (flags & MAP_HUGETLB) != 0 ? -ENOMEM : 0; /* no pages are set aside */
 }
 
-/* The file's object into the request, with a reference. */
+/* The file's object into the request, with a reference, which it has after an error, too, unless it is NULL. */
 static int take_file(struct space_request *request, unsigned fd)
 {
     bool is_shared = (request->flags & SPACE_SHARED) != 0;
@@ -93,6 +94,11 @@ static int take_file(struct space_request *request, unsigned fd)
     int result = is_kept_from ? -EPERM : file_map(borrowed.file, is_shared, (request->rights & VM_WRITE) != 0,
                                                   &request->object);
 
+    if (result == 0 && is_shared && file_is_sealed_for_maps(borrowed.file)) {
+        request->flags |= SPACE_NO_WRITE;
+        if ((request->rights & VM_WRITE) != 0)
+            result = -EPERM;
+    }
     if (result == 0 && is_shared && !borrowed.file->can_write)
         request->flags |= SPACE_NO_WRITE;
     fd_return(borrowed);

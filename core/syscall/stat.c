@@ -268,7 +268,7 @@ SYSCALL(fstatfs)
 
 /* ---- getdents64(2) ---- */
 
-SYSCALL(getdents64)
+static int64_t list(const struct syscall_args *args, bool is_old)
 {
     struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
     struct io_span span;
@@ -276,8 +276,18 @@ SYSCALL(getdents64)
     if (fd.file == NULL)
         return -EBADF;
     io_span_user(&span, args->arg[1], (uint32_t)args->arg[2]);
-    int64_t result = file_read_dir(fd.file, &span);
+    int64_t result = is_old ? file_read_dir_old(fd.file, &span) : file_read_dir(fd.file, &span);
 
     fd_return(fd);
     return result;
+}
+
+SYSCALL(getdents)
+{
+    return list(args, true);
+}
+
+SYSCALL(getdents64)
+{
+    return list(args, false);
 }

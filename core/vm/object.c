@@ -264,6 +264,7 @@ int vm_object_create(uint64_t bytes, struct vm_object **out)
     object->root = NULL;
     object->height = 0;
     mutex_init(&object->change);
+    object->denies_writing = false;
     list_init(&object->mappings);
     *out = object;
     return 0;
@@ -292,13 +293,39 @@ void vm_object_put(struct vm_object *object)
     slab_free(&object_cache, object);
 }
 
-/* Out of line: most regions have no object, and are made and freed often. */
-NOINLINE void vm_object_attach(struct vm_object *object, struct region *region)
+/* Does it let somebody write to the object, now or after a change of rights? */
+static bool may_write(const struct region *region)
 {
-    vm_object_get(object);
+    return (region->flags & (VM_SHARED | VM_NO_WRITE)) == VM_SHARED;
+}
+
+/* Out of line: most regions have no object, and are made and freed often. */
+NOINLINE int vm_object_attach(struct vm_object *object, struct region *region)
+{
     mutex_lock(&object->change);
-    list_push_back(&object->mappings, &region->mapping_link);
+    bool is_denied = object->denies_writing && may_write(region);
+
+    if (!is_denied)
+        list_push_back(&object->mappings, &region->mapping_link);
     mutex_unlock(&object->change);
+    if (is_denied)
+        return -EPERM;
+    vm_object_get(object);
+    return 0;
+}
+
+int vm_object_deny_writing(struct vm_object *object)
+{
+    int error = 0;
+
+    mutex_lock(&object->change);
+    list_for_each(node, &object->mappings)
+        if (may_write(list_entry(node, struct region, mapping_link)))
+            error = -EBUSY;
+    if (error == 0)
+        object->denies_writing = true;
+    mutex_unlock(&object->change);
+    return error;
 }
 
 NOINLINE void vm_object_detach(struct vm_object *object, struct region *region)

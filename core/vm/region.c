@@ -43,8 +43,14 @@ int region_create(const struct region_spec *spec, struct region **out)
     region->chain = NULL;
     store_relaxed(&region->refs, 1);
     store_relaxed(&region->is_stale, true);
-    if (spec->object != NULL)
-        vm_object_attach(spec->object, region);
+    if (spec->object != NULL) {
+        int error = vm_object_attach(spec->object, region);
+
+        if (error != 0) {
+            slab_free(&region_cache, region);
+            return error;
+        }
+    }
     *out = region;
     return 0;
 }

@@ -25,6 +25,7 @@
 #define CAP_KILL 5u
 #define CAP_SETGID 6u
 #define CAP_SETUID 7u
+#define CAP_SETPCAP 8u
 #define CAP_SYS_CHROOT 18u
 #define CAP_SYS_PTRACE 19u
 #define CAP_SYS_ADMIN 21u
@@ -80,6 +81,11 @@ int cred_set_all_groups(struct cred *cred, const struct cred *old, uint32_t real
 /* setfsuid(2), setfsgid(2): an id that is not allowed is ignored. */
 void cred_set_fs_user(struct cred *cred, uint32_t id);
 void cred_set_fs_group(struct cred *cred, uint32_t id);
+
+/* capset(2): sets of bits; those of no capability are ignored. Permitted ones only go, effective ones are permitted,
+ * inheritable ones were, or were permitted, unless one may add to them (CAP_SETPCAP). -EPERM. */
+int cred_set_caps(struct cred *cred, const struct cred *old, uint64_t permitted, uint64_t effective,
+                  uint64_t inheritable) MUST_USE;
 
 /* setgroups(2): copies. -EINVAL: too many; -ENOMEM; nothing is changed then. The caller has looked at CAP_SETGID. */
 int cred_set_groups(struct cred *cred, const uint32_t *groups, uint32_t count) MUST_USE;

@@ -49,6 +49,7 @@ struct file {
     /* Immutable once open. */
     bool can_read, can_write;
     bool has_position; /* false: a stream; lseek(2) and pread(2) are -ESPIPE */
+    bool counts_as_writer; /* among inode->writers and those of the file system; immutable once others see it */
     const struct file_ops *ops;
     struct inode *inode; /* counted */
     struct name *name;   /* counted; NULL: it never had one */
@@ -70,6 +71,9 @@ void file_init(void);
  * looked at. */
 int file_create(struct inode *inode, struct name *name, const struct file_ops *ops, uint32_t flags, struct file **out)
     MUST_USE;
+
+/* It is open for writing and may be executed all the same: for who has just made it. */
+void file_forget_writer(struct file *file);
 
 /* Of file_put(): there was one reference, or, which panics, none. */
 void file_end(struct file *file, uint32_t before);
@@ -108,6 +112,8 @@ int64_t file_end_position(struct file *file);
 
 /* getdents64(2): bytes of records, 0 at the end. -ENOTDIR, -EINVAL: no room for one; -EFAULT, -ENOENT: removed. */
 int64_t file_read_dir(struct file *file, struct io_span *to) MUST_USE;
+/* The same with the records of getdents(2), which have the type in their last byte. */
+int64_t file_read_dir_old(struct file *file, struct io_span *to) MUST_USE;
 
 /* ftruncate(2). -EINVAL: not open for writing, or no regular file; -EFBIG, -ENOSPC. */
 int file_truncate(struct file *file, int64_t bytes) MUST_USE;

@@ -106,6 +106,8 @@ struct inode {
 
     uint32_t flock_holders; /* open files with such a lock, and whether it is exclusive; guarded by fs/flock.h */
     bool flock_is_exclusive;
+    bool has_seals;                    /* immutable */
+    uint8_t seals;                     /* SEAL_.. of fs/memfd.h; guarded by mutex */
     struct record_lock *records;       /* guarded by fs/record_lock.h, */
     _Atomic(uint32_t) record_locks;    /* and how many */
 
@@ -136,6 +138,7 @@ struct filesystem {
     struct name *root; /* counted */
     struct name *covers; /* what it is mounted on, counted; NULL: the first one. Guarded by the names' lock */
     bool is_dynamic;
+    bool is_internal;  /* mounted nowhere: what is in it has no place, and is not out of reach for that */
     _Atomic(uint64_t) next_number;
     _Atomic(uint64_t) inodes; /* that exist */
     uint64_t inodes_max;      /* UINT64_MAX: no limit */

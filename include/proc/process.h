@@ -281,6 +281,8 @@ bool process_is_of(struct process *process, const struct cred *cred);
  * to count it with its new user's tasks, and nothing has changed. */
 void thread_set_name(const char *name);
 int thread_set_cred(struct cred *cred) MUST_USE;
+/* Those of any thread of a program, counted. -ESRCH. Context: task. */
+int thread_cred_get(tid_t tid, struct cred **out) MUST_USE;
 
 /* What all its threads, the living too, have used so far. */
 void process_usage_get(struct process *process, struct process_usage *out);

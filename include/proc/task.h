@@ -52,6 +52,8 @@ void reaper_set_patience(uint64_t ns);
 
 /* Repeat passes and empty the reuse caches until nothing is left to free: for checks of counts. Context: task. */
 void proc_reclaim_all(void);
+/* The same of what is dead already, in a bounded time, however many die meanwhile. Context: task. */
+void proc_reclaim_now(void);
 
 struct proc_stats {
     uint64_t tasks_created;

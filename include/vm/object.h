@@ -68,6 +68,7 @@ struct vm_object {
 
     struct mutex change;                          /* one resize at a time; before any spinlock */
     struct list_node mappings GUARDED_BY(change); /* regions, the oldest first */
+    bool denies_writing GUARDED_BY(change);       /* none of them lets anybody write to the object, for ever */
 };
 
 /* Boot: the caches behind objects. */
@@ -139,6 +140,11 @@ int vm_object_resize(struct vm_object *object, uint64_t bytes) MUST_USE;
 #define VM_OBJECT_ZERO_PAGES 64u
 bool vm_object_zero(struct vm_object *object, uint64_t *offset, uint64_t end) MUST_USE;
 
-/* For region.c: enter a region, which is stale, at region->object; take it out. Context: task, may sleep. */
-void vm_object_attach(struct vm_object *object, struct region *region);
+/* From now on nobody maps it so that it can be written to. -EBUSY: somebody does (also who is just about to unmap it).
+ * Context: task, may sleep. */
+int vm_object_deny_writing(struct vm_object *object) MUST_USE;
+
+/* For region.c: enter a region, which is stale, at region->object; take it out. -EPERM: it could write, and must not;
+ * never of a part or a copy of a region that is there. Context: task, may sleep. */
+int vm_object_attach(struct vm_object *object, struct region *region) MUST_USE;
 void vm_object_detach(struct vm_object *object, struct region *region);

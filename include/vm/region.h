@@ -84,8 +84,8 @@ struct region_tree {
 /* Boot: the cache behind regions. */
 void region_cache_init(void);
 
-/* A region in no tree, with one reference, which takes one to the object and is entered there: -ENOMEM. Context: task,
- * may sleep on object->change. */
+/* A region in no tree, with one reference, which takes one to the object and is entered there: -ENOMEM; -EPERM as
+ * vm_object_attach(). Context: task, may sleep on object->change. */
 int region_create(const struct region_spec *spec, struct region **out) MUST_USE;
 
 /* The caller holds a reference, or the lock of the tree that the region is in. Context: any. Order: none. */

@@ -13,7 +13,7 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import Failure, cpio, disk, firmware, machine, programs, report, shell
+from verdantlib import Failure, applets, cpio, disk, firmware, golden, machine, programs, report, shell
 
 
 def read(data):
@@ -112,6 +112,15 @@ class Programs(unittest.TestCase):
         self.assertTrue((programs.USER / "root/init").stat().st_mode & 0o111)
         with self.assertRaises(Failure):
             programs.sources_of(programs.Program("x", "nowhere/*.c", ()))
+
+
+class Applets(unittest.TestCase):
+    def test_they_print_on_linux_what_they_are_to_print(self):
+        try:
+            lines = applets.on_linux(report.Progress())
+        except Failure as failure:
+            self.skipTest(str(failure))
+        self.assertEqual(golden.problems(golden.read(applets.GOLDEN), lines), [])
 
 
 def elf(number, kind=2, loader=b""):

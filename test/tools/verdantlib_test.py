@@ -19,8 +19,8 @@ import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
-from verdantlib import (ROOT, Failure, boottest, build, defects, disk, foreign, fuzz, golden, hold, machine, monitor,
-                        report, runner, showcase, sim, stall, stress, userbench)
+from verdantlib import (ROOT, Failure, boottest, build, cpio, defects, disk, foreign, fuzz, golden, hold, machine,
+                        monitor, report, runner, showcase, sim, stall, stress, userbench)
 import verdant
 
 RESULT = ("showcase: result isa=x86_64 firmware=PVH,_ACPI cpus=4 cpus_listed=4 memory_mib=511 boot_us=31250 "
@@ -328,18 +328,35 @@ class Stress(unittest.TestCase):
         stress.check(options)
         self.assertEqual(options.steps, ["cpu", "pipe"])
 
+    def test_the_machine_is_told_the_steps_and_for_how_long(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base = pathlib.Path(folder) / "initrd"
+            base.write_bytes(b"base")
+            with unittest.mock.patch.object(stress.foreign, "archive", return_value=cpio.Archive()), \
+                    unittest.mock.patch.object(stress.programs, "build_full", return_value=base):
+                data = stress.initrd("riscv64", {"cpu": "stress-ng --cpu 2", "run": "stress run 1 1"}, 3, None)
+        self.assertEqual(data[:4096], b"base".ljust(4096, b"\0"))
+        self.assertIn(b"set -- steps /etc/steps 3\n", data)
+        self.assertIn(b"cpu stress-ng --cpu 2\nrun stress run 1 1\n", data)
+
     def test_a_step_that_failed_in_one_round_or_never_ended_is_told(self):
-        lines = ["steps: end 1 cpu: 0, 0, stress: as before: 7 tasks, 900 KiB free, -80",
-                 "steps: end 1 pipe: 0, 1, stress: NOT as before: 9 tasks, were 7; 900 KiB free, were 990",
-                 "steps: end 1 fork: 0, 0, stress: as before: 7 tasks, 900 KiB free, +0",
-                 "steps: end 2 cpu: 0, 0, stress: as before: 7 tasks, 900 KiB free, -81",
-                 "steps: end 2 fork: 3, 0, stress: as before: 7 tasks, 900 KiB free, +0",
-                 "steps: end 3 fork: 0, 0, stress: as before: 7 tasks, 900 KiB free, +0"]
-        steps = stress.read(lines, ["cpu", "pipe", "fork", "sem"])
+        lines = ["steps: end 1 cpu: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, -80",
+                 "steps: end 1 pipe: 0, 1, 4 s, stress: NOT as before: 9 tasks, were 7; 900 KiB free, were 990",
+                 "steps: end 1 fork: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "steps: end 2 cpu: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, -81",
+                 "steps: end 2 fork: 3, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "steps: end 3 fork: 0, 0, 4 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "stress-ng: info:  [7] skipped: 2: tee (2)",
+                 "steps: end 3 tee: 0, 0, 0 s, stress: as before: 7 tasks, 900 KiB free, +0",
+                 "stress-ng: info:  [7] skipped: 0",
+                 "steps: end 3 dup: 0, 0, 0 s, stress: as before: 7 tasks, 900 KiB free, +0"]
+        steps = stress.read(lines, ["cpu", "pipe", "fork", "sem", "tee", "dup"])
         self.assertEqual({name: step.is_good for name, step in steps.items()},
-                         {"cpu": True, "pipe": False, "fork": False, "sem": False})
+                         {"cpu": True, "pipe": False, "fork": False, "sem": False, "tee": False, "dup": True})
         self.assertEqual((steps["cpu"].rounds, steps["cpu"].kept, steps["cpu"].tasks), (2, "-81", "7"))
-        self.assertEqual((steps["fork"].verdict, steps["sem"].verdict), ("status 3", "did not end"))
+        self.assertEqual([steps[name].verdict for name in ("fork", "sem", "tee")],
+                         ["status 3", "did not end", "stress-ng skips it"])
+        self.assertEqual(steps["cpu"].seconds, "4")
 
 
 class ForeignPrograms(unittest.TestCase):

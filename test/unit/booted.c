@@ -18,6 +18,8 @@
 
 struct sim_outcome *sim_outcome_now; /* nobody asks: a broken promise goes to standard error */
 
+struct booted_machine booted_machine;
+
 /* Inside the kernel. */
 
 uint64_t booted_seed(void)
@@ -34,6 +36,8 @@ static int booted_main(const char *argument)
         test++;
     if (!CHECK(test->name != NULL))
         return 2;
+    if (booted_machine.prepare != NULL)
+        booted_machine.prepare();
     check_counts_get(&before);
     test->run();
     check_counts_get(&after);
@@ -50,8 +54,6 @@ const struct boot_program boot_programs[] = {
 /* Outside. */
 
 static struct host_result result;
-
-struct booted_machine booted_machine;
 
 /* A quiet machine boots a kernel in well under this time; where it takes longer (a sanitizer, a busy machine) there are
  * fewer seeds, down to one for each number of CPUs, so that no test takes minutes. */

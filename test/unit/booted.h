@@ -27,6 +27,7 @@ void booted_run_on(unsigned cpus, const char *name, const char *more, unsigned s
 struct booted_machine {
     unsigned step_ns;                /* a slower machine, for stories that take long in virtual time */
     unsigned threads, cores, caches; /* of struct host_config */
+    void (*prepare)(void);           /* run there before anything is counted: for what stays; NULL: nothing */
 };
 extern struct booted_machine booted_machine;
 

@@ -10,7 +10,7 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, hold, machine as machines, programs, report, runner, stall
+from . import ROOT, build, firmware, golden, hold, machine as machines, programs, report, runner, stall, stress
 
 TAIL_LINES = 40
 FAILURE_LINES = 100             # what failed before the tail: the log has the rest
@@ -65,6 +65,9 @@ def boot(test, arch, folder, turn=0):
         if test.session:
             machine.initrd = pathlib.Path(scratch) / "initrd"
             machine.initrd.write_bytes(programs.session_archive(arch, test.session, report.Progress()))
+        if test.steps:
+            machine.initrd = pathlib.Path(scratch) / "initrd"
+            machine.initrd.write_bytes(stress.initrd(arch, dict(test.steps), 0, report.Progress()))
         if test.dtb_patch:
             machine.dtb = patched_dtb(machine, test.dtb_patch, pathlib.Path(scratch) / "patched.dtb")
         out = pathlib.Path(scratch) / "holds"

@@ -109,6 +109,7 @@ def build_full(isa, progress):
     """The same with the project's programs in a second archive, compiled if they are older than their sources."""
     shell = build(isa, progress)
     archive = cpio.Archive()
+    archive.file("bin/applets", (USER / "applets" / "applets.sh").read_bytes(), 0o755)
     for program in PROGRAMS:
         archive.file(f"bin/{program.name}", compiled(isa, program, progress).read_bytes(), 0o755)
     path = BUILD / isa / FULL

@@ -293,6 +293,20 @@ CHECK(chdir, changes_and_refuses)
     BAD_TARGETS(2, syscall(SYS_getcwd, bad, PATH_MAX));
 }
 
+CHECK(readahead, refuses_what_is_wrong)
+{
+    int fd = check_file("f", "abc", 3), ends[2];
+
+    GOOD(syscall(SYS_readahead, fd, 0l, 100l));
+    GOOD(syscall(SYS_readahead, fd, 1000l, 100l));
+    EQUAL(lseek(fd, 0, SEEK_CUR), 0);
+    FAILS(EBADF, syscall(SYS_readahead, 500, 0l, 100l));
+    FAILS(EBADF, syscall(SYS_readahead, open("f", O_WRONLY), 0l, 100l));
+    GOOD(pipe(ends));
+    FAILS(EINVAL, syscall(SYS_readahead, ends[0], 0l, 100l));
+    FAILS(EINVAL, syscall(SYS_readahead, open("/", O_RDONLY), 0l, 100l));
+}
+
 CHECK(getdents64, lists_every_entry_once)
 {
     enum { FILES = 100 };

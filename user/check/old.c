@@ -2,6 +2,7 @@
 /* Old calls that only x86_64 has, beside those that replaced them. On other machines this file has no checks. */
 #include "check.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -92,6 +93,43 @@ CHECK(fork, and_vfork)
     }
     EQUAL(check_wait((int)pid), 5 << 8);
     EQUAL(shared, 1); /* the memory was the parent's */
+}
+
+/* struct linux_dirent of getdents(2). */
+struct old_entry {
+    unsigned long number, next;
+    unsigned short bytes;
+    char name[];
+};
+
+CHECK(getdents, has_the_type_in_the_last_byte)
+{
+    char buffer[1024] __attribute__((aligned(8)));
+    unsigned files = 0, others = 0;
+    int folder;
+
+    GOOD(mkdir("d", 0755));
+    GOOD(close(check_file("d/file", "", 0)));
+    GOOD(close(check_file("d/another-file", "", 0)));
+    folder = (int)GOOD(open("d", O_RDONLY));
+    FAILS(EINVAL, syscall(SYS_getdents, folder, buffer, 8));
+    long bytes = GOOD(syscall(SYS_getdents, folder, buffer, sizeof buffer));
+
+    for (long at = 0; at < bytes;) {
+        struct old_entry *entry = (struct old_entry *)(buffer + at);
+        char type = buffer[at + entry->bytes - 1];
+
+        EQUAL(entry->bytes % 8, 0);
+        files += (strcmp(entry->name, "file") == 0 || strcmp(entry->name, "another-file") == 0) && type == DT_REG;
+        others += entry->name[0] == '.' && type == DT_DIR;
+        at += entry->bytes;
+    }
+    TRUE(files == 2 && others == 2);
+    EQUAL(syscall(SYS_getdents, folder, buffer, sizeof buffer), 0);
+    FAILS(ENOTDIR, syscall(SYS_getdents, check_file("f", "", 0), buffer, sizeof buffer));
+    FAILS(EBADF, syscall(SYS_getdents, 500, buffer, sizeof buffer));
+    EQUAL(lseek(folder, 0, SEEK_SET), 0);
+    BAD_TARGETS(1, syscall(SYS_getdents, folder, bad, 24));
 }
 
 static void on_alarm(int number)

@@ -14,12 +14,14 @@ while
     round=$((round + 1))
     while read -r name command <&3; do
         echo "steps: begin $round $name"
+        read -r now rest </proc/uptime
         timeout -s KILL $LIMIT sh -c "$command" </dev/null
         status=$?
         [ $status -ne 137 ] || kill -9 -1 # and what it started
+        read -r after rest </proc/uptime
         kept=$(stress compare /tmp/mark)
         same=$?
-        echo "steps: end $round $name: $status, $same, $kept"
+        echo "steps: end $round $name: $status, $same, $((${after%.*} - ${now%.*})) s, $kept"
         [ $status -eq 0 ] && [ $same -eq 0 ] || failed=$((failed + 1))
     done 3<"$list"
     read -r now rest </proc/uptime

@@ -3,8 +3,10 @@
  * stress run ROUNDS PROCESSES   everything at once, and its sums are right (run.c)
  * stress hog KIND [FILE]        takes memory, maps, file, pipes, threads or forks until there is no more (hog.c)
  * stress mark FILE              writes down how much memory is free and how many tasks there are
- * stress compare FILE           waits until there are no more tasks, and no less memory but for what the kernel keeps
- *                               for the next time; 1: that does not come true
+ * stress compare FILE           waits until there are no more tasks and no less memory than then; 1: that does not come
+ *                               true
+ *
+ * What the kernel keeps for the next time, it is asked to give back first.
  */
 #include "stress.h"
 
@@ -13,17 +15,27 @@
 #include <string.h>
 #include <time.h>
 
-#define KEPT_KIB 1024  /* caches of the kernel's may grow by so much between two marks */
-#define TRIES 300      /* tenths of a second */
+#define KEPT_KIB 256 /* slabs that one object of long life keeps: about one page for each of the kernel's caches */
+#define TRIES 100    /* tenths of a second */
+#define CACHES "/proc/sys/vm/drop_caches"
 
 struct counts {
     long free_kib, tasks;
 };
 
+static int drop_caches(void)
+{
+    FILE *file = fopen(CACHES, "w");
+
+    if (file == NULL)
+        return 1;
+    return fputs("3\n", file) < 0 || fclose(file) != 0;
+}
+
 static int read_counts(struct counts *out)
 {
     char line[128];
-    FILE *file = fopen("/proc/meminfo", "r");
+    FILE *file = drop_caches() == 0 ? fopen("/proc/meminfo", "r") : NULL;
 
     out->free_kib = out->tasks = -1;
     while (file != NULL && fgets(line, sizeof line, file) != NULL)

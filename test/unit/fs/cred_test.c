@@ -38,6 +38,23 @@ static void users(void)
     cred_put(user);
 }
 
+static void sets_of_capabilities(void)
+{
+    const uint64_t few = UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_LAST;
+    struct cred *cred = copy_of(&cred_root), *old = copy_of(cred);
+
+    CHECK(cred_set_caps(cred, old, UINT64_MAX, few, UINT64_MAX) == 0);
+    CHECK(cred->caps_permitted == CAPS_ALL && cred->caps_effective == few && cred->caps_inheritable == CAPS_ALL);
+    CHECK(cred_set_caps(old, cred, few, few | 1, 0) == -EPERM && old->caps_permitted == CAPS_ALL);
+    CHECK(cred_set_caps(old, cred, few, few, 0) == 0 && old->caps_inheritable == 0);
+    /* What is gone does not come back; what is inheritable may, of what is permitted. */
+    CHECK(cred_set_caps(cred, old, few | 1, few, 0) == -EPERM && cred_set_caps(cred, old, few, few, 1) == -EPERM);
+    CHECK(cred_set_caps(cred, old, 0, 0, few) == 0 && cred->caps_inheritable == few);
+    CHECK(cred_set_caps(old, cred, 0, 0, few) == 0 && cred_set_caps(old, cred, few, 0, 0) == -EPERM);
+    cred_put(cred);
+    cred_put(old);
+}
+
 static void capabilities(void)
 {
     struct cred *cred = copy_of(&cred_root);
@@ -106,14 +123,17 @@ static void memory(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    {"users", users}, {"capabilities", capabilities}, {"groups", groups}, {"memory", memory}, {NULL, NULL},
+    {"users", users}, {"capabilities", capabilities}, {"sets", sets_of_capabilities},
+    {"groups", groups}, {"memory", memory}, {NULL, NULL},
 };
 
 BOOTED(ids_change_as_the_manual_says, "users", 2)
 BOOTED(capabilities_follow_user_ids, "capabilities", 2)
+BOOTED(capabilities_are_taken_away_for_good, "sets", 2)
 BOOTED(groups_are_found_whatever_their_order, "groups", 4)
 BOOTED(a_copy_without_memory_leaves_nothing, "memory", 4)
 
 FS_TEST_MAIN(cmocka_unit_test(ids_change_as_the_manual_says), cmocka_unit_test(capabilities_follow_user_ids),
+             cmocka_unit_test(capabilities_are_taken_away_for_good),
              cmocka_unit_test(groups_are_found_whatever_their_order),
              cmocka_unit_test(a_copy_without_memory_leaves_nothing))

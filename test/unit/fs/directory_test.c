@@ -44,6 +44,30 @@ static int64_t read_some(struct file *dir, size_t room)
     return got;
 }
 
+/* The records of getdents(2): the name right behind the length, the type in the last byte. */
+static void old_records(struct file *dir)
+{
+    static char buffer[512];
+    struct io_span span;
+    unsigned count = 0;
+
+    CHECK(file_seek(dir, 0, SEEK_SET) == 0);
+    io_span_kernel(&span, buffer, 16);
+    CHECK(file_read_dir_old(dir, &span) == -EINVAL);
+    io_span_kernel(&span, buffer, sizeof buffer);
+    int64_t got = file_read_dir_old(dir, &span);
+
+    for (int64_t at = 0; at < got; count++) {
+        const struct record *record = (const struct record *)(buffer + at);
+        const char *name = buffer + at + 18;
+
+        CHECK(record->bytes % 8 == 0 && record->bytes >= 24 && at + record->bytes <= got && record->number != 0);
+        CHECK(strlen(name) < record->bytes - 19u && buffer[at + record->bytes - 1] == (name[0] == '.' ? 4 : 8));
+        at += record->bytes;
+    }
+    CHECK(got > 0 && count > 2 && file_seek(dir, 0, SEEK_CUR) > 0);
+}
+
 static void changes(void)
 {
     struct fs_user user = fs_user_create(0);
@@ -68,6 +92,7 @@ static void changes(void)
     CHECK(got == 0 && dots == 2);
     for (unsigned i = 0; i < KEPT; i++)
         CHECK(seen[i] == 1);
+    old_records(dir);
     CHECK(file_seek(dir, 0, SEEK_SET) == 0 && read_some(dir, 16) == -EINVAL);
     CHECK(read_some(dir, 24) == 24 && read_some(dir, 24) == 24 && dots == 4);
     for (int i = 0; i < KEPT; i++) {

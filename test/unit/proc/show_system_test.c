@@ -114,6 +114,41 @@ static void settings_test(void)
     CHECK(show("/proc/thread-self/stat") == -ENOENT); /* who asks is no program */
 }
 
+/* What write(2) says of the file. */
+static int64_t told(const char *path, const char *words)
+{
+    struct fs_context *context = NULL;
+    struct file *file = NULL;
+    struct io_span span;
+    int64_t result = 0;
+
+    CHECK(fs_context_create(&context) == 0);
+    const struct path_place place = { .context = context, .cred = &cred_root };
+
+    CHECK(path_open(&place, path, O_WRONLY, 0, &file) == 0);
+    io_span_kernel(&span, (void *)(uintptr_t)words, strlen(words));
+    result = file_write(file, &span);
+    file_put(file);
+    fs_context_put(context);
+    return result;
+}
+
+static void drop_test(void)
+{
+    const char *path = "/proc/sys/vm/drop_caches";
+    struct mm_stats before, after;
+
+    CHECK(strcmp(shown(path), "0\n") == 0);
+    CHECK(told(path, "0\n") == -EINVAL && told(path, "5\n") == -EINVAL && told(path, "33") == -EINVAL);
+    CHECK(told(path, "x") == -EINVAL && told(path, "3\n\n") == -EINVAL && strcmp(shown(path), "0\n") == 0);
+    CHECK(finish(spawn("one", nothing, NULL, 60, NULL)) == 0);
+    CHECK(told(path, "1") == 1); /* the stack of the one that ended is kept for the next */
+    mm_stats_get(&before);
+    CHECK(before.pages[MM_STACKS] > 0 && told(path, "3\n") == 2 && strcmp(shown(path), "3\n") == 0);
+    mm_stats_get(&after);
+    CHECK(after.pages[MM_STACKS] < before.pages[MM_STACKS] && after.pages[MM_SLABS] <= before.pages[MM_SLABS]);
+}
+
 static void files_test(void)
 {
     struct mm_stats stats;
@@ -138,7 +173,9 @@ static void files_test(void)
     CHECK(show("/proc/self/stat") == -ENOENT && show("/proc/mounts") == -ENOENT && show("/proc/nothing") == -ENOENT);
 }
 
-const struct kernel_test booted_tests[] = { { "files", files_test }, { "settings", settings_test }, { NULL, NULL } };
+const struct kernel_test booted_tests[] = {
+    { "files", files_test }, { "settings", settings_test }, { "drop", drop_test }, { NULL, NULL },
+};
 
 static void files_have_their_form_and_the_machines_numbers(void **state)
 {
@@ -152,11 +189,18 @@ static void settings_have_their_form(void **state)
     booted_run("settings", 2);
 }
 
+static void what_is_kept_for_the_next_time_is_given_back(void **state)
+{
+    (void)state;
+    booted_run("drop", 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_have_their_form_and_the_machines_numbers),
         cmocka_unit_test(settings_have_their_form),
+        cmocka_unit_test(what_is_kept_for_the_next_time_is_given_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,42 @@ static void changes(uintptr_t arg)
     program_exit(0);
 }
 
+#define HEADER (PROGRAM_MEMORY + 256)
+#define DATA (PROGRAM_MEMORY + 320)
+
+static void capabilities(uintptr_t arg)
+{
+    (void)arg;
+    program_store(HEADER, 0x20080522);
+    CHECK(program_call("capget", HEADER, DATA) == 0 && program_load(DATA) == UINT64_MAX);
+    CHECK(program_load(DATA + 8) == UINT64_C(0x1ff) << 32 && program_load(DATA + 16) == 0x1ff);
+    CHECK(program_call("capget", HEADER, 8) == -EFAULT && program_call("capget", 8, DATA) == -EFAULT);
+    program_store(HEADER, 0x20080522 | UINT64_C(99999) << 32);
+    CHECK(program_call("capget", HEADER, DATA) == -ESRCH && program_call("capset", HEADER, DATA) == -EPERM);
+    program_store(HEADER, 0x20080522 | UINT64_C(0xffffffff) << 32);
+    CHECK(program_call("capget", HEADER, DATA) == -EINVAL);
+    program_store(HEADER, 5);
+    CHECK(program_call("capset", HEADER, DATA) == -EINVAL && (uint32_t)program_load(HEADER) == 0x20080522);
+    program_store(HEADER, 5);
+    CHECK(program_call("capget", HEADER, 0) == 0 && (uint32_t)program_load(HEADER) == 0x20080522);
+    program_store(HEADER, 0x19980330); /* 32 bits: the others go */
+    program_store(DATA, UINT64_C(0x60) << 32 | 0x20);
+    program_store(DATA + 8, 0);
+    CHECK(program_call("capset", HEADER, DATA) == 0);
+    program_store(HEADER, 0x20071026);
+    CHECK(program_call("capget", HEADER, DATA) == 0 && program_load(DATA) == (UINT64_C(0x60) << 32 | 0x20));
+    CHECK(program_load(DATA + 8) == 0 && program_load(DATA + 16) == 0);
+    program_store(DATA, UINT64_C(0x60) << 32 | 0x80);
+    CHECK(program_call("capset", HEADER, DATA) == -EPERM && program_call("capset", HEADER, 8) == -EFAULT);
+    CHECK(program_call("setuid", 5) == -EPERM); /* CAP_SETUID is gone */
+    program_exit(0);
+}
+
+static void capability_test(void)
+{
+    program_run(capabilities);
+}
+
 static void cred_test(void)
 {
     program_run(changes);
@@ -43,6 +79,7 @@ static void cred_test(void)
 
 const struct kernel_test booted_tests[] = {
     { "cred", cred_test },
+    { "capability", capability_test },
     { NULL, NULL },
 };
 
@@ -52,10 +89,17 @@ static void ids_change_by_the_rules(void **state)
     booted_run("cred", 8);
 }
 
+static void capabilities_go_and_do_not_come_back(void **state)
+{
+    (void)state;
+    booted_run("capability", 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_change_by_the_rules),
+        cmocka_unit_test(capabilities_go_and_do_not_come_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

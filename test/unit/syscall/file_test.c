@@ -72,6 +72,8 @@ static int positions(void)
     CHECK(CALL(fsync, U(fd)) == 0 && CALL(fdatasync, U(fd)) == 0 && CALL(syncfs, U(fd)) == 0 && CALL(sync) == 0);
     CHECK(CALL(fsync, CLOSED) == -EBADF && CALL(syncfs, CLOSED) == -EBADF);
     CHECK(CALL(fadvise64, U(fd), 0, 0, 3) == 0 && CALL(fadvise64, U(fd), 0, 0, 6) == -EINVAL);
+    CHECK(CALL(readahead, U(fd), 0, 100) == 0 && CALL(readahead, U(fd), 0, U(-1)) == -EINVAL);
+    CHECK(CALL(readahead, CLOSED, 0, 0) == -EBADF);
     CHECK(CALL(fadvise64, U(fd), 0, U(-1), 0) == -EINVAL && CALL(fadvise64, CLOSED, 0, 0, 0) == -EBADF);
 
     CHECK(CALL(pipe2, DATA, O_NONBLOCK) == 0);
@@ -79,6 +81,7 @@ static int positions(void)
 
     CHECK(CALL(lseek, in, 0, SEEK_SET) == -ESPIPE && CALL(pread64, in, DATA, 1, 0) == -ESPIPE);
     CHECK(CALL(fsync, in) == -EINVAL && CALL(syncfs, in) == 0 && CALL(fadvise64, in, 0, 0, 0) == -ESPIPE);
+    CHECK(CALL(readahead, in, 0, 0) == -EINVAL);
     CHECK(CALL(read, in, DATA, 1) == -EAGAIN && CALL(write, in, DATA, 1) == -EBADF);
     CHECK(CALL(write, out, text_at(DATA, "in"), 2) == 2 && CALL(read, in, DATA + 8, 9) == 2 && text_is(DATA + 8, "in"));
     CHECK(CALL(close, out) == 0 && CALL(read, in, DATA, 1) == 0);
