@@ -175,6 +175,9 @@ CHECK(epoll_pwait, is_itself_polled)
     EQUAL(write(pipes[1], "a", 1), 1);
     EQUAL(poll(&fd, 1, -1), 1);
     EQUAL(fd.revents, POLLIN);
+    fd.events = POLLOUT; /* which it never is: the time ends it */
+    EQUAL(poll(&fd, 1, 2), 0);
+    EQUAL(fd.revents, 0);
 }
 
 static uint64_t now_ns(void)

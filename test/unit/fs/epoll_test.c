@@ -78,6 +78,10 @@ static void rules(void)
     CHECK(file_poll(epoll, NULL) == 0 && add_to(event, 1) == 8 && file_poll(epoll, NULL) == (POLLIN | POLLRDNORM));
     for (unsigned i = 0; i < 3; i++)
         CHECK(look_at(epoll, EVENTS, 0) == 1 && seen.data[0] == 7 && seen.events[0] == POLLIN);
+    /* Who polls it for something else sleeps on: to look for that poll wakes nobody who polls. */
+    struct poll_item item = {.file = epoll, .wanted = POLLOUT};
+
+    CHECK(poll_wait_for(&item, 1, clock_ns() + 100 * NS_PER_US) == 0 && look_at(epoll, EVENTS, 0) == 1);
     CHECK(take_from(event) == 1 && file_poll(epoll, NULL) == 0 && look_at(epoll, EVENTS, 0) == 0);
 
     /* At an edge once; a modification looks anew. */
