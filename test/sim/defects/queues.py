@@ -76,8 +76,7 @@ QUEUES = (
         ("affinity",),
         edit("core/sched/steal.c", "runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {",
              "runq_is_loose(task)) {"),
-        scenarios=("affinity-steal", "affinity-affinity", "random"), hazard=9,
-        strategies=("postpone", "uneven", "order", "adversary")),
+        scenarios=("affinity-narrow",), hazard=9),
     Defect(
         "wake-without-affinity",
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
