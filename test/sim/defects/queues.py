@@ -138,7 +138,7 @@ QUEUES = (
         }
         place_mark_idle(&rq->cpu, true);
 """),
-        scenarios=("urgent-asleep", "urgent-displaces"), hazard=13),
+        scenarios=("urgent-asleep",), hazard=13, seeds=300, strategies=("order", "uniform", "uneven")),
     Defect(
         "offer-lost",
         "A CPU that was poked to take work, and got other work first, does not pass the offer on.",
