@@ -17,6 +17,7 @@
 /* ---- socket-close ---- */
 
 #define USERS 4u
+#define PIECE_BYTES_MAX 1024u
 
 static struct {
     struct sim_line line;
@@ -25,7 +26,7 @@ static struct {
 
 static int64_t transfer(int64_t (*how)(struct file *, struct io_span *), struct file *file, size_t bytes)
 {
-    static char buffer[4096]; /* what is in it does not matter */
+    char buffer[PIECE_BYTES_MAX] = { 0 };
     struct io_span span;
 
     io_span_kernel(&span, buffer, bytes);
@@ -38,7 +39,7 @@ static int send_all(void *file)
 
     sim_line_wait(&sockets.line);
     do
-        sent = transfer(file_write, file, 1 + sim_random_below(4096));
+        sent = transfer(file_write, file, 1 + sim_random_below(PIECE_BYTES_MAX));
     while (sent > 0);
     return sent == -EPIPE ? 0 : (int)sent;
 }
@@ -48,7 +49,7 @@ static int receive_all(void *file)
     int64_t got;
 
     sim_line_wait(&sockets.line);
-    while ((got = transfer(file_read, file, 1 + sim_random_below(4096))) > 0)
+    while ((got = transfer(file_read, file, 1 + sim_random_below(PIECE_BYTES_MAX))) > 0)
         if (sim_chance(3))
             sim_delay();
     return (int)got;
