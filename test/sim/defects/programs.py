@@ -98,7 +98,7 @@ OOM = (
         ("story",),
         edit("core/proc/oom.c", "    bool may_choose = oom.victims == 0 && returned == *seen &&",
              "    bool may_choose = oom.victims == 0 &&"),
-        scenarios=("oom-one-victim",), strategies=("uneven", "pct", "order")),
+        scenarios=("oom-one-victim",), strategies=("uneven",), seeds=1500),
     Defect(
         "oom-told-before",
         "A victim's memory is said to be back before it is.",
