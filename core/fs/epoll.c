@@ -100,8 +100,7 @@ static struct watch *take_listed(struct epoll *epoll)
     return node != NULL ? list_entry(node, struct watch, link) : NULL;
 }
 
-/* Something about the file has changed, or a wait that took the watch out puts it back: who else has seen an empty list
- * meanwhile, and sleeps, is woken in both cases. The lock of a queue of the file is held, or the epoll's mutex. */
+/* Something about the file has changed. The lock of a queue of the file is held, or interrupts are disabled. */
 static void told(struct poll_wait *wait)
 {
     struct watch *watch = container_of(wait, struct watch, wait);
@@ -111,6 +110,29 @@ static void told(struct poll_wait *wait)
     list_locked(watch);
     poll_wake_locked(&watch->epoll->queue);
     spin_unlock_irqrestore(lock, state);
+}
+
+/* Outside of that lock, with the epoll's mutex. Also by a wait that took the watch out and puts it back: who else has
+ * seen an empty list meanwhile, and sleeps, is woken. */
+static void list_and_tell(struct watch *watch)
+{
+    uintptr_t state = hal_irq_save();
+
+    told(&watch->wait);
+    sched_irq_restore(state);
+}
+
+/* The same by who polls the epoll. Others who poll have its mutex when they look, so they have not seen the list
+ * without the watch; and each would be told by the others, or by itself, for as long as the watch is ready. */
+static void put_back(struct watch *watch)
+{
+    struct waitq *queue = &watch->epoll->queue.wait;
+    uintptr_t state = spin_lock_irqsave(&queue->lock);
+
+    list_locked(watch);
+    (void)waitq_wake_locked(queue, UINT32_MAX);
+    spin_unlock_irqoff(&queue->lock);
+    sched_irq_restore(state);
 }
 
 /* What is wanted and so. */
@@ -133,7 +155,7 @@ static uint32_t epoll_poll(struct file *file, struct poll_wait *wait)
     for (struct watch *watch; got == 0 && (watch = take_listed(epoll)) != NULL;) {
         if (events_of(watch) == 0)
             continue;
-        told(&watch->wait);
+        put_back(watch);
         got = POLLIN | POLLRDNORM;
     }
     mutex_unlock(&epoll->mutex);
@@ -279,7 +301,7 @@ static int add_locked(struct epoll *epoll, struct file *file, unsigned fd, uint3
     watch->next = load_relaxed(&file->watches);
     store_relaxed(&file->watches, watch); /* the caller's reference to the file is given back after this */
     if ((file_poll(file, &watch->wait) & watch->events & ~PRIVATE) != 0)
-        told(&watch->wait);
+        list_and_tell(watch);
     watch->wait.enters = false;
     return 0;
 }
@@ -308,7 +330,7 @@ static int modify_locked(struct watch *watch, uint32_t events, uint64_t data)
     watch->events = events | ALWAYS;
     watch->data = data;
     if (events_of(watch) != 0)
-        told(&watch->wait);
+        list_and_tell(watch);
     return 0;
 }
 
@@ -357,7 +379,7 @@ static int report(struct watch *watch, uint32_t events, epoll_sink_fn *sink, voi
     if (error == 0 && (watch->events & EPOLL_ONESHOT) != 0)
         watch->events &= PRIVATE; /* until it is modified */
     else if (error != 0 || (watch->events & EPOLL_EDGE) == 0)
-        told(&watch->wait);
+        list_and_tell(watch);
     return error;
 }
 

@@ -346,6 +346,15 @@ int fd_cloexec_set(struct fd_table *table, unsigned fd, bool cloexec)
     return error;
 }
 
+unsigned fd_room(struct fd_table *table)
+{
+    spin_lock(&table->lock);
+    unsigned room = table->room;
+
+    spin_unlock(&table->lock);
+    return room;
+}
+
 int fd_next(struct fd_table *table, unsigned from)
 {
     int result = -ENOENT;

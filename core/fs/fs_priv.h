@@ -21,6 +21,8 @@ struct pipe {
     _Atomic(uint32_t) readers, writers;
     _Atomic(uint32_t) reader_opens, writer_opens; /* ever */
 
+    _Atomic(bool) is_polled; /* for reading, ever: perhaps by who is told of each piece that comes (fs/epoll.h) */
+
     struct poll_queue can_read, can_write;
 };
 
@@ -36,6 +38,8 @@ int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_wait
 int64_t pipe_ring_peek(struct pipe *pipe, struct io_span *to) MUST_USE;
 int pipe_ring_wait_for_bytes(struct pipe *pipe) MUST_USE; /* or the end. -EINTR */
 bool pipe_ring_has_room(struct pipe *pipe);
+/* poll_enter() for who reads. */
+void pipe_ring_poll_read(struct pipe *pipe, struct poll_wait *wait);
 /* No readers and no writers any more, and whoever waits is told. */
 void pipe_ring_close(struct pipe *pipe);
 

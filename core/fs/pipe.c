@@ -46,6 +46,7 @@ int pipe_ring_create(struct pipe **out)
     store_relaxed(&pipe->writers, 0);
     store_relaxed(&pipe->reader_opens, 0);
     store_relaxed(&pipe->writer_opens, 0);
+    store_relaxed(&pipe->is_polled, false);
     poll_queue_init(&pipe->can_read);
     poll_queue_init(&pipe->can_write);
     *out = pipe;
@@ -268,7 +269,8 @@ static ALWAYS_INLINE size_t write_turn(struct pipe *pipe, struct io_span *from, 
         store_relaxed(&pipe->used, used + done);
     }
     mutex_unlock(&pipe->mutex);
-    if (used == 0 && done > 0)
+    /* Readers wait only for the first byte. */
+    if (done > 0 && (used == 0 || UNLIKELY(load_relaxed(&pipe->is_polled))))
         poll_wake(&pipe->can_read);
     return done;
 }
@@ -339,13 +341,21 @@ int pipe_ring_wait_for_bytes(struct pipe *pipe)
 
 /* ---- Everything else about an end ---- */
 
+void pipe_ring_poll_read(struct pipe *pipe, struct poll_wait *wait)
+{
+    /* A write that does not see it yet was there before, or is seen by the look that follows. */
+    if (!load_relaxed(&pipe->is_polled))
+        store_relaxed(&pipe->is_polled, true);
+    poll_enter(wait, &pipe->can_read);
+}
+
 static uint32_t pipe_poll(struct file *file, struct poll_wait *wait)
 {
     struct pipe *pipe = file->data;
     uint32_t got = 0;
 
     if (file->can_read) {
-        poll_enter(wait, &pipe->can_read);
+        pipe_ring_poll_read(pipe, wait);
         if (load_relaxed(&pipe->used) > 0)
             got |= POLLIN | POLLRDNORM;
         /* A FIFO that no writer has had since this reader came is not hung up. */

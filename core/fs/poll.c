@@ -141,8 +141,12 @@ static int wait_and_look(struct poll_item *items, unsigned count, struct poll_wa
         timer_arm(&timer.timer, deadline_ns);
         hal_irq_restore(state);
     }
-    while (ready == 0 && sleep(wait, &timer))
+    while (ready == 0 && sleep(wait, &timer)) {
         ready = look(items, count, wait);
+        /* Also if it is told all the time, of what it does not want. */
+        if (load_relaxed(&timer.is_over) || file_wait_is_interrupted())
+            break;
+    }
     if (deadline_ns != TIME_NEVER)
         (void)timer_cancel(&timer.timer);
     if (ready == 0 && !load_relaxed(&timer.is_over))

@@ -125,7 +125,7 @@ static uint32_t socket_poll(struct file *file, struct poll_wait *wait)
     const struct end *end = file->data;
     uint32_t got = 0;
 
-    poll_enter(wait, &end->in->can_read);
+    pipe_ring_poll_read(end->in, wait);
     poll_enter(wait, &end->out->can_write);
     bool no_more_in = is_over(end->in), no_more_out = is_over(end->out);
 

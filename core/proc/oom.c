@@ -118,15 +118,17 @@ static void end_space_locked(const struct space *space) REQUIRES(proc_tree_lock)
     }
 }
 
-/* 0: there is a victim to wait for. */
-static int find_victim(struct process *self, uint64_t *out_seen)
+/* 0: there is a victim to wait for, or memory has come back since `seen`, which is how much of it there was then. */
+static int find_victim(struct process *self, uint64_t *seen)
 {
-    uint64_t total = all_pages(), pages = 0;
+    uint64_t total = all_pages(), pages = 0, returned;
     char name[TASK_NAME_BYTES];
     pid_t pid = 0;
 
     spin_lock(&proc_tree_lock);
-    struct process *victim = oom.victims == 0 && !is_ending_locked(self) ? choose_locked(total) : NULL;
+    returned = load_relaxed(&oom.returned);
+    bool may_choose = oom.victims == 0 && returned == *seen && !is_ending_locked(self);
+    struct process *victim = may_choose ? choose_locked(total) : NULL;
 
     if (victim != NULL) {
         if (!is_ending_locked(victim)) {
@@ -136,9 +138,8 @@ static int find_victim(struct process *self, uint64_t *out_seen)
         }
         end_space_locked(victim->space);
     }
-    int result = is_ending_locked(self) ? -EINTR : oom.victims == 0 ? -ENOMEM : 0;
+    int result = is_ending_locked(self) ? -EINTR : oom.victims == 0 && returned == *seen ? -ENOMEM : 0;
 
-    *out_seen = load_relaxed(&oom.returned);
     spin_unlock(&proc_tree_lock);
     if (pid != 0)
         log_error("out of memory: killed %s[%d], which had %llu KiB", name, pid,
@@ -148,14 +149,15 @@ static int find_victim(struct process *self, uint64_t *out_seen)
 
 int oom_relieve(uint64_t deadline_ns)
 {
-    uint64_t seen;
-
-    int result = find_victim(process_current(), &seen);
+    uint64_t *seen = &thread_current()->user.oom_seen;
+    int result = find_victim(process_current(), seen);
 
     if (result != 0)
         return result;
     /* PAIRS(oom_returned): what the victim had is free for whoever sees the count. */
-    return waitq_wait_until(&oom.wait, load_acquire(&oom.returned) != seen, deadline_ns, WAIT_KILLABLE);
+    result = waitq_wait_until(&oom.wait, load_acquire(&oom.returned) != *seen, deadline_ns, WAIT_KILLABLE);
+    *seen = load_acquire(&oom.returned); /* PAIRS(oom_returned): the next try comes behind that */
+    return result;
 }
 
 void oom_memory_returned(struct process *process)

@@ -173,7 +173,7 @@ static int selection_in(struct selection *selection, const vaddr_t at[SETS], int
 {
     if (count < 0)
         return -EINVAL;
-    selection->count = MIN((unsigned)count, own_fd_limit());
+    selection->count = MIN((unsigned)count, fd_room(own_files())); /* of others nothing is read, as on Linux */
     selection->words = (selection->count + 63) / 64;
     selection->in[0] = kmalloc(MAX(selection->words, 1u) * 2 * SETS * sizeof(uint64_t));
     if (selection->in[0] == NULL)

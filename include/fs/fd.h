@@ -103,5 +103,8 @@ int fd_cloexec_set(struct fd_table *table, unsigned fd, bool cloexec) MUST_USE;
 /* exec: close what is marked. The caller is the table's one user. */
 void fd_close_on_exec(struct fd_table *table);
 
+/* Numbers from there on are not open. A hint, if the table has other users. */
+unsigned fd_room(struct fd_table *table);
+
 /* The lowest open number at or above `from`, or -ENOENT: for those who list. */
 int fd_next(struct fd_table *table, unsigned from) MUST_USE;

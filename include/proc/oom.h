@@ -27,8 +27,9 @@ struct process;
 /* What is compared: `pages` and what speaks for or against it, of a machine of `total` pages. 0: never. Pure. */
 uint64_t oom_points(uint64_t pages, int adjust, uint64_t total);
 
-/* The running task, whose process runs programs, needs memory and there is none. Chooses a victim if there is none yet,
- * and waits until one's memory is back, until deadline_ns or until it is killed itself. 0: worth another try.
+/* The running task, whose process runs programs, needs memory and there was none. Chooses a victim if there is none
+ * yet, and waits until one's memory is back, until deadline_ns or until it is killed itself. 0: worth another try: also
+ * at once, and nobody is chosen, if a victim's memory has come back that its last try may not have found yet.
  * -EINTR: its own process is to end. -ENOMEM: nobody can be a victim. -ETIMEDOUT: no memory so far.
  * Context: task, no spinlock held. With a mutex held, which the victim may want, only with a deadline. */
 int oom_relieve(uint64_t deadline_ns) MUST_USE;

@@ -148,6 +148,7 @@ struct thread_user {
     /* vfork(2): it runs on memory that its maker waits for. Written by it alone. */
     _Atomic(bool) is_lent;    /* PAIRS(thread_lent) */
     struct waitq lent_wait;
+    uint64_t oom_seen; /* its own: how many victims' memory was back when it last tried to get some (proc/oom.h) */
 };
 
 struct thread {

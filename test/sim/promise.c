@@ -75,6 +75,7 @@ static const struct words panics[] = {
     { "ready_classes", PROMISE_COUNTS },
     { "in_tree", PROMISE_COUNTS },
     /* sched/class_fair.c */
+    { "UNSORTED_MAX", PROMISE_COUNTS },
     { "fair->weights", PROMISE_COUNTS },
     { "fair->excess", PROMISE_COUNTS },
     { "update_least(node)", PROMISE_COUNTS },

@@ -6,16 +6,18 @@
 #include <fs/epoll.h>
 #include <fs/eventfd.h>
 #include <fs/file.h>
+#include <fs/poll.h>
 #include <k/errno.h>
 
 #define ADDERS 2u
 #define WAITERS 2u
+#define TASKS (ADDERS + WAITERS + 1) /* and one that polls */
 #define OF_THE_END ADDERS       /* what a watch says: whose file it is of */
 #define OF_NOBODY (ADDERS + 1)
 
 static struct {
     struct sim_line line;
-    struct task *task[ADDERS + WAITERS];
+    struct task *task[TASKS];
     struct file *epoll, *event[ADDERS + 1];
     struct sim_semaphore taken[ADDERS];
     uint32_t how[ADDERS];
@@ -127,6 +129,18 @@ static int wait_for_any(void *arg)
     }
 }
 
+/* The epoll itself, for what it never is: so it looks whenever something is listed, and takes nothing. */
+static int poll_in_vain(void *arg)
+{
+    struct poll_item item = {.file = watched.epoll, .wanted = POLLOUT};
+
+    (void)arg;
+    sim_line_wait(&watched.line);
+    while (load_relaxed(&watched.left) > 0)
+        CHECK(poll_wait_for(&item, 1, clock_ns() + 1 + sim_random_below(20000)) == 0);
+    return 0;
+}
+
 static void epoll_edges(void)
 {
     sim_line_init(&watched.line);
@@ -135,15 +149,17 @@ static void epoll_edges(void)
     for (uintptr_t i = 0; i <= ADDERS; i++)
         CHECK(eventfd_create(0, false, O_NONBLOCK, &watched.event[i]) == 0);
     CHECK(epoll_add(watched.epoll, watched.event[OF_THE_END], 0, POLLIN, OF_THE_END) == 0);
-    for (uintptr_t i = 0; i < ADDERS + WAITERS; i++) {
+    for (uintptr_t i = 0; i < TASKS; i++) {
+        int (*const does)(void *) = i < ADDERS ? add : i < ADDERS + WAITERS ? wait_for_any : poll_in_vain;
+
         if (i < ADDERS) {
             sim_semaphore_init(&watched.taken[i], 0);
             watched.how[i] = sim_chance(2) ? EPOLL_EDGE : EPOLL_EDGE | EPOLL_ONESHOT;
         }
-        watched.task[i] = spawn("user", i < ADDERS ? add : wait_for_any, (void *)i, sim_some_fair_priority(), NULL);
+        watched.task[i] = spawn("user", does, (void *)i, sim_some_fair_priority(), NULL);
     }
-    sim_line_open(&watched.line, ADDERS + WAITERS);
-    CHECK(sim_finish_all(watched.task, ADDERS + WAITERS) == 0);
+    sim_line_open(&watched.line, TASKS);
+    CHECK(sim_finish_all(watched.task, TASKS) == 0);
     for (unsigned i = 0; i <= ADDERS; i++)
         file_put(watched.event[i]);
     CHECK(epoll_watches_count() == 0);

@@ -6,6 +6,7 @@
 #include <smp/preempt.h>
 
 #define TASKS 6
+#define NARROW_TASKS 4
 
 /* Where a task must be while `cpu` says so: stored after a change of affinity has returned, gone before the next. */
 struct placed {
@@ -136,6 +137,59 @@ static void affinity_steal(void)
     CHECK(sim_finish_all(setter, 2) == 0);
     finish_placed();
     CHECK(load_relaxed(&story.moves) == 10 * sim_rounds());
+}
+
+/* Of three CPUs in a row from here on: a crowded one, one that idles, and the setter's. */
+static cpu_id_t in_row(cpu_id_t crowded, unsigned place)
+{
+    return online_cpu((crowded + place) % online_count());
+}
+
+static void allow_two(struct placed *placed, cpu_id_t one, cpu_id_t other)
+{
+    struct cpumask mask;
+
+    cpumask_set_single(&mask, one);
+    cpumask_add(&mask, other);
+    CHECK(task_set_affinity(placed->task, &mask) == 0);
+}
+
+static int work_in_turns(void *arg)
+{
+    (void)arg;
+    while (!load_relaxed(&story.stop)) {
+        CHECK(sched_is_well_placed());
+        sim_delay();
+        task_yield();
+    }
+    return 0;
+}
+
+/* A waiting task may go to the idle CPU, which hears of it, and may not any more while that is on its way to take it;
+ * it may stay where it waits all the time. */
+static void affinity_narrow(void)
+{
+    cpu_id_t crowded = (cpu_id_t)sim_random_below(online_count());
+
+    story_begin();
+    for (unsigned i = 0; i < NARROW_TASKS; i++) {
+        struct cpumask mask;
+
+        cpumask_set_single(&mask, in_row(crowded, 0));
+        story.placed[i].task = spawn("placed", work_in_turns, NULL, sim_some_fair_priority(), &mask);
+    }
+    sim_stay_on(in_row(crowded, 2));
+    for (unsigned i = 0; i < 6 * sim_rounds(); i++) {
+        for (unsigned task = 0; task < NARROW_TASKS; task++)
+            allow_two(&story.placed[task], in_row(crowded, 0), in_row(crowded, 1));
+        sim_delay();
+        for (unsigned task = 0; task < NARROW_TASKS; task++)
+            allow_two(&story.placed[task], in_row(crowded, 0), in_row(crowded, 2));
+    }
+    sim_roam();
+    store_relaxed(&story.stop, true);
+    for (unsigned i = 0; i < NARROW_TASKS; i++)
+        CHECK(finish(story.placed[i].task) == 0);
 }
 
 static int set_one(void *arg)
@@ -343,6 +397,8 @@ static void fpu_migrate(void)
 const struct sim_scenario sim_scenarios_move[] = {
     { .name = "affinity-steal", .aim = "an idle CPU takes a task that was just forbidden to run there",
       .cpus = 4, .cpus_min = 2, .rounds = 4, .run = affinity_steal },
+    { .name = "affinity-narrow", .aim = "an idle CPU has found a task, and takes it though it may not come any more",
+      .cpus = 3, .cpus_min = 3, .rounds = 4, .run = affinity_narrow },
     { .name = "affinity-affinity", .aim = "two changes of one affinity wait for each other, or the task obeys neither",
       .cpus = 4, .cpus_min = 2, .rounds = 10, .run = affinity_affinity },
     { .name = "affinity-exit", .aim = "a task ends while somebody waits for it to leave its CPU",

@@ -17,9 +17,9 @@ extern const struct sim_scenario sim_scenarios_exit[], sim_scenarios_join[], sim
     sim_scenarios_tables[], sim_scenarios_space[], sim_scenarios_tlb[], sim_scenarios_user[], sim_scenarios_urgent[],
     sim_scenarios_pages[], sim_scenarios_memory[], sim_scenarios_copy[], sim_scenarios_objects[],
     sim_scenarios_balance[], sim_scenarios_inherit[], sim_scenarios_sync[], sim_scenarios_deadline[],
-    sim_scenarios_hotplug[], sim_scenarios_files[], sim_scenarios_epoll[], sim_scenarios_stride[],
+    sim_scenarios_hotplug[], sim_scenarios_files[], sim_scenarios_epoll[], sim_scenarios_fair[], sim_scenarios_stride[],
     sim_scenarios_futex[], sim_scenarios_process[], sim_scenarios_signal[], sim_scenarios_life[],
-    sim_scenarios_members[];
+    sim_scenarios_members[], sim_scenarios_programs[];
 
 const struct sim_scenario *const sim_scenarios[] = {
     sim_scenarios_exit,   sim_scenarios_join,   sim_scenarios_wake,   sim_scenarios_handover, sim_scenarios_move,
@@ -28,7 +28,8 @@ const struct sim_scenario *const sim_scenarios[] = {
     sim_scenarios_user,   sim_scenarios_urgent, sim_scenarios_pages,  sim_scenarios_memory,   sim_scenarios_copy,
     sim_scenarios_objects, sim_scenarios_balance, sim_scenarios_inherit, sim_scenarios_sync,
     sim_scenarios_deadline, sim_scenarios_hotplug, sim_scenarios_files, sim_scenarios_epoll, sim_scenarios_futex,
-    sim_scenarios_process, sim_scenarios_signal, sim_scenarios_life, sim_scenarios_members,
+    sim_scenarios_process, sim_scenarios_signal, sim_scenarios_life, sim_scenarios_members, sim_scenarios_fair,
+    sim_scenarios_programs,
 #if KERNEL_EXAMPLE_CLASS
     sim_scenarios_stride,
 #endif

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -343,6 +344,30 @@ CHECK(pselect6, tells_what_is_ready)
     BAD_TARGETS(8, UNLESS_NULL(bad, syscall(SYS_pselect6, 64, bad, NULL, NULL, &none, NULL)));
 }
 
+/* A limit is for new numbers. */
+CHECK(pselect6, knows_numbers_beyond_the_limit)
+{
+    struct rlimit limit;
+    struct timespec none = {0};
+    unsigned long reads[16] = {0};
+    int ends[2];
+
+    open_pipe(ends, 0);
+    EQUAL(write(ends[1], "x", 1), 1);
+    EQUAL(dup2(ends[0], 40), 40);
+    GOOD(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = 8;
+    GOOD(setrlimit(RLIMIT_NOFILE, &limit));
+    reads[0] = 1ul << 40;
+    EQUAL(syscall(SYS_pselect6, 41, reads, NULL, NULL, &none, NULL), 1);
+    EQUAL(reads[0], 1ul << 40);
+    reads[0] = 1ul << 41;
+    FAILS(EBADF, syscall(SYS_pselect6, 42, reads, NULL, NULL, &none, NULL));
+    reads[0] = 1ul << 40;
+    reads[15] = 1ul << 63; /* no table has so many */
+    EQUAL(syscall(SYS_pselect6, 1024, reads, NULL, NULL, &none, NULL), 1);
+}
+
 CHECK(ioctl, is_refused_where_there_is_nothing_to_control)
 {
     char bytes[64];
@@ -370,6 +395,7 @@ CHECK(sendfile, copies_from_a_file)
     EQUAL(pread(to, data, 8, 0), 8);
     TRUE(memcmp(data, "bcdabcde", 8) == 0);
     FAILS(EBADF, syscall(SYS_sendfile, 500, from, NULL, 1l));
+    FAILS(EINVAL, syscall(SYS_sendfile, (int)GOOD(open("g", O_WRONLY | O_APPEND)), from, NULL, 1l));
     BAD_TARGETS(sizeof(off_t), UNLESS_NULL(bad, syscall(SYS_sendfile, to, from, bad, 1l)));
 }
 

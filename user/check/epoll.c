@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -143,6 +144,27 @@ CHECK(epoll_pwait, tells_edges_and_once)
     look_is(epoll, EPOLLIN | EPOLLHUP, 2);
 }
 
+/* In a stream each piece that comes is a change, also if the one before is still there. */
+CHECK(epoll_pwait, tells_each_piece)
+{
+    int ends[2];
+    char byte;
+
+    for (int i = 0; i < 2; i++) {
+        int epoll = new_epoll();
+
+        GOOD(i == 0 ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+        GOOD(control(epoll, EPOLL_CTL_ADD, ends[0], EPOLLIN | EPOLLET, 1));
+        for (int piece = 0; piece < 3; piece++) {
+            EQUAL(write(ends[1], "ab", 2), 2);
+            look_is(epoll, EPOLLIN, 1);
+            look_is(epoll, 0, 0);
+            EQUAL(read(ends[0], &byte, 1), 1);
+            look_is(epoll, 0, 0);
+        }
+    }
+}
+
 /* A watch is of the open file: it ends with the last descriptor. */
 CHECK(epoll_ctl, ends_with_the_file)
 {
@@ -175,6 +197,9 @@ CHECK(epoll_pwait, is_itself_polled)
     EQUAL(write(pipes[1], "a", 1), 1);
     EQUAL(poll(&fd, 1, -1), 1);
     EQUAL(fd.revents, POLLIN);
+    fd.events = POLLOUT; /* which it never is: the time ends it */
+    EQUAL(poll(&fd, 1, 2), 0);
+    EQUAL(fd.revents, 0);
 }
 
 static uint64_t now_ns(void)

@@ -25,7 +25,9 @@ from .deadline import DEADLINE
 from .fair import FAIR
 from .files import FILES
 from .hotplug import HOTPLUG
+from .programs import PROGRAMS
 from .stride import STRIDE
 
 DEFECTS = (WAKE + QUEUES + MACHINE + LIFETIME + SPACES + MEMORY + ORDER + PAGES + OBJECTS + TABLES + BALANCE
-           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS + HOTPLUG + FAIR)
+           + SYNC + FUTEX + SIGNALS + DEADLINE + FILES + STRIDE + PROCESS + HOTPLUG + FAIR
+           + PROGRAMS)

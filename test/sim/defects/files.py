@@ -72,10 +72,10 @@ FILES = (
         ("liveness",),
         edit("core/fs/epoll.c", """
     if ((file_poll(file, &watch->wait) & watch->events & ~PRIVATE) != 0)
-        told(&watch->wait);
+        list_and_tell(watch);
 """, """
     if ((file_poll(file, NULL) & watch->events & ~PRIVATE) != 0)
-        told(&watch->wait);
+        list_and_tell(watch);
     (void)file_poll(file, &watch->wait);
 """),
         scenarios=("epoll-edges",)),
@@ -98,7 +98,7 @@ FILES = (
         ("liveness",),
         edit("core/fs/epoll.c", """
     else if (error != 0 || (watch->events & EPOLL_EDGE) == 0)
-        told(&watch->wait);
+        list_and_tell(watch);
 """, """
     else if (error != 0 || (watch->events & EPOLL_EDGE) == 0) {
         uintptr_t state = spin_lock_irqsave(&watch->epoll->queue.wait.lock);
@@ -107,6 +107,23 @@ FILES = (
         spin_unlock_irqrestore(&watch->epoll->queue.wait.lock, state);
     }
 """),
+        scenarios=("epoll-edges",)),
+    Defect(
+        "epoll-poll-puts-back-in-silence",
+        "Who polls an epoll puts back what is ready without a wake: a wait that saw the list without it sleeps on.",
+        ("liveness",),
+        edit("core/fs/epoll.c", "    (void)waitq_wake_locked(queue, UINT32_MAX);\n", ""),
+        scenarios=("epoll-edges",)),
+    Defect(
+        "epoll-poll-tells-itself",
+        "Who polls an epoll puts back what is ready and tells all who poll it, itself included: it looks for ever.",
+        ("liveness",),
+        edit("core/fs/epoll.c", "    (void)waitq_wake_locked(queue, UINT32_MAX);\n",
+             "    poll_wake_locked(&watch->epoll->queue);\n") +
+        edit("core/fs/poll.c", """
+        if (load_relaxed(&timer.is_over) || file_wait_is_interrupted())
+            break;
+""", ""),
         scenarios=("epoll-edges",)),
     Defect(
         "epoll-watch-of-an-ended-file",

@@ -36,14 +36,15 @@ HOTPLUG = (
         edit("core/time/timer.c", "        if (UNLIKELY(load_relaxed(&timer->queue) != queue)) {",
              "        if (false) {"),
         scenarios=("plug-storm",)),
+    # An affinity that has the closed CPU and lets a task stay there is no defect to look for: whoever evacuates the CPU
+    # asks again whom he finds there at each switch, so that task leaves a moment later.
     Defect(
-        "affinity-stays-on-closed",
-        "An affinity that contains a closed CPU lets a task stay there.",
-        ("sanity", "liveness", "census", "story"),
-        edit("core/sched/affinity.c", "    return cpumask_contains(mask, rq->cpu.id) && cpu_is_online(rq->cpu.id);",
-             "    return cpumask_contains(mask, rq->cpu.id);"),
-        scenarios=("plug-pin", "plug-storm"),
-        strategies=("postpone", "uneven", "order", "adversary")),
+        "runner-is-not-asked",
+        "A CPU that goes off gives its queued tasks away, and does not ask the one that runs to leave.",
+        ("liveness",),
+        edit("core/sched/hotplug.c", "    if (!is_idle_task(rq, running) && running != stopper) {",
+             "    if (!is_idle_task(rq, running) && running != stopper && running->is_leaving) {"),
+        scenarios=PLUG),
     Defect(
         "sleepers-are-not-asked",
         "Only queued tasks keep a CPU on; one that sleeps and may run nowhere else does not.",

@@ -76,8 +76,7 @@ QUEUES = (
         ("affinity",),
         edit("core/sched/steal.c", "runq_is_loose(task) && cpumask_contains(&task->affinity, rq->cpu.id)) {",
              "runq_is_loose(task)) {"),
-        scenarios=("affinity-steal", "affinity-affinity", "random"), hazard=9,
-        strategies=("postpone", "uneven", "order", "adversary")),
+        scenarios=("affinity-narrow",), hazard=9),
     Defect(
         "wake-without-affinity",
         "A pinned task wakes where it last ran, though its affinity was changed while it slept.",
@@ -139,7 +138,7 @@ QUEUES = (
         }
         place_mark_idle(&rq->cpu, true);
 """),
-        scenarios=("urgent-asleep", "urgent-displaces"), hazard=13),
+        scenarios=("urgent-asleep",), hazard=13, seeds=300, strategies=("order", "uniform", "uneven")),
     Defect(
         "offer-lost",
         "A CPU that was poked to take work, and got other work first, does not pass the offer on.",

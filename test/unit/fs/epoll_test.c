@@ -5,6 +5,7 @@
 #include <fs/epoll.h>
 #include <fs/eventfd.h>
 #include <fs/pipe.h>
+#include <fs/socket.h>
 #include <k/atomic.h>
 
 #define EVENTS 8u
@@ -78,6 +79,10 @@ static void rules(void)
     CHECK(file_poll(epoll, NULL) == 0 && add_to(event, 1) == 8 && file_poll(epoll, NULL) == (POLLIN | POLLRDNORM));
     for (unsigned i = 0; i < 3; i++)
         CHECK(look_at(epoll, EVENTS, 0) == 1 && seen.data[0] == 7 && seen.events[0] == POLLIN);
+    /* Who polls it for something else sleeps on: to look for that poll wakes nobody who polls. */
+    struct poll_item item = {.file = epoll, .wanted = POLLOUT};
+
+    CHECK(poll_wait_for(&item, 1, clock_ns() + 100 * NS_PER_US) == 0 && look_at(epoll, EVENTS, 0) == 1);
     CHECK(take_from(event) == 1 && file_poll(epoll, NULL) == 0 && look_at(epoll, EVENTS, 0) == 0);
 
     /* At an edge once; a modification looks anew. */
@@ -127,6 +132,30 @@ static void turns(void)
     CHECK(epoll_watches_count() == 0);
     for (unsigned i = 0; i < 4; i++)
         file_put(event[i]);
+}
+
+/* In a stream each piece that comes is a change, also if the one before is still there. */
+static void pieces(void)
+{
+    struct file *epoll = make_epoll(), *pipe[2], *pair[2];
+    char byte;
+
+    CHECK(pipe_create(0, &pipe[0], &pipe[1]) == 0 && socket_create_pair(0, pair) == 0);
+    CHECK(write_text(pipe[1], "a") == 1 && write_text(pair[1], "a") == 1); /* before anybody watches */
+    CHECK(epoll_add(epoll, pipe[0], 0, POLLIN | EPOLL_EDGE, 0) == 0 && look_at(epoll, EVENTS, 0) == 1);
+    CHECK(epoll_add(epoll, pair[0], 1, POLLIN | EPOLL_EDGE, 1) == 0 && look_at(epoll, EVENTS, 0) == 1);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(look_at(epoll, EVENTS, 0) == 0 && write_text(pipe[1], "b") == 1);
+        CHECK(look_at(epoll, EVENTS, 0) == 1 && seen.data[0] == 0);
+        CHECK(look_at(epoll, EVENTS, 0) == 0 && write_text(pair[1], "b") == 1);
+        CHECK(look_at(epoll, EVENTS, 0) == 1 && seen.data[0] == 1);
+        CHECK(read_into(pipe[0], &byte, 1) == 1 && read_into(pair[0], &byte, 1) == 1); /* to read is none */
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        file_put(pipe[i]);
+        file_put(pair[i]);
+    }
+    file_put(epoll);
 }
 
 /* ---- Nothing is lost ---- */
@@ -288,12 +317,13 @@ static void limit(void)
 }
 
 const struct kernel_test booted_tests[] = {
-    {"rules", rules},   {"turns", turns},   {"edges", edges}, {"levels", levels},
+    {"rules", rules},   {"turns", turns}, {"pieces", pieces}, {"edges", edges}, {"levels", levels},
     {"ends", ends},     {"memory", memory}, {"limit", limit}, {NULL, NULL},
 };
 
 BOOTED(errors_levels_and_edges_are_as_told, "rules", 4)
 BOOTED(each_has_its_turn, "turns", 2)
+BOOTED(each_piece_of_a_stream_is_an_edge, "pieces", 2)
 BOOTED(no_edge_is_lost, "edges", 60)
 BOOTED(several_take_what_is_there, "levels", 60)
 BOOTED(watches_end_with_files_and_epolls, "ends", 60)
@@ -301,6 +331,7 @@ BOOTED(without_memory_nothing_is_left, "memory", 4)
 BOOTED(there_is_a_most_of_watches, "limit", 1)
 
 FS_TEST_MAIN(cmocka_unit_test(errors_levels_and_edges_are_as_told), cmocka_unit_test(each_has_its_turn),
-             cmocka_unit_test(no_edge_is_lost), cmocka_unit_test(several_take_what_is_there),
+             cmocka_unit_test(each_piece_of_a_stream_is_an_edge), cmocka_unit_test(no_edge_is_lost),
+             cmocka_unit_test(several_take_what_is_there),
              cmocka_unit_test(watches_end_with_files_and_epolls), cmocka_unit_test(without_memory_nothing_is_left),
              cmocka_unit_test(there_is_a_most_of_watches))

@@ -2,6 +2,8 @@
 /* core/fs/poll.c: a poller of several pipes misses nothing, whoever wakes it when; deadlines, kills, closed ends. */
 #include "fs_test.h"
 
+#include "../../../core/fs/fs_priv.h"
+
 #include <fs/pipe.h>
 #include <k/atomic.h>
 
@@ -101,6 +103,41 @@ static void ends(void)
     file_put(read_end);
 }
 
+/* A file about which there is always something new, and never what is wanted. */
+static struct poll_queue news = POLL_QUEUE_INIT(news);
+
+static uint32_t restless_poll(struct file *file, struct poll_wait *wait)
+{
+    (void)file;
+    poll_enter(wait, &news);
+    poll_wake(&news);
+    return POLLIN;
+}
+
+static const struct file_ops restless_ops = {.poll = restless_poll};
+
+static int poll_restless(void *arg)
+{
+    struct poll_item item = {.file = arg, .wanted = POLLOUT};
+
+    return poll_wait_for(&item, 1, TIME_NEVER);
+}
+
+static void restless(void)
+{
+    struct file *file;
+
+    CHECK(anon_file_create(&restless_ops, O_RDWR, NULL, &file) == 0);
+    struct poll_item item = {.file = file, .wanted = POLLOUT};
+    uint64_t deadline = clock_ns() + 5000;
+
+    CHECK(poll_wait_for(&item, 1, deadline) == 0 && clock_ns() >= deadline);
+    struct task *task = spawn("poller", poll_restless, file, 60, NULL);
+
+    CHECK(task_kill(task) == 0 && finish(task) == -EINTR);
+    file_put(file);
+}
+
 static int try_many(void *arg)
 {
     struct poll_item items[PIPES];
@@ -122,11 +159,15 @@ static void memory(void)
     file_put(write_end);
 }
 
-const struct kernel_test booted_tests[] = {{"several", several}, {"ends", ends}, {"memory", memory}, {NULL, NULL}};
+const struct kernel_test booted_tests[] = {{"several", several}, {"ends", ends}, {"restless", restless},
+                                            {"memory", memory}, {NULL, NULL}};
 
 BOOTED(no_wake_of_several_files_is_lost, "several", 60)
 BOOTED(deadlines_kills_and_closed_ends_are_told, "ends", 10)
+BOOTED(a_file_with_much_news_keeps_nobody_for_ever, "restless", 10)
 BOOTED(without_memory_it_says_so, "memory", 2)
 
 FS_TEST_MAIN(cmocka_unit_test(no_wake_of_several_files_is_lost),
-             cmocka_unit_test(deadlines_kills_and_closed_ends_are_told), cmocka_unit_test(without_memory_it_says_so))
+             cmocka_unit_test(deadlines_kills_and_closed_ends_are_told),
+             cmocka_unit_test(a_file_with_much_news_keeps_nobody_for_ever),
+             cmocka_unit_test(without_memory_it_says_so))
