@@ -2,6 +2,7 @@
 /* What the files of this machine know of each other; core sees none of it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ struct machine_cpu {
     uintptr_t entry_t0; /* trap_vector's two working registers */
     uintptr_t entry_t1;
     uintptr_t entry_pc; /* sepc of the trap that is being entered, should the entry itself fault */
+    struct machine_fpu *area; /* of the running task, or NULL */
+    struct machine_fpu *held; /* whose registers are in the units, if its held_by says so, too: fpu.c */
     uintptr_t unused;
 };
 
@@ -81,6 +84,15 @@ static inline void machine_cpu_set(struct machine_cpu *cpu)
     __asm__ volatile("mv gp, %0" : : "r"(cpu) : "memory");
 }
 
+/* Context: interrupts disabled. */
+static inline struct machine_cpu *machine_cpu(void)
+{
+    struct machine_cpu *cpu;
+
+    __asm__ volatile("mv %0, gp" : "=r"(cpu));
+    return cpu;
+}
+
 /* boot.c: boot_hart_main() is the first C function with the MMU on. boot_die() ends a boot that cannot go on. */
 extern struct boot_info boot_info;
 [[noreturn]] void boot_hart_main(uint64_t hart, paddr_t dtb);
@@ -129,6 +141,10 @@ uintptr_t user_failed_pc(uintptr_t pc);
 
 /* isa.c: what every hart in use has, into machine_facts; page tables of as many levels as all of them have. */
 void isa_init(const struct fdt *fdt);
+
+/* fpu.c: after an illegal instruction: whether to try again, since the units were off in this turn. Then they are on.
+ * Context: interrupts disabled. */
+bool fpu_use(void);
 
 /* fpu.S. Context: sstatus.FS not Off, interrupts disabled. */
 void fpu_save(void *area);

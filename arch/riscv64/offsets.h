@@ -24,7 +24,7 @@
 #define CPU_ENTRY_T0 0
 #define CPU_ENTRY_T1 8
 #define CPU_ENTRY_PC 16
-#define CPU_BYTES 32
+#define CPU_BYTES 48
 
 /* struct hart_start */
 #define START_HART 0

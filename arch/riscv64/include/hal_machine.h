@@ -79,11 +79,15 @@ struct hal_trap {
 #define HAL_ELF_MACHINE 243
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
 
+struct machine_cpu;
+
 /* Floating-point registers, and where the vector registers are; the offsets are fpu.S's. */
 struct machine_fpu {
     uint64_t f[32];
     uint64_t fcsr;
     void *vector;
+    struct machine_cpu *held_by; /* the CPU whose units hold the same, if its `held` says so, too: fpu.c */
+    uint8_t use; /* how often the units are written to: fpu.c */
 };
 #define HAL_FPU_BYTES (machine_facts.has_fpu ? sizeof(struct machine_fpu) : 0)
 #define HAL_FPU_VECTOR(area) (((struct machine_fpu *)(area))->vector)
