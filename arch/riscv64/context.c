@@ -23,7 +23,8 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
 
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
 {
-    *trap = (struct hal_trap){ .pc = pc };
+    /* Whose frame it is stays: the running task may be between two entries. */
+    *trap = (struct hal_trap){ .pc = pc, .task = trap->task };
     HAL_USER_SP(trap) = sp;
 }
 
@@ -31,8 +32,11 @@ void hal_user_enter(struct hal_trap *trap)
 {
     struct hal_context *context = (struct hal_context *)hal_current();
 
-    context->user = (uintptr_t)(trap + 1);
-    ASSERT(IS_ALIGNED(context->user, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    ASSERT(IS_ALIGNED((uintptr_t)trap, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    /* What entry.S relies on: SRET goes to user mode, with interrupts enabled. */
+    ASSERT((csr_read(sstatus) & (SSTATUS_SPP | SSTATUS_SPIE)) == SSTATUS_SPIE);
+    context->gp = (uintptr_t)machine_cpu();
+    trap->task = (uintptr_t)context;
     user_enter(trap);
 }
 

@@ -38,14 +38,13 @@ struct hart_start {
 static_assert(offsetof(struct hal_context, ra) == CONTEXT_RA);
 static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
 static_assert(offsetof(struct hal_context, s0) == CONTEXT_S0);
-static_assert(offsetof(struct hal_context, user) == CONTEXT_USER);
-static_assert(offsetof(struct hal_context, user_sp) == CONTEXT_USER_SP);
+static_assert(offsetof(struct hal_context, gp) == CONTEXT_GP);
 static_assert(offsetof(struct hal_trap, pc) == TRAP_PC);
 static_assert(offsetof(struct hal_trap, x) == TRAP_X(1));
 static_assert(offsetof(struct hal_trap, sstatus) == TRAP_SSTATUS);
 static_assert(offsetof(struct hal_trap, scause) == TRAP_SCAUSE);
 static_assert(offsetof(struct hal_trap, stval) == TRAP_STVAL);
-static_assert(offsetof(struct hal_trap, kernel_gp) == TRAP_KERNEL_GP);
+static_assert(offsetof(struct hal_trap, task) == TRAP_TASK);
 static_assert(offsetof(struct hal_trap, record_fp) == TRAP_RECORD_FP);
 static_assert(offsetof(struct hal_trap, record_ra) == TRAP_RECORD_RA);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_ALIGN == 0);
@@ -110,6 +109,7 @@ extern uint64_t boot_root_sv57[], boot_root_sv48[], boot_root_sv39[];
 /* mmu.c: before kmain(), take on tables of 3 to 5 levels in place of those that boot.S chose. A mode that the hart
  * lacks changes nothing; machine_facts.pt_levels says what is in use. */
 void mmu_take_levels(unsigned levels);
+void mmu_note_levels(unsigned levels); /* the tables in use have so many */
 
 /* The modes are numbered by levels (section 10.1.11). */
 static_assert(SATP_MODE_SV39 + 1 == SATP_MODE_SV48 && SATP_MODE_SV48 + 1 == SATP_MODE_SV57);
