@@ -184,7 +184,7 @@ trap_leave:
 /*
  * From user mode. The frame takes the user's registers; SP_EL0 becomes the task again, which is in the frame since
  * hal_user_enter(). A system call stores only what C may change; the rest, x19 to x28, is the user's all the way,
- * unless trap_syscall() says that it is wanted.
+ * unless trap_syscall_end() says that it is wanted.
  */
 .macro user_save
     stp x0, x1, [sp, #TRAP_X(0)]
@@ -229,6 +229,9 @@ trap_enter_user_sync:
 trap_user_call:
     msr daifclr, #5
     bl trap_syscall
+    mov x1, x0
+    mov x0, sp
+    bl trap_syscall_end
     cbz w0, trap_leave_user
     mov w1, w0
     mov x0, sp

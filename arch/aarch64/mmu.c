@@ -19,8 +19,9 @@
  * ragged end up to two. */
 #define EARLY_TABLES 16u
 
-/* More pages than this are flushed by flushing all: the loop would take longer than refilling. */
-#define FLUSH_PAGES_MAX 512u
+/* More pages than this are flushed by flushing all: the loop would take longer than refilling. Six instructions a page
+ * against a walk for each entry that is used again; a thread's end gives back the pages of a stack in one range. */
+#define FLUSH_PAGES_MAX 64u
 
 #define ID_MMFR0_ASID_BITS(value) ((value) >> 4 & 0xf)
 #define TTBR_ASID_SHIFT 48 /* TTBR0_EL1; TCR_EL1.A1 is 0 */

@@ -14,6 +14,7 @@
 #include <k/errno.h>
 
 #pragma weak trap_syscall
+#pragma weak trap_syscall_end
 #pragma weak trap_user_work
 #pragma weak trap_user_exit
 #pragma weak trap_user_fault
@@ -48,9 +49,12 @@ static void enter_kernel(struct hal_context *context)
     HOST_REQUIRE(context->is_in_user && trap_syscall != NULL, "a system call by what is no user program");
     hal_irq_disable();
     context->is_in_user = false;
-    unsigned work = trap_syscall(trap);
+    int64_t result = trap_syscall(trap);
 
-    HOST_REQUIRE(!hal_irq_is_enabled(), "trap_syscall() returned with interrupts enabled");
+    HOST_REQUIRE(hal_irq_is_enabled(), "trap_syscall() returned with interrupts disabled");
+    unsigned work = trap_syscall_end(trap, result);
+
+    HOST_REQUIRE(!hal_irq_is_enabled(), "trap_syscall_end() returned with interrupts enabled");
     if (work != 0)
         trap_user_work(trap, work);
     HOST_REQUIRE(!hal_irq_is_enabled(), "trap_user_work() returned with interrupts enabled");

@@ -146,7 +146,7 @@ void boot_hart_main(uint64_t hart, paddr_t dtb)
     struct fdt fdt;
 
     cpu_init_early();
-    machine_facts.pt_levels = csr_read(satp) >> SATP_MODE_SHIFT == SATP_MODE_SV48 ? 4 : 3; /* isa.c knows better */
+    mmu_note_levels(csr_read(satp) >> SATP_MODE_SHIFT == SATP_MODE_SV48 ? 4 : 3); /* isa.c knows better */
     sbi_init();
     problem = open_tree(&fdt, dtb);
     if (problem != NULL)

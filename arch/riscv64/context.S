@@ -8,13 +8,16 @@
 /*
  * void context_swap(struct task *prev, struct task *next)
  * Owns all registers but sp, s0 and gp. The contexts are the first members of the tasks, and tp is the task.
+ * The store-conditional stores what is there, and ends a reservation that prev's user may have (entry.S).
  */
 FUNCTION(context_swap)
     sd      ra, CONTEXT_RA(a0)
+    sc.d    zero, ra, (a0)
     sd      sp, CONTEXT_SP(a0)
     sd      s0, CONTEXT_S0(a0)
     .globl  context_load            /* (unused, struct task *next): a started hart comes in here */
 context_load:
+    sd      gp, CONTEXT_GP(a1)
     ld      ra, CONTEXT_RA(a1)
     ld      sp, CONTEXT_SP(a1)
     ld      s0, CONTEXT_S0(a1)

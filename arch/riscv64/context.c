@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The machine's half of a task: first context, floating-point and vector state. The units' states in sstatus.FS and VS
- * are the CPU's, kept by hal_fpu_switch() alone: trap frames do not restore them.
- */
+/* The machine's half of a task: its first context, and its first registers in user mode. */
 #include <hal/context.h>
 #include <hal/cpu.h>
 #include <hal/irq.h>
 #include <hal/usermode.h>
 #include <k/assert.h>
 #include <k/errno.h>
-#include <lib/string.h>
 
 #include "machine_priv.h"
 
@@ -27,7 +23,8 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
 
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
 {
-    *trap = (struct hal_trap){ .pc = pc };
+    /* Whose frame it is stays: the running task may be between two entries. */
+    *trap = (struct hal_trap){ .pc = pc, .task = trap->task };
     HAL_USER_SP(trap) = sp;
 }
 
@@ -35,8 +32,11 @@ void hal_user_enter(struct hal_trap *trap)
 {
     struct hal_context *context = (struct hal_context *)hal_current();
 
-    context->user = (uintptr_t)(trap + 1);
-    ASSERT(IS_ALIGNED(context->user, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    ASSERT(IS_ALIGNED((uintptr_t)trap, HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    /* What entry.S relies on: SRET goes to user mode, with interrupts enabled. */
+    ASSERT((csr_read(sstatus) & (SSTATUS_SPP | SSTATUS_SPIE)) == SSTATUS_SPIE);
+    context->gp = (uintptr_t)machine_cpu();
+    trap->task = (uintptr_t)context;
     user_enter(trap);
 }
 
@@ -47,47 +47,4 @@ int64_t hal_user_call(struct hal_trap *trap, void *area, uintptr_t number)
     (void)area;
     (void)number;
     return -ENOSYS;
-}
-
-void hal_fpu_init(void *area)
-{
-    memset(area, 0, HAL_FPU_BYTES);
-}
-
-/*
- * Whose area has no vector area, has the vector unit off: until its first use a program pays nothing for it, in time or
- * memory. From then on it is loaded with the rest at each switch: four instructions move eight registers each, which is
- * less than a trap at the next use.
- */
-void hal_fpu_switch(void *save, void *load)
-{
-    uintptr_t status = csr_read(sstatus);
-    const struct machine_fpu *from = load;
-
-    /* Clean means: the registers still equal the area that they were loaded from. */
-    if (save != NULL) {
-        if ((status & SSTATUS_FS) == SSTATUS_FS_DIRTY)
-            fpu_save(save);
-        if ((status & SSTATUS_VS) == SSTATUS_VS_DIRTY)
-            vector_save(HAL_FPU_VECTOR(save));
-    }
-    if (save == load && save != NULL) {
-        csr_clear(sstatus, (SSTATUS_FS_DIRTY ^ SSTATUS_FS_CLEAN) | (SSTATUS_VS_DIRTY ^ SSTATUS_VS_CLEAN));
-        return;
-    }
-    status &= ~(uintptr_t)(SSTATUS_FS | SSTATUS_VS);
-    if (from == NULL) {
-        csr_write(sstatus, status);
-        return;
-    }
-    ASSERT(machine_facts.has_fpu);
-    csr_set(sstatus, SSTATUS_FS_DIRTY);
-    fpu_load(from);
-    status |= SSTATUS_FS_CLEAN;
-    if (from->vector != NULL) {
-        csr_set(sstatus, SSTATUS_VS_DIRTY);
-        vector_load(from->vector);
-        status |= SSTATUS_VS_CLEAN;
-    }
-    csr_write(sstatus, status);
 }

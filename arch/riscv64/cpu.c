@@ -50,7 +50,8 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
     __asm__ volatile("fence.i" : : : "memory"); /* hal_icache_sync() did not reach it before */
 
     /* The firmware may hand over with the FPU on. SUM and MXR would weaken page protection. */
-    csr_clear(sstatus, SSTATUS_SIE | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
+    csr_clear(sstatus, SSTATUS_SIE | SSTATUS_SPP | SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
+    csr_set(sstatus, SSTATUS_SPIE); /* entry.S: the way back to the user finds it so */
     ASSERT(machine_facts.vlenb == 0 || cpu_vlenb() == machine_facts.vlenb);
     ASSERT(mmu_asid_count() >= boot_info.asid_count); /* on each hart the ids are as long as on the boot hart */
     hal_timer_arm(TIME_NEVER);

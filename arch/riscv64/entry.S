@@ -8,7 +8,10 @@
  * registers still hold their values, and the interrupted pc was put aside first. No stack bounds need to be known, so
  * every stack with an unmapped page below it is covered, whatever its size and alignment.
  *
- * sscratch is 0 in the kernel, and the running task while its user runs: that tells where a trap came from.
+ * sscratch is 0 in the kernel, and the running task's frame while its user runs: that tells where a trap came from.
+ *
+ * C code finds sstatus.SPP clear and SPIE set, as an entry from user mode leaves them, and so does an SRET: then the
+ * way back to the user needs no look at them, also if the task came here by a switch inside of a trap from kernel code.
  */
 #include "asm.h"
 #include "offsets.h"
@@ -35,8 +38,10 @@
     sd      t0, TRAP_PC(sp)
     sd      t0, TRAP_RECORD_RA(sp)
     sd      s0, TRAP_RECORD_FP(sp)
-    li      t1, SSTATUS_SUM
+    li      t1, SSTATUS_SUM | SSTATUS_SPP
     csrrc   t0, sstatus, t1
+    li      t1, SSTATUS_SPIE
+    csrs    sstatus, t1
     csrr    t1, scause
     csrr    t2, stval
     sd      t0, TRAP_SSTATUS(sp)
@@ -117,7 +122,7 @@ FUNCTION(trap_overflow)
 END(trap_overflow)
 
 /*
- * From user mode: tp is the task, sscratch the user's tp. The frame stands at the top of the task's stack, which is
+ * From user mode: tp is the frame, sscratch the user's tp. The frame stands at the top of the task's stack, which is
  * mapped and empty, so nothing can fault here. A system call that takes the short way stores only what C may change,
  * and s0.
  */
@@ -135,16 +140,14 @@ END(trap_overflow)
     .endm
 
 FUNCTION(trap_from_user)
-    sd      sp, CONTEXT_USER_SP(tp)
-    ld      sp, CONTEXT_USER(tp)
-    addi    sp, sp, -TRAP_BYTES
+    sd      sp, TRAP_X(2)(tp)
+    mv      sp, tp
+    ld      tp, TRAP_TASK(tp)
     user_registers sd
     sd      s0, TRAP_X(8)(sp)
     sd      gp, TRAP_X(3)(sp)
-    ld      gp, TRAP_KERNEL_GP(sp)
-    ld      t0, CONTEXT_USER_SP(tp)
+    ld      gp, CONTEXT_GP(tp)
     csrrw   t1, sscratch, zero
-    sd      t0, TRAP_X(2)(sp)
     sd      t1, TRAP_X(4)(sp)
     csrr    t0, sepc
     csrr    t1, scause
@@ -155,19 +158,17 @@ FUNCTION(trap_from_user)
     addi    t0, t0, 4
     sd      t0, TRAP_PC(sp)
     call    trap_syscall
+    mv      a1, a0
+    mv      a0, sp
+    call    trap_syscall_end
     bnez    a0, .Lwork
 
-    /* Back, by the short way: what C preserves is the user's still. s0 is this frame's. */
+    /* Back, by the short way: what C preserves is the user's still. s0 is this frame's. A reservation of the user may
+     * live on, if no other task has run: then no other user's code and no handler of its own was here in between. */
 .Lleave:
     ld      t0, TRAP_PC(sp)
-    sd      gp, TRAP_KERNEL_GP(sp)
-    sc.d    zero, t0, (sp)          /* ends a reservation: see above */
+    csrw    sscratch, sp
     csrw    sepc, t0
-    li      t0, SSTATUS_SPP
-    csrc    sstatus, t0
-    li      t0, SSTATUS_SPIE
-    csrs    sstatus, t0
-    csrw    sscratch, tp
     user_registers ld
     ld      s0, TRAP_X(8)(sp)
     ld      gp, TRAP_X(3)(sp)
@@ -180,8 +181,7 @@ FUNCTION(trap_from_user)
     mv      a0, sp
     user_preserved sd
     call    trap_user_work
-    user_preserved ld
-    j       .Lleave
+    j       .Lleave_all
 
 .Lnot_a_call:
     csrr    t2, stval
@@ -192,6 +192,9 @@ FUNCTION(trap_from_user)
     sd      t0, TRAP_SSTATUS(sp)
     user_preserved sd
     call    trap_handle_user
+.Lleave_all:
+    ld      t0, TRAP_PC(sp)
+    sc.d    zero, t0, (sp)          /* ends a reservation: see above */
     user_preserved ld
     j       .Lleave
 END(trap_from_user)
@@ -201,6 +204,5 @@ END(trap_from_user)
  */
 FUNCTION(user_enter)
     mv      sp, a0
-    user_preserved ld
-    j       .Lleave
+    j       .Lleave_all
 END(user_enter)

@@ -2,6 +2,7 @@
 /* What the files of this machine know of each other; core sees none of it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ struct machine_cpu {
     uintptr_t entry_t0; /* trap_vector's two working registers */
     uintptr_t entry_t1;
     uintptr_t entry_pc; /* sepc of the trap that is being entered, should the entry itself fault */
+    struct machine_fpu *area; /* of the running task, or NULL */
+    struct machine_fpu *held; /* whose registers are in the units, if its held_by says so, too: fpu.c */
     uintptr_t unused;
 };
 
@@ -35,14 +38,13 @@ struct hart_start {
 static_assert(offsetof(struct hal_context, ra) == CONTEXT_RA);
 static_assert(offsetof(struct hal_context, sp) == CONTEXT_SP);
 static_assert(offsetof(struct hal_context, s0) == CONTEXT_S0);
-static_assert(offsetof(struct hal_context, user) == CONTEXT_USER);
-static_assert(offsetof(struct hal_context, user_sp) == CONTEXT_USER_SP);
+static_assert(offsetof(struct hal_context, gp) == CONTEXT_GP);
 static_assert(offsetof(struct hal_trap, pc) == TRAP_PC);
 static_assert(offsetof(struct hal_trap, x) == TRAP_X(1));
 static_assert(offsetof(struct hal_trap, sstatus) == TRAP_SSTATUS);
 static_assert(offsetof(struct hal_trap, scause) == TRAP_SCAUSE);
 static_assert(offsetof(struct hal_trap, stval) == TRAP_STVAL);
-static_assert(offsetof(struct hal_trap, kernel_gp) == TRAP_KERNEL_GP);
+static_assert(offsetof(struct hal_trap, task) == TRAP_TASK);
 static_assert(offsetof(struct hal_trap, record_fp) == TRAP_RECORD_FP);
 static_assert(offsetof(struct hal_trap, record_ra) == TRAP_RECORD_RA);
 static_assert(sizeof(struct hal_trap) == TRAP_BYTES && TRAP_BYTES % HAL_STACK_ALIGN == 0);
@@ -81,6 +83,15 @@ static inline void machine_cpu_set(struct machine_cpu *cpu)
     __asm__ volatile("mv gp, %0" : : "r"(cpu) : "memory");
 }
 
+/* Context: interrupts disabled. */
+static inline struct machine_cpu *machine_cpu(void)
+{
+    struct machine_cpu *cpu;
+
+    __asm__ volatile("mv %0, gp" : "=r"(cpu));
+    return cpu;
+}
+
 /* boot.c: boot_hart_main() is the first C function with the MMU on. boot_die() ends a boot that cannot go on. */
 extern struct boot_info boot_info;
 [[noreturn]] void boot_hart_main(uint64_t hart, paddr_t dtb);
@@ -98,6 +109,7 @@ extern uint64_t boot_root_sv57[], boot_root_sv48[], boot_root_sv39[];
 /* mmu.c: before kmain(), take on tables of 3 to 5 levels in place of those that boot.S chose. A mode that the hart
  * lacks changes nothing; machine_facts.pt_levels says what is in use. */
 void mmu_take_levels(unsigned levels);
+void mmu_note_levels(unsigned levels); /* the tables in use have so many */
 
 /* The modes are numbered by levels (section 10.1.11). */
 static_assert(SATP_MODE_SV39 + 1 == SATP_MODE_SV48 && SATP_MODE_SV48 + 1 == SATP_MODE_SV57);
@@ -129,6 +141,10 @@ uintptr_t user_failed_pc(uintptr_t pc);
 
 /* isa.c: what every hart in use has, into machine_facts; page tables of as many levels as all of them have. */
 void isa_init(const struct fdt *fdt);
+
+/* fpu.c: after an illegal instruction: whether to try again, since the units were off in this turn. Then they are on.
+ * Context: interrupts disabled. */
+bool fpu_use(void);
 
 /* fpu.S. Context: sstatus.FS not Off, interrupts disabled. */
 void fpu_save(void *area);

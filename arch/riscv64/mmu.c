@@ -17,6 +17,12 @@ static uintptr_t satp_of(paddr_t root, unsigned asid)
     return satp_of_levels(machine_facts.pt_levels) | (uintptr_t)asid << SATP_ASID_SHIFT | root >> PAGE_SHIFT;
 }
 
+void mmu_note_levels(unsigned levels)
+{
+    machine_facts.pt_levels = levels;
+    machine_facts.user_end = UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * levels - 1);
+}
+
 void mmu_take_levels(unsigned levels)
 {
     const uint64_t *roots[] = {boot_root_sv39, boot_root_sv48, boot_root_sv57};
@@ -24,7 +30,7 @@ void mmu_take_levels(unsigned levels)
     /* All of them map the same, so this code goes on where it is. */
     csr_write(satp, satp_of_levels(levels) | image_paddr_of(roots[levels - 3]) >> PAGE_SHIFT);
     __asm__ volatile("sfence.vma" : : : "memory");
-    machine_facts.pt_levels = (unsigned)(csr_read(satp) >> SATP_MODE_SHIFT) - SATP_MODE_SV39 + 3;
+    mmu_note_levels((unsigned)(csr_read(satp) >> SATP_MODE_SHIFT) - SATP_MODE_SV39 + 3);
 }
 
 static void flush_everything(void)

@@ -6,8 +6,7 @@
 #define CONTEXT_RA 0
 #define CONTEXT_SP 8
 #define CONTEXT_S0 16
-#define CONTEXT_USER 24
-#define CONTEXT_USER_SP 32
+#define CONTEXT_GP 24
 
 /* struct hal_trap: x0's place holds the program counter. */
 #define TRAP_PC 0
@@ -15,7 +14,7 @@
 #define TRAP_SSTATUS 256
 #define TRAP_SCAUSE 264
 #define TRAP_STVAL 272
-#define TRAP_KERNEL_GP 280 /* of a user's frame: this CPU's gp while the user runs */
+#define TRAP_TASK 280 /* of a user's frame: whose it is */
 #define TRAP_RECORD_FP 288
 #define TRAP_RECORD_RA 296
 #define TRAP_BYTES 304
@@ -24,7 +23,7 @@
 #define CPU_ENTRY_T0 0
 #define CPU_ENTRY_T1 8
 #define CPU_ENTRY_PC 16
-#define CPU_BYTES 32
+#define CPU_BYTES 48
 
 /* struct hart_start */
 #define START_HART 0

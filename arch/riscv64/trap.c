@@ -151,8 +151,17 @@ static struct fault_info describe(const struct hal_trap *trap)
     return fault;
 }
 
+/* Any instruction may be illegal because the units have been off so far in this turn: it is tried once more. */
+static bool is_first_use(const struct hal_trap *trap)
+{
+    return trap->scause == CAUSE_ILLEGAL && fpu_use();
+}
+
 static void handle_fault(struct hal_trap *trap)
 {
+    if (is_first_use(trap))
+        return;
+
     struct fault_info fault = describe(trap);
     uintptr_t failed_pc = 0;
 
@@ -189,7 +198,7 @@ void trap_handle_user(struct hal_trap *trap)
 {
     if ((trap->scause & SCAUSE_INTERRUPT) != 0) {
         handle_interrupt(trap);
-    } else {
+    } else if (!is_first_use(trap)) {
         struct fault_info fault = describe(trap);
 
         trap_user_fault(trap, &fault);

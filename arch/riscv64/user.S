@@ -13,6 +13,7 @@
 
 #define WORD 8
 #define GROUP 64
+#define HALVES 32
 #define MINUS_EFAULT -14
 
     .macro user_label name
@@ -80,7 +81,7 @@ user_label user_copy
     addi    a1, a1, WORD
     addi    a0, a0, WORD
     ble     a0, a4, 6b
-    j       .Lbytes
+    j       .Lhalf_words_left
 
 /* Less than a word: 4, 2 and 1 in one access each, if both sides are aligned alike and to that. */
 .Lshort:
@@ -102,9 +103,47 @@ user_label user_copy
     sh      t0, 0(a0)
     j       .Ldone
 
-/* The sides are aligned differently: whole words are read, and each that is written is put together from two of them. A
- * word that is read has at least one byte of the range in it, so it lies in a page of the range. */
+/* Both sides are at a multiple of half a word, but not of a word on the same side. */
+.Lhalf_words:
+    addi    a4, a2, -HALVES
+    bgt     a0, a4, .Lhalf_words_left
+12: lw      a5, 0(a1)
+    lw      a6, 4(a1)
+    lw      a7, 8(a1)
+    lw      t0, 12(a1)
+    lw      t1, 16(a1)
+    lw      t2, 20(a1)
+    lw      t3, 24(a1)
+    lw      t4, 28(a1)
+    sw      a5, 0(a0)
+    sw      a6, 4(a0)
+    sw      a7, 8(a0)
+    sw      t0, 12(a0)
+    sw      t1, 16(a0)
+    sw      t2, 20(a0)
+    sw      t3, 24(a0)
+    sw      t4, 28(a0)
+    addi    a1, a1, HALVES
+    addi    a0, a0, HALVES
+    ble     a0, a4, 12b
+.Lhalf_words_left:
+    addi    a4, a2, -WORD / 2
+    bgt     a0, a4, .Lbytes
+13: lw      a5, 0(a1)
+    sw      a5, 0(a0)
+    addi    a1, a1, WORD / 2
+    addi    a0, a0, WORD / 2
+    ble     a0, a4, 13b
+    j       .Lbytes
+
+/* The sides are aligned differently. Unless half words are possible, whole words are read, and each that is written is
+ * put together from two of them. A word that is read has at least one byte of the range in it, so it lies in a page of
+ * the range. */
 .Lshifted:
+    xori    t1, t1, WORD / 2
+    andi    t2, a0, WORD / 2 - 1
+    or      t1, t1, t2
+    beqz    t1, .Lhalf_words
     beqz    t3, 9f
     addi    a4, a0, WORD - 1
     andi    a4, a4, -WORD

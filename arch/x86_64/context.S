@@ -26,6 +26,8 @@ context_swap:
     mov %rsp, CONTEXT_STACK_POINTER(%rdi)
     mov CONTEXT_STACK_POINTER(%rsi), %rsp
     mov %rsi, %gs:CPU_CURRENT
+    mov CONTEXT_USER_STACK(%rsi), %rax
+    mov %rax, %gs:CPU_USER_STACK
 .Lresume:
     pop %rbp
     .cfi_def_cfa_offset 8

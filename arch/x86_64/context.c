@@ -48,7 +48,7 @@ void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t sta
         .entry = (uintptr_t)entry,
         .start = (uintptr_t)context_start,
     };
-    context->stack_pointer = (uintptr_t)frame;
+    *context = (struct hal_context){ .stack_pointer = (uintptr_t)frame };
 }
 
 void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
@@ -64,7 +64,11 @@ void hal_user_init(struct hal_trap *trap, vaddr_t pc, vaddr_t sp)
 
 void hal_user_enter(struct hal_trap *trap)
 {
+    struct hal_context *context = (struct hal_context *)hal_current();
+
     ASSERT(IS_ALIGNED((uintptr_t)(trap + 1), HAL_STACK_ALIGN) && !hal_irq_is_enabled());
+    context->user_stack = (uintptr_t)(trap + 1);
+    *(uint64_t X86_PER_CPU *)CPU_USER_STACK = context->user_stack;
     user_enter(trap);
 }
 

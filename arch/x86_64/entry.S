@@ -114,7 +114,7 @@ trap_swapped:
 /*
  * SYSCALL (SDM vol. 2): RCX is the user's RIP, R11 its RFLAGS; RSP is the user's still. The frame is laid out as that
  * of an interrupt; CS and SS stand there since hal_user_init(). Only what C may change is stored; RBX and R12 to R15
- * are the user's all the way, unless trap_syscall() says that they are wanted. Nothing can interrupt before GS is ours,
+ * are the user's all the way, unless trap_syscall_end() says so. Nothing can interrupt before GS is ours,
  * but for NMI and machine check: trap_alone.
  */
     .macro user_preserved_save
@@ -172,13 +172,14 @@ trap_enter_call:
     mov %rsp, %rbp
     mov %rsp, %rdi
     call trap_syscall
+    mov %rax, %rsi
+    mov %rsp, %rdi
+    call trap_syscall_end
     test %eax, %eax
     jnz 1f
 
     /* The short way back. The address is the user's own next one, so that it is canonical (HAL_USER_END). */
-    lea TRAP_BYTES(%rsp), %rcx
     mov TRAP_RFLAGS(%rsp), %r11
-    mov %rcx, %gs:CPU_USER_STACK
     mov TRAP_RIP(%rsp), %rcx
     user_load
     mov TRAP_RSP(%rsp), %rsp
@@ -205,9 +206,7 @@ user_enter:
     .cfi_startproc simple
     .cfi_undefined %rip
     mov %rdi, %rsp
-2:  lea TRAP_BYTES(%rsp), %rcx
-    mov %rcx, %gs:CPU_USER_STACK
-    user_preserved_load
+2:  user_preserved_load
     user_load
     mov TRAP_RCX(%rsp), %rcx
     mov TRAP_R11(%rsp), %r11

@@ -61,6 +61,7 @@
 
 /* struct hal_context */
 #define CONTEXT_STACK_POINTER 0
+#define CONTEXT_USER_STACK 8
 
 /* struct hal_trap */
 #define TRAP_R15 16

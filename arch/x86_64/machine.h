@@ -97,6 +97,7 @@ struct cpu_area {
 static_assert(sizeof(struct cpu_area) == HAL_CPU_AREA_BYTES);
 
 static_assert(offsetof(struct hal_context, stack_pointer) == CONTEXT_STACK_POINTER);
+static_assert(offsetof(struct hal_context, user_stack) == CONTEXT_USER_STACK);
 static_assert(HAL_DIRECT_MAP_BASE == DIRECT_MAP_BASE);
 
 /* ---- traps (entry.S, trap.c) -------------------------------------------------------------------------------- */

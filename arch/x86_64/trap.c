@@ -216,8 +216,6 @@ static NOINLINE void trap_enter_user(struct hal_trap *trap)
         trap_user_fault(trap, &fault);
     }
     trap_user_exit(trap);
-    /* The next entry comes on this CPU, which need not be the one that this came on. */
-    *(uint64_t X86_PER_CPU *)CPU_USER_STACK = (uintptr_t)(trap + 1);
 }
 
 void trap_enter(struct hal_trap *trap)

@@ -62,14 +62,7 @@ user_label user_words           /* left: edx + 8 */
 user_label user_words_end
     and $7, %edx                /* as many as before 8 was taken off */
     jz .Ldone
-
-    /* The last word ends where the copy does, and begins in what is copied already. */
-user_label user_last            /* left: edx */
-.Llast:
-    mov -8(%rsi,%rdx), %rax
-    mov %rax, -8(%rdi,%rdx)
-user_label user_last_end
-    jmp .Ldone
+    jmp .Llast
 
 .Ltail:
     and $7, %edx
@@ -94,10 +87,7 @@ user_label user_tail            /* left: edx */
     movzbl (%rsi), %eax
     mov %al, (%rdi)
 user_label user_tail_end
-.Ldone:
-    user_close
-    xor %eax, %eax
-    ret
+    jmp .Ldone
 
 .Lstring:
     mov %rdx, %rcx
@@ -107,8 +97,18 @@ user_label user_string          /* left: rcx * 8 + edx */
     rep movsq
 user_label user_string_end
     test %edx, %edx
-    jnz .Llast
-    jmp .Ldone
+    jz .Ldone
+
+    /* The last word ends where the copy does, and begins in what is copied already. */
+user_label user_last            /* left: edx */
+.Llast:
+    mov -8(%rsi,%rdx), %rax
+    mov %rax, -8(%rdi,%rdx)
+user_label user_last_end
+.Ldone:
+    user_close
+    xor %eax, %eax
+    ret
 
 user_label user_words_failed
     lea 8(%rdx), %ecx

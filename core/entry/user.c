@@ -20,12 +20,12 @@
 #include <syscall/syscall.h>
 #include <vm/space.h>
 
-#define WORK_EXIT 1u /* something is due */
-#define WORK_CALL 2u /* a call wants all registers */
+/* What trap_syscall_end() returns: a call wants all registers. Other bits say that something is due. */
+#define WORK_CALL 0x80000000u
 
-static bool is_work_due(const struct task *self)
+static ALWAYS_INLINE uint32_t work_due(const struct task *self)
 {
-    return (load_relaxed(&this_cpu()->need_resched) | load_relaxed(&self->notices)) != 0;
+    return load_relaxed(&this_cpu()->need_resched) | load_relaxed(&self->notices);
 }
 
 /* Interrupts are disabled; in between they are not. */
@@ -34,7 +34,7 @@ static void leave(struct hal_trap *trap)
     struct task *self = current_task();
 
     DEBUG_ASSERT(!hal_irq_is_enabled() && self->base.preempt_count == 0 && self->mutexes_held == 0);
-    while (UNLIKELY(is_work_due(self))) {
+    while (UNLIKELY(work_due(self) != 0)) {
         sched_preempt();
         uint32_t notices = load_acquire(&self->notices); /* PAIRS(task_notice) */
 
@@ -46,15 +46,29 @@ static void leave(struct hal_trap *trap)
     }
 }
 
-unsigned trap_syscall(struct hal_trap *trap)
+int64_t trap_syscall(struct hal_trap *trap)
 {
     hal_irq_enable();
-    bool wants_all = syscall_begin(trap);
+    return syscall_begin(trap);
+}
+
+static ALWAYS_INLINE unsigned end_call(struct hal_trap *trap, int64_t result)
+{
+    bool wants_all = syscall_end(trap, result);
 
     hal_irq_disable();
-    if (UNLIKELY(wants_all))
-        return WORK_CALL;
-    return UNLIKELY(is_work_due(current_task())) ? WORK_EXIT : 0;
+    return UNLIKELY(wants_all) ? WORK_CALL : work_due(current_task());
+}
+
+/* Out of line: only errors should pay for its frame. */
+static NOINLINE unsigned end_failed_call(struct hal_trap *trap, int64_t result)
+{
+    return end_call(trap, result);
+}
+
+unsigned trap_syscall_end(struct hal_trap *trap, int64_t result)
+{
+    return LIKELY(result >= 0) ? end_call(trap, result) : end_failed_call(trap, result);
 }
 
 void trap_user_work(struct hal_trap *trap, unsigned what)

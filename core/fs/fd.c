@@ -137,7 +137,7 @@ static NOINLINE struct file *get_after_others(struct fd_table *table, unsigned f
 struct file *fd_get_shared(struct fd_table *table, unsigned fd)
 {
     hal_irq_disable();
-    if (UNLIKELY(!spin_try_lock_irqoff(&table->lock))) {
+    if (UNLIKELY(!spin_try_free_irqoff(&table->lock))) {
         hal_irq_enable();
         return get_after_others(table, fd);
     }

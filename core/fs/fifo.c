@@ -32,6 +32,7 @@ static void leave_locked(struct inode *inode, bool reads, bool writes)
 
     store_relaxed(&pipe->readers, readers);
     store_relaxed(&pipe->writers, writers);
+    pipe_ring_note_readers(pipe);
     mutex_unlock(&pipe->mutex);
     if (readers + writers == 0) {
         inode->fifo.pipe = NULL;
@@ -65,6 +66,7 @@ static void count_open(struct pipe *pipe, bool reads, bool writes)
     store_relaxed(&pipe->writers, load_relaxed(&pipe->writers) + writes);
     store_relaxed(&pipe->reader_opens, load_relaxed(&pipe->reader_opens) + reads);
     store_relaxed(&pipe->writer_opens, load_relaxed(&pipe->writer_opens) + writes);
+    pipe_ring_note_readers(pipe);
     mutex_unlock(&pipe->mutex);
 }
 

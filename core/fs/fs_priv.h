@@ -13,6 +13,7 @@ struct pipe {
     size_t start;     /* of the oldest byte in the ring */
     unsigned pages;   /* that exist */
     unsigned last_page; /* none exists above it */
+    bool is_plain;    /* a write has to think of readers that wait for the first byte, and of nobody else */
     char **page;      /* capacity / PAGE_BYTES; NULL: not there */
 
     /* Written with mutex held. */
@@ -38,7 +39,9 @@ int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_wait
 int64_t pipe_ring_peek(struct pipe *pipe, struct io_span *to) MUST_USE;
 int pipe_ring_wait_for_bytes(struct pipe *pipe) MUST_USE; /* or the end. -EINTR */
 bool pipe_ring_has_room(struct pipe *pipe);
-/* poll_enter() for who reads. */
+/* `readers` or `is_polled` has changed; mutex is held. */
+void pipe_ring_note_readers(struct pipe *pipe);
+/* poll_enter() for who reads. Context: task. */
 void pipe_ring_poll_read(struct pipe *pipe, struct poll_wait *wait);
 /* No readers and no writers any more, and whoever waits is told. */
 void pipe_ring_close(struct pipe *pipe);

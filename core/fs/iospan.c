@@ -6,6 +6,7 @@
 #include <fs/iospan.h>
 
 #include <hal/user.h>
+#include <k/assert.h>
 #include <lib/string.h>
 #include <mm/user.h>
 
@@ -106,6 +107,40 @@ static ALWAYS_INLINE size_t copy(struct io_span *span, char *kernel, size_t byte
 
     consume(span, moved);
     return moved;
+}
+
+/* A fault ended it. */
+static NOINLINE size_t stop(struct io_span *span, size_t moved)
+{
+    consume(span, moved);
+    return moved;
+}
+
+/* The same, which leaves little to note: of an empty span nobody asks where it ended. */
+static ALWAYS_INLINE size_t copy_all(struct io_span *span, char *kernel, enum transfer how)
+{
+    size_t bytes = span->left;
+
+    DEBUG_ASSERT(bytes <= IO_BYTES_MAX); /* and user memory is larger */
+    if (UNLIKELY(bytes != span->piece_left || !span->is_user || span->at > HAL_USER_END - bytes))
+        return transfer(span, kernel, bytes, how);
+    size_t failed = hal_user_copy(kernel, span->at, bytes, how == TRANSFER_TO ? USER_COPY_OUT : USER_COPY_IN);
+
+    if (UNLIKELY(failed > 0))
+        return stop(span, bytes - failed);
+    span->left = 0;
+    span->piece_left = 0;
+    return bytes;
+}
+
+size_t io_copy_all_to(struct io_span *span, const void *from)
+{
+    return copy_all(span, (char *)(uintptr_t)from, TRANSFER_TO);
+}
+
+size_t io_copy_all_from(struct io_span *span, void *to)
+{
+    return copy_all(span, to, TRANSFER_FROM);
 }
 
 size_t io_copy_to(struct io_span *span, const void *from, size_t bytes)

@@ -47,6 +47,7 @@ int pipe_ring_create(struct pipe **out)
     store_relaxed(&pipe->reader_opens, 0);
     store_relaxed(&pipe->writer_opens, 0);
     store_relaxed(&pipe->is_polled, false);
+    pipe->is_plain = false;
     poll_queue_init(&pipe->can_read);
     poll_queue_init(&pipe->can_write);
     *out = pipe;
@@ -151,9 +152,9 @@ static ALWAYS_INLINE size_t drain(struct pipe *pipe, struct io_span *to, size_t 
     return io_copy_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset, bytes);
 }
 
-static void forget(struct pipe *pipe, size_t bytes)
+static ALWAYS_INLINE void forget(struct pipe *pipe, size_t used, size_t bytes)
 {
-    size_t left = load_relaxed(&pipe->used) - bytes;
+    size_t left = used - bytes;
 
     pipe->start = left == 0 ? 0 : (pipe->start + bytes) & (pipe->capacity - 1);
     store_relaxed(&pipe->used, left);
@@ -179,17 +180,36 @@ static int wait_for_bytes(struct pipe *pipe)
     return waitq_wait_until(&pipe->can_read.wait, has_news(pipe), TIME_NEVER, FILE_WAIT);
 }
 
-static ALWAYS_INLINE int64_t read_ring(struct pipe *pipe, struct io_span *to, bool never_waits)
+/* A writer waits only if there is less room than it needs, and no one waits for more than PIPE_BUF_BYTES. */
+static ALWAYS_INLINE bool may_be_awaited(const struct pipe *pipe, size_t used)
 {
-    size_t used, done;
+    return pipe->capacity - used < PIPE_BUF_BYTES;
+}
+
+/* There are `used` bytes, more than none: read what is wanted of them. */
+static NOINLINE int64_t read_parts(struct pipe *pipe, struct io_span *to, size_t used) RELEASES(pipe->mutex)
+{
+    bool was_full = may_be_awaited(pipe, used);
+    size_t done = drain(pipe, to, MIN(used, to->left));
+
+    forget(pipe, used, done);
+    mutex_unlock(&pipe->mutex);
+    if (UNLIKELY(was_full))
+        poll_wake(&pipe->can_write);
+    return io_result(done, -EFAULT);
+}
+
+static NOINLINE int64_t read_ring(struct pipe *pipe, struct io_span *to, bool never_waits)
+{
     int error;
 
     for (;;) {
         if (has_news(pipe)) { /* else there is nothing to lock it for */
             mutex_lock(&pipe->mutex);
-            used = load_relaxed(&pipe->used);
+            size_t used = load_relaxed(&pipe->used);
+
             if (LIKELY(used > 0))
-                break;
+                return read_parts(pipe, to, used);
             bool is_over = load_relaxed(&pipe->writers) == 0;
 
             mutex_unlock(&pipe->mutex);
@@ -202,21 +222,34 @@ static ALWAYS_INLINE int64_t read_ring(struct pipe *pipe, struct io_span *to, bo
         if (error != 0)
             return error;
     }
-    /* A writer waits only if there is less room than it needs, and no one waits for more than PIPE_BUF_BYTES. */
-    bool was_full = pipe->capacity - used < PIPE_BUF_BYTES;
+}
 
-    done = drain(pipe, to, MIN(used, to->left));
-    forget(pipe, done);
+/* Mostly all that is wanted is there, and in one page. to->left > 0. */
+static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
+{
+    struct pipe *pipe = file->data;
+
+    (void)position;
+    if (UNLIKELY(load_relaxed(&pipe->used) == 0)) /* there is nothing to lock it for */
+        return read_ring(pipe, to, never_waits(file));
+    mutex_lock(&pipe->mutex);
+    size_t used = load_relaxed(&pipe->used), offset = pipe->start % PAGE_BYTES, bytes = to->left;
+
+    if (UNLIKELY(used < bytes) || UNLIKELY(bytes + offset > PAGE_BYTES)) {
+        if (used > 0)
+            return read_parts(pipe, to, used);
+        mutex_unlock(&pipe->mutex);
+        return read_ring(pipe, to, never_waits(file));
+    }
+    size_t done = io_copy_all_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset);
+
+    forget(pipe, used, done);
+    bool was_full = may_be_awaited(pipe, used);
+
     mutex_unlock(&pipe->mutex);
     if (UNLIKELY(was_full))
         poll_wake(&pipe->can_write);
-    return io_result(done, -EFAULT);
-}
-
-static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
-{
-    (void)position;
-    return read_ring(file->data, to, never_waits(file));
+    return LIKELY(done > 0) ? (int64_t)done : -EFAULT;
 }
 
 int64_t pipe_ring_read(struct pipe *pipe, struct io_span *to, bool never_waits)
@@ -253,13 +286,11 @@ static int wait_for_room(struct pipe *pipe, size_t needed)
 
 /* One turn at the pipe: *out_error 0: go on if there is more; -EAGAIN: there was not enough room. */
 static ALWAYS_INLINE size_t write_turn(struct pipe *pipe, struct io_span *from, size_t needed, int *out_error)
+    RELEASES(pipe->mutex)
 {
-    size_t used, room, done = 0;
+    size_t used = load_relaxed(&pipe->used), room = pipe->capacity - used, done = 0;
 
     *out_error = 0;
-    mutex_lock(&pipe->mutex);
-    used = load_relaxed(&pipe->used);
-    room = pipe->capacity - used;
     if (UNLIKELY(load_relaxed(&pipe->readers) == 0)) {
         *out_error = -EPIPE;
     } else if (UNLIKELY(room < needed)) {
@@ -277,6 +308,7 @@ static ALWAYS_INLINE size_t write_turn(struct pipe *pipe, struct io_span *from, 
 
 static NOINLINE size_t write_some(struct pipe *pipe, struct io_span *from, size_t needed, int *out_error)
 {
+    mutex_lock(&pipe->mutex);
     return write_turn(pipe, from, needed, out_error);
 }
 
@@ -299,7 +331,9 @@ static NOINLINE int64_t write_on(struct pipe *pipe, struct io_span *from, size_t
     return io_result(done, error);
 }
 
+/* From the beginning, which finds the mutex held. */
 static ALWAYS_INLINE int64_t write_ring(struct pipe *pipe, struct io_span *from, size_t needed, bool never_waits)
+    RELEASES(pipe->mutex)
 {
     size_t bytes = from->left;
     int error;
@@ -308,14 +342,36 @@ static ALWAYS_INLINE int64_t write_ring(struct pipe *pipe, struct io_span *from,
     return LIKELY(done == bytes) ? (int64_t)done : write_on(pipe, from, needed, never_waits, done, error);
 }
 
+static NOINLINE int64_t write_parts(struct file *file, struct pipe *pipe, struct io_span *from) RELEASES(pipe->mutex)
+{
+    return write_ring(pipe, from, from->left <= PIPE_BUF_BYTES ? from->left : 1, never_waits(file));
+}
+
+/* Mostly all of it goes into a page that is there. from->left > 0. */
 static int64_t pipe_write(struct file *file, struct io_span *from, uint64_t *position)
 {
+    struct pipe *pipe = file->data;
+
     (void)position;
-    return write_ring(file->data, from, from->left <= PIPE_BUF_BYTES ? from->left : 1, never_waits(file));
+    mutex_lock(&pipe->mutex);
+    size_t used = load_relaxed(&pipe->used), place = (pipe->start + used) & (pipe->capacity - 1);
+    char *page = pipe->page[place / PAGE_BYTES];
+
+    if (UNLIKELY(page == NULL || from->left + place % PAGE_BYTES > PAGE_BYTES || from->left > pipe->capacity - used ||
+                 !pipe->is_plain))
+        return write_parts(file, pipe, from);
+    size_t done = io_copy_all_from(from, page + place % PAGE_BYTES);
+
+    store_relaxed(&pipe->used, used + done);
+    mutex_unlock(&pipe->mutex);
+    if (used == 0 && done > 0)
+        poll_wake(&pipe->can_read);
+    return LIKELY(done > 0) ? (int64_t)done : -EFAULT;
 }
 
 int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_waits)
 {
+    mutex_lock(&pipe->mutex);
     return write_ring(pipe, from, 1, never_waits);
 }
 
@@ -324,6 +380,7 @@ void pipe_ring_close(struct pipe *pipe)
     mutex_lock(&pipe->mutex);
     store_relaxed(&pipe->readers, 0);
     store_relaxed(&pipe->writers, 0);
+    pipe_ring_note_readers(pipe);
     mutex_unlock(&pipe->mutex);
     poll_wake(&pipe->can_read);
     poll_wake(&pipe->can_write);
@@ -341,11 +398,20 @@ int pipe_ring_wait_for_bytes(struct pipe *pipe)
 
 /* ---- Everything else about an end ---- */
 
+void pipe_ring_note_readers(struct pipe *pipe)
+{
+    pipe->is_plain = load_relaxed(&pipe->readers) != 0 && !load_relaxed(&pipe->is_polled);
+}
+
 void pipe_ring_poll_read(struct pipe *pipe, struct poll_wait *wait)
 {
     /* A write that does not see it yet was there before, or is seen by the look that follows. */
-    if (!load_relaxed(&pipe->is_polled))
+    if (!load_relaxed(&pipe->is_polled)) {
+        mutex_lock(&pipe->mutex);
         store_relaxed(&pipe->is_polled, true);
+        pipe_ring_note_readers(pipe);
+        mutex_unlock(&pipe->mutex);
+    }
     poll_enter(wait, &pipe->can_read);
 }
 

@@ -112,12 +112,16 @@ int timeout_in(vaddr_t from, uint64_t *out_deadline_ns)
 
 int64_t after_wait(int64_t result)
 {
-    return UNLIKELY(result == -EINTR) ? -ERESTARTSYS : result;
+    if (LIKELY(result >= 0))
+        return result;
+    return result == -EINTR ? -ERESTARTSYS : result;
 }
 
 int64_t after_write(int64_t result)
 {
-    if (UNLIKELY(result == -EPIPE)) {
+    if (LIKELY(result >= 0))
+        return result;
+    if (result == -EPIPE) {
         const struct signal_info info = signal_info_sent(SIGPIPE, SI_USER);
 
         (void)signal_send_thread(thread_current(), &info);

@@ -35,10 +35,13 @@ static NOINLINE int64_t interrupted(const struct hal_trap *trap, int64_t kind)
     return -EINTR;
 }
 
-bool syscall_begin(struct hal_trap *trap)
+int64_t syscall_begin(struct hal_trap *trap)
 {
-    int64_t result = call(trap, NULL);
+    return call(trap, NULL);
+}
 
+bool syscall_end(struct hal_trap *trap, int64_t result)
+{
     if (UNLIKELY(result < 0)) { /* as the few are that are no results */
         if (UNLIKELY(result == SYSCALL_WANTS_REGISTERS))
             return true;

@@ -28,7 +28,7 @@ struct io_span {
     bool is_user;
     vaddr_t at;        /* of the first piece that remains */
     size_t piece_left;
-    const struct io_piece *next; /* those behind it */
+    const struct io_piece *next; /* those behind it; not set if it is the only one */
 };
 
 #define IO_BYTES_MAX ((size_t)0x7ffff000) /* what one call transfers at most, as Linux has it */
@@ -37,7 +37,9 @@ static inline void io_span_user(struct io_span *span, vaddr_t at, size_t bytes)
 {
     size_t left = MIN(bytes, IO_BYTES_MAX);
 
-    *span = (struct io_span){.left = left, .is_user = true, .at = at, .piece_left = left};
+    span->left = span->piece_left = left;
+    span->is_user = true;
+    span->at = at;
 }
 
 static inline void io_span_kernel(struct io_span *span, void *at, size_t bytes)
@@ -53,6 +55,10 @@ int io_span_pieces(struct io_span *span, const struct io_piece *pieces, size_t c
 size_t io_copy_to(struct io_span *span, const void *from, size_t bytes) MUST_USE;
 size_t io_copy_from(struct io_span *span, void *to, size_t bytes) MUST_USE;
 size_t io_zero(struct io_span *span, size_t bytes) MUST_USE;
+
+/* The same for all that is left, which is no more than IO_BYTES_MAX. */
+size_t io_copy_all_to(struct io_span *span, const void *from) MUST_USE;
+size_t io_copy_all_from(struct io_span *span, void *to) MUST_USE;
 
 /* Consume without a copy; bytes <= left. */
 void io_skip(struct io_span *span, size_t bytes);

@@ -28,11 +28,14 @@ void trap_spurious(unsigned vector); /* nobody asked for it: counted and logged 
  * User mode (hal/usermode.h). `trap` is the one that hal_user_enter() was given by the running task. Each is called
  * with interrupts disabled, and returns with interrupts disabled.
  *
- * A system call. The registers that C preserves need not have been stored in `trap` yet. 0: back to the user, and what
- * C preserves is untouched. Else all registers matter: the machine completes `trap`, calls trap_user_work() with the
- * returned value, and then loads all registers from `trap`.
+ * A system call, in two steps: trap_syscall() returns what trap_syscall_end() is to be given, and may return with
+ * interrupts enabled. They are two so that neither needs a frame. The registers that C preserves need not have been
+ * stored in `trap` yet. 0 from the second: back to the user, and what C preserves is untouched. Else all registers
+ * matter: the machine completes `trap`, calls trap_user_work() with the returned value, and then loads all registers
+ * from `trap`.
  */
-unsigned trap_syscall(struct hal_trap *trap);
+int64_t trap_syscall(struct hal_trap *trap);
+unsigned trap_syscall_end(struct hal_trap *trap, int64_t result);
 void trap_user_work(struct hal_trap *trap, unsigned what);
 
 /* A synchronous fault in user mode, instead of trap_fault(). */

@@ -6,7 +6,7 @@
  * next. It ends at a multiple of HAL_STACK_ALIGN.
  *
  * A trap from user mode is told by the same upcalls as one from the kernel (hal/upcall.h: trap_timer, trap_ipi,
- * trap_spurious) and three of its own: trap_syscall(), trap_user_fault(), trap_user_exit().
+ * trap_spurious) and four of its own: trap_syscall(), trap_syscall_end(), trap_user_fault(), trap_user_exit().
  *
  * Lvalues of type uintptr_t, of a user's struct hal_trap:
  *

@@ -6,14 +6,16 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct hal_trap;
 
 /* What /proc tells of this interface. Boot, once, after fs_init(). */
 void syscall_init(void);
 
-/* Carry out the call that `trap` holds and store its result there. True: this call wants all of the user's registers
- * (fork, execve, a signal's return); nothing was done yet, and syscall_finish() does it once `trap` is complete.
- * Context: task, interrupts enabled. */
-bool syscall_begin(struct hal_trap *trap);
+/* Carry out the call that `trap` holds; syscall_end() stores its result there. True: this call wants all of the user's
+ * registers (fork, execve, a signal's return); nothing was done yet, and syscall_finish() does it once `trap` is
+ * complete. Context: task, interrupts enabled. */
+int64_t syscall_begin(struct hal_trap *trap);
+bool syscall_end(struct hal_trap *trap, int64_t result);
 void syscall_finish(struct hal_trap *trap);

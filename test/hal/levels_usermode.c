@@ -37,6 +37,8 @@ static struct {
     enum act act;
     unsigned left;
     uint64_t result;     /* that the last call was given */
+    int64_t call_result; /* of the last trap_syscall() */
+    bool wants_all;
     bool was_restarted;
     vaddr_t read;        /* what ACT_READ reads */
 
@@ -317,16 +319,23 @@ static bool on_call(struct hal_trap *trap)
     return um.left % 2 == 0;
 }
 
-unsigned trap_syscall(struct hal_trap *trap)
+int64_t trap_syscall(struct hal_trap *trap)
 {
-    if (um.act <= ACT_DAMAGE)
-        return on_signal_call(trap) ? 7 : 0;
-    return on_call(trap) ? 7 : 0;
+    um.wants_all = um.act <= ACT_DAMAGE ? on_signal_call(trap) : on_call(trap);
+    um.call_result = (int64_t)kit_random();
+    return um.call_result;
+}
+
+unsigned trap_syscall_end(struct hal_trap *trap, int64_t result)
+{
+    (void)trap;
+    CHECK(result == um.call_result, "trap_syscall_end() is not given what trap_syscall() returned");
+    return um.wants_all ? 7 : 0;
 }
 
 void trap_user_work(struct hal_trap *trap, unsigned what)
 {
-    CHECK(what == 7, "trap_user_work() is given %u, not what trap_syscall() returned", what);
+    CHECK(what == 7, "trap_user_work() is given %u, not what trap_syscall_end() returned", what);
     if (um.act <= ACT_DAMAGE)
         on_signal_work(trap);
     else

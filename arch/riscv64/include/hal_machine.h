@@ -42,8 +42,7 @@ struct hal_context {
     uintptr_t ra;
     uintptr_t sp;
     uintptr_t s0;
-    uintptr_t user;    /* end of the trap frame of the user: where the stack begins for an entry from user mode */
-    uintptr_t user_sp; /* the entry's working word */
+    uintptr_t gp; /* of the CPU that the task runs on, for its entry from user mode */
 };
 
 /* Registers at a trap, on the stack of what it interrupted. It ends in a frame record, so backtraces walk through. */
@@ -53,7 +52,7 @@ struct hal_trap {
     uintptr_t sstatus;
     uintptr_t scause;
     uintptr_t stval;
-    uintptr_t kernel_gp; /* of a user's frame, while the user runs */
+    uintptr_t task; /* of a user's frame: whose it is, since hal_user_enter() */
     uintptr_t record_fp;
     uintptr_t record_ra;
 };
@@ -79,11 +78,15 @@ struct hal_trap {
 #define HAL_ELF_MACHINE 243
 #define HAL_TRAP_FRAME_POINTER(trap) ((trap)->x[8 - 1])
 
+struct machine_cpu;
+
 /* Floating-point registers, and where the vector registers are; the offsets are fpu.S's. */
 struct machine_fpu {
     uint64_t f[32];
     uint64_t fcsr;
     void *vector;
+    struct machine_cpu *held_by; /* the CPU whose units hold the same, if its `held` says so, too: fpu.c */
+    uint8_t use; /* how often the units are written to: fpu.c */
 };
 #define HAL_FPU_BYTES (machine_facts.has_fpu ? sizeof(struct machine_fpu) : 0)
 #define HAL_FPU_VECTOR(area) (((struct machine_fpu *)(area))->vector)
@@ -102,6 +105,7 @@ struct machine_vector {
 struct machine_facts {
     paddr_t image_paddr;
     unsigned pt_levels;
+    uint64_t user_end; /* HAL_USER_END: the lower half of what so many levels translate */
     bool has_sstc; /* every hart has stimecmp */
     bool has_fpu;  /* every hart has F and D */
     size_t vlenb;  /* bytes of a vector register, if every hart has V; else 0 */
@@ -207,8 +211,7 @@ static inline void hal_timer_arm(uint64_t deadline_ticks)
 #define PTE_PPN_MASK ((UINT64_C(1) << 44) - 1)
 
 #define HAL_PT_LEVELS (machine_facts.pt_levels)
-/* The lower half of what the levels in use translate. */
-#define HAL_USER_END (UINT64_C(1) << (PAGE_SHIFT + HAL_PT_INDEX_BITS * HAL_PT_LEVELS - 1))
+#define HAL_USER_END (machine_facts.user_end)
 
 #define HAL_PT_LEAF_LEVEL_MAX 2u /* Sv39 and Sv48 both allow leaves at every level (section 10.4.1) */
 

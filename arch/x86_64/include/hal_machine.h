@@ -45,6 +45,7 @@ struct task;
 /* All the rest of a switched-out task's state lies on its stack: context.S. */
 struct hal_context {
     uintptr_t stack_pointer;
+    uintptr_t user_stack; /* end of the user's trap frame: what the CPU has in CPU_USER_STACK while the task runs */
 };
 
 /* Registers at a trap, lowest address first: the frame record that entry.S makes, what it and then the CPU push. */

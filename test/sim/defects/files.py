@@ -8,8 +8,8 @@ FILES = (
         "pipe-writer-forgotten",
         "A reader wakes writers only if the pipe was full to the last byte, but some need more room than one.",
         ("liveness",),
-        edit("core/fs/pipe.c", "    bool was_full = pipe->capacity - used < PIPE_BUF_BYTES;",
-             "    bool was_full = pipe->capacity == used;"),
+        edit("core/fs/pipe.c", "    return pipe->capacity - used < PIPE_BUF_BYTES;",
+             "    return pipe->capacity == used;"),
         scenarios=("pipe-stream",)),
     Defect(
         "pipe-bytes-outside-of-lock",
@@ -26,6 +26,22 @@ FILES = (
     mutex_unlock(&pipe->mutex);
     store_relaxed(&pipe->used, used + done);
 """),
+        scenarios=("pipe-stream",)),
+    Defect(
+        "pipe-page-bytes-outside-of-lock",
+        "The same where all of it goes into one page.",
+        ("story", "liveness", "sanity", "memory"),
+        edit("core/fs/pipe.c", """
+    store_relaxed(&pipe->used, used + done);
+    mutex_unlock(&pipe->mutex);
+    if (used == 0 && done > 0)
+        poll_wake(&pipe->can_read);
+    return LIKELY""", """
+    mutex_unlock(&pipe->mutex);
+    store_relaxed(&pipe->used, used + done);
+    if (used == 0 && done > 0)
+        poll_wake(&pipe->can_read);
+    return LIKELY"""),
         scenarios=("pipe-stream",)),
     Defect(
         "poll-enters-late",
