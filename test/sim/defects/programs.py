@@ -27,6 +27,7 @@ bool pipe_ring_has_room"""),
     mutex_lock(&pipe->mutex);
     store_relaxed(&pipe->readers, 0);
     store_relaxed(&pipe->writers, 0);
+    pipe_ring_note_readers(pipe);
     mutex_unlock(&pipe->mutex);
     poll_wake(&pipe->can_read);
     poll_wake(&pipe->can_write);
@@ -36,6 +37,7 @@ bool pipe_ring_has_room"""),
     mutex_lock(&pipe->mutex);
     store_relaxed(&pipe->readers, 0);
     store_relaxed(&pipe->writers, 0);
+    pipe_ring_note_readers(pipe);
     mutex_unlock(&pipe->mutex);
 """),
         scenarios=("socket-close",)),
