@@ -401,6 +401,18 @@ void inode_execution_end(struct inode *inode)
     leave_side(inode, -1);
 }
 
+static inode_growth_fn *growth_check;
+
+void inode_set_growth_check(inode_growth_fn *check)
+{
+    growth_check = check;
+}
+
+int inode_may_grow(uint64_t at, uint64_t *end)
+{
+    return growth_check != NULL ? growth_check(at, end) : 0;
+}
+
 int inode_truncate(struct inode *inode, int64_t bytes)
 {
     int error;

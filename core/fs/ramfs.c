@@ -115,6 +115,12 @@ static int64_t write_locked(struct inode *inode, struct io_span *from, uint64_t 
     if (at >= VM_OBJECT_BYTES_MAX)
         return -EFBIG;
     end = at + MIN(from->left, VM_OBJECT_BYTES_MAX - at);
+    if (end > at) {
+        error = inode_may_grow(at, &end);
+        if (error != 0)
+            return error;
+        from->left = (size_t)(end - at);
+    }
     if (UNLIKELY((inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE | SEAL_GROW)) != 0)) {
         error = keep_seals(inode->seals, at, size, &end);
         if (error != 0)
@@ -179,6 +185,11 @@ static int ramfs_resize(struct inode *inode, uint64_t bytes)
     uint64_t size = load_relaxed(&inode->bytes);
     int error = bytes > VM_OBJECT_BYTES_MAX ? -EFBIG : 0;
 
+    if (error == 0 && bytes > size) {
+        uint64_t last = bytes;
+
+        error = inode_may_grow(bytes - 1, &last);
+    }
     if ((bytes < size && (inode->seals & SEAL_SHRINK) != 0) || (bytes > size && (inode->seals & SEAL_GROW) != 0))
         return -EPERM;
 
@@ -221,8 +232,11 @@ static int ramfs_allocate(struct inode *inode, uint32_t mode, uint64_t first, ui
     if ((writes && (inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)) != 0) ||
         ((mode & FALLOC_PUNCH_HOLE) == 0 && end > size && (inode->seals & SEAL_GROW) != 0))
         return -EPERM;
-    int error = writes ? zero(inode, first, end) : 0;
+    uint64_t last = end;
+    int error = end > size && (mode & FALLOC_KEEP_SIZE) == 0 ? inode_may_grow(end - 1, &last) : 0;
 
+    if (error == 0 && writes)
+        error = zero(inode, first, end);
     if ((mode & FALLOC_KEEP_SIZE) != 0)
         end = MIN(end, size);
     if (error != 0 || (mode & FALLOC_PUNCH_HOLE) != 0 || first >= end)

@@ -2,9 +2,12 @@
 /* Resource limits and what processes have used: getrlimit(2), getrusage(2). Under the tree lock. */
 #include <proc/limits.h>
 
+#include <fs/inode.h>
 #include <hal/clock.h>
 #include <k/errno.h>
 #include <mm/phys.h>
+#include <proc/signal.h>
+#include <proc/signo.h>
 #include <sched/sched.h>
 
 #include "proc_priv.h"
@@ -33,6 +36,30 @@ void limits_init(struct process_limit limit[PROCESS_LIMITS])
     limit[LIMIT_MSGQUEUE] = (struct process_limit){ .soft = QUEUE_BYTES, .hard = QUEUE_BYTES };
     limit[LIMIT_NICE] = (struct process_limit){ .soft = 0, .hard = 0 };
     limit[LIMIT_RTPRIO] = (struct process_limit){ .soft = 0, .hard = 0 };
+}
+
+/* RLIMIT_FSIZE of who writes, in its inode's mutex. */
+static int check_growth(uint64_t at, uint64_t *end)
+{
+    struct process *process = process_current();
+
+    if (!process->has_user) /* it has none */
+        return 0;
+    uint64_t most = process_limit_get(process, LIMIT_FSIZE);
+
+    if (at >= most) {
+        const struct signal_info info = signal_info_sent(SIGXFSZ, SI_USER);
+
+        (void)signal_send_thread(thread_current(), &info);
+        return -EFBIG;
+    }
+    *end = MIN(*end, most);
+    return 0;
+}
+
+void limits_start(void)
+{
+    inode_set_growth_check(check_growth);
 }
 
 /* Records are counted by number; under the lock that counts them. */

@@ -226,6 +226,7 @@ void oom_memory_returned(struct process *process);
 bool oom_is_short(void);
 
 /* limits.c */
+void limits_start(void); /* boot */
 void limits_init(struct process_limit limit[PROCESS_LIMITS]);
 /* What the limits say to others than those who look at them. */
 void limits_apply_locked(struct process *process) REQUIRES(proc_tree_lock);

@@ -186,6 +186,7 @@ void signal_init(void)
     slab_cache_init(&handler_tables, "handlers", sizeof(struct signal_handlers), alignof(struct signal_handlers));
     slab_cache_init(&records, "signal", sizeof(struct signal_record), alignof(struct signal_record));
     timers_cache_init();
+    limits_start();
     spin_init(&process_kernel.signals.lock, LOCK_SIGNAL);
     list_init(&process_kernel.signals.threads);
     timers_init(&process_kernel.signals);

@@ -233,6 +233,14 @@ int inode_set_owner(struct inode *inode, const struct cred *cred, uint32_t user,
 #define TIME_KEEP INT64_MIN
 int inode_set_times(struct inode *inode, const struct cred *cred, int64_t accessed_ns, int64_t modified_ns) MUST_USE;
 
+/* Is asked before the bytes of a regular file from `at` on, up to *end, are written, or it is made as long as *end:
+ * 0, and *end may be less; -EFBIG: not even the first one may be. RLIMIT_FSIZE is a process's, so proc has it. Called
+ * with the inode's mutex. Set once, at boot; until then all may. */
+typedef int inode_growth_fn(uint64_t at, uint64_t *end);
+void inode_set_growth_check(inode_growth_fn *check);
+/* For file systems: asks. */
+int inode_may_grow(uint64_t at, uint64_t *end) MUST_USE;
+
 /* truncate(2) after the look at permissions. -EINVAL: no regular file or below 0; -EISDIR; -EFBIG, -ENOSPC. */
 int inode_truncate(struct inode *inode, int64_t bytes) MUST_USE;
 

@@ -368,6 +368,56 @@ CHECK(pselect6, knows_numbers_beyond_the_limit)
     EQUAL(syscall(SYS_pselect6, 1024, reads, NULL, NULL, &none, NULL), 1);
 }
 
+static volatile sig_atomic_t too_long;
+
+static void note_too_long(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    too_long += number == SIGXFSZ && info->si_code == SI_USER;
+}
+
+/* RLIMIT_FSIZE: what still fits is written; beyond it nothing is, and a signal says so. */
+CHECK(setrlimit, ends_files_at_their_limit)
+{
+    struct sigaction action = {.sa_sigaction = note_too_long, .sa_flags = SA_SIGINFO};
+    struct rlimit limit;
+    char bytes[64] = {0};
+    int fd = check_file("f", "0123456789", 10), ends[2];
+
+    GOOD(sigaction(SIGXFSZ, &action, NULL));
+    GOOD(getrlimit(RLIMIT_FSIZE, &limit));
+    limit.rlim_cur = 20;
+    GOOD(setrlimit(RLIMIT_FSIZE, &limit));
+    EQUAL(pwrite(fd, bytes, 15, 10), 10);
+    EQUAL(too_long, 0);
+    FAILS(EFBIG, pwrite(fd, bytes, 1, 20));
+    EQUAL(too_long, 1);
+    EQUAL(pwrite(fd, bytes, 0, 20), 0);
+    EQUAL(pwrite(fd, bytes, 64, 0), 20);
+    GOOD(fcntl(fd, F_SETFL, O_APPEND));
+    FAILS(EFBIG, write(fd, bytes, 1));
+    EQUAL(too_long, 2);
+    GOOD(ftruncate(fd, 5));
+    EQUAL(write(fd, bytes, 64), 15);
+    FAILS(EFBIG, ftruncate(fd, 21));
+    EQUAL(too_long, 3);
+    GOOD(ftruncate(fd, 20));
+    GOOD(ftruncate(fd, 4));
+    FAILS(EFBIG, fallocate(fd, 0, 0, 21));
+    EQUAL(too_long, 4);
+    GOOD(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 30));
+    GOOD(fallocate(fd, 0, 0, 20));
+    limit.rlim_cur = 6;
+    GOOD(setrlimit(RLIMIT_FSIZE, &limit));
+    GOOD(ftruncate(fd, 18)); /* shorter than it is is never too long */
+    EQUAL(pread(fd, bytes, 64, 0), 18);
+    open_pipe(ends, 0); /* no file that has a length */
+    EQUAL(write(ends[1], bytes, 64), 64);
+    EQUAL(too_long, 4);
+    GOOD(signal(SIGXFSZ, SIG_IGN) == SIG_ERR ? -1 : 0);
+    FAILS(EFBIG, write(fd, bytes, 1));
+}
+
 CHECK(ioctl, is_refused_where_there_is_nothing_to_control)
 {
     char bytes[64];

@@ -233,17 +233,56 @@ static void mapped(void)
     fs_user_destroy(&user);
 }
 
+static int allow_ten(uint64_t at, uint64_t *end)
+{
+    *end = MIN(*end, 10u);
+    return at >= 10 ? -EFBIG : 0;
+}
+
+static int64_t write_eight(struct file *file)
+{
+    struct io_span span;
+
+    io_span_kernel(&span, buffer, 8);
+    return file_write(file, &span);
+}
+
+/* Whoever is asked may let less be written, or nothing; shorter, or as long as it is, a file may always be. */
+static void growth(void)
+{
+    struct fs_user user = fs_user_create(0);
+    struct file *file;
+
+    CHECK(path_open(&user.place, "/f", O_CREAT | O_RDWR, 0644, &file) == 0);
+    inode_set_growth_check(allow_ten);
+    CHECK(write_eight(file) == 8 && write_eight(file) == 2 && write_eight(file) == -EFBIG);
+    CHECK(load_relaxed(&file->inode->bytes) == 10 && vm_object_bytes(file->inode->object) == 10);
+    CHECK(file_truncate(file, 11) == -EFBIG && file_allocate(file, 0, 0, 11) == -EFBIG);
+    CHECK(load_relaxed(&file->inode->bytes) == 10);
+    CHECK(file_allocate(file, FALLOC_KEEP_SIZE, 0, 20) == 0 && file_truncate(file, 10) == 0);
+    CHECK(file_truncate(file, 5) == 0 && file_truncate(file, 9) == 0 && file_allocate(file, 0, 0, 10) == 0);
+    inode_set_growth_check(NULL);
+    CHECK(file_truncate(file, 11) == 0 && write_eight(file) == 8);
+    inode_set_growth_check(allow_ten);
+    CHECK(file_truncate(file, 16) == 0 && load_relaxed(&file->inode->bytes) == 16);
+    file_put(file);
+    CHECK(path_unlink(&user.place, "/f") == 0);
+    fs_user_destroy(&user);
+}
+
 const struct kernel_test booted_tests[] = {
-    {"contents", contents}, {"allocations", allocations},
+    {"contents", contents}, {"allocations", allocations}, {"growth", growth},
     {"limits", limits}, {"faults", faults}, {"mapped", mapped}, {NULL, NULL}};
 
 BOOTED(contents_agree_with_an_array, "contents", 20)
 BOOTED(allocations_are_all_or_nothing, "allocations", 2)
 BOOTED(limits_hold, "limits", 2)
+BOOTED(who_is_asked_ends_growth, "growth", 2)
 BOOTED(a_fault_ends_a_transfer_at_its_byte, "faults", 8)
 BOOTED(mappings_and_calls_see_the_same_bytes, "mapped", 8)
 
 FS_TEST_MAIN(cmocka_unit_test(contents_agree_with_an_array), cmocka_unit_test(limits_hold),
+             cmocka_unit_test(who_is_asked_ends_growth),
              cmocka_unit_test(allocations_are_all_or_nothing),
              cmocka_unit_test(a_fault_ends_a_transfer_at_its_byte),
              cmocka_unit_test(mappings_and_calls_see_the_same_bytes))
