@@ -442,9 +442,12 @@ CHECK(exit, hangs_up_a_group_that_stopped_and_is_orphaned)
     EQUAL(check_wait(left->pid), 0);
 }
 
+/* Nobody else's, not even that of another run of these checks on the same machine. */
+static uid_t somebody;
+
 static int waits_as_somebody(void *arg)
 {
-    GOOD(syscall(SYS_setresuid, 54321, 54321, 54321));
+    GOOD(syscall(SYS_setresuid, somebody, somebody, somebody));
     GOOD(write(*(int *)arg, "x", 1));
     return check_pause(NULL);
 }
@@ -457,6 +460,7 @@ CHECK(setrlimit, tasks_of_a_user)
     int pipe_fd[2], other, child;
 
     NEEDS(geteuid() == 0, "needs to be root, to become somebody else");
+    somebody = 100000 + (uid_t)getpid();
     GOOD(pipe(pipe_fd));
     other = check_fork(waits_as_somebody, &pipe_fd[1]);
     EQUAL(read(pipe_fd[0], &byte, 1), 1);
@@ -464,7 +468,7 @@ CHECK(setrlimit, tasks_of_a_user)
     GOOD(child = check_fork(check_pause, NULL)); /* root's own do not count */
     GOOD(kill(child, SIGKILL));
     check_wait(child);
-    GOOD(syscall(SYS_setresuid, 54321, 54321, 54321));
+    GOOD(syscall(SYS_setresuid, somebody, somebody, somebody));
     FAILS(EAGAIN, fork());
     GOOD(kill(other, SIGKILL));
     GOOD(waitid(P_PID, (id_t)other, NULL, WEXITED | WNOWAIT));
