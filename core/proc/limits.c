@@ -48,9 +48,7 @@ static int check_growth(uint64_t at, uint64_t *end)
     uint64_t most = process_limit_get(process, LIMIT_FSIZE);
 
     if (at >= most) {
-        const struct signal_info info = signal_info_sent(SIGXFSZ, SI_USER);
-
-        (void)signal_send_thread(thread_current(), &info);
+        signal_send_self(SIGXFSZ);
         return -EFBIG;
     }
     *end = MIN(*end, most);

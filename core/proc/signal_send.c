@@ -219,6 +219,13 @@ int signal_send_thread(struct thread *thread, const struct signal_info *info)
     return send(thread->process, &thread->signals, info);
 }
 
+void signal_send_self(unsigned number)
+{
+    const struct signal_info info = signal_info_sent(number, SI_USER);
+
+    (void)signal_send_thread(thread_current(), &info);
+}
+
 void signal_send_standard(struct process *process, const struct signal_info *info)
 {
     struct process_signals *signals = &process->signals;

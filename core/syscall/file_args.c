@@ -121,11 +121,8 @@ int64_t after_write(int64_t result)
 {
     if (LIKELY(result >= 0))
         return result;
-    if (result == -EPIPE) {
-        const struct signal_info info = signal_info_sent(SIGPIPE, SI_USER);
-
-        (void)signal_send_thread(thread_current(), &info);
-    }
+    if (result == -EPIPE)
+        signal_send_self(SIGPIPE);
     return after_wait(result);
 }
 

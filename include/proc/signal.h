@@ -231,6 +231,9 @@ int signal_send_process(struct process *process, const struct signal_info *info)
 
 /* To one thread, which the caller holds a reference to. */
 int signal_send_thread(struct thread *thread, const struct signal_info *info);
+/* A standard signal to the running thread for what it tried, as if it had sent it to itself. Context: task, no lock
+ * above LOCK_PROC_TREE held. */
+void signal_send_self(unsigned number);
 
 /* A standard signal from the kernel to a process that cannot go away meanwhile. Context: any, no lock from LOCK_SIGNAL
  * on held. */
