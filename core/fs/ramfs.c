@@ -180,16 +180,17 @@ static int ramfs_open(struct inode *inode, struct name *name, uint32_t flags, st
     return file_create(inode, name, &ramfs_file_ops, flags, out);
 }
 
+/* All of it or nothing. */
+static int may_become(uint64_t bytes)
+{
+    return inode_may_grow(bytes - 1, &bytes);
+}
+
 static int ramfs_resize(struct inode *inode, uint64_t bytes)
 {
     uint64_t size = load_relaxed(&inode->bytes);
-    int error = bytes > VM_OBJECT_BYTES_MAX ? -EFBIG : 0;
+    int error = bytes > VM_OBJECT_BYTES_MAX ? -EFBIG : bytes > size ? may_become(bytes) : 0;
 
-    if (error == 0 && bytes > size) {
-        uint64_t last = bytes;
-
-        error = inode_may_grow(bytes - 1, &last);
-    }
     if ((bytes < size && (inode->seals & SEAL_SHRINK) != 0) || (bytes > size && (inode->seals & SEAL_GROW) != 0))
         return -EPERM;
 
@@ -232,8 +233,7 @@ static int ramfs_allocate(struct inode *inode, uint32_t mode, uint64_t first, ui
     if ((writes && (inode->seals & (SEAL_WRITE | SEAL_FUTURE_WRITE)) != 0) ||
         ((mode & FALLOC_PUNCH_HOLE) == 0 && end > size && (inode->seals & SEAL_GROW) != 0))
         return -EPERM;
-    uint64_t last = end;
-    int error = end > size && (mode & FALLOC_KEEP_SIZE) == 0 ? inode_may_grow(end - 1, &last) : 0;
+    int error = end > size && (mode & FALLOC_KEEP_SIZE) == 0 ? may_become(end) : 0;
 
     if (error == 0 && writes)
         error = zero(inode, first, end);
