@@ -63,6 +63,10 @@ struct task *sim_spawn_nth(const char *name, int (*entry)(void *), void *arg, un
 /* Join all and drop the references; the sum of their codes. */
 int64_t sim_finish_all(struct task *const *tasks, unsigned count);
 
+/* Take blocks, linked through their first words, until `leave` pages are free: how many. And give them back. */
+unsigned sim_hoard(paddr_t *hoarded, uint64_t leave);
+void sim_give_back(paddr_t hoarded);
+
 /* A child process of `parent` with one running thread; its pid, or 0 after a failed check. */
 pid_t sim_child(struct process *parent, int (*entry)(void *), void *arg);
 /* Thread number n of a process, running; its affinity: NULL, anywhere. NULL after a failed check. */

@@ -236,47 +236,6 @@ static void create_fails_busy(void)
     CHECK(sim_finish_all(task, 2) == 0);
 }
 
-/* Pages that the story holds, linked through their first words. */
-static unsigned hoard(paddr_t *hoarded, unsigned leave)
-{
-    struct phys_stats stats;
-    unsigned count = 0;
-
-    for (;;) {
-        phys_stats_get(&stats);
-        if (stats.free_pages <= leave)
-            return count;
-        unsigned order = 0;
-
-        while (order < 6 && stats.free_pages - leave >= UINT64_C(4) << order)
-            order++;
-        paddr_t block = phys_alloc(order);
-
-        while (block == 0 && order > 0)
-            block = phys_alloc(--order);
-        if (block == 0)
-            return count;
-        uint64_t *header = phys_to_virt(block);
-
-        header[0] = *hoarded;
-        header[1] = order;
-        *hoarded = block;
-        count++;
-    }
-}
-
-static void give_back(paddr_t hoarded)
-{
-    while (hoarded != 0) {
-        uint64_t *header = phys_to_virt(hoarded);
-        paddr_t next = header[0];
-        unsigned order = (unsigned)header[1];
-
-        phys_free(hoarded, order);
-        hoarded = next;
-    }
-}
-
 static _Atomic(unsigned) refused;
 
 static int create_in_need(void *arg)
@@ -312,10 +271,10 @@ static void create_in_little_memory(void)
     store_relaxed(&refused, 0);
     for (unsigned i = 0; i < ARRAY_COUNT(task); i++)
         task[i] = sim_spawn_nth("creator", create_in_need, (void *)1, i);
-    CHECK(hoard(&hoarded, 24) > 0);
+    CHECK(sim_hoard(&hoarded, 24) > 0);
     int64_t sum = sim_finish_all(task, ARRAY_COUNT(task));
 
-    give_back(hoarded);
+    sim_give_back(hoarded);
     CHECK(sum == 4 * 4 * (int64_t)sim_rounds());
 }
 

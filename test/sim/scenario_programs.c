@@ -213,47 +213,24 @@ static void be_modest(uintptr_t arg)
 }
 
 #define LEFT_PAGES 800u /* for programs, whatever the machine has: enough for a hog to be the largest */
-#define BLOCK_ORDER 4u
-
-/* Blocks until no more than that is left; each begins with where the one before is. */
-static paddr_t take_most(void)
-{
-    struct phys_stats stats;
-    paddr_t last = 0, block;
-
-    for (phys_stats_get(&stats); stats.free_pages > stats.reserve_pages + LEFT_PAGES; phys_stats_get(&stats)) {
-        if ((block = phys_alloc(BLOCK_ORDER)) == 0)
-            break;
-        *(paddr_t *)phys_to_virt(block) = last;
-        last = block;
-    }
-    return last;
-}
-
-static void give_back(paddr_t block)
-{
-    while (block != 0) {
-        paddr_t next = *(paddr_t *)phys_to_virt(block);
-
-        phys_free(block, BLOCK_ORDER);
-        block = next;
-    }
-}
 
 /* One hog after the other takes all, and is the one to go; whoever needs a page meanwhile waits for its end, and finds
  * what it had. */
 static void oom_one_victim(void)
 {
     struct process *modest[MODEST];
+    struct phys_stats stats;
+    paddr_t taken = 0;
 
     store_relaxed(&is_enough, false);
     for (unsigned i = 0; i < MODEST; i++)
         modest[i] = program_start(be_modest, 0);
-    paddr_t taken = take_most();
+    phys_stats_get(&stats);
+    CHECK(sim_hoard(&taken, stats.reserve_pages + LEFT_PAGES) > 0);
 
     for (unsigned round = sim_rounds(); round > 0; round--)
         CHECK(program_finish(program_start(hog, 0)) == WAIT_STATUS_SIGNALED(SIGKILL));
-    give_back(taken);
+    sim_give_back(taken);
     store_relaxed(&is_enough, true);
     for (unsigned i = 0; i < MODEST; i++)
         CHECK(program_finish(modest[i]) == 0);

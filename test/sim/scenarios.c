@@ -9,6 +9,7 @@
 #include <boot/program.h>
 #include <hal/point.h>
 #include <lib/string.h>
+#include <mm/phys.h>
 #include <smp/preempt.h>
 
 extern const struct sim_scenario sim_scenarios_exit[], sim_scenarios_join[], sim_scenarios_wake[],
@@ -225,6 +226,46 @@ void sim_block_until(_Atomic(unsigned) *count, unsigned wanted)
 struct task *sim_spawn_nth(const char *name, int (*entry)(void *), void *arg, unsigned nth)
 {
     return spawn_on(name, entry, arg, PRIORITY_DEFAULT, online_cpu(nth));
+}
+
+unsigned sim_hoard(paddr_t *hoarded, uint64_t leave)
+{
+    struct phys_stats stats;
+    unsigned count = 0;
+
+    for (;;) {
+        phys_stats_get(&stats);
+        if (stats.free_pages <= leave)
+            return count;
+        unsigned order = 0;
+
+        while (order < 6 && stats.free_pages - leave >= UINT64_C(4) << order)
+            order++;
+        paddr_t block = phys_alloc(order);
+
+        while (block == 0 && order > 0)
+            block = phys_alloc(--order);
+        if (block == 0)
+            return count;
+        uint64_t *header = phys_to_virt(block);
+
+        header[0] = *hoarded;
+        header[1] = order;
+        *hoarded = block;
+        count++;
+    }
+}
+
+void sim_give_back(paddr_t hoarded)
+{
+    while (hoarded != 0) {
+        uint64_t *header = phys_to_virt(hoarded);
+        paddr_t next = header[0];
+        unsigned order = (unsigned)header[1];
+
+        phys_free(hoarded, order);
+        hoarded = next;
+    }
 }
 
 int64_t sim_finish_all(struct task *const *tasks, unsigned count)
