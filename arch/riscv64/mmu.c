@@ -87,7 +87,7 @@ void hal_tlb_flush_local(unsigned asid, vaddr_t va, size_t pages)
 
 /* FENCE.I is about this hart alone (Unprivileged Architecture, chapter 5). The firmware has the others execute it, with
  * their interrupts disabled, too (SBI, chapter 8), so a task may then move to any hart. Those that are not up execute
- * one in hal_cpu_init(). Seldom enough not to mind how long the firmware waits. */
+ * one in hal_cpu_init(). It waits until all have. */
 void hal_icache_sync(paddr_t pa, size_t bytes)
 {
     (void)pa;

@@ -80,6 +80,7 @@ static int write_page(struct inode *inode, struct io_span *from, uint64_t at, si
     if (error != 0)
         return error;
     *out_done = io_copy_from(from, (char *)phys_to_virt(page) + offset, part);
+    vm_object_stored(inode->object, at / PAGE_BYTES);
     phys_put(page);
     return *out_done < part ? -EFAULT : 0;
 }

@@ -304,11 +304,10 @@ static int get_object_page(struct fault *fault)
 
     drop(&fault->object_page);
     fault->cuts = vm_object_cuts(object);
-    int result = vm_object_page(object, region_page_index(fault->region, fault->va), &fault->object_page);
+    uint64_t index = region_page_index(fault->region, fault->va);
 
-    if (result == 0)
-        sync_code(fault, fault->object_page, PAGE_BYTES);
-    return result;
+    return (fault->region->rights & VM_EXEC) != 0 ? vm_object_code_page(object, index, &fault->object_page)
+                                                  : vm_object_page(object, index, &fault->object_page);
 }
 
 static int get_tables(struct fault *fault)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory objects. Owns the pages of each object, one reference per page, in a radix tree over their index: 64 slots a
- * node, as many levels as the highest index needs, and no node without something in it. Refuses to know about page
- * tables: what maps an object is asked to let go through a function that the space registers.
+ * Memory objects. Owns the pages of each object, one reference per page, in a radix tree over their index
+ * (object_tree.c). Refuses to know about page tables: what maps an object is asked to let go through a function that
+ * the space registers.
  *
  * Locks: `lock` (LOCK_OBJECT) guards tree and size; pages and nodes are made and freed outside of it. The mutex
  * `change` guards the list of mappings, and lets one resize at a time go through its steps; it is taken first.
@@ -16,28 +16,17 @@
 #include <mm/slab.h>
 #include <vm/region.h>
 
-#define NODE_SHIFT 6
-#define NODE_SLOTS (1u << NODE_SHIFT)
-#define LEVELS_MAX 9 /* indices have 51 bits: VM_OBJECT_BYTES_MAX */
+#include "object_priv.h"
+
 #define BATCH_PAGES 32 /* that one hold of the lock takes out */
 
-_Static_assert(VM_OBJECT_BYTES_MAX >> PAGE_SHIFT >> (NODE_SHIFT * LEVELS_MAX) == 0, "too few levels");
-
-struct object_node {
-    uint64_t present; /* which slots are in use; the others are undefined */
-    union {
-        struct object_node *child; /* above level 1; in nodes that are out of a tree, slot 0: the next one */
-        paddr_t page;              /* at level 1 */
-    } slot[NODE_SLOTS];
-};
-
-static struct slab_cache object_cache, node_cache;
+static struct slab_cache object_cache;
 static vm_object_unmap_fn *unmap_region RO_AFTER_INIT;
 
 void vm_object_cache_init(void)
 {
     slab_cache_init(&object_cache, "object", sizeof(struct vm_object), _Alignof(struct vm_object));
-    slab_cache_init(&node_cache, "object-node", sizeof(struct object_node), _Alignof(struct object_node));
+    object_nodes_init();
 }
 
 void vm_object_set_unmap(vm_object_unmap_fn *unmap)
@@ -45,161 +34,7 @@ void vm_object_set_unmap(vm_object_unmap_fn *unmap)
     unmap_region = unmap;
 }
 
-/* ---- Nodes out of a tree ---- */
-
-static void push_node(struct object_node **chain, struct object_node *node)
-{
-    node->slot[0].child = *chain;
-    *chain = node;
-}
-
-static struct object_node *pop_node(struct object_node **chain)
-{
-    struct object_node *node = *chain;
-
-    *chain = node->slot[0].child;
-    node->present = 0;
-    return node;
-}
-
-static void free_nodes(struct object_node **chain)
-{
-    while (*chain != NULL)
-        slab_free(&node_cache, pop_node(chain));
-}
-
-/* ---- The tree ---- */
-
-static ALWAYS_INLINE unsigned digit(uint64_t index, unsigned level)
-{
-    return (unsigned)(index >> (NODE_SHIFT * (level - 1))) & (NODE_SLOTS - 1);
-}
-
-static ALWAYS_INLINE bool has_slot(const struct object_node *node, unsigned slot)
-{
-    return (node->present >> slot & 1) != 0;
-}
-
-/* Levels that a tree with this index has at least. */
-static unsigned levels_for(uint64_t index)
-{
-    unsigned levels = 1;
-
-    while (index >> (NODE_SHIFT * levels) != 0)
-        levels++;
-    return levels;
-}
-
-/* The page at an index, or 0. */
-static paddr_t lookup_locked(const struct vm_object *object, uint64_t index)
-{
-    const struct object_node *node = object->root;
-
-    if (node == NULL || index >> (NODE_SHIFT * object->height) != 0)
-        return 0;
-    for (unsigned level = object->height; level > 1; level--) {
-        if (!has_slot(node, digit(index, level)))
-            return 0;
-        node = node->slot[digit(index, level)].child;
-    }
-    return has_slot(node, digit(index, 1)) ? node->slot[digit(index, 1)].page : 0;
-}
-
-/* How many nodes an insertion at this index takes. */
-static unsigned missing_locked(const struct vm_object *object, uint64_t index)
-{
-    const struct object_node *node = object->root;
-    unsigned levels = levels_for(index);
-
-    if (node == NULL)
-        return levels;
-    if (levels > object->height) /* new roots over the old one, and a path of its own below the highest */
-        return levels - object->height + levels - 1;
-    for (unsigned level = object->height; level > 1; level--) {
-        if (!has_slot(node, digit(index, level)))
-            return level - 1;
-        node = node->slot[digit(index, level)].child;
-    }
-    return 0;
-}
-
-/* The index is free, and the chain has missing_locked() nodes. */
-static void insert_locked(struct vm_object *object, uint64_t index, paddr_t page, struct object_node **spares)
-{
-    unsigned levels = levels_for(index);
-    struct object_node *node;
-
-    if (object->root == NULL) {
-        object->root = pop_node(spares);
-        object->height = levels;
-    }
-    while (object->height < levels) {
-        node = pop_node(spares);
-        node->slot[0].child = object->root;
-        node->present = 1;
-        object->root = node;
-        object->height++;
-    }
-    node = object->root;
-    for (unsigned level = object->height; level > 1; level--) {
-        unsigned slot = digit(index, level);
-
-        if (!has_slot(node, slot)) {
-            node->slot[slot].child = pop_node(spares);
-            node->present |= UINT64_C(1) << slot;
-        }
-        node = node->slot[slot].child;
-    }
-    node->slot[digit(index, 1)].page = page;
-    node->present |= UINT64_C(1) << digit(index, 1);
-    object->page_count++;
-}
-
-/* The first page at *index or above; sets *index, and the nodes on the way to it by level. Each round but the last ends
- * at a node that has no more to offer, and goes on behind it, so there is at most one per level. */
-static bool find_locked(const struct vm_object *object, uint64_t *index, struct object_node *path[LEVELS_MAX + 1])
-{
-    while (object->root != NULL && *index >> (NODE_SHIFT * object->height) == 0) {
-        struct object_node *node = object->root;
-
-        for (unsigned level = object->height;; level--) {
-            unsigned slot = digit(*index, level);
-            uint64_t rest = node->present >> slot;
-            unsigned skip = rest != 0 ? (unsigned)__builtin_ctzll(rest) : NODE_SLOTS - slot;
-            unsigned shift = NODE_SHIFT * (level - 1);
-
-            path[level] = node;
-            if (skip > 0)
-                *index = ((*index >> shift) + skip) << shift;
-            if (rest == 0)
-                break;
-            if (level == 1)
-                return true;
-            node = node->slot[slot + skip].child;
-        }
-    }
-    return false;
-}
-
-/* Take the page at an index out, with the nodes that become empty. */
-static paddr_t remove_locked(struct vm_object *object, uint64_t index, struct object_node *path[LEVELS_MAX + 1],
-                             struct object_node **dead)
-{
-    paddr_t page = path[1]->slot[digit(index, 1)].page;
-
-    object->page_count--;
-    for (unsigned level = 1;; level++) {
-        path[level]->present &= ~(UINT64_C(1) << digit(index, level));
-        if (path[level]->present != 0)
-            return page;
-        push_node(dead, path[level]);
-        if (level == object->height) {
-            object->root = NULL;
-            object->height = 0;
-            return page;
-        }
-    }
-}
+/* ---- What it may have ---- */
 
 /* One page more of its budget; false: there is none. */
 static bool charge(struct vm_object *object)
@@ -225,7 +60,7 @@ static void uncharge(struct vm_object *object, unsigned pages)
 /* Forget all pages from an index on. */
 static void drop_pages(struct vm_object *object, uint64_t first)
 {
-    struct object_node *path[LEVELS_MAX + 1];
+    struct object_node *path[OBJECT_LEVELS_MAX + 1];
     paddr_t pages[BATCH_PAGES];
     unsigned count;
 
@@ -234,13 +69,13 @@ static void drop_pages(struct vm_object *object, uint64_t first)
 
         count = 0;
         spin_lock(&object->lock);
-        while (count < BATCH_PAGES && find_locked(object, &first, path))
-            pages[count++] = remove_locked(object, first, path, &dead);
+        while (count < BATCH_PAGES && object_find_locked(object, &first, path))
+            pages[count++] = object_remove_locked(object, first, path, &dead);
         spin_unlock(&object->lock);
         for (unsigned i = 0; i < count; i++)
             phys_put(pages[i]);
         uncharge(object, count);
-        free_nodes(&dead);
+        object_nodes_free(&dead);
     } while (count == BATCH_PAGES);
 }
 
@@ -263,6 +98,8 @@ int vm_object_create(uint64_t bytes, struct vm_object **out)
     object->page_count = 0;
     object->root = NULL;
     object->height = 0;
+    object->stores = 0;
+    object->has_fetched = object->is_stored_by_programs = false;
     mutex_init(&object->change);
     object->denies_writing = false;
     list_init(&object->mappings);
@@ -305,8 +142,14 @@ NOINLINE int vm_object_attach(struct vm_object *object, struct region *region)
     mutex_lock(&object->change);
     bool is_denied = object->denies_writing && may_write(region);
 
-    if (!is_denied)
+    if (!is_denied) {
         list_push_back(&object->mappings, &region->mapping_link);
+        if (may_write(region)) {
+            spin_lock(&object->lock);
+            object->is_stored_by_programs = true;
+            spin_unlock(&object->lock);
+        }
+    }
     mutex_unlock(&object->change);
     if (is_denied)
         return -EPERM;
@@ -379,24 +222,21 @@ static int gather(struct supplies *supplies)
             return -ENOMEM;
         memset(phys_to_virt(supplies->page), 0, PAGE_BYTES);
     }
-    for (; supplies->nodes < supplies->nodes_wanted; supplies->nodes++) {
-        struct object_node *node = slab_alloc(&node_cache);
-
-        if (node == NULL)
+    for (; supplies->nodes < supplies->nodes_wanted; supplies->nodes++)
+        if (!object_nodes_add(&supplies->spares))
             return -ENOMEM;
-        push_node(&supplies->spares, node);
-    }
     return 0;
 }
 
 /* -ENOENT: there is none. */
 static int get_page_locked(const struct vm_object *object, uint64_t index, paddr_t *out_pa)
+    REQUIRES(object->lock)
 {
     paddr_t page;
 
     if (index >= pages_of(object->bytes))
         return -ENXIO;
-    page = lookup_locked(object, index);
+    page = object_lookup_locked(object, index);
     if (page == 0)
         return -ENOENT;
     phys_get(page);
@@ -412,11 +252,11 @@ static int make_page(struct vm_object *object, uint64_t index, struct supplies *
     spin_lock(&object->lock);
     error = get_page_locked(object, index, out_pa); /* another CPU may have been faster */
     if (error == -ENOENT) {
-        supplies->nodes_wanted = missing_locked(object, index);
+        supplies->nodes_wanted = object_nodes_missing_locked(object, index);
         error = -EAGAIN;
         if (supplies->page != 0 && supplies->nodes >= supplies->nodes_wanted) {
             supplies->nodes -= supplies->nodes_wanted;
-            insert_locked(object, index, supplies->page, &supplies->spares);
+            object_insert_locked(object, index, supplies->page, &supplies->spares);
             phys_get(supplies->page);
             *out_pa = supplies->page;
             supplies->is_used = true;
@@ -444,7 +284,7 @@ static NOINLINE int page_slow(struct vm_object *object, uint64_t index, paddr_t 
         uncharge(object, 1);
     if (!supplies.is_used && supplies.page != 0)
         phys_put(supplies.page);
-    free_nodes(&supplies.spares);
+    object_nodes_free(&supplies.spares);
     return error;
 }
 
@@ -461,7 +301,7 @@ int vm_object_give_page(struct vm_object *object, uint64_t index, paddr_t page)
         if (error != 0)
             break;
     }
-    free_nodes(&supplies.spares);
+    object_nodes_free(&supplies.spares);
     if (error == 0)
         phys_put(found); /* the reference that a look-up gives: the object has its own */
     if (supplies.is_used)
@@ -537,6 +377,7 @@ int64_t vm_object_write(struct vm_object *object, uint64_t offset, const void *f
         if (error != 0)
             break;
         memcpy((char *)phys_to_virt(page) + at, (const char *)from + done, part);
+        vm_object_stored(object, (offset + done) / PAGE_BYTES);
         phys_put(page);
         done += part;
     }
@@ -555,6 +396,7 @@ static void zero_tail(struct vm_object *object, uint64_t bytes)
     if (used == 0 || vm_object_peek(object, bytes / PAGE_BYTES, &page) != 0)
         return;
     memset((char *)phys_to_virt(page) + used, 0, PAGE_BYTES - used);
+    vm_object_stored(object, bytes / PAGE_BYTES);
     phys_put(page);
 }
 
@@ -588,24 +430,24 @@ static void shrink(struct vm_object *object, uint64_t bytes, uint64_t old_bytes)
 static bool take_for_zeros(struct vm_object *object, uint64_t *index, uint64_t last, uint64_t first_whole,
                            uint64_t end_whole, paddr_t *out_page)
 {
-    struct object_node *path[LEVELS_MAX + 1], *dead = NULL;
+    struct object_node *path[OBJECT_LEVELS_MAX + 1], *dead = NULL;
     bool is_alone = false;
 
     spin_lock(&object->lock);
-    bool is_there = find_locked(object, index, path) && *index <= last;
+    bool is_there = object_find_locked(object, index, path) && *index <= last;
 
     if (is_there) {
-        *out_page = path[1]->slot[digit(*index, 1)].page;
+        *out_page = path[1]->slot[object_digit(*index, 1)].page;
         /* A reference of somebody else came from the tree, under the lock, or from another one. */
         is_alone = *index >= first_whole && *index < end_whole && phys_refs(*out_page) == 1;
         if (is_alone)
-            (void)remove_locked(object, *index, path, &dead);
+            (void)object_remove_locked(object, *index, path, &dead);
         else
             phys_get(*out_page);
     }
     spin_unlock(&object->lock);
     (*index)++;
-    free_nodes(&dead);
+    object_nodes_free(&dead);
     if (is_alone)
         uncharge(object, 1);
     return is_there;
@@ -627,6 +469,7 @@ bool vm_object_zero(struct vm_object *object, uint64_t *offset, uint64_t end)
         uint64_t to = MIN(end - page_at, (uint64_t)PAGE_BYTES);
 
         memset((char *)phys_to_virt(page) + from, 0, (size_t)(to - from));
+        vm_object_stored(object, index - 1);
         phys_put(page);
         *offset = page_at + to;
     }

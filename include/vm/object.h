@@ -65,6 +65,9 @@ struct vm_object {
     uint64_t page_count GUARDED_BY(lock);
     struct object_node *root GUARDED_BY(lock);    /* a radix tree over the index */
     unsigned height GUARDED_BY(lock);             /* its levels; 0: no root */
+    uint64_t stores GUARDED_BY(lock);             /* calls of vm_object_stored() */
+    bool has_fetched GUARDED_BY(lock);            /* vm_object_code_page() has remembered some page, ever */
+    bool is_stored_by_programs GUARDED_BY(lock);  /* there was a mapping, ever, that lets a program store */
 
     struct mutex change;                          /* one resize at a time; before any spinlock */
     struct list_node mappings GUARDED_BY(change); /* regions, the oldest first */
@@ -113,7 +116,15 @@ uint64_t vm_object_page_count(struct vm_object *object);
  * below it. -ENOMEM; -ENOSPC: the budget is used up. O(levels). Context: task, no spinlock from LOCK_OBJECT on held. */
 int vm_object_page(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
 
-/* The same, but a page that does not exist is -ENOENT. */
+/* The same, and all CPUs fetch what it holds, by hal_icache_sync() if need be: before the page becomes executable
+ * somewhere. What is stored meanwhile may be fetched or not. */
+int vm_object_code_page(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
+
+/* To be called by whoever has stored in the page at that index by the kernel's own address of it, when it is done. The
+ * functions below do so themselves. Context: task, no spinlock from LOCK_OBJECT on held. */
+void vm_object_stored(struct vm_object *object, uint64_t index);
+
+/* vm_object_page(), but a page that does not exist is -ENOENT. */
 int vm_object_peek(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
 
 /* The page at that index becomes this one, whose one reference is the caller's, and the object's from then on; it

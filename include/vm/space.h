@@ -48,7 +48,8 @@
  *              while some CPU may still store to it by an old translation. While a mapping takes the place of
  *              another, a fault that finds nothing waits, too.
  *   code       What a page holds when a slot first lets it be executed is what all CPUs fetch: hal_icache_sync() comes
- *              before the slot, for fresh pages outside of all locks. What is stored afterwards is its writer's matter.
+ *              before the slot, for fresh pages outside of all locks; not again for pages of an object that are as they
+ *              were then (vm_object_code_page()). What is stored afterwards is its writer's matter.
  *   reuse      Tables are changed, then TLBs flushed, then pages and tables given back, and only then is `change`
  *              released. So neither an address nor a page is used again while a CPU may reach the old one.
  *   truncate   Who shrinks an object first makes its pages unreachable and counts the cut, then visits the slots of all

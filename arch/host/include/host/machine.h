@@ -220,6 +220,9 @@ void host_pt_levels_set(unsigned levels);
  * a listener of TRACE_PAGES_FREE. */
 void host_tlb_require_gone(paddr_t block, size_t bytes);
 
+/* Does the page hold what it held when hal_icache_sync() was called for it last? */
+bool host_icache_has(paddr_t page);
+
 /* Of the CPUs, only these must have forgotten by then: the others flush everything before they use what they know. The
  * machine keeps the pointer; NULL, as at the start: all. */
 void host_tlb_must_forget(const struct cpumask *cpus);
