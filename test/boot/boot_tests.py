@@ -62,6 +62,7 @@ class BootTest:
     rtc: str = ""                   # what the clock of the machine shows as it is switched on, UTC
     report: tuple = ()              # what the report on a hang shows
     limits: dict = dataclasses.field(default_factory=dict)  # of a release build's counts under icount: ISA, line
+    user_bench: bool = False        # ./verdant bench user: its machine, its lines, and their targets as limits
     holds: bool = False             # measure how long run-queue locks are held: the count `runq_hold`
     image: str = "verdant"          # another image of the build, as cmake/image.cmake names it
     budget: int = HANG_DETECTOR_SECONDS
@@ -440,6 +441,7 @@ BENCHES = (
     BootTest("bench-life", "init=bench:create_run_join,timer_pair", limits=LIMITS_LIFE, cpus=1),
     # No deadline is missed, and nobody urgent waits for longer than test/kernel/bench_latency.c says: it fails else.
     BootTest("bench-time", "init=bench-time", icount=True, cpus=1),
+    BootTest("bench-user", "", user_bench=True),
 )
 
 

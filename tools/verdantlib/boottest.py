@@ -10,7 +10,8 @@ import tempfile
 
 import gen_relocs
 
-from . import ROOT, build, firmware, golden, hold, machine as machines, programs, report, runner, stall, stress
+from . import (ROOT, build, firmware, golden, hold, machine as machines, programs, report, runner, stall, stress,
+               userbench)
 
 TAIL_LINES = 40
 FAILURE_LINES = 100             # what failed before the tail: the log has the rest
@@ -31,6 +32,8 @@ def load_table():
 
 def machine_of(test, arch, folder):
     image, elf = build.image(pathlib.Path(folder), arch, test.image)
+    if test.user_bench:
+        return userbench.machine_of(arch, image, elf, report.Progress())
     return machines.Machine(arch, image, elf, cpus=test.cpus, memory=test.memory, append=test.append,
                             firmware=test.firmware, cpu=test.cpu, board_options=test.board_options,
                             smp=test.smp, numa=test.numa, icount=test.icount or bool(test.limits) and not test.holds,
@@ -99,7 +102,8 @@ def judge(test, machine, outcome):
     table = load_table()
     wanted = [pattern.replace("{cpus}", str(machine.cpus)) for pattern in test.lines]
     problems = [f"no line matches {pattern!r}" for pattern in wanted if not seen(outcome, pattern)]
-    problems += problems_of_counts(outcome.lines, test.limits.get(machine.arch, {}))
+    limits = userbench.limits(machine.arch) if test.user_bench else test.limits.get(machine.arch, {})
+    problems += problems_of_counts(outcome.lines, limits)
     if test.golden:
         problems += golden.problems(golden.read(test.golden), golden.printed(outcome.lines))
     if test.end == "success":
@@ -126,8 +130,8 @@ def judge(test, machine, outcome):
 
 def problems_of_counts(lines, limits):
     """Benchmarks whose line is missing or beyond its limit."""
-    counts = {match.group(1): int(match.group(2)) for line in lines
-              if (match := re.search(r"\bbench: (\S+) (\d+) ns\s*$", line))}
+    counts = userbench.parse(lines) | {match.group(1): int(match.group(2)) for line in lines
+                                       if (match := re.search(r"\bbench: (\S+) (\d+) ns\s*$", line))}
     return [f"{name}: {counts.get(name, 'no count')}, at most {limit}" for name, limit in limits.items()
             if counts.get(name, limit + 1) > limit]
 

