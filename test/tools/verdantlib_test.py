@@ -97,8 +97,19 @@ class Judging(unittest.TestCase):
         self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
         names = [test.name for test in table.tests_of("x86_64", "Release")]
         self.assertEqual([name for name in names if name.startswith("bench-")],
-                         ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-time"])
+                         ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-time", "bench-user"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
+
+    def test_user_programs_are_held_to_their_targets(self):
+        test = next(test for test in boottest.load_table().BENCHES if test.user_bench)
+        limits = userbench.limits("aarch64")
+        said = [f"KB {name} n=7 min=1 p50={limit} p99=3 max=4" for name, limit in limits.items()]
+        self.assertEqual(len(limits), len(userbench.LINES))
+        self.assertEqual(limits["null"], 123)
+        self.assertEqual(self.judge(test, said, 0, arch="aarch64"), [])
+        self.assertEqual(self.judge(test, said[1:], 0, arch="aarch64"), ["null: no count, at most 123"])
+        slow = [said[0].replace("123", "124"), *said[1:]]
+        self.assertEqual(self.judge(test, slow, 0, arch="aarch64"), ["null: 124, at most 123"])
 
     def test_rows_of_benchmarks_become_tables(self):
         said = ["info: bench-row: latency fifo,idle samples=2 max=1200\r", "bench-row: latency",
