@@ -212,6 +212,26 @@ CHECK(futex, a_lock_passes_to_who_waits)
     EQUAL(atomic_load(&lock), 0);
 }
 
+CHECK(futex, an_owner_that_cannot_write_the_word_stays_one)
+{
+    _Atomic uint32_t *lock = check_pages(PAGE, PROT_READ | PROT_WRITE);
+    uint32_t own = (uint32_t)tid_of_caller();
+    pthread_t thread;
+    void *result;
+
+    atomic_store(lock, own);
+    EQUAL(pthread_create(&thread, NULL, lock_once, (void *)lock), 0);
+    check_until(has_gone_to_sleep, &locking_tid);
+    GOOD(mprotect(lock, PAGE, PROT_READ));
+    FAILS(EFAULT, futex(lock, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0));
+    EQUAL(atomic_load(lock), own | FUTEX_WAITERS);
+    GOOD(mprotect(lock, PAGE, PROT_READ | PROT_WRITE));
+    EQUAL(futex(lock, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0), 0);
+    EQUAL(pthread_join(thread, &result), 0);
+    EQUAL((intptr_t)result, 0);
+    EQUAL(atomic_load(lock), 0);
+}
+
 static void *end_with_lock(void *arg)
 {
     pthread_mutex_lock(arg);
