@@ -83,6 +83,51 @@ static int timeouts(void)
     return 0;
 }
 
+/* With a time it is made anew after a signal without a handler, and ends when it would have. */
+#define WHOLE_NS (400 * NS_PER_US)
+
+static struct {
+    _Atomic(int64_t) first, second;
+    uint64_t begin_ns, end_ns; /* before `second` */
+    unsigned command;
+} again;
+
+static int waits_again(void)
+{
+    again.begin_ns = clock_ns();
+    put_time(TIME, 0, (int64_t)(again.command == WAIT ? WHOLE_NS : again.begin_ns + WHOLE_NS));
+    store_relaxed(&again.first, CALL(futex, WORD, again.command | PRIVATE, 7, TIME, 0, 1));
+    task_notice_clear(TASK_NOTICE_SIGNAL);
+    put_time(TIME, 3000, 0); /* nobody reads it again */
+    int64_t result = signal_restart_current()->again(signal_restart_current());
+
+    again.end_ns = clock_ns();
+    store_relaxed(&again.second, result);
+    return 0;
+}
+
+static int interrupted(void)
+{
+    static const unsigned commands[] = { WAIT, WAIT_BITSET };
+
+    put32(WORD, 7);
+    for (unsigned i = 0; i < ARRAY_COUNT(commands); i++) {
+        again.command = commands[i];
+        struct task *task = world_thread(waits_again);
+
+        WAIT_FOR(is_blocked(task));
+        (void)task_sleep_until(clock_ns() + WHOLE_NS / 2);
+        CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0 && finish(task) == 0);
+        CHECK(load_relaxed(&again.first) == -ERESTART_RESTARTBLOCK && load_relaxed(&again.second) == -ETIMEDOUT);
+        CHECK(again.end_ns - again.begin_ns >= WHOLE_NS && again.end_ns - again.begin_ns < WHOLE_NS + WHOLE_NS / 4);
+    }
+    struct task *task = start_waiter(); /* for ever: after a handler with SA_RESTART, too */
+
+    CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0 && finish(task) == 0);
+    CHECK(load_relaxed(&result_of_wait) == -ERESTARTSYS);
+    return 0;
+}
+
 /* Of locks: each call's words, and the clock that its time is of. */
 static int owner_main(void)
 {
@@ -141,6 +186,11 @@ static void run_timeouts(void)
     world_run(timeouts);
 }
 
+static void run_interrupted(void)
+{
+    world_run(interrupted);
+}
+
 static void run_owned(void)
 {
     world_run(owned);
@@ -154,6 +204,7 @@ static void run_lists(void)
 const struct kernel_test booted_tests[] = {
     { "meanings", run_meanings },
     { "timeouts", run_timeouts },
+    { "interrupted", run_interrupted },
     { "owned", run_owned },
     { "lists", run_lists },
     { NULL, NULL },
@@ -168,9 +219,18 @@ static void arguments_mean_what_the_manual_says(void **state)
     booted_run("lists", 4);
 }
 
+static void a_timed_wait_made_anew_ends_when_it_would_have(void **state)
+{
+    (void)state;
+    booted_run("interrupted", 8);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(arguments_mean_what_the_manual_says) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arguments_mean_what_the_manual_says),
+        cmocka_unit_test(a_timed_wait_made_anew_ends_when_it_would_have),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
