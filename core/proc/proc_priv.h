@@ -69,6 +69,10 @@ uint64_t object_dying_count(void); /* tasks that began their exit and are not bu
 /* futex.c */
 void futex_init(void);
 
+/* user.c: may the running thread look into this one's memory? ptrace(2), "Ptrace access mode checking":
+ * PTRACE_MODE_READ_REALCREDS, or PTRACE_MODE_READ_FSCREDS. A thread of the kernel's may. */
+bool thread_may_read_locked(const struct thread *thread, bool by_real_ids) REQUIRES(proc_tree_lock);
+
 /* reaper.c */
 void reaper_init(void);
 void reaper_notify(void);

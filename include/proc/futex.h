@@ -129,7 +129,7 @@ void futex_owner_begin(struct thread *self);
 /* Of the running thread. */
 void futex_set_robust_list(vaddr_t head);
 
-/* Of the thread `tid`, 0: the running one. -ESRCH: there is none. */
+/* Of the thread `tid`, 0: the running one. -ESRCH: there is none. -EPERM: the running one may not look into it. */
 int futex_get_robust_list(tid_t tid, vaddr_t *out_head) MUST_USE;
 
 /* The running thread ends, and is still in its space: locks on its robust list are marked OWNER_DIED and one waiter

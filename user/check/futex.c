@@ -346,6 +346,35 @@ CHECK(set_robust_list, a_dead_owner_is_told_of)
     FAILS(EINVAL, syscall(SYS_set_robust_list, NULL, 1ul));
 }
 
+static int read_parents_list(void *arg)
+{
+    void *head = arg;
+    size_t bytes = 0;
+
+    GOOD(syscall(SYS_get_robust_list, getppid(), &head, &bytes)); /* of the same user */
+    EQUAL(bytes, 24);
+    GOOD(syscall(SYS_setresgid, 1000, 1000, 1000));
+    GOOD(syscall(SYS_setresuid, 1000, 1000, 1000));
+    FAILS(EPERM, syscall(SYS_get_robust_list, getppid(), &head, &bytes));
+    GOOD(syscall(SYS_get_robust_list, 0, &head, &bytes));
+    GOOD(syscall(SYS_get_robust_list, getpid(), &head, &bytes));
+    FAILS(ESRCH, syscall(SYS_get_robust_list, 0x3ffffff, &head, &bytes));
+    FAILS(ESRCH, syscall(SYS_get_robust_list, -1, &head, &bytes));
+    return 0;
+}
+
+CHECK(get_robust_list, of_others_needs_a_right)
+{
+    void *head;
+    size_t bytes;
+
+    GOOD(syscall(SYS_get_robust_list, 0, &head, &bytes));
+    BAD_TARGETS(sizeof(bytes), syscall(SYS_get_robust_list, 0, &head, bad));
+    BAD_TARGETS(sizeof(head), syscall(SYS_get_robust_list, 0, bad, &bytes));
+    NEEDS(geteuid() == 0, "needs to be root, to become somebody else");
+    check_child(read_parents_list, NULL);
+}
+
 CHECK(set_tid_address, returns_the_tid)
 {
     int word_of_mine;

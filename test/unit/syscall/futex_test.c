@@ -166,6 +166,43 @@ static int owned(void)
     return 0;
 }
 
+/* A thread of another process asks for the list of this one's: as root, and as somebody. */
+static tid_t asked;
+
+static int stranger_asks(void *arg)
+{
+    const struct syscall_args args = { .arg = { U(asked), PAGE0, PAGE0 + 8 } };
+    extern syscall_handler sys_get_robust_list;
+
+    (void)arg;
+    cred_get(&cred_root);
+    thread_current()->user.cred = &cred_root;
+    CHECK(sys_get_robust_list(&args, NULL) == -EFAULT); /* it may, but it has no memory */
+    world_become(7);
+    CHECK(sys_get_robust_list(&args, NULL) == -EPERM);
+    CHECK(CALL(get_robust_list, 0, PAGE0, PAGE0 + 8) == -EFAULT);
+    return 0;
+}
+
+static void ask_as_stranger(void)
+{
+    const struct thread_spec spec = {
+        .name = "stranger", .entry = stranger_asks, .stack_bytes = STACK_BYTES_DEFAULT, .priority_number = 65,
+    };
+    struct process *process = NULL;
+    struct thread *thread = NULL;
+    struct task *task = NULL;
+
+    asked = current_task()->tid;
+    CHECK(process_create(&process_kernel, "stranger", &process) == 0);
+    CHECK(thread_create(process, &spec, &thread) == 0);
+    CHECK(task_create_from_thread(process->pid, thread->tid, thread, &task) == 0);
+    CHECK(task_start(task) == 0 && finish(task) == 0);
+    thread_put(thread);
+    CHECK(process_wait(&process_kernel, process->pid, 0, NULL) == process->pid);
+    process_put(process);
+}
+
 static int lists(void)
 {
     CHECK(CALL(set_robust_list, PAGE0 + 512, 23) == -EINVAL);
@@ -173,6 +210,7 @@ static int lists(void)
     CHECK(CALL(get_robust_list, 0, PAGE0, PAGE0 + 8) == 0 && get64(PAGE0) == NOWHERE && get64(PAGE0 + 8) == 24);
     CHECK(CALL(get_robust_list, U(current_task()->tid), PAGE0, NOWHERE) == -EFAULT);
     CHECK(CALL(get_robust_list, TID_MAX - 1, PAGE0, PAGE0 + 8) == -ESRCH);
+    ask_as_stranger();
     return 0;
 }
 
