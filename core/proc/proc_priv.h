@@ -148,6 +148,17 @@ void timers_dropped(struct signal_record *record);
 void timers_thread_ended(struct process_signals *signals, const struct thread_signals *thread)
     REQUIRES(signals->lock);
 void timers_look(struct process *process);
+
+/* cpu_limit.c. All threads are asked to look at what was used, and the first on its way to its user does; after which
+ * time that is worth while, with so much left to use. Context: any. */
+void cpu_look_ask_locked(struct process_signals *signals) REQUIRES(signals->lock);
+uint64_t cpu_look_pause_ns(struct process_signals *signals, uint64_t left_ns) REQUIRES(signals->lock);
+/* RLIMIT_CPU was set, or is a new process's. The running process looks. No thread is left; the timer's memory goes. */
+void cpu_limit_changed_locked(struct process *process) REQUIRES(proc_tree_lock);
+void cpu_limit_look(struct process *process);
+void cpu_limit_stop_locked(struct process_signals *signals) REQUIRES(signals->lock);
+void cpu_limit_fini(struct process_signals *signals);
+
 /* clock.c: the id of a thread's CPU time; is it a process's own, or its threads'? */
 int32_t clock_of_thread(tid_t tid);
 int32_t clock_of_user_time(void); /* of the running process */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* What getrlimit(2)'s limits do to who reaches them: RLIMIT_CPU. How limits are set and read is life.c's. */
+#include "check.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define MS 1000000ll
+#define SECOND (1000 * MS)
+#define EARLY (100 * MS) /* Linux adds up at its ticks what it does not know exactly */
+#define FAR_AWAY 1000
+
+static long long used(void)
+{
+    struct timespec time;
+
+    GOOD(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time));
+    return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+static void use_up_to(long long ns)
+{
+    while (used() < ns)
+        ;
+}
+
+static void limit_cpu(rlim_t soft, rlim_t hard)
+{
+    const struct rlimit limit = {soft, hard};
+
+    GOOD(setrlimit(RLIMIT_CPU, &limit));
+}
+
+static rlim_t soft_limit(int which)
+{
+    struct rlimit limit;
+
+    GOOD(getrlimit(which, &limit));
+    return limit.rlim_cur;
+}
+
+/* What an ended child used; *status is how it ended. */
+static long long used_by(int pid, int *status)
+{
+    struct rusage usage;
+
+    EQUAL(wait4(pid, status, 0, &usage), pid);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * SECOND +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+static volatile sig_atomic_t told;
+static long long told_at;
+
+static void on_signal(int number)
+{
+    (void)number;
+    told++;
+    told_at = used();
+}
+
+static int is_told_each_second(void *arg)
+{
+    (void)arg;
+    signal(SIGXCPU, on_signal);
+    limit_cpu(1, FAR_AWAY);
+    while (told == 0)
+        ;
+    TRUE(told_at >= SECOND - EARLY);
+    EQUAL(soft_limit(RLIMIT_CPU), 2);
+    while (told == 1)
+        ;
+    TRUE(told_at >= 2 * SECOND - EARLY);
+    EQUAL(soft_limit(RLIMIT_CPU), 3);
+    return 0;
+}
+
+CHECK(setrlimit, cpu_time_is_told_of_each_second)
+{
+    check_child(is_told_each_second, NULL);
+}
+
+static int does_not_listen(void *arg)
+{
+    (void)arg;
+    signal(SIGXCPU, SIG_IGN);
+    limit_cpu(1, 2);
+    for (;;)
+        (void)used();
+    return 1;
+}
+
+CHECK(setrlimit, cpu_time_ends_who_does_not_listen)
+{
+    int pid = check_fork(does_not_listen, NULL), status;
+
+    TRUE(used_by(pid, &status) >= 2 * SECOND - EARLY);
+    EQUAL(status, SIGKILL);
+}
+
+/* What was used before counts, and a limit of no second at all is over at once. */
+static int is_limited_late(void *arg)
+{
+    (void)arg;
+    signal(SIGXCPU, on_signal);
+    use_up_to(100 * MS);
+    limit_cpu(0, RLIM_INFINITY);
+    while (told == 0)
+        ;
+    EQUAL(soft_limit(RLIMIT_CPU), 1);
+    limit_cpu(RLIM_INFINITY, RLIM_INFINITY);
+    return 0;
+}
+
+static int is_limited_to_nothing(void *arg)
+{
+    (void)arg;
+    signal(SIGXCPU, SIG_IGN);
+    limit_cpu(0, 0);
+    for (;;)
+        ;
+    return 1;
+}
+
+CHECK(setrlimit, cpu_time_that_was_used_counts)
+{
+    struct rlimit limit = {.rlim_cur = 5, .rlim_max = 4};
+
+    FAILS(EINVAL, setrlimit(RLIMIT_CPU, &limit));
+    check_child(is_limited_late, NULL);
+    EQUAL(check_wait(check_fork(is_limited_to_nothing, NULL)), SIGKILL);
+}
+
+static void *be_busy(void *arg)
+{
+    for (volatile unsigned turns = 0;; turns++)
+        ;
+    return arg;
+}
+
+/* Together, with one that began later, and one that only waits. */
+static int is_several(void *arg)
+{
+    pthread_t thread;
+
+    limit_cpu(1, FAR_AWAY);
+    use_up_to(200 * MS);
+    for (int i = 0; i < 2; i++)
+        EQUAL(pthread_create(&thread, NULL, be_busy, arg), 0);
+    return check_pause(NULL);
+}
+
+CHECK(setrlimit, cpu_time_is_that_of_all_threads)
+{
+    int pid = check_fork(is_several, NULL), status;
+
+    TRUE(used_by(pid, &status) >= SECOND - EARLY);
+    EQUAL(status & ~0x80, SIGXCPU);
+}
+
+/* A fork hands the limit on, not what was used; an exec changes neither. */
+static int execute_busily(void *arg)
+{
+    char *argv[] = {"check", "--as", "busy", NULL}, *environment[] = {NULL};
+
+    (void)arg;
+    EQUAL(soft_limit(RLIMIT_CPU), 1);
+    use_up_to(500 * MS);
+    syscall(SYS_execve, check_program, argv, environment);
+    return 80;
+}
+
+int limits_be_busy(void)
+{
+    if (used() < 500 * MS || soft_limit(RLIMIT_CPU) != 1)
+        return 81;
+    for (volatile unsigned turns = 0;; turns++)
+        ;
+    return 82;
+}
+
+static int has_a_child(void *arg)
+{
+    int pid, status;
+
+    (void)arg;
+    limit_cpu(1, FAR_AWAY);
+    use_up_to(600 * MS);
+    pid = check_fork(execute_busily, NULL);
+    TRUE(used_by(pid, &status) >= SECOND - EARLY);
+    EQUAL(status & ~0x80, SIGXCPU);
+    return 0;
+}
+
+CHECK(setrlimit, cpu_time_of_a_child_is_its_own)
+{
+    check_child(has_a_child, NULL);
+}
