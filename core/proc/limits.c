@@ -88,7 +88,7 @@ int process_limit_change(struct process *process, unsigned which, const struct p
         process->limit[which] = *wanted;
     if (wanted != NULL && result == 0 && which == LIMIT_SIGPENDING)
         limits_apply_locked(process);
-    if (wanted != NULL && result == 0 && which == LIMIT_CPU)
+    if (wanted != NULL && result == 0 && (which == LIMIT_CPU || which == LIMIT_RTTIME))
         cpu_limit_changed_locked(process);
     spin_unlock(&proc_tree_lock);
     return result;

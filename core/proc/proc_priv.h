@@ -153,8 +153,10 @@ void timers_look(struct process *process);
  * time that is worth while, with so much left to use. Context: any. */
 void cpu_look_ask_locked(struct process_signals *signals) REQUIRES(signals->lock);
 uint64_t cpu_look_pause_ns(struct process_signals *signals, uint64_t left_ns) REQUIRES(signals->lock);
-/* RLIMIT_CPU was set, or is a new process's. The running process looks. No thread is left; the timer's memory goes. */
+/* RLIMIT_CPU or RLIMIT_RTTIME was set, or is a new process's; a thread has become a real-time one. The running process
+ * looks. No thread is left; the timer's memory goes. */
 void cpu_limit_changed_locked(struct process *process) REQUIRES(proc_tree_lock);
+void cpu_limit_policy_changed(struct thread *thread);
 void cpu_limit_look(struct process *process);
 void cpu_limit_stop_locked(struct process_signals *signals) REQUIRES(signals->lock);
 void cpu_limit_fini(struct process_signals *signals);

@@ -20,6 +20,7 @@
 #define LIMIT_MSGQUEUE 12u
 #define LIMIT_NICE 13u
 #define LIMIT_RTPRIO 14u
+#define LIMIT_RTTIME 15u
 
 /* *out_old (may be NULL) is what it was; `wanted` (may be NULL) what it is then. -EINVAL: no such limit, or soft above
  * hard; -EPERM: above the hard one, and the caller may not raise it (CAP_SYS_RESOURCE). */

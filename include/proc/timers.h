@@ -39,7 +39,7 @@ struct process_timers {
     int32_t last_id;
     bool is_counting;         /* something counts CPU time: a thread that begins is to look when it may be due */
     _Atomic(bool) is_cpu_due; /* who goes to its user looks at what was used: timers_look() */
-    _Atomic(bool) is_limited; /* RLIMIT_CPU was set at some time, and there is this: */
+    _Atomic(bool) is_limited; /* RLIMIT_CPU or RTTIME was set once, and there is this: */
     struct timer limit_timer;
 };
 

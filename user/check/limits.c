@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What getrlimit(2)'s limits do to who reaches them: RLIMIT_CPU. How limits are set and read is life.c's. */
+/* What getrlimit(2)'s limits do to who reaches them. How limits are set and read is life.c's. */
 #include "check.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -199,4 +200,47 @@ static int has_a_child(void *arg)
 CHECK(setrlimit, cpu_time_of_a_child_is_its_own)
 {
     check_child(has_a_child, NULL);
+}
+
+/* ---- RLIMIT_RTTIME ---- */
+
+#define RUN_MICROSECONDS 100000
+
+static void runs_without_a_pause(void)
+{
+    const struct rlimit limit = {RUN_MICROSECONDS, 4 * RUN_MICROSECONDS};
+    struct sched_param param = {.sched_priority = 1};
+
+    signal(SIGXCPU, on_signal);
+    GOOD(setrlimit(RLIMIT_RTTIME, &limit));
+    use_up_to(2 * RUN_MICROSECONDS * 1000ll); /* not as a real-time thread: nobody minds */
+    EQUAL(told, 0);
+    GOOD(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param));
+}
+
+static int is_told_once(void *arg)
+{
+    (void)arg;
+    runs_without_a_pause();
+    while (told == 0)
+        ;
+    EQUAL(soft_limit(RLIMIT_RTTIME), 1000000 + RUN_MICROSECONDS);
+    return 0;
+}
+
+static int runs_for_ever(void *arg)
+{
+    runs_without_a_pause();
+    return be_busy(arg) == NULL;
+}
+
+CHECK(setrlimit, a_realtime_thread_has_to_pause)
+{
+    int status, pid;
+
+    NEEDS(geteuid() == 0, "needs to be root, for a real-time priority");
+    check_child(is_told_once, NULL);
+    pid = check_fork(runs_for_ever, NULL);
+    TRUE(used_by(pid, &status) >= (2 + 4) * RUN_MICROSECONDS * 1000ll - EARLY);
+    EQUAL(status, SIGKILL);
 }

@@ -29,21 +29,25 @@ static uint64_t used(void)
     return ns;
 }
 
-static void limit(uint64_t soft, uint64_t hard)
+static void limit_of(unsigned which, uint64_t soft, uint64_t hard)
 {
     const struct process_limit wanted = { .soft = soft, .hard = hard };
-
     uintptr_t state = hal_irq_save();
 
-    CHECK(process_limit_change(process_current(), LIMIT_CPU, &wanted, true, NULL) == 0);
+    CHECK(process_limit_change(process_current(), which, &wanted, true, NULL) == 0);
     hal_irq_restore(state);
     (void)sys(SYS_sched_yield, 0, 0, 0, 0); /* as after a call: what there is to do is found on the way back */
 }
 
-static uint64_t soft_now(void)
+static void limit(uint64_t soft, uint64_t hard)
+{
+    limit_of(LIMIT_CPU, soft, hard);
+}
+
+static uint64_t soft_now(unsigned which)
 {
     uintptr_t state = hal_irq_save();
-    uint64_t soft = process_limit_get(process_current(), LIMIT_CPU);
+    uint64_t soft = process_limit_get(process_current(), which);
 
     hal_irq_restore(state);
     return soft;
@@ -98,7 +102,7 @@ static void is_told_and_ends(uintptr_t area)
     compute_until(SEC / 2);
     CHECK(load_relaxed(&told) == 0);
     compute_until(2 * SEC + SEC / 2);
-    CHECK(load_relaxed(&told) == 2 && soft_now() == 3);
+    CHECK(load_relaxed(&told) == 2 && soft_now(LIMIT_CPU) == 3);
     compute_until(4 * SEC);
     CHECK(false);
 }
@@ -132,7 +136,7 @@ static void is_limited_late(uintptr_t area)
     compute_until(SEC + SEC / 4);
     limit(0, LIMIT_NONE);
     compute_until(SEC + SEC / 2);
-    CHECK(load_relaxed(&told) == 2 && soft_now() == 2);
+    CHECK(load_relaxed(&told) == 2 && soft_now(LIMIT_CPU) == 2);
     CHECK(is_just_after(load_relaxed(&told_ns[0]), SEC + SEC / 4));
     limit(LIMIT_NONE, LIMIT_NONE);
     compute_until(2 * SEC + SEC / 4);
@@ -189,11 +193,60 @@ static void run_several(void)
     CHECK(clock_ns() - begun_ns < SEC / 2 / at_once + SEC / 10);
 }
 
+/* A real-time thread may run for so long at a time; what it ran before it was one does not count. */
+#define RUN_NS (100 * MS)
+static uint64_t run_begun_ns;
+
+static void be_realtime(void)
+{
+    const struct sched_params params = { .policy = SCHED_POLICY_FIFO, .rt_level = 20 };
+    uintptr_t state = hal_irq_save();
+
+    CHECK(task_set_params(current_task(), &params) == 0);
+    hal_irq_restore(state);
+}
+
+static void pause_a_while(uintptr_t area)
+{
+    const int64_t time[2] = { 0, MS };
+
+    put(area, time, sizeof time);
+    CHECK(sys(SYS_nanosleep, area, 0, 0, 0) == 0);
+}
+
+static void runs_without_a_pause(uintptr_t area)
+{
+    CHECK(handle(area, SIGXCPU, (uintptr_t)on_signal, 0, 0) == 0);
+    limit(LIMIT_NONE, LIMIT_NONE);
+    limit_of(LIMIT_RTTIME, RUN_NS / NS_PER_US, 3 * RUN_NS / NS_PER_US);
+    compute_until(2 * RUN_NS);
+    be_realtime();
+    limit_of(LIMIT_RTTIME, RUN_NS / NS_PER_US, 3 * RUN_NS / NS_PER_US);
+    for (unsigned i = 0; i < 8; i++) {
+        compute_until(used() + RUN_NS / 2);
+        pause_a_while(area);
+    }
+    CHECK(load_relaxed(&told) == 0);
+    run_begun_ns = used();
+    compute_until(run_begun_ns + 2 * RUN_NS);
+    CHECK(load_relaxed(&told) == 1 && soft_now(LIMIT_RTTIME) == (SEC + RUN_NS) / NS_PER_US);
+    compute_until(run_begun_ns + 4 * RUN_NS);
+    CHECK(false);
+}
+
+static void run_realtime(void)
+{
+    CHECK(run(runs_without_a_pause) == SIGKILL);
+    CHECK(is_just_after(load_relaxed(&told_ns[0]), run_begun_ns + RUN_NS));
+    CHECK(is_just_after(load_relaxed(&last_ns) + PIECE_NS, run_begun_ns + 3 * RUN_NS));
+}
+
 const struct kernel_test booted_tests[] = {
     { "told", run_told },
     { "deaf", run_deaf },
     { "late", run_late },
     { "several", run_several },
+    { "realtime", run_realtime },
     { NULL, NULL },
 };
 
@@ -221,6 +274,12 @@ static void threads_use_it_up_together(void **state)
     booted_run("several", 8);
 }
 
+static void a_realtime_thread_has_to_pause(void **state)
+{
+    (void)state;
+    booted_run("realtime", 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +287,7 @@ int main(void)
         cmocka_unit_test(who_ignores_the_signal_ends_at_the_hard_limit),
         cmocka_unit_test(a_limit_below_what_was_used_is_due_at_once),
         cmocka_unit_test(threads_use_it_up_together),
+        cmocka_unit_test(a_realtime_thread_has_to_pause),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
