@@ -346,3 +346,5 @@ struct image {
     struct aux aux;      /* what it finds there */
 };
 int image_build(struct image *image) MUST_USE;
+/* How much the stack may grow to by that RLIMIT_STACK: what it begins with is its in any case. */
+size_t image_stack_bytes_max(uint64_t limit);

@@ -35,6 +35,7 @@ enum {
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED |              \
      MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_FIXED_NOREPLACE)
 
+/* RLIMIT_MEMLOCK, of each call. */
 static bool may_lock(uint64_t bytes)
 {
     return cred_can(thread_current()->user.cred, CAP_IPC_LOCK) ||
@@ -122,7 +123,7 @@ SYSCALL(mmap)
     if (request.bytes > HAL_USER_END || is_beyond_limit(ROUND_UP(request.bytes, PAGE_BYTES)))
         return -ENOMEM;
     if ((flags & MAP_LOCKED) != 0 && !may_lock(request.bytes))
-        return -EAGAIN;
+        return process_limit_get(process_current(), LIMIT_MEMLOCK) == 0 ? -EPERM : -EAGAIN;
     if ((flags & MAP_ANONYMOUS) != 0)
         request.offset = 0;
     else

@@ -231,7 +231,10 @@ int space_set_heap(struct space *space, vaddr_t start) MUST_USE;
 /* Where mappings without an address go: below. Rounded down to a page. */
 void space_set_map_top(struct space *space, vaddr_t top);
 
-/* Where it is; both 0: there is none. */
+/* How much a region that grows down may grow to; what is larger already stays. */
+void space_set_stack_max(struct space *space, size_t bytes);
+
+/* Where the heap is; both 0: there is none. */
 void space_heap_get(struct space *space, vaddr_t *out_start, vaddr_t *out_end);
 
 /* Move the heap's end; *out_end is where it is afterwards, moved or not. end 0 only asks. -EINVAL: no heap, or below

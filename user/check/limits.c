@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -200,6 +201,75 @@ static int has_a_child(void *arg)
 CHECK(setrlimit, cpu_time_of_a_child_is_its_own)
 {
     check_child(has_a_child, NULL);
+}
+
+/* ---- RLIMIT_STACK, RLIMIT_NOFILE ---- */
+
+/* Touch the stack so far down, page after page. */
+static __attribute__((noinline)) int reach_down(size_t bytes)
+{
+    volatile char page[PAGE];
+
+    page[0] = 1;
+    return bytes <= PAGE ? page[0] : reach_down(bytes - PAGE) + page[0];
+}
+
+static int needs_stack(void *arg)
+{
+    const size_t *kib = arg;
+    struct rlimit limit;
+
+    GOOD(getrlimit(RLIMIT_STACK, &limit));
+    limit.rlim_cur = kib[0] << 10;
+    GOOD(setrlimit(RLIMIT_STACK, &limit));
+    return reach_down(kib[1] << 10) > 0 ? 0 : 1;
+}
+
+CHECK(setrlimit, a_stack_grows_as_far_as_the_limit_says)
+{
+    const size_t enough[2] = {32 << 10, 16 << 10}, little[2] = {1 << 10, 4 << 10};
+    struct rlimit limit;
+
+    GOOD(getrlimit(RLIMIT_STACK, &limit));
+    NEEDS(limit.rlim_max >= 32 << 20, "the stack is limited for good");
+    check_child(needs_stack, (void *)enough);
+    EQUAL(check_wait(check_fork(needs_stack, (void *)little)) & ~0x80, SIGSEGV);
+    GOOD(setrlimit(RLIMIT_STACK, &limit));
+}
+
+CHECK(setrlimit, nobody_has_files_without_a_limit)
+{
+    const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+
+    FAILS(EPERM, setrlimit(RLIMIT_NOFILE, &none));
+}
+
+/* ---- RLIMIT_MEMLOCK ---- */
+
+static int locks_as_somebody(void *arg)
+{
+    const struct rlimit page = {PAGE, PAGE}, nothing = {0, 0};
+    char *pages = check_pages(2 * PAGE, PROT_READ | PROT_WRITE);
+
+    (void)arg;
+    GOOD(setrlimit(RLIMIT_MEMLOCK, &page));
+    GOOD(syscall(SYS_setresuid, 1000, 1000, 1000));
+    FAILS(ENOMEM, mlock(pages, 2 * PAGE));
+    GOOD(mlock(pages, PAGE));
+    GOOD(munlock(pages, PAGE));
+    TRUE(mmap(NULL, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) == MAP_FAILED);
+    EQUAL(errno, EAGAIN);
+    GOOD(setrlimit(RLIMIT_MEMLOCK, &nothing));
+    FAILS(EPERM, mlock(pages, PAGE));
+    TRUE(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) == MAP_FAILED);
+    EQUAL(errno, EPERM);
+    return 0;
+}
+
+CHECK(setrlimit, memory_that_is_locked)
+{
+    NEEDS(geteuid() == 0, "needs to be root, to become somebody else");
+    check_child(locks_as_somebody, NULL);
 }
 
 /* ---- RLIMIT_RTTIME ---- */
