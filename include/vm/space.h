@@ -131,6 +131,7 @@ struct space {
 struct space_stats {
     unsigned regions;
     uint64_t mapped_bytes;
+    uint64_t data_bytes; /* of those: region_is_data() */
     uint64_t resident_pages;
     uint64_t faults; /* the sum of the next six */
     uint64_t zeroed, copied, taken_over, given, spurious, blocks;

@@ -272,6 +272,49 @@ CHECK(setrlimit, memory_that_is_locked)
     check_child(locks_as_somebody, NULL);
 }
 
+/* ---- RLIMIT_DATA ---- */
+
+static void *map(size_t bytes, int protection, int flags)
+{
+    return mmap(NULL, bytes, protection, flags | MAP_ANONYMOUS, -1, 0);
+}
+
+/* Private memory that may be written is data, and as much as the limit says is there already. */
+static int wants_data(void *arg)
+{
+    const struct rlimit little = {PAGE, RLIM_INFINITY}, enough = {RLIM_INFINITY, RLIM_INFINITY};
+    char *data = check_pages(2 * PAGE, PROT_READ | PROT_WRITE), *pages;
+    long end;
+
+    (void)arg;
+    GOOD(setrlimit(RLIMIT_DATA, &little));
+    TRUE(map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE) == MAP_FAILED);
+    EQUAL(errno, ENOMEM);
+    TRUE(map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED) != MAP_FAILED);
+    pages = map(2 * PAGE, PROT_READ, MAP_PRIVATE);
+    TRUE(pages != MAP_FAILED);
+    FAILS(ENOMEM, mprotect(pages, PAGE, PROT_READ | PROT_WRITE));
+    GOOD(mprotect(data, PAGE, PROT_READ | PROT_WRITE)); /* it is data already */
+    TRUE(mremap(data, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED);
+    EQUAL(errno, ENOMEM);
+    TRUE(mremap(pages, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE) != MAP_FAILED);
+    end = syscall(SYS_brk, 0);
+    EQUAL(syscall(SYS_brk, end + 4 * PAGE), end);
+    GOOD(setrlimit(RLIMIT_DATA, &enough));
+    EQUAL(syscall(SYS_brk, end + 4 * PAGE), end + 4 * (long)PAGE);
+    TRUE(map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE) != MAP_FAILED);
+    return 0;
+}
+
+CHECK(setrlimit, private_memory_that_may_be_written)
+{
+    struct rlimit limit;
+
+    GOOD(getrlimit(RLIMIT_DATA, &limit));
+    NEEDS(limit.rlim_max == RLIM_INFINITY, "data is limited for good");
+    check_child(wants_data, NULL);
+}
+
 /* ---- RLIMIT_RTTIME ---- */
 
 #define RUN_MICROSECONDS 100000
