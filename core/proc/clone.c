@@ -197,6 +197,8 @@ static void give_policy(struct cloning *cloning, const struct sched_params *para
     int result = task_set_params(cloning->task, params);
 
     ASSERT(result == 0); /* they are valid, and no deadline task's, which might find no room */
+    if (params->policy == SCHED_POLICY_FIFO || params->policy == SCHED_POLICY_RR)
+        cpu_limit_policy_changed(cloning->thread);
 }
 
 /* The registers: the caller's, those of the floating-point unit from the unit itself. */

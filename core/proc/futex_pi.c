@@ -93,21 +93,27 @@ static void clear_owner_locked(struct owned_lock *lock)
     spin_unlock(&owner->futex.lock);
 }
 
-/* The running thread, who owns it, lets go. NULL: nobody waits, and the lock is out of the table. */
-static struct mutex_waiter *let_go_locked(struct owned_lock *lock, bool has_ended)
+/* The running thread, who owned it, has handed the mutex over. `heir` NULL: nobody waits, and it leaves the table. */
+static void change_owner_locked(struct owned_lock *lock, const struct mutex_waiter *heir, bool has_ended)
 {
-    struct mutex_waiter *heir = mutex_hand_over(&lock->mutex);
-
     clear_owner_locked(lock);
     if (heir == NULL) {
         list_remove(&lock->link);
-        return NULL;
+        return;
     }
     /* It sleeps in a call of ours, so it has not ended. */
     bool is_alive = set_owner_locked(lock, object_of(mutex_heir_task(heir))->thread);
 
     ASSERT(is_alive);
     lock->is_inheritance = has_ended;
+}
+
+/* The running thread, who owns it and is about to end, or cannot say so in the word, lets go. */
+static struct mutex_waiter *let_go_locked(struct owned_lock *lock)
+{
+    struct mutex_waiter *heir = mutex_hand_over(&lock->mutex);
+
+    change_owner_locked(lock, heir, true);
     return heir;
 }
 
@@ -141,8 +147,8 @@ static int bring_in(vaddr_t word)
     return task_is_killed() ? -EINTR : 0;
 }
 
-/* The id and these bits; of what is there the bits of `kept` stay. May sleep. */
-static int store_owner(vaddr_t word, uint32_t desired, uint32_t kept)
+/* Whatever is there. May sleep. */
+static int store_word(vaddr_t word, uint32_t desired)
 {
     uint32_t value = 0;
     int result = user_read32(word, &value);
@@ -150,7 +156,7 @@ static int store_owner(vaddr_t word, uint32_t desired, uint32_t kept)
     while (result == 0) {
         uint32_t before = value;
 
-        result = user_cas32(word, &value, desired | (before & kept));
+        result = user_cas32(word, &value, desired);
         if (result == 0 && value == before)
             break;
     }
@@ -286,7 +292,7 @@ static int prepare(struct attempt *attempt)
 /* The heir of a thread that ended says so in the word. */
 static int store_inheritance(struct attempt *attempt)
 {
-    return store_owner(attempt->word, attempt->self | FUTEX_WAITERS | FUTEX_OWNER_DIED, 0);
+    return store_word(attempt->word, attempt->self | FUTEX_WAITERS | FUTEX_OWNER_DIED);
 }
 
 /* As a user of the lock: sleep until it is ours, or no more. */
@@ -303,7 +309,7 @@ static int wait_for(struct attempt *attempt, struct owned_lock *lock, uint64_t d
         spin_lock(&bucket->lock);
         lock->is_inheritance = false;
         if (result != 0)
-            heir = let_go_locked(lock, true);
+            heir = let_go_locked(lock);
     } else if (result == 0 && lock->owner == NULL) {
         result = ATTEMPT_AGAIN; /* its owner let go before we had begun to wait */
         heir = mutex_hand_over(&lock->mutex);
@@ -370,7 +376,24 @@ int futex_try_lock_pi(struct futex_word word)
 
 /* ---- Unlock ---- */
 
-/* 0: the word is 0, or *out_heir owns it. */
+struct unlocking {
+    vaddr_t word;
+    uint32_t value; /* what the word was */
+};
+
+/* The word is the heir's, or nothing has changed and the lock stays whose it is: whoever cannot tell its heir, because
+ * the page is gone or may not be written, is the owner until it can, or ends. */
+static int name_heir(struct task *heir, void *arg)
+{
+    const struct unlocking *unlocking = arg;
+    uint32_t seen = unlocking->value;
+
+    if (user_cas32(unlocking->word, &seen, (uint32_t)heir->tid | FUTEX_WAITERS) != 0)
+        return ATTEMPT_FAULT;
+    return seen == unlocking->value ? 0 : ATTEMPT_AGAIN;
+}
+
+/* 0: the word is 0, or it and the lock are the heir's. */
 static int unlock_locked(struct owned_bucket *bucket, const struct futex_key *key, vaddr_t word,
                          struct mutex_waiter **out_heir)
 {
@@ -391,7 +414,12 @@ static int unlock_locked(struct owned_bucket *bucket, const struct futex_key *ke
     }
     if (lock->owner != thread_current())
         return -EINVAL;
-    *out_heir = let_go_locked(lock, false);
+    struct unlocking unlocking = { .word = word, .value = value };
+    int result = mutex_hand_over_if(&lock->mutex, name_heir, &unlocking, out_heir);
+
+    if (result != 0)
+        return result;
+    change_owner_locked(lock, *out_heir, false);
     return *out_heir != NULL ? 0 : ATTEMPT_AGAIN; /* the lock is gone, the word is still ours */
 }
 
@@ -414,11 +442,8 @@ int futex_unlock_pi(struct futex_word word)
             result = result == 0 ? ATTEMPT_AGAIN : result;
         }
     } while (result == ATTEMPT_AGAIN);
-    if (heir != NULL) {
-        /* Who comes meanwhile finds the lock in the table, and waits. */
-        result = store_owner(word.at, (uint32_t)mutex_heir_task(heir)->tid | FUTEX_WAITERS, 0);
+    if (heir != NULL)
         mutex_heir_wake(heir);
-    }
     futex_key_put(&key);
     return result;
 }
@@ -435,7 +460,7 @@ static void let_go_of_one(struct owned_bucket *bucket, const struct thread *self
         struct owned_lock *lock = list_entry(node, struct owned_lock, link);
 
         if (lock->owner == self) {
-            heir = let_go_locked(lock, true);
+            heir = let_go_locked(lock);
             break;
         }
     }

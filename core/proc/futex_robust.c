@@ -35,24 +35,19 @@ void futex_set_robust_list(vaddr_t head)
 int futex_get_robust_list(tid_t tid, vaddr_t *out_head)
 {
     struct task *task = task_lookup(tid == 0 ? current_task()->tid : tid);
-    struct process *process = task == NULL ? NULL : process_lookup(task->pid);
     int result = -ESRCH;
 
-    if (process != NULL) {
-        spin_lock(&proc_tree_lock);
-        list_for_each(node, &process->threads) {
-            struct thread *thread = list_entry(node, struct thread, link);
+    if (task == NULL)
+        return result;
+    spin_lock(&proc_tree_lock);
+    const struct thread *thread = object_of(task)->thread;
 
-            if (thread->tid != task->tid)
-                continue;
-            *out_head = load_relaxed(&thread->futex.robust_list);
-            result = 0;
-        }
-        spin_unlock(&proc_tree_lock);
-        process_put(process);
-    }
-    if (task != NULL)
-        task_put(task);
+    if (thread != NULL)
+        result = thread_may_read_locked(thread, true) ? 0 : -EPERM;
+    if (result == 0)
+        *out_head = load_relaxed(&thread->futex.robust_list);
+    spin_unlock(&proc_tree_lock);
+    task_put(task);
     return result;
 }
 

@@ -41,6 +41,7 @@
 #define CLOCK_TICKS 100       /* USER_HZ: times(2) counts these */
 #define RANDOM_BYTES 16       /* of AT_RANDOM */
 #define STACK_ALIGN 16
+#define STACK_ROOM ((size_t)128 << 20) /* where no mappings go: RLIMIT_STACK may be raised later; as on Linux */
 #define STACK_SPARE (32 * PAGE_BYTES) /* of the stack that is mapped at once, below what stands on it */
 #define CHANCE_SHIFT 6        /* random places vary by this part of the user's half */
 #define HEAP_CHANCE ((vaddr_t)32 << 20)
@@ -227,8 +228,7 @@ static int fill_stack(const struct stack *stack, struct image *image)
     return result;
 }
 
-/* How much the stack may grow to: all of it lies below the top, above where mappings begin. */
-static size_t stack_bytes_max(uint64_t limit)
+size_t image_stack_bytes_max(uint64_t limit)
 {
     return ROUND_UP((size_t)MIN(MAX(limit, STACK_SPARE), (uint64_t)HAL_USER_END / 16), PAGE_BYTES);
 }
@@ -236,13 +236,14 @@ static size_t stack_bytes_max(uint64_t limit)
 /* The place of the stack, and below it of the mappings. The interpreter's place depends on it. */
 static void place_stack(struct image *image, const struct chances *chances)
 {
-    size_t most = stack_bytes_max(image->stack_limit);
+    size_t most = image_stack_bytes_max(image->stack_limit);
+    size_t room = MAX(most, STACK_ROOM);
     vaddr_t chance = HAL_USER_END >> CHANCE_SHIFT;
 
     image->stack_top = ROUND_DOWN(HAL_USER_END, PAGE_BYTES) - PAGE_BYTES -
                        random_offset(chances->stack, chance, PAGE_BYTES);
     image->space->stack_bytes_max = most;
-    space_set_map_top(image->space, image->stack_top - most - VM_STACK_GUARD_BYTES -
+    space_set_map_top(image->space, image->stack_top - room - VM_STACK_GUARD_BYTES -
                                         random_offset(chances->mappings, chance, PAGE_BYTES));
 }
 

@@ -14,6 +14,7 @@
 
 #define FILES_SOFT 1024u
 #define FILES_HARD 4096u
+#define FILES_MOST (1u << 20) /* Linux's fs.nr_open, which nobody may raise here */
 #define LOCKED_BYTES (UINT64_C(8) << 20)
 #define QUEUE_BYTES 819200u /* of POSIX message queues: Linux's */
 
@@ -70,6 +71,19 @@ void limits_apply_locked(struct process *process)
     signals_unlock(signals, state);
 }
 
+/* A stack grows as far as the limit of now says. Memory that a vfork lends is its maker's, with that one's limit. */
+static void apply_to_stack(struct process *process)
+{
+    struct thread *self = thread_current();
+    bool is_lent = self != NULL && self->process == process && load_relaxed(&self->user.is_lent);
+    struct space *space = process->has_user && !is_lent ? process_space_get(process) : NULL;
+
+    if (space == NULL)
+        return;
+    space_set_stack_max(space, image_stack_bytes_max(process_limit_get(process, LIMIT_STACK)));
+    space_put(space);
+}
+
 int process_limit_change(struct process *process, unsigned which, const struct process_limit *wanted, bool may_raise,
                          struct process_limit *out_old)
 {
@@ -84,11 +98,17 @@ int process_limit_change(struct process *process, unsigned which, const struct p
         *out_old = process->limit[which];
     if (wanted != NULL && wanted->hard > process->limit[which].hard && !may_raise)
         result = -EPERM;
+    else if (wanted != NULL && which == LIMIT_NOFILE && wanted->hard > FILES_MOST)
+        result = -EPERM;
     else if (wanted != NULL)
         process->limit[which] = *wanted;
     if (wanted != NULL && result == 0 && which == LIMIT_SIGPENDING)
         limits_apply_locked(process);
+    if (wanted != NULL && result == 0 && (which == LIMIT_CPU || which == LIMIT_RTTIME))
+        cpu_limit_changed_locked(process);
     spin_unlock(&proc_tree_lock);
+    if (wanted != NULL && result == 0 && which == LIMIT_STACK)
+        apply_to_stack(process);
     return result;
 }
 

@@ -69,6 +69,10 @@ uint64_t object_dying_count(void); /* tasks that began their exit and are not bu
 /* futex.c */
 void futex_init(void);
 
+/* user.c: may the running thread look into this one's memory? ptrace(2), "Ptrace access mode checking":
+ * PTRACE_MODE_READ_REALCREDS, or PTRACE_MODE_READ_FSCREDS. A thread of the kernel's may. */
+bool thread_may_read_locked(const struct thread *thread, bool by_real_ids) REQUIRES(proc_tree_lock);
+
 /* reaper.c */
 void reaper_init(void);
 void reaper_notify(void);
@@ -144,6 +148,19 @@ void timers_dropped(struct signal_record *record);
 void timers_thread_ended(struct process_signals *signals, const struct thread_signals *thread)
     REQUIRES(signals->lock);
 void timers_look(struct process *process);
+
+/* cpu_limit.c. All threads are asked to look at what was used, and the first on its way to its user does; after which
+ * time that is worth while, with so much left to use. Context: any. */
+void cpu_look_ask_locked(struct process_signals *signals) REQUIRES(signals->lock);
+uint64_t cpu_look_pause_ns(struct process_signals *signals, uint64_t left_ns) REQUIRES(signals->lock);
+/* RLIMIT_CPU or RLIMIT_RTTIME was set, or is a new process's; a thread has become a real-time one. The running process
+ * looks. No thread is left; the timer's memory goes. */
+void cpu_limit_changed_locked(struct process *process) REQUIRES(proc_tree_lock);
+void cpu_limit_policy_changed(struct thread *thread);
+void cpu_limit_look(struct process *process);
+void cpu_limit_stop_locked(struct process_signals *signals) REQUIRES(signals->lock);
+void cpu_limit_fini(struct process_signals *signals);
+
 /* clock.c: the id of a thread's CPU time; is it a process's own, or its threads'? */
 int32_t clock_of_thread(tid_t tid);
 int32_t clock_of_user_time(void); /* of the running process */
@@ -329,3 +346,5 @@ struct image {
     struct aux aux;      /* what it finds there */
 };
 int image_build(struct image *image) MUST_USE;
+/* How much the stack may grow to by that RLIMIT_STACK: what it begins with is its in any case. */
+size_t image_stack_bytes_max(uint64_t limit);

@@ -125,6 +125,7 @@ static int link_user_process(struct process *process, struct process *maker, int
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
     limits_apply_locked(process);
+    cpu_limit_changed_locked(process);
     spin_unlock(&proc_tree_lock);
     id_publish_process(process->pid, process);
     return 0;

@@ -130,6 +130,17 @@ int thread_policy_get(tid_t tid, struct sched_params *out)
     return 0;
 }
 
+/* RLIMIT_RTTIME of a thread that may have become a real-time one. */
+static void look_at_limits(struct task *task)
+{
+    struct thread *thread = thread_get_of_task(task);
+
+    if (thread == NULL)
+        return;
+    cpu_limit_policy_changed(thread);
+    thread_put(thread);
+}
+
 int thread_policy_set(tid_t tid, const struct sched_params *params)
 {
     struct task *task = NULL;
@@ -143,6 +154,8 @@ int thread_policy_set(tid_t tid, const struct sched_params *params)
         result = -EPERM;
     else
         result = task_set_params(task, params);
+    if (result == 0 && (params->policy == SCHED_POLICY_FIFO || params->policy == SCHED_POLICY_RR))
+        look_at_limits(task);
     task_put(task);
     return result;
 }

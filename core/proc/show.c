@@ -60,23 +60,11 @@ struct thread *shown_thread_locked(const struct shown *shown)
     return shown->tid == shown->process->pid ? first : NULL;
 }
 
-static bool is_all(const struct cred_ids *ids, uint32_t id)
-{
-    return ids->real == id && ids->effective == id && ids->saved == id;
-}
-
 bool shown_may_look(const struct shown *shown)
 {
-    const struct thread *self = thread_current();
-    const struct cred *own = self != NULL ? self->user.cred : NULL;
-
-    if (own == NULL || self->process == shown->process || cred_can(own, CAP_SYS_PTRACE))
-        return true;
     spin_lock(&proc_tree_lock);
     const struct thread *thread = shown_thread_locked(shown);
-    const struct cred *theirs = thread != NULL ? thread->user.cred : NULL;
-    /* Of a zombie there is nothing left to look into. */
-    bool may = theirs == NULL || (is_all(&theirs->user, own->user.fs) && is_all(&theirs->group, own->group.fs));
+    bool may = thread == NULL || thread_may_read_locked(thread, false); /* of a zombie there is nothing left */
 
     spin_unlock(&proc_tree_lock);
     return may;

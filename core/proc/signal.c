@@ -220,6 +220,7 @@ void process_signals_fini(struct process *process)
 
     signal_timer_fini(signals);
     timers_end(process, false);
+    cpu_limit_fini(signals);
     uintptr_t state = signals_lock(signals);
 
     ASSERT(list_is_empty(&signals->threads));
@@ -259,6 +260,8 @@ void signal_attach_locked(struct thread *thread, struct task *task)
         (void)task_notify(task, TASK_NOTICE_KILL);
     if (signals_are_due(signals, self))
         (void)task_notify(task, TASK_NOTICE_SIGNAL);
+    if (UNLIKELY(signals->timers.is_counting)) /* what is left is used up faster from here on */
+        cpu_look_ask_locked(signals);
     signals_unlock(signals, state);
 }
 

@@ -15,9 +15,7 @@
 
 #include "proc_priv.h"
 
-/* A timer whose signal is ignored, and a look at CPU time, come no more often than that. */
-#define IGNORED_NS (NS_PER_SEC / 1000)
-#define LOOK_NS (50 * NS_PER_US)
+#define IGNORED_NS (NS_PER_SEC / 1000) /* a timer whose signal is ignored comes no more often than that */
 
 enum kind { KIND_MONOTONIC, KIND_WALL, KIND_CPU };
 
@@ -82,17 +80,16 @@ static void hint_at(struct process_timer *timer, uint64_t deadline_ns)
 }
 
 /* `now_ns` is its clock's. */
-static void hint(struct process_timer *timer, uint64_t now_ns, uint64_t at_least_ns)
+static void hint(struct process_timer *timer, uint64_t now_ns, uint64_t at_least_ns) NO_LOCK_ANALYSIS
 {
     uint64_t left = timer->due_ns > now_ns ? timer->due_ns - now_ns : 0;
-    unsigned threads = timer->process->signals.thread_count;
 
     if (timer->due_ns == 0 || timer->notify == TIMER_EVENT_NONE) {
         hint_at(timer, TIME_NEVER);
         return;
     }
     if (timer->kind == KIND_CPU)
-        left = MAX(left / MAX(threads, 1u), LOOK_NS);
+        left = cpu_look_pause_ns(&timer->process->signals, left);
     left = MAX(left, at_least_ns);
     uint64_t now = clock_ns();
 
@@ -193,14 +190,6 @@ static void look(struct process_timer *timer, uint64_t now_ns)
     hint(timer, now_ns, at_least_ns);
 }
 
-/* What was used is known in tasks only: those that may have used it are told. */
-static void ask_for_look(struct process_signals *signals)
-{
-    store_relaxed(&signals->timers.is_cpu_due, true); /* task_notify() releases it */
-    list_for_each(node, &signals->threads)
-        (void)task_notify(list_entry(node, struct thread_signals, link)->task, TASK_NOTICE_WORK);
-}
-
 static void fired(struct timer *hinted)
 {
     struct process_timer *timer = container_of(hinted, struct process_timer, timer);
@@ -208,7 +197,7 @@ static void fired(struct timer *hinted)
     uintptr_t state = signals_lock(signals);
 
     if (timer->kind == KIND_CPU)
-        ask_for_look(signals);
+        cpu_look_ask_locked(signals);
     else if (signals->thread_count > 0)
         look(timer, now_of(timer));
     signals_unlock(signals, state);
@@ -242,6 +231,8 @@ void timers_look(struct process *process)
     if (!load_relaxed(&signals->timers.is_cpu_due))
         return;
     store_relaxed(&signals->timers.is_cpu_due, false); /* a hint that comes from here on is looked at again */
+    if (load_relaxed(&signals->timers.is_limited))
+        cpu_limit_look(process);
     while (next_cpu(signals, &id, &clock)) {
         uint64_t now;
 
@@ -320,6 +311,8 @@ void timers_end(struct process *process, bool keeps_interval)
 
 void timers_thread_ended(struct process_signals *signals, const struct thread_signals *thread)
 {
+    if (signals->thread_count == 0)
+        cpu_limit_stop_locked(signals);
     list_for_each(node, &signals->timers.list) {
         struct process_timer *timer = timer_at(node);
 

@@ -223,6 +223,20 @@ static bool is_all(const struct cred_ids *ids, uint32_t id)
     return ids->real == id && ids->effective == id && ids->saved == id;
 }
 
+bool thread_may_read_locked(const struct thread *thread, bool by_real_ids)
+{
+    const struct thread *self = thread_current();
+    const struct cred *own = self != NULL ? self->user.cred : NULL, *theirs = thread->user.cred;
+
+    if (own == NULL || self->process == thread->process || cred_can(own, CAP_SYS_PTRACE))
+        return true;
+    uint64_t caps = by_real_ids ? own->caps_permitted : own->caps_effective;
+
+    return theirs != NULL && is_all(&theirs->user, by_real_ids ? own->user.real : own->user.fs) &&
+           is_all(&theirs->group, by_real_ids ? own->group.real : own->group.fs) &&
+           (theirs->caps_permitted & ~caps) == 0;
+}
+
 bool process_is_of(struct process *process, const struct cred *cred)
 {
     bool result = true;

@@ -221,8 +221,23 @@ bool mutex_try_lock(struct mutex *mutex) NO_LOCK_ANALYSIS
     return true;
 }
 
-/* To the most urgent waiter; NULL: there is none. Interrupts are disabled. */
-static struct mutex_waiter *let_go(struct mutex *mutex, struct task *self) NO_LOCK_ANALYSIS
+struct agreement {
+    int (*tell)(struct task *heir, void *arg);
+    void *arg;
+    int result;
+};
+
+static bool is_agreed(struct mutex *mutex, struct agreement *agreement)
+{
+    struct mutex_waiter *heir = container_of(rb_first(&mutex->waiters), struct mutex_waiter, node);
+
+    agreement->result = agreement->tell(heir->waiter.task, agreement->arg);
+    return agreement->result == 0;
+}
+
+/* To the most urgent waiter, if that is agreed to; NULL: there is none, or it is not. Interrupts are disabled. */
+static struct mutex_waiter *let_go(struct mutex *mutex, struct task *self,
+                                   struct agreement *agreement) NO_LOCK_ANALYSIS
 {
     struct mutex_waiter *heir = NULL;
 
@@ -233,7 +248,7 @@ static struct mutex_waiter *let_go(struct mutex *mutex, struct task *self) NO_LO
     /* The last waiter may have given up, and cleared the bit, since the fast path looked. */
     if (rb_is_empty(&mutex->waiters))
         store_release(&mutex->owner, 0); /* PAIRS(mutex) */
-    else
+    else if (agreement == NULL || is_agreed(mutex, agreement))
         heir = pi_hand_over(mutex, self);
     spin_unlock_irqoff(&mutex->lock);
     trace(TRACE_PI_CHANGE, self, 0);
@@ -243,7 +258,7 @@ static struct mutex_waiter *let_go(struct mutex *mutex, struct task *self) NO_LO
 static NOINLINE void unlock_slow(struct mutex *mutex)
 {
     uintptr_t state = hal_irq_save();
-    struct mutex_waiter *heir = let_go(mutex, current_task());
+    struct mutex_waiter *heir = let_go(mutex, current_task(), NULL);
 
     if (heir != NULL)
         waitq_finish(&heir->waiter); /* the new owner may free the mutex from here on */
@@ -275,10 +290,21 @@ int mutex_lock_lent(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mo
 struct mutex_waiter *mutex_hand_over(struct mutex *mutex)
 {
     uintptr_t state = hal_irq_save();
-    struct mutex_waiter *heir = let_go(mutex, current_task());
+    struct mutex_waiter *heir = let_go(mutex, current_task(), NULL);
 
     sched_irq_restore(state);
     return heir;
+}
+
+int mutex_hand_over_if(struct mutex *mutex, int (*tell)(struct task *heir, void *arg), void *arg,
+                       struct mutex_waiter **out_heir)
+{
+    struct agreement agreement = { .tell = tell, .arg = arg, .result = 0 };
+    uintptr_t state = hal_irq_save();
+
+    *out_heir = let_go(mutex, current_task(), &agreement);
+    sched_irq_restore(state);
+    return agreement.result;
 }
 
 struct task *mutex_heir_task(const struct mutex_waiter *heir)

@@ -6,6 +6,7 @@
 #include <mm/user.h>
 #include <proc/clock.h>
 #include <proc/futex.h>
+#include <proc/signal.h>
 #include <time/clock.h>
 #include <time/wall.h>
 
@@ -30,39 +31,82 @@ enum {
 #define FUTEX_PRIVATE_FLAG 128u
 #define FUTEX_CLOCK_REALTIME 256u
 
+/* What a wait with a time was asked for. */
+struct timed_wait {
+    struct futex_word word;
+    uint32_t expected, bitset;
+    bool is_wall;
+    uint64_t until_ns; /* of that clock */
+};
+
 /* A wait until a time of day that was put back meanwhile goes on; one that was put forward ends when it would have. */
-static int64_t wait_by_wall(struct futex_word word, uint32_t expected, uint32_t bitset, uint64_t wall_deadline_ns)
+static int wait_by_wall(const struct timed_wait *wait)
 {
     int result;
 
     do
-        result = futex_wait(word, expected, bitset, clock_deadline(CLOCK_REALTIME, wall_deadline_ns));
-    while (result == -ETIMEDOUT && wall_ns() < wall_deadline_ns);
+        result = futex_wait(wait->word, wait->expected, wait->bitset, clock_deadline(CLOCK_REALTIME, wait->until_ns));
+    while (result == -ETIMEDOUT && wall_ns() < wait->until_ns);
     return result;
+}
+
+#define AGAIN_PRIVATE 0x1u
+#define AGAIN_WALL 0x2u
+
+static int64_t wait_until(const struct timed_wait *wait);
+
+static int64_t wait_again(struct signal_restart *restart)
+{
+    const struct timed_wait wait = {
+        .word = { .at = restart->word[0], .is_private = (restart->word[3] & AGAIN_PRIVATE) != 0 },
+        .expected = (uint32_t)restart->word[1],
+        .bitset = (uint32_t)(restart->word[1] >> 32),
+        .is_wall = (restart->word[3] & AGAIN_WALL) != 0,
+        .until_ns = restart->word[2],
+    };
+
+    return wait_until(&wait);
+}
+
+/* Made anew only if no handler was entered, as after a stop, and then ends when it would have. That of an absolute time
+ * could be made anew after a handler with SA_RESTART, too, but Linux does not. */
+static int64_t wait_until(const struct timed_wait *wait)
+{
+    int result = wait->is_wall ? wait_by_wall(wait)
+                               : futex_wait(wait->word, wait->expected, wait->bitset, wait->until_ns);
+
+    if (result != -ERESTARTSYS)
+        return result;
+    struct signal_restart *restart = signal_restart_current();
+
+    restart->again = wait_again;
+    restart->word[0] = wait->word.at;
+    restart->word[1] = wait->expected | (uint64_t)wait->bitset << 32;
+    restart->word[2] = wait->until_ns;
+    restart->word[3] = (wait->word.is_private ? AGAIN_PRIVATE : 0) | (wait->is_wall ? AGAIN_WALL : 0);
+    return -ERESTART_RESTARTBLOCK;
 }
 
 static int64_t do_wait(const struct syscall_args *args, struct futex_word word, uint32_t bitset, bool is_absolute)
 {
-    uint32_t expected = (uint32_t)args->arg[2];
-    bool is_wall = (args->arg[1] & FUTEX_CLOCK_REALTIME) != 0;
-    uint64_t ns = 0;
+    struct timed_wait wait = {
+        .word = word, .expected = (uint32_t)args->arg[2], .bitset = bitset,
+        .is_wall = (args->arg[1] & FUTEX_CLOCK_REALTIME) != 0,
+    };
 
     if (args->arg[3] == 0)
-        return futex_wait(word, expected, bitset, TIME_NEVER);
-    int result = timespec_copy_in(args->arg[3], &ns);
+        return futex_wait(word, wait.expected, bitset, TIME_NEVER);
+    int result = timespec_copy_in(args->arg[3], &wait.until_ns);
 
     if (result != 0)
         return result;
-    if (is_wall)
-        return wait_by_wall(word, expected, bitset, ns);
     if (!is_absolute) {
         uint64_t now = clock_ns();
 
-        ns = ns < TIME_NEVER - 1 - now ? now + ns : TIME_NEVER - 1;
+        wait.until_ns = wait.until_ns < TIME_NEVER - 1 - now ? now + wait.until_ns : TIME_NEVER - 1;
     }
-    result = futex_wait(word, expected, bitset, MIN(ns, TIME_NEVER - 1));
-    /* Made anew, a relative wait would begin again from its full length. */
-    return result == -ERESTARTSYS && !is_absolute ? -EINTR : result;
+    wait.until_ns = MIN(wait.until_ns, TIME_NEVER - 1);
+    return wait_until(&wait);
 }
 
 static int64_t do_requeue(const struct syscall_args *args, struct futex_word word, struct futex_word word2,

@@ -35,22 +35,50 @@ enum {
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED |              \
      MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_FIXED_NOREPLACE)
 
+/* RLIMIT_MEMLOCK, of each call. */
 static bool may_lock(uint64_t bytes)
 {
     return cred_can(thread_current()->user.cred, CAP_IPC_LOCK) ||
            bytes <= process_limit_get(process_current(), LIMIT_MEMLOCK);
 }
 
-/* RLIMIT_AS: would so much more be too much? */
-static bool is_beyond_limit(uint64_t more)
+/* As Linux's workaround for old versions of Valgrind has it, a soft limit of 0 is the hard one. */
+static uint64_t data_limit(void)
 {
-    uint64_t limit = process_limit_get(process_current(), LIMIT_AS);
+    struct process_limit limit = { .soft = LIMIT_NONE };
+
+    (void)!process_limit_change(process_current(), LIMIT_DATA, NULL, false, &limit);
+    return limit.soft == 0 ? limit.hard : limit.soft;
+}
+
+static bool is_more_than(uint64_t most, uint64_t now, uint64_t more)
+{
+    return more > most || now > most - more;
+}
+
+static bool is_beyond_data_limit(uint64_t more)
+{
+    uint64_t most = data_limit();
     struct space_stats stats;
 
-    if (limit == LIMIT_NONE)
+    if (LIKELY(most == LIMIT_NONE))
         return false;
     space_stats_get(space_current(), &stats);
-    return more > limit || stats.mapped_bytes > limit - more;
+    return is_more_than(most, stats.data_bytes, more);
+}
+
+/* RLIMIT_AS, and RLIMIT_DATA of data: would so much more be too much? Two threads that ask at once may both get it. */
+static bool is_beyond_limit(uint64_t more, bool is_data)
+{
+    uint64_t most = process_limit_get(process_current(), LIMIT_AS);
+    struct space_stats stats;
+
+    if (is_data && is_beyond_data_limit(more))
+        return true;
+    if (LIKELY(most == LIMIT_NONE))
+        return false;
+    space_stats_get(space_current(), &stats);
+    return is_more_than(most, stats.mapped_bytes, more);
 }
 
 /* ---- mmap(2) ---- */
@@ -119,10 +147,12 @@ SYSCALL(mmap)
         return result;
     if (request.bytes == 0 || !IS_ALIGNED(request.offset, PAGE_BYTES))
         return -EINVAL;
-    if (request.bytes > HAL_USER_END || is_beyond_limit(ROUND_UP(request.bytes, PAGE_BYTES)))
+    bool is_data = (request.rights & VM_WRITE) != 0 && (request.flags & (SPACE_SHARED | SPACE_GROWS_DOWN)) == 0;
+
+    if (request.bytes > HAL_USER_END || is_beyond_limit(ROUND_UP(request.bytes, PAGE_BYTES), is_data))
         return -ENOMEM;
     if ((flags & MAP_LOCKED) != 0 && !may_lock(request.bytes))
-        return -EAGAIN;
+        return process_limit_get(process_current(), LIMIT_MEMLOCK) == 0 ? -EPERM : -EAGAIN;
     if ((flags & MAP_ANONYMOUS) != 0)
         request.offset = 0;
     else
@@ -152,6 +182,18 @@ static int page_range(vaddr_t at, uint64_t bytes, size_t *out_bytes)
     return 0;
 }
 
+/* How much of the range would become data, if it were writable? */
+static uint64_t new_data_bytes(struct space *space, vaddr_t at, vaddr_t end)
+{
+    struct space_region region;
+    uint64_t bytes = 0;
+
+    for (; at < end && space_query(space, at, &region) == 0 && region.start < end; at = region.end)
+        if (!region_is_data(region.rights, region.flags) && region_is_data(VM_WRITE, region.flags))
+            bytes += MIN(region.end, end) - MAX(region.start, at);
+    return bytes;
+}
+
 SYSCALL(mprotect)
 {
     struct space *space = space_current();
@@ -174,6 +216,13 @@ SYSCALL(mprotect)
         bytes += at - region.start;
         at = region.start;
     }
+    /* The exact number only if there is not enough for all of it. */
+    if ((rights & VM_WRITE) != 0 && is_beyond_data_limit(bytes)) {
+        uint64_t more = new_data_bytes(space, at, at + bytes);
+
+        if (more > 0 && is_beyond_data_limit(more))
+            return -ENOMEM;
+    }
     result = space_protect(space, at, bytes, rights & VM_RIGHTS);
     return result == -EINVAL ? -ENOMEM : result; /* all that is left is a range beyond the user's */
 }
@@ -190,22 +239,26 @@ SYSCALL(mremap)
     };
     vaddr_t at = 0;
 
-    if (remap.bytes > remap.old_bytes && is_beyond_limit(remap.bytes - remap.old_bytes))
+    struct space_region region;
+    bool is_data = space_query(space_current(), remap.at, &region) == 0 && region_is_data(region.rights, region.flags);
+
+    if (remap.bytes > remap.old_bytes && is_beyond_limit(remap.bytes - remap.old_bytes, is_data))
         return -ENOMEM;
     int result = space_remap(space_current(), &remap, &at);
 
     return result != 0 ? result : (int64_t)at;
 }
 
-/* Linux's: no errors, the heap's end as it is then. RLIMIT_DATA holds for the heap. */
+/* Linux's: no errors, the heap's end as it is then. */
 SYSCALL(brk)
 {
     struct space *space = space_current();
     vaddr_t wanted = args->arg[0], end = 0;
 
     (void)!space_brk(space, 0, &end);
-    if (wanted > end && (is_beyond_limit(wanted - end) ||
-                         wanted - space->heap_start > process_limit_get(process_current(), LIMIT_DATA)))
+    if (wanted > HAL_USER_END ||
+        (wanted > end && (is_beyond_limit(ROUND_UP(wanted, PAGE_BYTES) - ROUND_UP(end, PAGE_BYTES), true) ||
+                          wanted - space->heap_start > data_limit())))
         return (int64_t)end;
     if (wanted != 0)
         (void)!space_brk(space, wanted, &end);

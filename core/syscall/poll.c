@@ -68,15 +68,17 @@ static void set_files(struct poll_set *set, unsigned count)
     }
 }
 
-/* What is left of a timeout goes back to the user, who may not have room for it: that is no error. */
-static void rest_out(vaddr_t to, uint64_t deadline_ns)
+/* What is left of a timeout goes back to the user, who may not have room for it: that is no error, but a call that
+ * would find its whole time there again cannot be made anew. The result with that. */
+static int64_t rest_out(vaddr_t to, uint64_t deadline_ns, uint64_t part_ns, int64_t got)
 {
     uint64_t now = clock_ns();
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    const int64_t time[2] = { (int64_t)(left / NS_PER_SEC), (int64_t)(left % NS_PER_SEC) };
+    const int64_t time[2] = { (int64_t)(left / NS_PER_SEC), (int64_t)(left % NS_PER_SEC / part_ns) };
 
-    if (to != 0 && deadline_ns != TIME_NEVER)
-        (void)user_copy_out(to, time, sizeof time);
+    if (to == 0 || deadline_ns == TIME_NEVER || user_copy_out(to, time, sizeof time) == 0)
+        return got;
+    return got == -ERESTARTNOHAND ? -EINTR : got;
 }
 
 static int64_t poll(vaddr_t fds, uint64_t count, uint64_t deadline_ns)
@@ -151,8 +153,7 @@ SYSCALL(ppoll)
         return masked;
     int64_t got = mask_end(poll(args->arg[0], (unsigned)args->arg[1], deadline_ns));
 
-    rest_out(args->arg[2], deadline_ns);
-    return got;
+    return rest_out(args->arg[2], deadline_ns, 1, got);
 }
 
 /* ---- select(2): three sets of bits ---- */
@@ -283,15 +284,7 @@ SYSCALL(select)
     }
     int64_t got = select(args, deadline_ns);
 
-    if (args->arg[4] != 0 && deadline_ns != TIME_NEVER) {
-        uint64_t now = clock_ns();
-        uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-
-        time[0] = (int64_t)(left / NS_PER_SEC);
-        time[1] = (int64_t)(left % NS_PER_SEC / NS_PER_US);
-        (void)user_copy_out(args->arg[4], time, sizeof time);
-    }
-    return got == -EINTR ? -ERESTARTNOHAND : got;
+    return rest_out(args->arg[4], deadline_ns, NS_PER_US, got == -EINTR ? -ERESTARTNOHAND : got);
 }
 
 /* The sixth argument points to the mask's address and size. */
@@ -311,6 +304,5 @@ SYSCALL(pselect6)
         return masked;
     int64_t got = mask_end(select(args, deadline_ns));
 
-    rest_out(args->arg[4], deadline_ns);
-    return got;
+    return rest_out(args->arg[4], deadline_ns, 1, got);
 }

@@ -169,6 +169,13 @@ int space_set_heap(struct space *space, vaddr_t start)
     return result;
 }
 
+void space_set_stack_max(struct space *space, size_t bytes)
+{
+    mutex_lock(&space->change);
+    space->stack_bytes_max = bytes;
+    mutex_unlock(&space->change);
+}
+
 void space_set_map_top(struct space *space, vaddr_t top)
 {
     mutex_lock(&space->change);

@@ -155,6 +155,7 @@ void region_tree_init(struct region_tree *tree, vaddr_t low, vaddr_t high)
     tree->room_limit = MAX((high - low) / ROOM_PARTS, (vaddr_t)PAGE_BYTES);
     tree->count = 0;
     tree->bytes = 0;
+    tree->data_bytes = 0;
 }
 
 static ALWAYS_INLINE bool hint_has(const struct region_tree *tree, vaddr_t va)
@@ -303,6 +304,15 @@ static ALWAYS_INLINE void assert_fits(const struct region_tree *tree, const stru
     DEBUG_ASSERT(region_is_stale(region));
 }
 
+static ALWAYS_INLINE void count_bytes(struct region_tree *tree, const struct region *region, bool comes)
+{
+    uint64_t bytes = region->end - region->start;
+
+    tree->bytes += comes ? bytes : -bytes;
+    if (region_is_data(region->rights, region->flags))
+        tree->data_bytes += comes ? bytes : -bytes;
+}
+
 /* First in with its own gap, then the next one's becomes smaller: between the two, some addresses count twice. Right
  * below the next one, the way up begins there, and once is enough. */
 static ALWAYS_INLINE void link_region(struct region_tree *tree, const struct place *place, struct region *region)
@@ -318,7 +328,7 @@ static ALWAYS_INLINE void link_region(struct region_tree *tree, const struct pla
         move_floor(tree, place->next, region->end);
     tree->hint = region;
     tree->count++;
-    tree->bytes += region->end - region->start;
+    count_bytes(tree, region, true);
     region_set_live(region);
 }
 
@@ -336,7 +346,7 @@ void region_unlink(struct region_tree *tree, struct region *region)
     rb_remove(&tree->rb, &region->node, region_augment);
     tree->hint = next;
     tree->count--;
-    tree->bytes -= region->end - region->start;
+    count_bytes(tree, region, false);
 }
 
 void region_relink(struct region_tree *tree, struct region *old, struct region *region)
@@ -349,7 +359,8 @@ void region_relink(struct region_tree *tree, struct region *old, struct region *
     rb_replace(&tree->rb, &old->node, &region->node, region_augment);
     move_floor(tree, next, region->end);
     tree->hint = region;
-    tree->bytes += (region->end - region->start) - (old->end - old->start);
+    count_bytes(tree, old, false);
+    count_bytes(tree, region, true);
     region_set_live(region);
 }
 

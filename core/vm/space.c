@@ -247,6 +247,7 @@ void space_stats_get(struct space *space, struct space_stats *out)
     spin_lock(&space->regions_lock);
     out->regions = region_tree_count(&space->regions);
     out->mapped_bytes = region_tree_bytes(&space->regions);
+    out->data_bytes = region_tree_data_bytes(&space->regions);
     spin_unlock(&space->regions_lock);
     out->resident_pages = load_relaxed(&counts->resident_pages);
     out->zeroed = load_relaxed(&counts->zeroed);

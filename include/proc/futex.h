@@ -77,8 +77,9 @@ int64_t futex_wake_op(struct futex_word word, struct futex_word word2, uint32_t 
  *
  *   who owns the mutex   from         to         who, under the bucket's lock
  *                        (none)       thread     futex_lock_pi(): the thread whose id the word holds
- *                        thread       heir       its futex_unlock_pi(), which stores the heir's id in the word before
- *                                                the heir wakes; or its end, after which the heir stores its own
+ *                        thread       heir       its futex_unlock_pi(), which stores the heir's id in the word at the
+ *                                                same moment, or has changed nothing (-EFAULT); or its end, after
+ *                                                which the heir stores its own
  *                        thread       nobody     the same, if nobody waits; the lock is out of the table, and who had
  *                                                been about to wait begins again
  *
@@ -91,7 +92,8 @@ int64_t futex_wake_op(struct futex_word word, struct futex_word word2, uint32_t 
 int futex_lock_pi(struct futex_word word, uint64_t deadline_ns) MUST_USE;
 /* The same without waiting: -EAGAIN. */
 int futex_try_lock_pi(struct futex_word word) MUST_USE;
-/* Unlock. -EPERM: the word does not hold the caller's id. -EINVAL: it does, but others wait for another owner. */
+/* Unlock. -EPERM: the word does not hold the caller's id. -EINVAL: it does, but others wait for another owner.
+ * -EFAULT, -EINTR (killed): the caller owns it as before. */
 int futex_unlock_pi(struct futex_word word) MUST_USE;
 
 /* A condition variable's half: wait as futex_wait() until futex_requeue_pi() passes the wait on to `lock`, which is
@@ -127,7 +129,7 @@ void futex_owner_begin(struct thread *self);
 /* Of the running thread. */
 void futex_set_robust_list(vaddr_t head);
 
-/* Of the thread `tid`, 0: the running one. -ESRCH: there is none. */
+/* Of the thread `tid`, 0: the running one. -ESRCH: there is none. -EPERM: the running one may not look into it. */
 int futex_get_robust_list(tid_t tid, vaddr_t *out_head) MUST_USE;
 
 /* The running thread ends, and is still in its space: locks on its robust list are marked OWNER_DIED and one waiter

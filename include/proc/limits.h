@@ -20,9 +20,11 @@
 #define LIMIT_MSGQUEUE 12u
 #define LIMIT_NICE 13u
 #define LIMIT_RTPRIO 14u
+#define LIMIT_RTTIME 15u
 
 /* *out_old (may be NULL) is what it was; `wanted` (may be NULL) what it is then. -EINVAL: no such limit, or soft above
- * hard; -EPERM: above the hard one, and the caller may not raise it (CAP_SYS_RESOURCE). */
+ * hard; -EPERM: above the hard one, and the caller may not raise it (CAP_SYS_RESOURCE), or more files than anybody may
+ * have. No lock is held: a stack's limit is its space's, too. */
 int process_limit_change(struct process *process, unsigned which, const struct process_limit *wanted, bool may_raise,
                          struct process_limit *out_old) MUST_USE;
 

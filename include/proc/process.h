@@ -151,6 +151,12 @@ struct thread_user {
     uint64_t oom_seen; /* its own: how many victims' memory was back when it last tried to get some (proc/oom.h) */
 };
 
+/* RLIMIT_RTTIME: what was found when somebody looked last, at a thread of which nobody had found a pause since. */
+struct thread_run {
+    bool is_rt;
+    uint64_t pauses, begin_ticks; /* of its task's stats: voluntary, run_ticks */
+};
+
 struct thread {
     /* Immutable. */
     struct process *process; /* one reference */
@@ -169,6 +175,7 @@ struct thread {
     struct task *task;       /* while SCHEDULED; no reference: the task unlinks itself before it dies */
     struct list_node link;   /* process->threads */
     _Atomic(int) exit_code;  /* PAIRS(thread_exit): stored before state is DEAD */
+    struct thread_run run;
 
     struct thread_futex futex;
     struct thread_signals signals; /* proc/signal.h */

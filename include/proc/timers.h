@@ -17,7 +17,8 @@
  *
  * CPU time: an interrupt comes when the threads could have used what is left, had all of them run since. It tells those
  * it concerns (TASK_NOTICE_WORK), and the first that is on its way to its user looks at what was used: a process that
- * sleeps costs nothing. ITIMER_VIRTUAL counts time in user mode only (sched/cputime.h).
+ * sleeps costs nothing. ITIMER_VIRTUAL counts time in user mode only (sched/cputime.h). RLIMIT_CPU (cpu_limit.c) goes
+ * by the same looks; a fork hands it on, and what the child has used begins with 0.
  *
  * Context of all: task, of the running thread's process, no lock, unless it says otherwise. Errors: -EINVAL: no such
  * timer.
@@ -30,12 +31,16 @@
 #include <k/compiler.h>
 #include <k/list.h>
 #include <k/types.h>
+#include <time/timer.h>
 
 /* Part of struct process_signals; all zero before timers_init(). */
 struct process_timers {
     struct list_node list;
     int32_t last_id;
+    bool is_counting;         /* something counts CPU time: a thread that begins is to look when it may be due */
     _Atomic(bool) is_cpu_due; /* who goes to its user looks at what was used: timers_look() */
+    _Atomic(bool) is_limited; /* RLIMIT_CPU or RTTIME was set once, and there is this: */
+    struct timer limit_timer;
 };
 
 /* struct sigevent, as far as the kernel knows it, and its SIGEV_ constants. */

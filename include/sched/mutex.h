@@ -48,6 +48,10 @@ int mutex_lock_lent(struct mutex *mutex, uint64_t deadline_ns, enum wait_mode mo
  * heir is the owner now and sleeps, whatever comes, until mutex_heir_wake(). Context of this and the next: task, locks
  * below LOCK_MUTEX may be held. */
 struct mutex_waiter *mutex_hand_over(struct mutex *mutex) MUST_USE;
+/* The same, if somebody waits and `tell`, which is told of the heir, agrees: 0. What else it returns is the result, and
+ * nothing has changed. It is called with interrupts disabled and the inner lock held. */
+int mutex_hand_over_if(struct mutex *mutex, int (*tell)(struct task *heir, void *arg), void *arg,
+                       struct mutex_waiter **out_heir) MUST_USE;
 struct task *mutex_heir_task(const struct mutex_waiter *heir);
 /* Context: task. The heir may free the mutex from here on. */
 void mutex_heir_wake(struct mutex_waiter *heir);

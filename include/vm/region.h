@@ -79,7 +79,14 @@ struct region_tree {
     vaddr_t room_limit;  /* immutable */
     unsigned count;
     uint64_t bytes;      /* sum of all sizes */
+    uint64_t data_bytes; /* of those that are data */
 };
+
+/* What RLIMIT_DATA counts: private, writable, and no stack. */
+static inline bool region_is_data(unsigned rights, unsigned flags)
+{
+    return (rights & VM_WRITE) != 0 && (flags & (VM_SHARED | VM_GROWS_DOWN)) == 0;
+}
 
 /* Boot: the cache behind regions. */
 void region_cache_init(void);
@@ -144,6 +151,11 @@ static inline unsigned region_tree_count(const struct region_tree *tree)
 static inline uint64_t region_tree_bytes(const struct region_tree *tree)
 {
     return tree->bytes;
+}
+
+static inline uint64_t region_tree_data_bytes(const struct region_tree *tree)
+{
+    return tree->data_bytes;
 }
 
 /* The region that holds va, or NULL. Reads the tree. O(log n). */

@@ -131,6 +131,7 @@ struct space {
 struct space_stats {
     unsigned regions;
     uint64_t mapped_bytes;
+    uint64_t data_bytes; /* of those: region_is_data() */
     uint64_t resident_pages;
     uint64_t faults; /* the sum of the next six */
     uint64_t zeroed, copied, taken_over, given, spurious, blocks;
@@ -231,7 +232,10 @@ int space_set_heap(struct space *space, vaddr_t start) MUST_USE;
 /* Where mappings without an address go: below. Rounded down to a page. */
 void space_set_map_top(struct space *space, vaddr_t top);
 
-/* Where it is; both 0: there is none. */
+/* How much a region that grows down may grow to; what is larger already stays. */
+void space_set_stack_max(struct space *space, size_t bytes);
+
+/* Where the heap is; both 0: there is none. */
 void space_heap_get(struct space *space, vaddr_t *out_start, vaddr_t *out_end);
 
 /* Move the heap's end; *out_end is where it is afterwards, moved or not. end 0 only asks. -EINVAL: no heap, or below

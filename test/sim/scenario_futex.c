@@ -25,6 +25,7 @@ static struct {
     _Atomic(uint64_t) woken;
     unsigned words;            /* of which they wait for one */
     bool is_patient;           /* no deadlines and no signals: whoever is lost stays lost */
+    bool is_read_only;         /* at times: a store may fail */
     unsigned inside;           /* guarded by the lock that the story makes of a word */
 } futexes;
 
@@ -220,7 +221,7 @@ static void mark_dead(vaddr_t word)
     if (task != NULL)
         task_put(task);
     else
-        CHECK(user_cas32(word, &seen, FUTEX_OWNER_DIED | (before & FUTEX_WAITERS)) == 0);
+        CHECK(user_cas32(word, &seen, FUTEX_OWNER_DIED | (before & FUTEX_WAITERS)) == 0 || futexes.is_read_only);
 }
 
 static int lock_owned(struct futex_word word)
@@ -292,6 +293,7 @@ static void futex_owner(void)
 {
     struct thread *threads[OWNERS];
 
+    futexes.is_read_only = false;
     store_relaxed(&futexes.asleep, OWNERS);
     if (!create_world())
         return;
@@ -311,6 +313,74 @@ static void futex_owner(void)
     end_world(threads, OWNERS);
 }
 
+/* futex-written: the page of the words may be written at times only. Who cannot store into a word says so, and owns
+ * what it owned. */
+
+static void protect(unsigned rights)
+{
+    CHECK(space_protect(futexes.process->space, WORDS_VA, PAGE_BYTES, rights) == 0);
+}
+
+/* Nobody locks or unlocks without the kernel: that would need the right to write. */
+static int try_to_own(struct futex_word word)
+{
+    uint64_t deadline = sim_chance(3) ? clock_ns() + sim_random_below(20) * NS_PER_US : TIME_NEVER;
+    int result = futex_lock_pi(word, deadline);
+
+    if (result == -ESRCH)
+        mark_dead(word.at);
+    CHECK(result == 0 || result == -EFAULT || result == -ESRCH || result == -ETIMEDOUT);
+    return result;
+}
+
+static int written_owner(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&futexes.line);
+    for (unsigned i = 3 * sim_rounds(); i > 0; i--) {
+        unsigned index = (unsigned)sim_random_below(OWNED);
+        int result = 0;
+
+        if (try_to_own(owned_word(index)) != 0)
+            continue;
+        be_inside(index);
+        while ((result = futex_unlock_pi(owned_word(index))) == -EFAULT)
+            be_inside(index);
+        CHECK(result == 0);
+        if (sim_chance(16) && futex_lock_pi(owned_word(index), TIME_NEVER) == 0)
+            break; /* with the lock */
+    }
+    (void)fetch_sub_release(&futexes.asleep, 1); /* PAIRS(sim_count) */
+    return 0;
+}
+
+static int writability(void *arg)
+{
+    (void)arg;
+    sim_line_wait(&futexes.line);
+    while (load_relaxed(&futexes.asleep) > 0) {
+        protect(VM_READ);
+        sim_pause();
+        protect(VM_READ | VM_WRITE);
+        sim_pause();
+    }
+    return 0;
+}
+
+static void futex_written(void)
+{
+    struct thread *threads[OWNERS + 1];
+
+    futexes.is_read_only = true;
+    store_relaxed(&futexes.asleep, OWNERS);
+    if (!create_world())
+        return;
+    for (unsigned i = 0; i <= OWNERS; i++)
+        threads[i] = sim_thread(futexes.process, i < OWNERS ? written_owner : writability, NULL, NULL);
+    sim_line_open(&futexes.line, OWNERS + 1);
+    end_world(threads, OWNERS + 1);
+}
+
 const struct sim_scenario sim_scenarios_futex[] = {
     { .name = "futex-crowd", .aim = "wake, requeue, deadline and signal end one wait, and it is lost or counted twice",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_crowd },
@@ -322,5 +392,7 @@ const struct sim_scenario sim_scenarios_futex[] = {
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_lock },
     { .name = "futex-owner", .aim = "a lock with inheritance has no owner or two, or urgency goes the wrong way",
       .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_owner },
+    { .name = "futex-written", .aim = "a lock with inheritance passes on, and its word, which cannot be written, stays",
+      .cpus = 4, .cpus_min = 1, .rounds = 4, .run = futex_written },
     { .name = NULL },
 };

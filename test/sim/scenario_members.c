@@ -11,6 +11,7 @@
 #include <lib/fmt.h>
 #include <mm/fail.h>
 #include <proc/clock.h>
+#include <proc/limits.h>
 #include <proc/oom.h>
 #include <proc/signo.h>
 #include <proc/timers.h>
@@ -22,6 +23,8 @@
 #define PATH_AT (PROGRAM_MEMORY + 64)
 #define DONE 16
 #define THREADS 3
+#define POLICY_OTHER 0 /* sched(7) */
+#define POLICY_FIFO 1
 
 static intptr_t make(uintptr_t flags, unsigned job)
 {
@@ -202,6 +205,55 @@ static void timers_end_story(void)
         WAIT_FOR((proc_reclaim_all(), timers_count() == 0)); /* the last thread may hold the process yet */
         CHECK(signal_record_count() == 0);
     }
+    program_remove(PATH);
+}
+
+/* ---- limits-end ---- */
+
+/* A limit of what may be run that is over at once, soon, or never; the hard one, too, of a process that may end by it.
+ * The signal is blocked. */
+static void limit_running(vaddr_t slot, bool may_end)
+{
+    bool is_of_rt = sim_chance(2);
+    bool is_over = may_end && !is_of_rt && sim_chance(3);
+
+    program_store(slot, is_of_rt ? 20 + sim_random_below(200) : sim_chance(4) ? LIMIT_NONE : 0);
+    program_store(slot + 8, is_over ? program_load(slot) : LIMIT_NONE);
+    (void)program_call("prlimit64", 0, is_of_rt ? LIMIT_RTTIME : LIMIT_CPU, slot, 0);
+    program_store(slot + 16, 1 + sim_random_below(10));
+    if (sim_chance(2))
+        (void)program_call("sched_setscheduler", 0, sim_chance(3) ? POLICY_OTHER : POLICY_FIFO, slot + 16);
+    host_compute(sim_random_below(200) * NS_PER_US);
+    dawdle(3);
+}
+
+static void lives_by_limits(uintptr_t arg)
+{
+    unsigned job = job_of(arg);
+
+    if (arg == 0) {
+        put_path();
+        program_store(SLOT(0), signal_bit(SIGXCPU));
+        CHECK(program_call("rt_sigprocmask", 0, SLOT(0), 0, 8) == 0);
+        for (unsigned i = 1; i <= THREADS; i++)
+            CHECK(make(i == 1 ? PROGRAM_FORK : THREAD, i) > 0);
+    }
+    for (uint64_t left = 1 + sim_random_below(3); left > 0; left--)
+        limit_running(SLOT(job), job == 1);
+    if (job > 1)
+        end_thread();
+    if (job == 0)
+        CHECK(program_call("wait4", -1UL) > 0);
+    if (sim_chance(2))
+        (void)program_call("execve", PATH_AT);
+    program_exit(DONE);
+}
+
+static void limits_end_story(void)
+{
+    program_file(PATH, other_program, false, NULL);
+    for (unsigned round = sim_rounds(); round > 0; round--)
+        CHECK(program_finish(program_start(lives_by_limits, 0)) == WAIT_STATUS_EXITED(DONE));
     program_remove(PATH);
 }
 
@@ -426,6 +478,8 @@ const struct sim_scenario sim_scenarios_members[] = {
       .cpus = 3, .cpus_min = 1, .rounds = 3, .run = signal_members },
     { .name = "timers-end", .aim = "a timer fires for a thread, a program or a process that is gone",
       .cpus = 3, .cpus_min = 1, .rounds = 2, .run = timers_end_story },
+    { .name = "limits-end", .aim = "what a process may run is looked at while its threads, program or life change",
+      .cpus = 3, .cpus_min = 1, .rounds = 2, .run = limits_end_story },
     { .name = "show-races", .aim = "/proc shows what is being freed, changed over or not yet there",
       .cpus = 3, .cpus_min = 1, .rounds = 2, .run = show_races },
     { .name = "user-count", .aim = "a user's tasks are counted twice or never where it changes, ends or fails",

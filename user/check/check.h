@@ -116,6 +116,8 @@ extern const char *check_program; /* an absolute path of this program */
 int check_run_as(int argc, char **argv);
 /* Of the program that an exec has begun: 0 if it is so. */
 int registers_have_no_secret(void);
+/* And of one whose CPU time is limited to a second, half of which was used before: use the rest. */
+int limits_be_busy(void);
 
 /* A page that children share. */
 void *check_shared_page(void);

@@ -212,6 +212,26 @@ CHECK(futex, a_lock_passes_to_who_waits)
     EQUAL(atomic_load(&lock), 0);
 }
 
+CHECK(futex, an_owner_that_cannot_write_the_word_stays_one)
+{
+    _Atomic uint32_t *lock = check_pages(PAGE, PROT_READ | PROT_WRITE);
+    uint32_t own = (uint32_t)tid_of_caller();
+    pthread_t thread;
+    void *result;
+
+    atomic_store(lock, own);
+    EQUAL(pthread_create(&thread, NULL, lock_once, (void *)lock), 0);
+    check_until(has_gone_to_sleep, &locking_tid);
+    GOOD(mprotect(lock, PAGE, PROT_READ));
+    FAILS(EFAULT, futex(lock, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0));
+    EQUAL(atomic_load(lock), own | FUTEX_WAITERS);
+    GOOD(mprotect(lock, PAGE, PROT_READ | PROT_WRITE));
+    EQUAL(futex(lock, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0), 0);
+    EQUAL(pthread_join(thread, &result), 0);
+    EQUAL((intptr_t)result, 0);
+    EQUAL(atomic_load(lock), 0);
+}
+
 static void *end_with_lock(void *arg)
 {
     pthread_mutex_lock(arg);
@@ -324,6 +344,35 @@ CHECK(set_robust_list, a_dead_owner_is_told_of)
     EQUAL(pthread_join(thread, NULL), 0);
     EQUAL(pthread_mutex_lock(&robust), EOWNERDEAD);
     FAILS(EINVAL, syscall(SYS_set_robust_list, NULL, 1ul));
+}
+
+static int read_parents_list(void *arg)
+{
+    void *head = arg;
+    size_t bytes = 0;
+
+    GOOD(syscall(SYS_get_robust_list, getppid(), &head, &bytes)); /* of the same user */
+    EQUAL(bytes, 24);
+    GOOD(syscall(SYS_setresgid, 1000, 1000, 1000));
+    GOOD(syscall(SYS_setresuid, 1000, 1000, 1000));
+    FAILS(EPERM, syscall(SYS_get_robust_list, getppid(), &head, &bytes));
+    GOOD(syscall(SYS_get_robust_list, 0, &head, &bytes));
+    GOOD(syscall(SYS_get_robust_list, getpid(), &head, &bytes));
+    FAILS(ESRCH, syscall(SYS_get_robust_list, 0x3ffffff, &head, &bytes));
+    FAILS(ESRCH, syscall(SYS_get_robust_list, -1, &head, &bytes));
+    return 0;
+}
+
+CHECK(get_robust_list, of_others_needs_a_right)
+{
+    void *head;
+    size_t bytes;
+
+    GOOD(syscall(SYS_get_robust_list, 0, &head, &bytes));
+    BAD_TARGETS(sizeof(bytes), syscall(SYS_get_robust_list, 0, &head, bad));
+    BAD_TARGETS(sizeof(head), syscall(SYS_get_robust_list, 0, bad, &bytes));
+    NEEDS(geteuid() == 0, "needs to be root, to become somebody else");
+    check_child(read_parents_list, NULL);
 }
 
 CHECK(set_tid_address, returns_the_tid)

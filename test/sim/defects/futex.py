@@ -55,15 +55,49 @@ FUTEX = (
         "The one who gets a lock is woken before the word says that it owns it.",
         ("story", "liveness", "memory"),
         edit("core/proc/futex_pi.c", """
-        result = store_owner(word.at, (uint32_t)mutex_heir_task(heir)->tid | FUTEX_WAITERS, 0);
-        mutex_heir_wake(heir);
+    int result = mutex_hand_over_if(&lock->mutex, name_heir, &unlocking, out_heir);
+
+    if (result != 0)
+        return result;
+    change_owner_locked(lock, *out_heir, false);
 """, """
+    (void)unlocking;
+    (void)name_heir;
+    *out_heir = mutex_hand_over(&lock->mutex);
+    change_owner_locked(lock, *out_heir, false);
+""") + edit("core/proc/futex_pi.c", """
+    if (heir != NULL)
+        mutex_heir_wake(heir);
+    futex_key_put(&key);
+    return result;
+""", """
+    if (heir != NULL) {
         uint32_t id = (uint32_t)mutex_heir_task(heir)->tid | FUTEX_WAITERS;
 
         mutex_heir_wake(heir);
-        result = store_owner(word.at, id, 0);
+        result = store_word(word.at, id);
+    }
+    futex_key_put(&key);
+    return result;
 """),
         scenarios=("futex-owner",), hazard=7),
+    Defect(
+        "futex-heir-untold",
+        "A lock goes to its heir, though the word cannot be written and so says that it is another's.",
+        ("story", "liveness", "memory"),
+        edit("core/proc/futex_pi.c", """
+    int result = mutex_hand_over_if(&lock->mutex, name_heir, &unlocking, out_heir);
+
+    if (result != 0)
+        return result;
+    change_owner_locked(lock, *out_heir, false);
+""", """
+    *out_heir = mutex_hand_over(&lock->mutex);
+    change_owner_locked(lock, *out_heir, false);
+    if (*out_heir != NULL && name_heir(mutex_heir_task(*out_heir), &unlocking) != 0)
+        return 0;
+"""),
+        scenarios=("futex-written",), hazard=7),
     Defect(
         "futex-ends-as-owner",
         "A thread that ends keeps the locks that others wait for.",

@@ -132,6 +132,24 @@ PROCESS = (
 """),
         scenarios=("timers-end",)),
     Defect(
+        "limit-outlives-process",
+        "The machine's timer for a process's limit of CPU time is left armed when the process goes.",
+        ("memory", "sanity", "conserved", "locks"),
+        edit("core/proc/cpu_limit.c", """
+    if (load_relaxed(&signals->timers.is_limited))
+        (void)timer_try_cancel(&signals->timers.limit_timer);
+}
+""", """
+    (void)signals;
+}
+""") + edit("core/proc/cpu_limit.c", """
+    if (load_relaxed(&signals->timers.is_limited))
+        (void)timer_cancel(&signals->timers.limit_timer);
+""", """
+    (void)signals;
+"""),
+        scenarios=("limits-end",)),
+    Defect(
         "user-counted-twice",
         "Who becomes another user is counted with the new one, and stays counted with the old one.",
         ("conserved", "story"),

@@ -209,6 +209,58 @@ static int owner_ends(void *arg)
     return 0;
 }
 
+/* Who may not write the word, or cannot any more, keeps the lock, and can unlock it when it may again. */
+static int cannot_tell_the_heir(void *arg)
+{
+    const unsigned rights = VM_READ | VM_WRITE;
+    struct member member = { 0 };
+    struct task *self = current_task();
+    int before = effective(self);
+
+    (void)arg;
+    CHECK(lock_at(LOCK, TIME_NEVER) == 0);
+    struct task *task = member_start(&member, LOCK, WORLD_URGENT);
+
+    CHECK(space_protect(world->space, WORLD_WORDS, PAGE_BYTES, VM_READ) == 0);
+    CHECK(futex_unlock_pi(word_at(LOCK)) == -EFAULT);
+    CHECK(word_get(LOCK) == (tid_now() | FUTEX_WAITERS));
+    CHECK(is_blocked(task) && effective(self) == effective(task));
+    CHECK(space_protect(world->space, WORLD_WORDS, PAGE_BYTES, rights) == 0);
+    CHECK(unlock_at(LOCK) == 0);
+    CHECK(effective(self) == before);
+    CHECK(finish(task) == 0 && load_relaxed(&member.result) == 0 && word_get(LOCK) == 0);
+    return 0;
+}
+
+static int unlocks_in_vain(void *arg)
+{
+    (void)arg;
+    CHECK(lock_at(LOCK, TIME_NEVER) == 0);
+    CHECK(futex_wait(word_at(GO), 0, FUTEX_BITSET_ALL, TIME_NEVER) == 0);
+    CHECK(futex_unlock_pi(word_at(LOCK)) == -EFAULT);
+    return 0;
+}
+
+/* It ends as the owner. Of those who wait none gets a word that cannot be written, and none sleeps for ever. */
+static int ends_without_a_heir(void *arg)
+{
+    struct member members[2] = { { 0 }, { 0 } };
+
+    (void)arg;
+    struct task *owner = world_start(world, unlocks_in_vain, NULL, WORLD_NORMAL);
+
+    WAIT_FOR(is_blocked(owner));
+    struct task *low = member_start(&members[0], LOCK, WORLD_NORMAL);
+    struct task *high = member_start(&members[1], LOCK, WORLD_URGENT);
+
+    CHECK(space_protect(world->space, WORLD_WORDS, PAGE_BYTES, VM_READ) == 0);
+    CHECK(futex_wake(word_at(GO), 1, FUTEX_BITSET_ALL) == 1);
+    CHECK(finish(owner) == 0 && finish(high) == 0 && finish(low) == 0);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(load_relaxed(&members[i].result) == -EFAULT);
+    return 0;
+}
+
 /* ---- Conditions ---- */
 
 static bool is_in_chain(struct task *task)
@@ -355,6 +407,12 @@ static void run_owner_ends(void)
     in_a_world(owner_ends);
 }
 
+static void run_cannot_tell(void)
+{
+    in_a_world(cannot_tell_the_heir);
+    in_a_world(ends_without_a_heir);
+}
+
 static void run_requeues(void)
 {
     in_a_world(requeues);
@@ -371,6 +429,7 @@ const struct kernel_test booted_tests[] = {
     { "chain", run_inherits_along_a_chain },
     { "timeout", run_times_out },
     { "death", run_owner_ends },
+    { "untold", run_cannot_tell },
     { "requeue", run_requeues },
     { "crowd", run_crowds },
     { NULL, NULL },
@@ -406,6 +465,12 @@ static void heirs_learn_that_the_owner_ended(void **state)
     booted_run("death", 8);
 }
 
+static void who_cannot_write_the_word_stays_the_owner(void **state)
+{
+    (void)state;
+    booted_run("untold", 8);
+}
+
 static void conditions_pass_their_waiters_on_to_the_lock(void **state)
 {
     (void)state;
@@ -426,6 +491,7 @@ int main(void)
         cmocka_unit_test(urgency_goes_along_a_chain_and_a_circle_is_refused),
         cmocka_unit_test(who_gives_up_takes_its_urgency_along),
         cmocka_unit_test(heirs_learn_that_the_owner_ended),
+        cmocka_unit_test(who_cannot_write_the_word_stays_the_owner),
         cmocka_unit_test(conditions_pass_their_waiters_on_to_the_lock),
         cmocka_unit_test(a_crowd_owns_one_at_a_time),
     };

@@ -4,15 +4,19 @@
 #include "program.h"
 #include "unit.h"
 
+#include <proc/clone.h>
 #include <proc/limits.h>
+#include <vm/space.h>
 
 #define STATUS (PROGRAM_MEMORY + 192)
+#define VFORK (CLONE_VM | CLONE_VFORK | PROCESS_SIGCHLD)
 #define USAGE_AT (PROGRAM_MEMORY + 512)
 
 static void limits(uintptr_t arg)
 {
     struct process *self = process_current();
     struct process_limit lower = { .soft = 10, .hard = 20 }, higher = { .soft = 10, .hard = 21 }, bad = { 3, 2 }, old;
+    const struct process_limit none = { .soft = 10, .hard = LIMIT_NONE };
 
     if (arg == PROGRAM_FORK)
         program_exit(process_limit_get(self, LIMIT_NOFILE) == 10 ? 0 : 1);
@@ -26,7 +30,36 @@ static void limits(uintptr_t arg)
     CHECK(program_call("wait4", (uintptr_t)pid, STATUS) == pid && program_load(STATUS) == 0);
     CHECK(process_limit_change(self, LIMIT_NOFILE, &higher, true, NULL) == 0);
     CHECK(process_limit_change(self, LIMIT_NOFILE, NULL, false, &old) == 0 && old.hard == 21);
+    CHECK(process_limit_change(self, LIMIT_NOFILE, &none, true, NULL) == -EPERM); /* nobody may have so many */
     program_exit(0);
+}
+
+/* How far a stack grows is what the limit says now; memory that is lent has its owner's. */
+static void stacks(uintptr_t arg)
+{
+    const struct process_limit more = { .soft = 64 << 20, .hard = LIMIT_NONE }, less = { 1 << 20, LIMIT_NONE };
+    struct process *self = process_current();
+    struct space *space = self->space;
+
+    if (arg == PROGRAM_FORK || arg == VFORK) {
+        CHECK(process_limit_change(self, LIMIT_STACK, &less, false, NULL) == 0);
+        program_exit(0);
+    }
+    CHECK(space->stack_bytes_max == 8 << 20);
+    CHECK(process_limit_change(self, LIMIT_STACK, &more, false, NULL) == 0 && space->stack_bytes_max == 64 << 20);
+    for (unsigned lends = 0; lends < 2; lends++) {
+        intptr_t pid = program_call("clone", lends != 0 ? VFORK : PROGRAM_FORK);
+
+        CHECK(program_call("wait4", (uintptr_t)pid, STATUS) == pid && program_load(STATUS) == 0);
+        CHECK(space->stack_bytes_max == 64 << 20);
+    }
+    CHECK(process_limit_change(self, LIMIT_STACK, &less, false, NULL) == 0 && space->stack_bytes_max == 1 << 20);
+    program_exit(0);
+}
+
+static void stack_test(void)
+{
+    program_run(stacks);
 }
 
 static void limit_test(void)
@@ -61,12 +94,14 @@ static void usage_test(void)
     program_run(uses);
 }
 
-const struct kernel_test booted_tests[] = { { "limit", limit_test }, { "usage", usage_test }, { NULL, NULL } };
+const struct kernel_test booted_tests[] = { { "limit", limit_test }, { "stack", stack_test },
+                                           { "usage", usage_test }, { NULL, NULL } };
 
 static void limits_go_down_and_with_the_right_up(void **state)
 {
     (void)state;
     booted_run("limit", 8);
+    booted_run("stack", 4);
 }
 
 static void what_children_used_is_told_when_they_are_waited_for(void **state)

@@ -83,6 +83,51 @@ static int timeouts(void)
     return 0;
 }
 
+/* With a time it is made anew after a signal without a handler, and ends when it would have. */
+#define WHOLE_NS (400 * NS_PER_US)
+
+static struct {
+    _Atomic(int64_t) first, second;
+    uint64_t begin_ns, end_ns; /* before `second` */
+    unsigned command;
+} again;
+
+static int waits_again(void)
+{
+    again.begin_ns = clock_ns();
+    put_time(TIME, 0, (int64_t)(again.command == WAIT ? WHOLE_NS : again.begin_ns + WHOLE_NS));
+    store_relaxed(&again.first, CALL(futex, WORD, again.command | PRIVATE, 7, TIME, 0, 1));
+    task_notice_clear(TASK_NOTICE_SIGNAL);
+    put_time(TIME, 3000, 0); /* nobody reads it again */
+    int64_t result = signal_restart_current()->again(signal_restart_current());
+
+    again.end_ns = clock_ns();
+    store_relaxed(&again.second, result);
+    return 0;
+}
+
+static int interrupted(void)
+{
+    static const unsigned commands[] = { WAIT, WAIT_BITSET };
+
+    put32(WORD, 7);
+    for (unsigned i = 0; i < ARRAY_COUNT(commands); i++) {
+        again.command = commands[i];
+        struct task *task = world_thread(waits_again);
+
+        WAIT_FOR(is_blocked(task));
+        (void)task_sleep_until(clock_ns() + WHOLE_NS / 2);
+        CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0 && finish(task) == 0);
+        CHECK(load_relaxed(&again.first) == -ERESTART_RESTARTBLOCK && load_relaxed(&again.second) == -ETIMEDOUT);
+        CHECK(again.end_ns - again.begin_ns >= WHOLE_NS && again.end_ns - again.begin_ns < WHOLE_NS + WHOLE_NS / 4);
+    }
+    struct task *task = start_waiter(); /* for ever: after a handler with SA_RESTART, too */
+
+    CHECK(task_notify(task, TASK_NOTICE_SIGNAL) == 0 && finish(task) == 0);
+    CHECK(load_relaxed(&result_of_wait) == -ERESTARTSYS);
+    return 0;
+}
+
 /* Of locks: each call's words, and the clock that its time is of. */
 static int owner_main(void)
 {
@@ -121,6 +166,43 @@ static int owned(void)
     return 0;
 }
 
+/* A thread of another process asks for the list of this one's: as root, and as somebody. */
+static tid_t asked;
+
+static int stranger_asks(void *arg)
+{
+    const struct syscall_args args = { .arg = { U(asked), PAGE0, PAGE0 + 8 } };
+    extern syscall_handler sys_get_robust_list;
+
+    (void)arg;
+    cred_get(&cred_root);
+    thread_current()->user.cred = &cred_root;
+    CHECK(sys_get_robust_list(&args, NULL) == -EFAULT); /* it may, but it has no memory */
+    world_become(7);
+    CHECK(sys_get_robust_list(&args, NULL) == -EPERM);
+    CHECK(CALL(get_robust_list, 0, PAGE0, PAGE0 + 8) == -EFAULT);
+    return 0;
+}
+
+static void ask_as_stranger(void)
+{
+    const struct thread_spec spec = {
+        .name = "stranger", .entry = stranger_asks, .stack_bytes = STACK_BYTES_DEFAULT, .priority_number = 65,
+    };
+    struct process *process = NULL;
+    struct thread *thread = NULL;
+    struct task *task = NULL;
+
+    asked = current_task()->tid;
+    CHECK(process_create(&process_kernel, "stranger", &process) == 0);
+    CHECK(thread_create(process, &spec, &thread) == 0);
+    CHECK(task_create_from_thread(process->pid, thread->tid, thread, &task) == 0);
+    CHECK(task_start(task) == 0 && finish(task) == 0);
+    thread_put(thread);
+    CHECK(process_wait(&process_kernel, process->pid, 0, NULL) == process->pid);
+    process_put(process);
+}
+
 static int lists(void)
 {
     CHECK(CALL(set_robust_list, PAGE0 + 512, 23) == -EINVAL);
@@ -128,6 +210,7 @@ static int lists(void)
     CHECK(CALL(get_robust_list, 0, PAGE0, PAGE0 + 8) == 0 && get64(PAGE0) == NOWHERE && get64(PAGE0 + 8) == 24);
     CHECK(CALL(get_robust_list, U(current_task()->tid), PAGE0, NOWHERE) == -EFAULT);
     CHECK(CALL(get_robust_list, TID_MAX - 1, PAGE0, PAGE0 + 8) == -ESRCH);
+    ask_as_stranger();
     return 0;
 }
 
@@ -139,6 +222,11 @@ static void run_meanings(void)
 static void run_timeouts(void)
 {
     world_run(timeouts);
+}
+
+static void run_interrupted(void)
+{
+    world_run(interrupted);
 }
 
 static void run_owned(void)
@@ -154,6 +242,7 @@ static void run_lists(void)
 const struct kernel_test booted_tests[] = {
     { "meanings", run_meanings },
     { "timeouts", run_timeouts },
+    { "interrupted", run_interrupted },
     { "owned", run_owned },
     { "lists", run_lists },
     { NULL, NULL },
@@ -168,9 +257,18 @@ static void arguments_mean_what_the_manual_says(void **state)
     booted_run("lists", 4);
 }
 
+static void a_timed_wait_made_anew_ends_when_it_would_have(void **state)
+{
+    (void)state;
+    booted_run("interrupted", 8);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(arguments_mean_what_the_manual_says) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arguments_mean_what_the_manual_says),
+        cmocka_unit_test(a_timed_wait_made_anew_ends_when_it_would_have),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

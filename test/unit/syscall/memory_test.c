@@ -58,18 +58,30 @@ static int protecting(void)
 
 static int heap(void)
 {
-    const struct process_limit limit = { .soft = 4 * PAGE_BYTES, .hard = LIMIT_NONE };
+    const struct process_limit data = { .soft = 6 * PAGE_BYTES, .hard = LIMIT_NONE }; /* with the two that are there */
 
     CHECK(CALL(brk, 0) == 0 && CALL(brk, NOWHERE) == 0); /* none yet */
     CHECK(space_set_heap(space_current(), NOWHERE) == 0);
     CHECK(CALL(brk, 0) == NOWHERE && CALL(brk, NOWHERE + 100) == NOWHERE + 100);
     put64(NOWHERE + 64, 3);
     CHECK(CALL(brk, NOWHERE - 1) == NOWHERE + 100);
-    CHECK(process_limit_change(process_current(), LIMIT_DATA, &limit, true, NULL) == 0);
+    CHECK(process_limit_change(process_current(), LIMIT_DATA, &data, true, NULL) == 0);
     CHECK(CALL(brk, NOWHERE + 4 * PAGE_BYTES) == NOWHERE + 4 * PAGE_BYTES);
     CHECK(CALL(brk, NOWHERE + 4 * PAGE_BYTES + 1) == NOWHERE + 4 * PAGE_BYTES);
+    CHECK(CALL(brk, HAL_USER_END + PAGE_BYTES) == NOWHERE + 4 * PAGE_BYTES);
+    CHECK(MAP(0, PAGE_BYTES, R | W, PRIVATE | ANON) == -ENOMEM && MAP(0, PAGE_BYTES, R, PRIVATE | ANON) > 0);
+    CHECK(MAP(0, PAGE_BYTES, R | W, SHARED | ANON) > 0);
+    CHECK(CALL(mremap, PAGE0, PAGE_BYTES, 2 * PAGE_BYTES, 1) == -ENOMEM);
+    CHECK(CALL(mprotect, PAGE0, PAGE_BYTES, R) == 0 && CALL(mprotect, PAGE0, 2 * PAGE_BYTES, R | W) == 0);
+    CHECK(CALL(mprotect, PAGE0, PAGE_BYTES, R) == 0 && MAP(0, PAGE_BYTES, R | W, PRIVATE | ANON) > 0);
+    CHECK(CALL(mprotect, PAGE0, 2 * PAGE_BYTES, R | W) == -ENOMEM);
     CHECK(get64(NOWHERE + 64) == 3 && CALL(brk, NOWHERE) == NOWHERE && user_clear(NOWHERE, 8) == -EFAULT);
-    CHECK(process_limit_change(process_current(), LIMIT_AS, &limit, true, NULL) == 0);
+    struct space_stats stats;
+
+    space_stats_get(space_current(), &stats);
+    const struct process_limit all = { .soft = stats.mapped_bytes + 2 * PAGE_BYTES, .hard = LIMIT_NONE };
+
+    CHECK(process_limit_change(process_current(), LIMIT_AS, &all, true, NULL) == 0);
     CHECK(MAP(0, 2 * PAGE_BYTES, R, PRIVATE | ANON) > 0 && MAP(0, PAGE_BYTES, R, PRIVATE | ANON) == -ENOMEM);
     CHECK(CALL(mremap, PAGE0, PAGE_BYTES, 2 * PAGE_BYTES, 1) == -ENOMEM);
     return 0;

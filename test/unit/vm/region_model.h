@@ -86,7 +86,7 @@ static inline const struct region *region_of_node(const struct rb_node *node)
 static inline void expect_sound(const struct region_tree *tree)
 {
     vaddr_t floor = tree->low;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, data_bytes = 0;
 
     assert_int_equal(rb_check(&tree->rb), (int)tree->count);
     for (const struct region *region = region_first(tree); region != NULL; region = region_next(region)) {
@@ -104,8 +104,10 @@ static inline void expect_sound(const struct region_tree *tree)
         assert_false(region_is_stale(region));
         floor = region->end;
         bytes += region->end - region->start;
+        if ((region->rights & VM_WRITE) != 0 && (region->flags & (VM_SHARED | VM_GROWS_DOWN)) == 0)
+            data_bytes += region->end - region->start;
     }
-    assert_true(bytes == region_tree_bytes(tree));
+    assert_true(bytes == region_tree_bytes(tree) && data_bytes == region_tree_data_bytes(tree));
     if (tree->hint != NULL)
         assert_ptr_equal(region_find(tree, tree->hint->start), tree->hint);
 }
