@@ -420,6 +420,16 @@ LIMITS_LIFE = {
     "riscv64": {"create_run_join_reclaim": 1939, "timer_pair": 150},
 }
 
+# At most 4 MiB are in use when the shell runs on 4 CPUs and 512 MiB, without the files that the initrd brought along.
+PROMPT = """sh -c '
+while read -r name kib unit; do
+    case $name in MemTotal:) total=$kib ;; MemFree:) free=$kib ;; Cached:) files=$kib ;; esac
+done </proc/meminfo
+used=$((total - free - files))
+echo at the prompt: $used KiB
+[ $used -le 4096 ]'
+"""
+
 # The promise of docs/SCHEDULER.md.
 LIMITS_HOLD = {
     "x86_64": {"runq_hold": 500},
@@ -438,6 +448,7 @@ BENCHES = (
     BootTest("bench-hold-crowd", "init=selftest:crowd: loglevel=3", lines=(SELFTEST_PASSED,), limits=LIMITS_HOLD,
              holds=True, budget=600, silence=300),
     BootTest("bench-life", "init=bench:create_run_join,timer_pair", limits=LIMITS_LIFE, cpus=1),
+    command("bench-prompt", PROMPT, 0, r"^at the prompt: \d+ KiB$"),
     # No deadline is missed, and nobody urgent waits for longer than test/kernel/bench_latency.c says: it fails else.
     BootTest("bench-time", "init=bench-time", icount=True, cpus=1),
 )
