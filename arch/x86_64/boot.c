@@ -49,10 +49,10 @@ struct start_memory {
 
 #define MEMORY_RAM 1 /* e820's number; every other type is to be left alone */
 
-/* Below 1 MiB: firmware is known to write to the first 64 KiB at any time, whatever its map says, and where it keeps its
- * own data behind the rest is in two words of the BIOS's data area. */
+/* Below 1 MiB: firmware is known to write to the first 64 KiB at any time, whatever its map says, and where it keeps
+ * its own data behind the rest is in two words of the BIOS's data area. */
 #define LOW_FIRMWARE_END UINT64_C(0x10000)
-#define LOW_RAM_END UINT64_C(0xa0000) /* start-up vectors from here on are reserved: MultiProcessor Specification, B.4 */
+#define LOW_RAM_END UINT64_C(0xa0000) /* start-up vectors end here, too: MultiProcessor Specification, B.4 */
 #define LOW_RAM_END_LEAST UINT64_C(0x20000)
 #define LOW_END (UINT64_C(1) << 20)
 #define BDA_EXTENDED_SEGMENT 0x40eu /* where the extended data area begins, in paragraphs */

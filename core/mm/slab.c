@@ -52,7 +52,7 @@ static unsigned objects_per_slab(unsigned order, size_t stride, size_t align)
     return (unsigned)count;
 }
 
-/* Larger slabs have to waste less by this part of 1024 to be worth it: with tiny objects it is their words that cost. */
+/* By so many 1024ths larger slabs have to waste less to be worth it: with tiny objects it is their words that cost. */
 #define ORDER_GAIN 32
 
 /* The smallest slabs that waste at most an eighth, or else those that waste the smallest part. */
