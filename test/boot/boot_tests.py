@@ -141,6 +141,12 @@ for kind in memory maps threads pipes; do stress hog $kind; done
 stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
 for kind in memory maps threads pipes; do stress hog $kind; echo after $kind $((6*7)); done
 stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
+stress mark /tmp/mark
+stress hog streams /tmp/full &
+until [ -e /tmp/full ]; do sleep 1; done
+for i in 1 2 3 4 5 6 7 8; do ls -lR /bin >/dev/null && echo alive $i; done
+kill -9 -1; wait; stress compare /tmp/mark
+echo after streams $((6*7))
 stress hog forks & sleep 2; kill -9 -1; kill -9 -1; wait
 echo after forks $((6*7)) | cat'
 """
@@ -266,7 +272,8 @@ TESTS = (
     command("stress", STRESS, 0, r"^stress: ok: 3 rounds in each of 4 processes", r"^stress: as before: "),
     foreign("stress-4", cpus=4),
     command("limits", LIMITS, 0, r"^error: out of memory: killed stress\[\d+\], which had \d+ KiB",
-            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", r"^after forks 42$",
+            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", *(rf"^alive {i}$" for i in range(1, 9)), r"^stress: as before: ", r"^after streams 42$",
+            r"^after forks 42$",
             r"^stress: hog: \d+ times 64 KiB of a file, then No space left on device$", memory="64M"),
     # The same script, and the same busybox, as on Linux (unit.tools.programs): the same lines.
     command("applets-1", APPLETS, 0, golden="test/boot/applets.golden", cpus=1),
