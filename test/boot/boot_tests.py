@@ -272,7 +272,8 @@ TESTS = (
     command("stress", STRESS, 0, r"^stress: ok: 3 rounds in each of 4 processes", r"^stress: as before: "),
     foreign("stress-4", cpus=4),
     command("limits", LIMITS, 0, r"^error: out of memory: killed stress\[\d+\], which had \d+ KiB",
-            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", *(rf"^alive {i}$" for i in range(1, 9)), r"^stress: as before: ", r"^after streams 42$",
+            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$",
+            *(rf"^alive {i}$" for i in range(1, 9)), r"^stress: as before: ", r"^after streams 42$",
             r"^after forks 42$",
             r"^stress: hog: \d+ times 64 KiB of a file, then No space left on device$", memory="64M"),
     # The same script, and the same busybox, as on Linux (unit.tools.programs): the same lines.
