@@ -97,7 +97,7 @@ class Judging(unittest.TestCase):
         self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
         names = [test.name for test in table.tests_of("x86_64", "Release")]
         self.assertEqual([name for name in names if name.startswith("bench-")],
-                         ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-time"])
+                         ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-prompt", "bench-time"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
 
     def test_rows_of_benchmarks_become_tables(self):
