@@ -49,9 +49,14 @@ struct start_memory {
 
 #define MEMORY_RAM 1 /* e820's number; every other type is to be left alone */
 
-/* The BIOS, its data area, and the trampoline page. */
-#define LOW_BYTES (UINT64_C(1) << 20)
-#define TRAMPOLINE_TOP 0xa0000u /* start-up vectors from here on are reserved: MultiProcessor Specification, B.4 */
+/* Below 1 MiB: firmware is known to write to the first 64 KiB at any time, whatever its map says, and where it keeps
+ * its own data behind the rest is in two words of the BIOS's data area. */
+#define LOW_FIRMWARE_END UINT64_C(0x10000)
+#define LOW_RAM_END UINT64_C(0xa0000) /* start-up vectors end here, too: MultiProcessor Specification, B.4 */
+#define LOW_RAM_END_LEAST UINT64_C(0x20000)
+#define LOW_END (UINT64_C(1) << 20)
+#define BDA_EXTENDED_SEGMENT 0x40eu /* where the extended data area begins, in paragraphs */
+#define BDA_LOW_KIB 0x413u          /* how much RAM there is in front of what is the BIOS's */
 
 #define BIOS_AREA_START 0xe0000u /* where a PC keeps an RSDP: ACPI 6.5, 5.2.5.1 */
 #define BIOS_AREA_END 0x100000u
@@ -156,26 +161,48 @@ static void take_modules(const struct start_info *info)
     reserve(module->address, module->bytes);
 }
 
-/* The highest page of RAM that a start-up IPI can name, inside LOW_BYTES and so never handed out. */
-static void place_trampoline(void)
+static uint64_t bda_word(paddr_t pa)
+{
+    uint16_t word;
+
+    memcpy(&word, (const void *)direct_map(pa), sizeof word);
+    return word;
+}
+
+/* A loader without a BIOS leaves zeros there, and a map that is right. */
+static paddr_t low_ram_end(void)
+{
+    const paddr_t said[] = { bda_word(BDA_LOW_KIB) << 10, bda_word(BDA_EXTENDED_SEGMENT) << 4 };
+    paddr_t end = LOW_RAM_END;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(said); i++)
+        if (said[i] >= LOW_RAM_END_LEAST)
+            end = MIN(end, said[i]);
+    return end;
+}
+
+/* The highest page of RAM that a start-up IPI can name: it stays there for CPUs that come later, or again. */
+static void place_trampoline(paddr_t top)
 {
     paddr_t best = 0;
 
     for (unsigned i = 0; i < boot.memory_count; i++) {
         const struct boot_range *range = &boot.memory[i];
 
-        if (range->base >= TRAMPOLINE_TOP)
+        if (range->base >= top)
             continue;
-        paddr_t end = MIN(range->bytes, TRAMPOLINE_TOP - range->base) + range->base;
+        paddr_t end = MIN(range->bytes, top - range->base) + range->base;
         paddr_t page = ROUND_DOWN(end, PAGE_BYTES) - PAGE_BYTES;
 
         if (end >= 2 * PAGE_BYTES && page >= range->base && page > best)
             best = page;
     }
-    if (best != 0)
+    if (best != 0) {
+        reserve(best, PAGE_BYTES);
         secondary_install(best);
-    else
+    } else {
         boot_warn("no RAM below 640 KiB for starting other CPUs");
+    }
 }
 
 /* ---- ACPI ---------------------------------------------------------------------------------------------------- */
@@ -356,13 +383,16 @@ void boot_main(uint64_t start_info_address)
     take_modules(info);
     boot.image_paddr = IMAGE_LOAD;
     reserve(boot.image_paddr, (uint64_t)(__image_end - __image_start));
-    reserve(0, LOW_BYTES);
+    paddr_t low_end = low_ram_end();
+
+    reserve(0, LOW_FIRMWARE_END);
+    reserve(low_end, LOW_END - low_end);
 
     bool has_acpi = open_acpi(info, &acpi);
 
     if (!has_acpi)
         boot_warn("no usable ACPI tables");
-    place_trampoline(); /* from here on the firmware's low memory, and with it start_info, is no longer read */
+    place_trampoline(low_end); /* from here on the firmware's low memory, and with it start_info, is no longer read */
     take_madt(&acpi);
     take_places(&acpi);
     apic_init(madt.local_apic);

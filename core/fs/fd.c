@@ -371,6 +371,18 @@ int fd_next(struct fd_table *table, unsigned from)
     return result;
 }
 
+uint64_t fd_held_bytes(struct fd_table *table)
+{
+    uint64_t bytes = 0;
+
+    spin_lock(&table->lock);
+    for (unsigned fd = 0; fd < table->room; fd++)
+        if (table->files[fd] != NULL)
+            bytes += file_held_bytes(table->files[fd]);
+    spin_unlock(&table->lock);
+    return bytes;
+}
+
 /* ---- The table as a whole ---- */
 
 void fd_table_get(struct fd_table *table)

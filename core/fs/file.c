@@ -403,6 +403,23 @@ uint32_t file_poll(struct file *file, struct poll_wait *wait)
     return file->ops->poll(file, wait);
 }
 
+/* An open file and its inode. */
+#define FILE_OWN_BYTES 512u
+
+uint64_t file_held_bytes(struct file *file)
+{
+    struct inode *inode = file->inode;
+    uint64_t pages = file->ops->held != NULL ? file->ops->held(file) : 0;
+
+    spin_lock(&inode->lock);
+    bool is_linked = inode->links != 0;
+
+    spin_unlock(&inode->lock);
+    if (inode->object != NULL && !is_linked)
+        pages += vm_object_page_count(inode->object);
+    return (FILE_OWN_BYTES + pages * PAGE_BYTES) / MAX(load_relaxed(&file->refs), 1u);
+}
+
 void file_set_flags(struct file *file, uint32_t flags)
 {
     uint32_t old = load_relaxed(&file->flags);

@@ -11,13 +11,13 @@ struct pipe {
     struct mutex mutex;
     size_t capacity;  /* a power of two, at least a page; guarded by mutex, as what follows up to the atomics */
     size_t start;     /* of the oldest byte in the ring */
-    unsigned pages;   /* that exist */
     unsigned last_page; /* none exists above it */
     bool is_plain;    /* a write has to think of readers that wait for the first byte, and of nobody else */
     char **page;      /* capacity / PAGE_BYTES; NULL: not there */
 
     /* Written with mutex held. */
     _Atomic(size_t) used;
+    _Atomic(unsigned) pages;    /* that exist */
     _Atomic(size_t) room_total; /* capacity, for those who do not hold the mutex */
     _Atomic(uint32_t) readers, writers;
     _Atomic(uint32_t) reader_opens, writer_opens; /* ever */

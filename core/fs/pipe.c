@@ -39,7 +39,8 @@ int pipe_ring_create(struct pipe **out)
     mutex_init(&pipe->mutex);
     pipe->capacity = PIPE_BYTES_DEFAULT;
     pipe->start = 0;
-    pipe->pages = pipe->last_page = 0;
+    pipe->last_page = 0;
+    store_relaxed(&pipe->pages, 0);
     store_relaxed(&pipe->used, 0);
     store_relaxed(&pipe->room_total, pipe->capacity);
     store_relaxed(&pipe->readers, 0);
@@ -57,13 +58,16 @@ int pipe_ring_create(struct pipe **out)
 /* Free pages from an index on. */
 static void free_pages(struct pipe *pipe, unsigned first)
 {
+    unsigned pages = load_relaxed(&pipe->pages);
+
     for (unsigned i = first; i <= pipe->last_page; i++) {
         if (pipe->page[i] == NULL)
             continue;
         phys_free(virt_to_phys(pipe->page[i]), 0);
         pipe->page[i] = NULL;
-        pipe->pages--;
+        pages--;
     }
+    store_relaxed(&pipe->pages, pages);
     pipe->last_page = 0;
 }
 
@@ -76,12 +80,13 @@ void pipe_ring_destroy(struct pipe *pipe)
 
 static char *make_page(struct pipe *pipe, size_t index)
 {
-    paddr_t pa = phys_alloc_user(0, MM_OBJECT);
+    unsigned pages = load_relaxed(&pipe->pages);
+    paddr_t pa = phys_is_short_for_kept(pages == 0) ? 0 : phys_alloc_user(0, MM_OBJECT);
 
     if (pa == 0)
         return NULL;
     pipe->page[index] = phys_to_virt(pa);
-    pipe->pages++;
+    store_relaxed(&pipe->pages, pages + 1);
     pipe->last_page = MAX(pipe->last_page, (unsigned)index);
     return pipe->page[index];
 }
@@ -158,7 +163,7 @@ static ALWAYS_INLINE void forget(struct pipe *pipe, size_t used, size_t bytes)
 
     pipe->start = left == 0 ? 0 : (pipe->start + bytes) & (pipe->capacity - 1);
     store_relaxed(&pipe->used, left);
-    if (left == 0 && UNLIKELY(pipe->pages > 1))
+    if (left == 0 && UNLIKELY(load_relaxed(&pipe->pages) > 1))
         free_pages(pipe, 1);
 }
 
@@ -449,11 +454,20 @@ static int64_t pipe_ioctl(struct file *file, uint32_t command, uintptr_t argumen
     return user_copy_out(argument, &used, sizeof used);
 }
 
+/* Its reader's; what is left behind without one, the writers'. */
+static uint64_t pipe_held(struct file *file)
+{
+    struct pipe *pipe = file->data;
+
+    return file->can_read || load_relaxed(&pipe->readers) == 0 ? load_relaxed(&pipe->pages) : 0;
+}
+
 const struct file_ops pipe_ops = {
     .read = pipe_read,
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
+    .held = pipe_held,
     .release = fifo_release,
 };
 
@@ -472,7 +486,7 @@ int64_t pipe_size_get(struct file *file)
 /* All bytes into a ring of another size, from its start. */
 static int64_t resize_locked(struct pipe *pipe, char **page, size_t bytes)
 {
-    struct pipe old = {.page = pipe->page, .pages = pipe->pages, .last_page = pipe->last_page};
+    struct pipe old = {.page = pipe->page, .pages = load_relaxed(&pipe->pages), .last_page = pipe->last_page};
     size_t used = load_relaxed(&pipe->used), start = pipe->start, capacity = pipe->capacity, done = 0;
     struct io_span span;
     int error = 0;
@@ -480,7 +494,8 @@ static int64_t resize_locked(struct pipe *pipe, char **page, size_t bytes)
     if (used > bytes)
         return -EBUSY;
     pipe->page = page;
-    pipe->pages = pipe->last_page = 0;
+    pipe->last_page = 0;
+    store_relaxed(&pipe->pages, 0);
     pipe->capacity = bytes;
     pipe->start = 0;
     store_relaxed(&pipe->used, 0);
@@ -494,7 +509,7 @@ static int64_t resize_locked(struct pipe *pipe, char **page, size_t bytes)
     if (error != 0) { /* as it was */
         free_pages(pipe, 0);
         pipe->page = old.page;
-        pipe->pages = old.pages;
+        store_relaxed(&pipe->pages, load_relaxed(&old.pages));
         pipe->last_page = old.last_page;
         pipe->capacity = capacity;
         pipe->start = start;

@@ -151,6 +151,13 @@ static int64_t socket_ioctl(struct file *file, uint32_t command, uintptr_t argum
     return user_copy_out(argument, &used, sizeof used);
 }
 
+static uint64_t socket_held(struct file *file)
+{
+    const struct end *end = file->data;
+
+    return load_relaxed(&end->in->pages);
+}
+
 int socket_shutdown(struct file *file, int how)
 {
     const struct end *end = file->data;
@@ -188,7 +195,8 @@ static void socket_release(struct file *file)
 }
 
 static const struct file_ops socket_ops = {
-    .read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .release = socket_release};
+    .read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .held = socket_held,
+    .release = socket_release};
 
 /* ---- Making ---- */
 

@@ -216,14 +216,14 @@ void phys_stats_get(struct phys_stats *out)
     out->reserve_pages = buddy.reserve_pages;
 }
 
-bool phys_is_short(void)
+bool phys_is_down_to(unsigned reserves)
 {
     struct phys_stats stats;
 
-    if (LIKELY(load_relaxed(&buddy.free_pages) > 2 * buddy.reserve_pages))
+    if (LIKELY(load_relaxed(&buddy.free_pages) > reserves * buddy.reserve_pages))
         return false;
     phys_stats_get(&stats);
-    return stats.free_pages <= 2 * stats.reserve_pages;
+    return stats.free_pages <= reserves * stats.reserve_pages;
 }
 
 void *phys_to_virt(paddr_t pa)

@@ -52,6 +52,9 @@ static unsigned objects_per_slab(unsigned order, size_t stride, size_t align)
     return (unsigned)count;
 }
 
+/* By so many 1024ths larger slabs have to waste less to be worth it: with tiny objects it is their words that cost. */
+#define ORDER_GAIN 32
+
 /* The smallest slabs that waste at most an eighth, or else those that waste the smallest part. */
 static void choose_order(struct slab_cache *cache)
 {
@@ -61,7 +64,7 @@ static void choose_order(struct slab_cache *cache)
         unsigned count = objects_per_slab(order, cache->stride_bytes, cache->align);
         size_t part = (count * cache->stride_bytes << 10) / slab_bytes(order);
 
-        if (count == 0 || part <= best_part)
+        if (count == 0 || part < best_part + ORDER_GAIN)
             continue;
         best_part = part;
         cache->order = order;

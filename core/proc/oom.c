@@ -2,6 +2,7 @@
 /* The choice of a victim, and the wait for its memory. What is here is guarded by the tree lock. */
 #include <proc/oom.h>
 
+#include <fs/fd.h>
 #include <k/errno.h>
 #include <k/log.h>
 #include <lib/string.h>
@@ -35,12 +36,25 @@ uint64_t oom_points(uint64_t pages, int adjust, uint64_t total)
     return points > (int64_t)OOM_SMALL_PAGES ? (uint64_t)points : OOM_SMALL_PAGES;
 }
 
-static uint64_t resident_pages(struct process *process)
+/* Threads may have tables of their own: the first one's stands for all. */
+static uint64_t descriptor_pages_locked(struct process *process) REQUIRES(proc_tree_lock)
+{
+    list_for_each(node, &process->threads) {
+        struct fd_table *files = list_entry(node, struct thread, link)->user.files;
+
+        if (files != NULL)
+            return fd_held_bytes(files) / PAGE_BYTES;
+    }
+    return 0;
+}
+
+/* What would come back with it, about: of shared memory some stays, and a file that is mapped, too, counts twice. */
+static uint64_t all_pages_locked(struct process *process) REQUIRES(proc_tree_lock)
 {
     struct space_stats stats;
 
     space_stats_get(process->space, &stats);
-    return stats.resident_pages;
+    return stats.resident_pages + descriptor_pages_locked(process);
 }
 
 static uint64_t all_pages(void)
@@ -76,7 +90,7 @@ static bool is_more(uint64_t points, const struct process *one, uint64_t than, c
 
 static void consider_locked(struct choice *choice, struct process *one, uint64_t total) REQUIRES(proc_tree_lock)
 {
-    uint64_t points = can_be_victim_locked(one) ? oom_points(resident_pages(one), one->oom_adjust, total) : 0;
+    uint64_t points = can_be_victim_locked(one) ? oom_points(all_pages_locked(one), one->oom_adjust, total) : 0;
 
     if (points == 0)
         return;
@@ -133,7 +147,7 @@ static int find_victim(struct process *self, uint64_t *seen)
     if (victim != NULL) {
         if (!is_ending_locked(victim)) {
             pid = victim->pid;
-            pages = resident_pages(victim);
+            pages = all_pages_locked(victim);
             (void)str_copy(name, victim->name, sizeof name);
         }
         end_space_locked(victim->space);
@@ -242,7 +256,7 @@ unsigned oom_score_get(struct process *process)
 
     spin_lock(&proc_tree_lock);
     if (process->space != NULL && process != process_init)
-        score = oom_points(resident_pages(process), process->oom_adjust, total) * OOM_ADJUST_MAX / total;
+        score = oom_points(all_pages_locked(process), process->oom_adjust, total) * OOM_ADJUST_MAX / total;
     spin_unlock(&proc_tree_lock);
     return (unsigned)MIN(score, (uint64_t)(2 * OOM_ADJUST_MAX));
 }

@@ -272,7 +272,10 @@ static NOINLINE int page_slow(struct vm_object *object, uint64_t index, paddr_t 
     struct supplies supplies = {.page = 0};
     int error;
 
-    if (!charge(object)) /* a page that somebody makes meanwhile has been paid for by them, and may be had */
+    bool is_short = object->budget != NULL && phys_is_short_for_kept(false);
+
+    /* A page that somebody makes meanwhile has been paid for by them, and may be had. */
+    if (is_short || !charge(object))
         return vm_object_peek(object, index, out_pa) == 0 ? 0 : -ENOSPC;
     /* Again only if others have taken nodes out of the tree since it was looked at. */
     while ((error = make_page(object, index, &supplies, out_pa)) == -EAGAIN) {

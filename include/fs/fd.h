@@ -47,6 +47,9 @@ void fd_table_get(struct fd_table *table);
 /* The last one closes everything. May sleep. */
 void fd_table_put(struct fd_table *table);
 
+/* file_held_bytes() of all that is open. Context: any, no spinlock from LOCK_FILES on held. */
+uint64_t fd_held_bytes(struct fd_table *table);
+
 struct fd_borrowed {
     struct file *file; /* NULL: -EBADF */
     bool is_counted;

@@ -38,6 +38,8 @@ struct file_ops {
     int (*iterate)(struct file *file, struct dir_sink *sink);
     /* The end that SEEK_END, DATA and HOLE count from. NULL: inode->bytes. */
     uint64_t (*end)(struct file *file);
+    /* Pages that go with the file, but for an inode's object. NULL: none. No lock but spinlocks behind LOCK_FILES. */
+    uint64_t (*held)(struct file *file);
     /* The last reference is gone. NULL: nothing to do. */
     void (*release)(struct file *file);
 };
@@ -131,6 +133,11 @@ int file_map(struct file *file, bool is_shared, bool wants_write, struct vm_obje
 
 /* POLL.. bits of this moment. wait may be NULL. */
 uint32_t file_poll(struct file *file, struct poll_wait *wait);
+
+/* About how many bytes of memory each of its references has: that of its own, what waits in a pipe or socket, and the
+ * contents of a file that has no links any more. Never sleeps, allocates nothing; exact if nobody uses it meanwhile.
+ * Context: any, no spinlock from LOCK_INODE on held. */
+uint64_t file_held_bytes(struct file *file);
 
 /* F_SETFL: the settable flags, the others stay. */
 void file_set_flags(struct file *file, uint32_t flags);

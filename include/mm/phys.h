@@ -70,9 +70,22 @@ void phys_reclaim_caches(void);
 
 void phys_stats_get(struct phys_stats *out);
 
-/* Twice the reserve is left, or less: what is there is for those who need a page to go on, and nothing new should be
- * begun. Context: task. */
-bool phys_is_short(void);
+/* Is so many times the reserve left, or less? Context: task. */
+bool phys_is_down_to(unsigned reserves);
+
+/* From here on what is there is for those who need a page to go on, and nothing new should be begun. */
+static inline bool phys_is_short(void)
+{
+    return phys_is_down_to(2);
+}
+
+/* And already here nothing more should be kept that no process has mapped, contents of files and what waits in pipes:
+ * else it could fill the memory, and nobody would ever miss a page and look for who is to blame, or could begin to do
+ * something about it. `is_first`: without it there would be nothing at all. */
+static inline bool phys_is_short_for_kept(bool is_first)
+{
+    return phys_is_down_to(is_first ? 3 : 4);
+}
 
 /* Pages that were reserved at boot, and whose owner needs them no longer or has another use for them: from now on they
  * are single pages with one reference each, the caller's, of that kind of user memory, and the allocator's when it is

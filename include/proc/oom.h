@@ -3,9 +3,10 @@
  * Out of memory: user memory that cannot be had is made free by the end of a process.
  *
  * The victim is of the largest family, which is all children of one process, because a crowd of forks is as bad as one
- * large program; and of that the process with most memory in its space. Among those below OOM_SMALL_PAGES it is the one
- * that began last, so a shell outlives what it started. What was written to /proc/PID/oom_score_adj adds that
- * many thousandths of the machine's memory; OOM_ADJUST_NEVER, and the first process, are never chosen. All processes on
+ * large program; and of that the process with most memory: in its space, and in what its descriptors keep, pipes,
+ * sockets and files without a name. Among those below OOM_SMALL_PAGES it is the one that began last, so a shell
+ * outlives what it started. What was written to /proc/PID/oom_score_adj adds that many thousandths of the machine's
+ * memory; OOM_ADJUST_NEVER, and the first process, are never chosen. All processes on
  * the victim's space end with it (vfork(2)). There is one victim at a time: whoever runs out of memory meanwhile, or
  * while a process with memory is about to end anyway, waits for that one's.
  *

@@ -113,7 +113,8 @@ uint64_t vm_object_bytes(struct vm_object *object);
 uint64_t vm_object_page_count(struct vm_object *object);
 
 /* The page at that index, with a reference for the caller; made and zeroed if there is none. -ENXIO: the object ends
- * below it. -ENOMEM; -ENOSPC: the budget is used up. O(levels). Context: task, no spinlock from LOCK_OBJECT on held. */
+ * below it. -ENOMEM; -ENOSPC: the budget is used up, or there is one and memory is short
+ * (phys_is_short_for_kept()). O(levels). Context: task, no spinlock from LOCK_OBJECT on held. */
 int vm_object_page(struct vm_object *object, uint64_t index, paddr_t *out_pa) MUST_USE;
 
 /* The same, and all CPUs fetch what it holds, by hal_icache_sync() if need be: before the page becomes executable

@@ -142,6 +142,12 @@ for kind in memory maps threads pipes; do stress hog $kind; done
 stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
 for kind in memory maps threads pipes; do stress hog $kind; echo after $kind $((6*7)); done
 stress hog file /tmp/hog; rm /tmp/hog; stress hog file /hog; rm -f /hog
+stress mark /tmp/mark
+stress hog streams /tmp/full &
+until [ -e /tmp/full ]; do sleep 1; done
+for i in 1 2 3 4 5 6 7 8; do ls -lR /bin >/dev/null && echo alive $i; done
+kill -9 -1; wait; stress compare /tmp/mark
+echo after streams $((6*7))
 stress hog forks & sleep 2; kill -9 -1; kill -9 -1; wait
 echo after forks $((6*7)) | cat'
 """
@@ -267,7 +273,9 @@ TESTS = (
     command("stress", STRESS, 0, r"^stress: ok: 3 rounds in each of 4 processes", r"^stress: as before: "),
     foreign("stress-4", cpus=4),
     command("limits", LIMITS, 0, r"^error: out of memory: killed stress\[\d+\], which had \d+ KiB",
-            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$", r"^after forks 42$",
+            r"^after memory 42$", r"^after maps 42$", r"^after threads 42$", r"^after pipes 42$",
+            *(rf"^alive {i}$" for i in range(1, 9)), r"^stress: as before: ", r"^after streams 42$",
+            r"^after forks 42$",
             r"^stress: hog: \d+ times 64 KiB of a file, then No space left on device$", memory="64M"),
     # The same script, and the same busybox, as on Linux (unit.tools.programs): the same lines.
     command("applets-1", APPLETS, 0, golden="test/boot/applets.golden", cpus=1),
@@ -421,6 +429,16 @@ LIMITS_LIFE = {
     "riscv64": {"create_run_join_reclaim": 1939, "timer_pair": 150},
 }
 
+# At most 4 MiB are in use when the shell runs on 4 CPUs and 512 MiB, without the files that the initrd brought along.
+PROMPT = """sh -c '
+while read -r name kib unit; do
+    case $name in MemTotal:) total=$kib ;; MemFree:) free=$kib ;; Cached:) files=$kib ;; esac
+done </proc/meminfo
+used=$((total - free - files))
+echo at the prompt: $used KiB
+[ $used -le 4096 ]'
+"""
+
 # The promise of docs/SCHEDULER.md.
 LIMITS_HOLD = {
     "x86_64": {"runq_hold": 500},
@@ -439,6 +457,7 @@ BENCHES = (
     BootTest("bench-hold-crowd", "init=selftest:crowd: loglevel=3", lines=(SELFTEST_PASSED,), limits=LIMITS_HOLD,
              holds=True, budget=600, silence=300),
     BootTest("bench-life", "init=bench:create_run_join,timer_pair", limits=LIMITS_LIFE, cpus=1),
+    command("bench-prompt", PROMPT, 0, r"^at the prompt: \d+ KiB$"),
     # No deadline is missed, and nobody urgent waits for longer than test/kernel/bench_latency.c says: it fails else.
     BootTest("bench-time", "init=bench-time", icount=True, cpus=1),
     BootTest("bench-user", "", user_bench=True),

@@ -97,7 +97,8 @@ class Judging(unittest.TestCase):
         self.assertTrue(boottest.machine_of(test, "x86_64", "b").icount)
         names = [test.name for test in table.tests_of("x86_64", "Release")]
         self.assertEqual([name for name in names if name.startswith("bench-")],
-                         ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-time", "bench-user"])
+                         ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-prompt", "bench-time",
+                          "bench-user"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
 
     def test_user_programs_are_held_to_their_targets(self):

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Takes one thing without end, until an error or a kill: memory, mappings, a file, pipes, threads, forks. */
+/* Takes one thing without end, until an error or a kill: memory, mappings, a file, pipes, streams, threads, forks. */
 #define _GNU_SOURCE
 #include "stress.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define STREAM_CHILDREN 6 /* times half of the descriptors, times 64 KiB: more than the machine of the test has */
 
 static char block[65536];
 
@@ -63,13 +67,15 @@ static int hog_file(const char *path)
 /* Full ones; with no descriptor left, a child goes on. */
 static int hog_pipes(const char *path)
 {
+    bool is_told = false;
+
     (void)path;
     for (unsigned long count = 0;; count++) {
         int ends[2];
 
         if (pipe2(ends, O_NONBLOCK) == 0) {
-            if (write(ends[1], block, sizeof block) < 0 && errno != EAGAIN)
-                (void)refused("full pipes", count, errno);
+            if (write(ends[1], block, sizeof block) < 0 && errno != EAGAIN && !is_told)
+                is_told = refused("full pipes", count, errno) == 0;
             continue;
         }
         pid_t child = errno == EMFILE ? fork() : -1;
@@ -83,6 +89,48 @@ static int hog_pipes(const char *path)
             (void)waitpid(child, NULL, 0);
         return refused("full pipes", count, child < 0 ? errno : EMFILE);
     }
+}
+
+/* Until there is no more of something, with no memory of its own. */
+static unsigned long fill_streams(bool is_socket)
+{
+    for (unsigned long count = 0;; count++) {
+        int ends[2];
+
+        if (is_socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) : pipe2(ends, O_NONBLOCK))
+            return count;
+        while (write(ends[1], block, sizeof block) > 0)
+            ;
+        if (errno != EAGAIN)
+            return count;
+    }
+}
+
+/* Small processes, each with all the pipes and sockets that it can have, and full, which stay. The last sign of it is a
+ * file at `path`: by then memory was short. */
+static int hog_streams(const char *path)
+{
+    int ready[2];
+    char byte;
+
+    if (pipe(ready) != 0)
+        return 1;
+    for (unsigned i = 0; i < STREAM_CHILDREN; i++) {
+        if (fork() != 0)
+            continue;
+        (void)fill_streams(i % 2 == 1);
+        close(ready[1]);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    (void)!read(ready[0], &byte, 1); /* the end: all are full, or killed */
+    int file = open(path, O_CREAT | O_WRONLY, 0600);
+
+    if (file >= 0)
+        close(file);
+    for (;;)
+        pause();
 }
 
 static void *rest(void *nothing)
@@ -124,7 +172,7 @@ int hog(const char *kind, const char *path)
         const char *name;
         int (*take)(const char *path);
     } hogs[] = { { "memory", hog_memory }, { "maps", hog_maps }, { "file", hog_file }, { "pipes", hog_pipes },
-                 { "threads", hog_threads }, { "forks", hog_forks } };
+                 { "streams", hog_streams }, { "threads", hog_threads }, { "forks", hog_forks } };
 
     for (unsigned i = 0; i < sizeof hogs / sizeof hogs[0]; i++)
         if (strcmp(hogs[i].name, kind) == 0)

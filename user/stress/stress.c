@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stress run ROUNDS PROCESSES   everything at once, and its sums are right (run.c)
- * stress hog KIND [FILE]        takes memory, maps, file, pipes, threads or forks until there is no more (hog.c)
+ * stress hog KIND [FILE]        takes memory, maps, file, pipes, streams, threads or forks until all is taken (hog.c)
  * stress mark FILE              writes down how much memory is free and how many tasks there are
  * stress compare FILE           waits until there are no more tasks and no less memory than then; 1: that does not come
  *                               true
