@@ -30,6 +30,7 @@
 #include <k/compiler.h>
 #include <k/list.h>
 #include <k/types.h>
+#include <time/timer.h>
 
 /* Part of struct process_signals; all zero before timers_init(). */
 struct process_timers {
@@ -48,11 +49,6 @@ struct timer_event {
     int32_t number;
     int32_t notify;
     tid_t tid; /* THREAD_ID: of the running thread's process */
-};
-
-struct timer_setting {
-    uint64_t value_ns;  /* 0: not armed */
-    uint64_t period_ns; /* 0: once */
 };
 
 /* `event` NULL: SIGALRM with the id as its value. -EINVAL: no such clock, or event; -EOPNOTSUPP: no timers by that

@@ -31,6 +31,7 @@ static const struct {
     {"clock_gettime clock_getres", "cp"}, {"gettimeofday", "pp"}, {"getitimer", "np"}, {"setitimer", "ntp"},
     {"alarm", "n"}, {"times time", "p"}, {"timer_create", "cpp"}, {"timer_settime", "nFtp"},
     {"timer_gettime", "np"}, {"timer_delete timer_getoverrun", "n"}, {"eventfd eventfd2", "iF"},
+    {"timerfd_create", "cF"}, {"timerfd_settime", "fFtp"}, {"timerfd_gettime", "fp"},
     {"rt_sigaction", "sAp8"}, {"rt_sigprocmask", "npp8"}, {"rt_sigpending", "p8"}, {"rt_sigsuspend", "p8"},
     {"rt_sigtimedwait", "ppt8"}, {"rt_sigqueueinfo", "ksp"}, {"rt_tgsigqueueinfo", "kksp"}, {"sigaltstack", "pp"},
     {"kill", "ks"}, {"tkill", "ks"}, {"tgkill", "kks"}, {"clone", "CppPp"}, {"clone3", "pl"},
