@@ -350,7 +350,7 @@ static int64_t control_file(struct file *file, unsigned fd, unsigned command, ui
         return -EBADF;
     switch (command) {
     case F_GETFL:
-        return open_flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
+        return open_flags_out(load_relaxed(&file->flags));
     case F_GETLK:
     case F_OFD_GETLK:
         return record_lock_call_get(file, command == F_OFD_GETLK, value);

@@ -199,6 +199,24 @@ CHECK(eventfd2, counts)
     EQUAL(check_wait(pid), 0);
 }
 
+/* That files may be large is a flag of those that were opened by a path. */
+CHECK(fcntl, tells_flags)
+{
+    int pipes[2];
+#if defined(__aarch64__)
+    const int large = 0400000;
+#else
+    const int large = 0100000;
+#endif
+
+    GOOD(pipe(pipes));
+    EQUAL(syscall(SYS_fcntl, pipes[0], F_GETFL), O_RDONLY);
+    EQUAL(syscall(SYS_fcntl, pipes[1], F_GETFL), O_WRONLY);
+    EQUAL(syscall(SYS_fcntl, (int)GOOD(syscall(SYS_eventfd2, 0, EFD_NONBLOCK)), F_GETFL), O_RDWR | O_NONBLOCK);
+    EQUAL(syscall(SYS_fcntl, (int)GOOD(open("/", O_RDONLY | O_DIRECTORY)), F_GETFL) & large, large);
+    EQUAL(syscall(SYS_fcntl, (int)GOOD(open("/", O_PATH)), F_GETFL) & large, 0);
+}
+
 CHECK(fcntl, flags_and_copies)
 {
     int fd = check_file("f", "abcdef", 6), copy;

@@ -51,6 +51,7 @@ CHECK(proc, settings_of_the_kernel)
     EQUAL(strlen(shown("/proc/sys/kernel/random/boot_id")), 37);
     EQUAL(strlen(shown("/proc/sys/kernel/random/uuid")), 37);
     TRUE(shown("/proc/sys/vm/overcommit_memory")[0] >= '0' && text[0] <= '2');
+    EQUAL(strtol(shown("/proc/sys/fs/pipe-max-size"), NULL, 10), 1 << 20);
     TRUE(strtol(shown("/proc/sys/vm/max_map_count"), NULL, 10) > 1000);
     TRUE(strncmp(shown("/proc/version"), "Linux version ", 14) == 0);
     TRUE(strlen(shown("/proc/cmdline")) > 0 && strstr(shown("/proc/filesystems"), "tmpfs\n") != NULL);
