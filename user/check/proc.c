@@ -93,6 +93,10 @@ CHECK(proc, maps_have_what_is_mapped)
     TRUE(strstr(text, expected) != NULL);
     TRUE(strstr(text, " ---p ") != NULL);
     TRUE(strstr(text, check_program) != NULL);
+    TRUE(strstr(text, " rw-s ") == NULL);
+    here = (uintptr_t)mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    snprintf(expected, sizeof(expected), "%08lx-%08lx rw-s ", (unsigned long)here, (unsigned long)(here + PAGE));
+    TRUE(strstr(shown("/proc/self/maps"), expected) != NULL);
 }
 
 CHECK(proc, auxv_and_environ)
