@@ -12,7 +12,7 @@
 
 /* Early image mapping: writable and executable for the kernel until core's own tables take over. */
 #define BLOCK_IMAGE (PTE_VALID | PTE_ATTR_NORMAL | PTE_INNER_SHAREABLE | PTE_ACCESSED | PTE_USER_NO_EXEC)
-/* Identity mapping of the boot code: not writable, because SCTLR_EL1.WXN would make it not executable. */
+/* Identity mapping of the boot code: not writable, as no code is. */
 #define BLOCK_IDENTITY (BLOCK_IMAGE | PTE_READ_ONLY | PTE_NOT_GLOBAL)
 #define BLOCK_BYTES 0x200000
 #define TABLE (PTE_VALID | PTE_TABLE_OR_PAGE)

@@ -121,8 +121,7 @@ void hal_cpu_init(cpu_id_t cpu, struct task *task, void *area)
         return;
     gic_init_cpu(cpu);
     if (cpu == 0)
-        log_debug("cpu: walls: %sPXN UXN%s", (SYSREG_READ(sctlr_el1) & SCTLR_WXN) != 0 ? "WXN " : "",
-                  cpu_has_pan ? " PAN" : "");
+        log_debug("cpu: walls: PXN UXN%s", cpu_has_pan ? " PAN" : "");
 }
 
 void hal_context_init(struct hal_context *context, vaddr_t stack_top, size_t stack_bytes, void (*entry)(void *),

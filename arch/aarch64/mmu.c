@@ -96,8 +96,9 @@ uint64_t mmu_map_early(paddr_t pa, uint64_t bytes, unsigned prot)
 
 void hal_mmu_activate_kernel(paddr_t root)
 {
-    /* The boot tables map the image writable and executable; core's do not, so from now on WXN can hold. */
-    uint64_t sctlr = SYSREG_READ(sctlr_el1) | SCTLR_WXN | SCTLR_USER;
+    /* Not WXN: it would hold for programs, too, who may map memory to be written and executed; core's own tables never
+     * have a page that is both. */
+    uint64_t sctlr = SYSREG_READ(sctlr_el1) | SCTLR_USER;
     paddr_t empty = mmu_image_paddr((uintptr_t)boot_empty_root);
     void (*replace_root)(paddr_t, uint64_t, paddr_t) =
         (void (*)(paddr_t, uint64_t, paddr_t))mmu_image_paddr((uintptr_t)boot_replace_root);

@@ -130,6 +130,7 @@ static int wait_for_peer(struct pipe *pipe, struct file *file)
 int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct file **out)
 {
     uint32_t mode = flags & O_ACCMODE;
+    bool waits = mode != O_RDWR && inode->fs != &pipe_fs; /* a pipe(2), opened by /proc, had both ends */
     struct pipe *pipe;
     int error = 0;
 
@@ -137,7 +138,7 @@ int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct fil
         return -EINVAL;
     mutex_lock(&inode->fifo.mutex);
     pipe = inode->fifo.pipe;
-    if (mode == O_WRONLY && (flags & O_NONBLOCK) != 0 && (pipe == NULL || load_relaxed(&pipe->readers) == 0))
+    if (mode == O_WRONLY && waits && (flags & O_NONBLOCK) != 0 && (pipe == NULL || load_relaxed(&pipe->readers) == 0))
         error = -ENXIO;
     if (error == 0)
         error = open_end(inode, name, flags, out);
@@ -149,7 +150,7 @@ int fifo_open(struct inode *inode, struct name *name, uint32_t flags, struct fil
         poll_wake(&pipe->can_write);
     if ((*out)->can_write)
         poll_wake(&pipe->can_read);
-    if (mode != O_RDWR && (flags & O_NONBLOCK) == 0)
+    if (waits && (flags & O_NONBLOCK) == 0)
         error = wait_for_peer(pipe, *out);
     if (error != 0)
         file_put(*out);

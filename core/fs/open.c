@@ -111,7 +111,7 @@ static int make_and_open(struct path_walk *walk, const struct path_place *place,
     int error = -EAGAIN;
 
     if (dir->ops->make == NULL)
-        return -EACCES;
+        return dir->ops->lookup != NULL ? -ENOENT : -EACCES; /* what is made up is not there, and that is all */
     mutex_lock(&dir->mutex);
     if (name_find(dir, walk->last, walk->last_bytes) == NULL)
         error = path_make_locked(walk, place->context, &spec, &name);
@@ -154,6 +154,10 @@ static int open_or_make(const struct path_place *place, const char *path, uint32
     if (error == 0)
         error = path_walk_parent(&walk);
     while (error == 0) {
+        if (walk.last_bytes == 0 && !inode_is(walk.at->inode, S_IFDIR)) { /* what a magic link has led to */
+            error = name_open(walk.at, walk.cred, flags, out);
+            break;
+        }
         if (walk.last_bytes == 0 || path_walk_last_is_dots(&walk) || walk.has_slash) {
             error = -EISDIR;
             break;

@@ -3,6 +3,7 @@
  * change. */
 #include <proc/clock.h>
 
+#include <fs/timerfd.h>
 #include <k/atomic.h>
 #include <k/errno.h>
 #include <proc/id.h>
@@ -139,6 +140,7 @@ int clock_set(int32_t id, uint64_t ns)
     spin_unlock_irqoff(&wall.sleepers.lock);
     sched_irq_restore(state);
     timers_wall_was_set();
+    timerfd_wall_was_set();
     return 0;
 }
 

@@ -74,7 +74,8 @@ static int map_at(struct space *space, vaddr_t at, size_t bytes, unsigned rights
     return space_map(space, &request, &at);
 }
 
-/* The bytes behind the file's in its last page are zeros by right, not by what the file happens to have there. */
+/* The bytes behind the file's in its last page are zeros by right, not by what the file happens to have there: all of
+ * them, for dynamic loaders take what is left of it for memory of their own. */
 static int clear_tail(struct space *space, vaddr_t tail, size_t bytes, vaddr_t start, size_t mapped, unsigned rights)
 {
     int result = user_clear(tail, bytes);
@@ -88,7 +89,7 @@ static int map_segment(struct space *space, struct vm_object *object, const stru
 {
     vaddr_t start = base + segment->start;
     size_t from_file = ROUND_UP(segment->file_bytes, PAGE_BYTES);
-    size_t tail = MIN(from_file - segment->file_bytes, segment->zero_bytes);
+    size_t tail = segment->zero_bytes > 0 ? from_file - segment->file_bytes : 0;
     unsigned rights = rights_of(segment);
     int result = 0;
 

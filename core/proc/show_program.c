@@ -57,7 +57,7 @@ static void print_region(struct maps *maps, const struct space_region *region)
     procfs_print(maps->text, "%08llx-%08llx %c%c%c%c %08llx %02x:%02x %llu", (unsigned long long)region->start,
                  (unsigned long long)region->end, (region->rights & VM_READ) != 0 ? 'r' : '-',
                  (region->rights & VM_WRITE) != 0 ? 'w' : '-', (region->rights & VM_EXEC) != 0 ? 'x' : '-',
-                 (region->flags & SPACE_SHARED) != 0 ? 's' : 'p', (unsigned long long)region->offset,
+                 (region->flags & VM_SHARED) != 0 ? 's' : 'p', (unsigned long long)region->offset,
                  DEVICE_MAJOR(device), DEVICE_MINOR(device),
                  inode != NULL ? (unsigned long long)inode->number : 0ull);
     if (name[0] != '\0') {

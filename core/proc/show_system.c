@@ -6,6 +6,7 @@
 #include <fs/dev.h>
 #include <fs/filesystem.h>
 #include <fs/name.h>
+#include <fs/pipe.h>
 #include <fs/procfs.h>
 #include <hal/usermode.h>
 #include <k/errno.h>
@@ -192,6 +193,13 @@ static int print_groups_max(struct procfs_text *text, void *process)
     return 0;
 }
 
+static int print_pipe_max(struct procfs_text *text, void *process)
+{
+    (void)process;
+    procfs_print(text, "%u\n", (unsigned)PIPE_BYTES_MAX);
+    return 0;
+}
+
 static int print_last_capability(struct procfs_text *text, void *process)
 {
     (void)process;
@@ -373,6 +381,7 @@ void show_system_init(void)
         { .name = "sys/kernel/cap_last_cap", .print = print_last_capability },
         { .name = "sys/kernel/random/boot_id", .print = print_boot_id },
         { .name = "sys/kernel/random/uuid", .print = print_new_id },
+        { .name = "sys/fs/pipe-max-size", .print = print_pipe_max },
         { .name = "sys/vm/drop_caches", .mode = 0200, .print = print_last_drop, .write = drop_caches },
         { .name = "sys/vm/overcommit_memory", .print = print_overcommit },
         { .name = "sys/vm/max_map_count", .print = print_map_count_max },

@@ -503,16 +503,36 @@ int signal_kill(pid_t pid, unsigned number)
     return signal_queue(pid, &info);
 }
 
+/* To the process of which that is a thread. */
+static int queue_to_process_of(tid_t tid, const struct signal_info *info)
+{
+    struct task *task = task_lookup(tid);
+
+    if (task == NULL)
+        return -ESRCH;
+    struct thread *thread = thread_get_of_task(task);
+    int result = -ESRCH;
+
+    if (thread != NULL) {
+        result = send_checked(thread->process, info);
+        thread_put(thread);
+    }
+    task_put(task);
+    return result;
+}
+
 int signal_queue(pid_t pid, const struct signal_info *info)
 {
     int result = check_number(info->number);
 
     if (result != 0)
         return result;
-    struct process *to = pid <= 0 ? NULL : process_lookup(pid);
+    if (pid <= 0)
+        return -ESRCH;
+    struct process *to = process_lookup(pid);
 
     if (to == NULL)
-        return -ESRCH;
+        return queue_to_process_of(pid, info);
     result = send_checked(to, info);
     process_put(to);
     return result;

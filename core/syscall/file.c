@@ -175,14 +175,34 @@ SYSCALL(fallocate)
     return after_wait(result);
 }
 
+static int64_t set_nonblocking(struct file *file, vaddr_t at)
+{
+    int is_wanted = 0;
+    int result = user_copy_in(&is_wanted, at, sizeof is_wanted);
+    uint32_t flags = load_relaxed(&file->flags);
+
+    if (result == 0)
+        file_set_flags(file, is_wanted != 0 ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+    return result;
+}
+
 SYSCALL(ioctl)
 {
-    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    unsigned number = (unsigned)args->arg[0];
+    uint32_t command = (uint32_t)args->arg[1];
+    struct fd_borrowed fd = fd_borrow(own_files(), number);
+    int64_t result;
 
     if (fd.file == NULL)
         return -EBADF;
-    int64_t result = file_ioctl(fd.file, (uint32_t)args->arg[1], args->arg[2]);
-
+    if ((load_relaxed(&fd.file->flags) & O_PATH) != 0)
+        result = -EBADF;
+    else if (command == FIONBIO)
+        result = set_nonblocking(fd.file, args->arg[2]);
+    else if (command == FIOCLEX || command == FIONCLEX)
+        result = fd_cloexec_set(own_files(), number, command == FIOCLEX);
+    else
+        result = file_ioctl(fd.file, command, args->arg[2]);
     fd_return(fd);
     return after_wait(result);
 }
@@ -350,7 +370,7 @@ static int64_t control_file(struct file *file, unsigned fd, unsigned command, ui
         return -EBADF;
     switch (command) {
     case F_GETFL:
-        return open_flags_out(load_relaxed(&file->flags)) | syscall_abi.o_largefile;
+        return open_flags_out(load_relaxed(&file->flags));
     case F_GETLK:
     case F_OFD_GETLK:
         return record_lock_call_get(file, command == F_OFD_GETLK, value);

@@ -33,6 +33,8 @@ static int64_t open_at(int dirfd, vaddr_t path, uint32_t flags, uint32_t mode)
         return result;
     const struct path_place place = path_arg_place(&arg);
 
+    if ((flags & O_PATH) == 0)
+        flags |= O_LARGEFILE; /* each program's files may be large */
     result = path_open(&place, arg.text, flags, MODE(mode), &file);
     path_arg_end(&arg);
     if (result != 0)

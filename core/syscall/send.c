@@ -71,7 +71,9 @@ SYSCALL(sendfile)
     struct fd_borrowed in = fd_borrow(own_files(), (unsigned)args->arg[1]);
     int64_t result = out.file == NULL || in.file == NULL ? -EBADF : !in.file->has_position ? -EINVAL : 0;
 
-    if (result == 0 && (load_relaxed(&out.file->flags) & O_APPEND) != 0 && out.file->can_write)
+    if (result == 0 && (!in.file->can_read || !out.file->can_write)) /* also if there is nothing to be sent */
+        result = -EBADF;
+    if (result == 0 && (load_relaxed(&out.file->flags) & O_APPEND) != 0)
         result = -EINVAL;
     if (result == 0 && offset_at != 0)
         result = user_copy_in(&offset, offset_at, sizeof offset);

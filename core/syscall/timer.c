@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers: timer_create(2) and its like, setitimer(2), alarm(2). No state. */
+/* Timers: timer_create(2) and timerfd_create(2) with their like, setitimer(2), alarm(2). No state. */
 #include <syscall/table.h>
 
+#include <fs/fd.h>
+#include <fs/timerfd.h>
 #include <k/errno.h>
 #include <mm/user.h>
+#include <proc/clock.h>
 #include <proc/signal.h>
 #include <proc/timers.h>
 
@@ -87,6 +90,54 @@ SYSCALL(timer_getoverrun)
 SYSCALL(timer_delete)
 {
     return process_timer_delete((int32_t)args->arg[0]);
+}
+
+/* ---- Timers as files ---- */
+
+SYSCALL(timerfd_create)
+{
+    int32_t clock = (int32_t)args->arg[0];
+    uint32_t flags = (uint32_t)args->arg[1];
+    struct file *file;
+
+    if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) != 0 ||
+        (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME))
+        return -EINVAL;
+    int result = timerfd_create(clock == CLOCK_REALTIME, flags & O_NONBLOCK, &file);
+
+    return result != 0 ? result : install_file(file, (flags & O_CLOEXEC) != 0);
+}
+
+SYSCALL(timerfd_settime)
+{
+    uint32_t flags = (uint32_t)args->arg[1];
+    struct timer_setting setting, old;
+    int result = setting_in(args->arg[2], &setting);
+
+    if (result != 0)
+        return result;
+    if ((flags & ~(TIMERFD_ABSOLUTE | TIMERFD_CANCEL_ON_SET)) != 0)
+        return -EINVAL;
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+
+    if (fd.file == NULL)
+        return -EBADF;
+    result = timerfd_set(fd.file, flags, &setting, &old);
+    fd_return(fd);
+    return result == 0 && args->arg[3] != 0 ? setting_out(args->arg[3], &old) : result;
+}
+
+SYSCALL(timerfd_gettime)
+{
+    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct timer_setting setting;
+
+    if (fd.file == NULL)
+        return -EBADF;
+    int result = timerfd_get(fd.file, &setting);
+
+    fd_return(fd);
+    return result != 0 ? result : setting_out(args->arg[1], &setting);
 }
 
 /* ---- Interval timers ---- */

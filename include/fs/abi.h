@@ -91,6 +91,9 @@
 
 /* ioctl(2) of any file that can tell: how many bytes a read would get now, an int. */
 #define FIONREAD 0x541bu
+#define FIONBIO 0x5421u   /* these three are every file's */
+#define FIONCLEX 0x5450u
+#define FIOCLEX 0x5451u
 
 /* Device numbers, as programs see them in stat(2): 12 bits of major, 20 of minor. */
 #define DEVICE(major, minor) (((uint32_t)(minor) & 0xffu) | (uint32_t)(major) << 8 | ((uint32_t)(minor) & ~0xffu) << 12)

@@ -57,6 +57,7 @@
 #define EAFNOSUPPORT 97
 #define EISCONN 106
 #define ETIMEDOUT 110
+#define ECANCELED 125
 
 /* Of a system call that a signal interrupted, to signal_attend() (proc/signal.h); no user sees one. It is made anew: */
 #define ERESTARTSYS 512            /* if there is no handler, or it has SA_RESTART */

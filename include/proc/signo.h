@@ -43,6 +43,7 @@
 #define SI_QUEUE (-1)
 #define SI_TIMER (-2)
 #define SI_TKILL (-6)
+#define SI_CODE_FIRST (-7) /* no code of Linux is below, but one that no program sends */
 #define SEGV_MAPERR 1
 #define SEGV_ACCERR 2
 #define BUS_ADRALN 1

@@ -55,11 +55,6 @@ struct timer_event {
     tid_t tid; /* THREAD_ID: of the running thread's process */
 };
 
-struct timer_setting {
-    uint64_t value_ns;  /* 0: not armed */
-    uint64_t period_ns; /* 0: once */
-};
-
 /* `event` NULL: SIGALRM with the id as its value. -EINVAL: no such clock, or event; -EOPNOTSUPP: no timers by that
  * clock; -EAGAIN: RLIMIT_SIGPENDING; -ENOMEM. */
 int process_timer_create(int32_t clock, const struct timer_event *event, int32_t *out_id) MUST_USE;

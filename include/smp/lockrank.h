@@ -29,6 +29,7 @@ enum lock_rank {
     LOCK_PI,        /* what a task inherits and lends; a second mutex's inner lock under it by try only */
     LOCK_SIGNAL,    /* a process's signals */
     LOCK_HANDLERS,  /* a table of signal handlers, which processes may share */
+    LOCK_TIMERFD,   /* a timer that is a file */
     LOCK_TIMER,     /* a CPU's timer queue */
     LOCK_WAITQ,     /* a wait queue */
     LOCK_EPOLL,     /* an epoll's list of watches that were told of, and who waits for it */

@@ -32,6 +32,12 @@ struct timer_queue {
     struct cpu *cpu;
 };
 
+/* What a program sets a timer of its own to. */
+struct timer_setting {
+    uint64_t value_ns;  /* 0: not armed */
+    uint64_t period_ns; /* 0: once */
+};
+
 void timer_queue_init(struct timer_queue *queue, struct cpu *cpu);
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));

@@ -372,12 +372,12 @@ TESTS = (
     crash("user-execute", TOUCHED_USER + "execution"),
     crash("user-in-handler", TOUCHED_USER + "read"),
     walls("all", r"WP NX SMEP SMAP UMIP", only=("x86_64",)),
-    walls("all", r"WXN PXN UXN PAN", only=("aarch64",)),
+    walls("all", r"PXN UXN PAN", only=("aarch64",)),
     walls("all", r"SUM off, MXR off", only=("riscv64",)),
     walls("smap-off", r"WP NX SMEP UMIP", cpu="max,smap=off", only=("x86_64",)),
     walls("qemu64", r"WP NX", cpu="qemu64", only=("x86_64",)),
-    walls("cortex-a53", r"WXN PXN UXN", cpu="cortex-a53", only=("aarch64",)),
-    walls("cortex-a76", r"WXN PXN UXN PAN", cpu="cortex-a76", only=("aarch64",)),
+    walls("cortex-a53", r"PXN UXN", cpu="cortex-a53", only=("aarch64",)),
+    walls("cortex-a76", r"PXN UXN PAN", cpu="cortex-a76", only=("aarch64",)),
 
     # Bad input to the boot.
     selftest("unknown-option", append="init=selftest nonsense=1", cpus=2,

@@ -199,6 +199,24 @@ CHECK(eventfd2, counts)
     EQUAL(check_wait(pid), 0);
 }
 
+/* That files may be large is a flag of those that were opened by a path. */
+CHECK(fcntl, tells_flags)
+{
+    int pipes[2];
+#if defined(__aarch64__)
+    const int large = 0400000;
+#else
+    const int large = 0100000;
+#endif
+
+    GOOD(pipe(pipes));
+    EQUAL(syscall(SYS_fcntl, pipes[0], F_GETFL), O_RDONLY);
+    EQUAL(syscall(SYS_fcntl, pipes[1], F_GETFL), O_WRONLY);
+    EQUAL(syscall(SYS_fcntl, (int)GOOD(syscall(SYS_eventfd2, 0, EFD_NONBLOCK)), F_GETFL), O_RDWR | O_NONBLOCK);
+    EQUAL(syscall(SYS_fcntl, (int)GOOD(open("/", O_RDONLY | O_DIRECTORY)), F_GETFL) & large, large);
+    EQUAL(syscall(SYS_fcntl, (int)GOOD(open("/", O_PATH)), F_GETFL) & large, 0);
+}
+
 CHECK(fcntl, flags_and_copies)
 {
     int fd = check_file("f", "abcdef", 6), copy;
@@ -432,6 +450,27 @@ CHECK(ioctl, is_refused_where_there_is_nothing_to_control)
     BAD_TARGETS(sizeof(int), syscall(SYS_ioctl, ends[0], FIONREAD, bad));
 }
 
+CHECK(ioctl, every_file_has_some)
+{
+    int file = check_file("f", "abc", 3), ends[2], on = 1, off = 0;
+    char byte;
+
+    GOOD(pipe(ends));
+    GOOD(syscall(SYS_ioctl, ends[0], FIONBIO, &on));
+    EQUAL(fcntl(ends[0], F_GETFL), O_RDONLY | O_NONBLOCK);
+    FAILS(EAGAIN, read(ends[0], &byte, 1));
+    GOOD(syscall(SYS_ioctl, ends[0], FIONBIO, &off));
+    EQUAL(fcntl(ends[0], F_GETFL), O_RDONLY);
+    BAD_SOURCES(sizeof(int), syscall(SYS_ioctl, ends[0], FIONBIO, bad));
+    GOOD(syscall(SYS_ioctl, file, FIONBIO, &on));
+    EQUAL(fcntl(file, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    GOOD(syscall(SYS_ioctl, file, FIOCLEX));
+    EQUAL(fcntl(file, F_GETFD), FD_CLOEXEC);
+    GOOD(syscall(SYS_ioctl, file, FIONCLEX));
+    EQUAL(fcntl(file, F_GETFD), 0);
+    FAILS(EBADF, syscall(SYS_ioctl, (int)GOOD(open("f", O_PATH)), FIONBIO, &on));
+}
+
 CHECK(sendfile, copies_from_a_file)
 {
     int from = check_file("f", "abcdef", 6), to = check_file("g", "", 0);
@@ -445,6 +484,8 @@ CHECK(sendfile, copies_from_a_file)
     EQUAL(pread(to, data, 8, 0), 8);
     TRUE(memcmp(data, "bcdabcde", 8) == 0);
     FAILS(EBADF, syscall(SYS_sendfile, 500, from, NULL, 1l));
+    FAILS(EBADF, syscall(SYS_sendfile, (int)GOOD(open("g", O_RDONLY)), from, NULL, 1l)); /* where nothing is left */
+    FAILS(EBADF, syscall(SYS_sendfile, to, (int)GOOD(open("f", O_WRONLY)), NULL, 1l));
     FAILS(EINVAL, syscall(SYS_sendfile, (int)GOOD(open("g", O_WRONLY | O_APPEND)), from, NULL, 1l));
     BAD_TARGETS(sizeof(off_t), UNLESS_NULL(bad, syscall(SYS_sendfile, to, from, bad, 1l)));
 }

@@ -232,3 +232,53 @@ CHECK(execve, text_file_busy)
     check_child(execute_copy, NULL);
     GOOD(open("copy", O_WRONLY | O_TRUNC)); /* it has ended */
 }
+
+#define TAIL_CODE 0xe00u /* in the one page of the program */
+#define TAIL_WORD 0xff8u
+
+/* Exits with what is at TAIL_WORD. */
+static const uint32_t tail_code[] = {
+#if defined(__x86_64__)
+    0x01f23d8b, 0x3cb80000, 0x0f000000, 0x00000005, /* mov 0x1f2(%rip), %edi; mov $60, %eax; syscall */
+#elif defined(__aarch64__)
+    0x18000fc0, 0xd2800ba8, 0xd4000001, /* ldr w0, . + 0x1f8; mov x8, #93; svc #0 */
+#else
+    0x00000517, 0x1f852503, 0x05d00893, 0x00000073, /* auipc a0, 0; lw a0, 0x1f8(a0); li a7, 93; ecall */
+#endif
+};
+
+/* Behind a segment's zeros its last page is zero, too, whatever the file has there: dynamic loaders take that for
+ * memory of their own. */
+CHECK(execve, the_last_page_of_data_is_cleared_to_its_end)
+{
+    static uint8_t page[PAGE];
+    Elf64_Ehdr *head = (Elf64_Ehdr *)page;
+    Elf64_Phdr *segment = (Elf64_Phdr *)(page + sizeof(*head));
+    int file = (int)GOOD(open("program", O_CREAT | O_RDWR, 0755));
+
+    memset(page, 0xff, sizeof(page));
+    *head = (Elf64_Ehdr){.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC,
+                         .e_version = EV_CURRENT, .e_entry = 0x400000 + TAIL_CODE, .e_phoff = sizeof(*head),
+                         .e_ehsize = sizeof(*head), .e_phentsize = sizeof(*segment), .e_phnum = 1};
+#if defined(__x86_64__)
+    head->e_machine = EM_X86_64;
+#elif defined(__aarch64__)
+    head->e_machine = EM_AARCH64;
+#else
+    head->e_machine = EM_RISCV;
+#endif
+    *segment = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_W | PF_X, .p_vaddr = 0x400000,
+                            .p_filesz = TAIL_CODE + sizeof(tail_code),
+                            .p_memsz = TAIL_CODE + sizeof(tail_code) + 8, .p_align = PAGE};
+    memcpy(page + TAIL_CODE, tail_code, sizeof(tail_code));
+    EQUAL(write(file, page, sizeof(page)), (long)sizeof(page));
+    GOOD(close(file));
+
+    int pid = (int)GOOD(fork());
+
+    if (pid == 0) {
+        execv("./program", (char *[]){"program", NULL});
+        _exit(CHECK_FAILED);
+    }
+    EQUAL(check_wait(pid), 0);
+}

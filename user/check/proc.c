@@ -51,6 +51,7 @@ CHECK(proc, settings_of_the_kernel)
     EQUAL(strlen(shown("/proc/sys/kernel/random/boot_id")), 37);
     EQUAL(strlen(shown("/proc/sys/kernel/random/uuid")), 37);
     TRUE(shown("/proc/sys/vm/overcommit_memory")[0] >= '0' && text[0] <= '2');
+    EQUAL(strtol(shown("/proc/sys/fs/pipe-max-size"), NULL, 10), 1 << 20);
     TRUE(strtol(shown("/proc/sys/vm/max_map_count"), NULL, 10) > 1000);
     TRUE(strncmp(shown("/proc/version"), "Linux version ", 14) == 0);
     TRUE(strlen(shown("/proc/cmdline")) > 0 && strstr(shown("/proc/filesystems"), "tmpfs\n") != NULL);
@@ -92,6 +93,10 @@ CHECK(proc, maps_have_what_is_mapped)
     TRUE(strstr(text, expected) != NULL);
     TRUE(strstr(text, " ---p ") != NULL);
     TRUE(strstr(text, check_program) != NULL);
+    TRUE(strstr(text, " rw-s ") == NULL);
+    here = (uintptr_t)mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    snprintf(expected, sizeof(expected), "%08lx-%08lx rw-s ", (unsigned long)here, (unsigned long)(here + PAGE));
+    TRUE(strstr(shown("/proc/self/maps"), expected) != NULL);
 }
 
 CHECK(proc, auxv_and_environ)

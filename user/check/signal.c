@@ -292,6 +292,51 @@ CHECK(rt_sigqueueinfo, may_not_pretend)
     BAD_SOURCES(16, syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, bad));
 }
 
+/* Only of a code that the kernel does not know must all that lies behind its facts be zero. */
+CHECK(rt_sigqueueinfo, takes_what_was_not_cleared)
+{
+    siginfo_t info;
+    int pid = check_fork(check_pause, NULL);
+
+    memset(&info, 0xa5, sizeof(info));
+    info.si_code = -77;
+    FAILS(E2BIG, syscall(SYS_rt_sigqueueinfo, pid, SIGUSR1, &info));
+    info.si_code = SI_QUEUE;
+    GOOD(syscall(SYS_rt_sigqueueinfo, pid, SIGUSR1, &info));
+    EQUAL(check_wait(pid), SIGUSR1);
+}
+
+static void *get_a_signal(void *arg)
+{
+    siginfo_t info;
+    sigset_t set;
+
+    check_block(&set, SIGUSR1);
+    memset(&info, 0, sizeof(info));
+    info.si_code = SI_QUEUE;
+    info.si_value.sival_int = 7;
+    GOOD(syscall(SYS_rt_sigqueueinfo, syscall(SYS_gettid), SIGUSR1, &info));
+    EQUAL(sigwaitinfo(&set, &info), SIGUSR1);
+    EQUAL(info.si_value.sival_int, 7);
+    GOOD(syscall(SYS_kill, syscall(SYS_gettid), 0));
+    GOOD(syscall(SYS_kill, syscall(SYS_gettid), SIGUSR1));
+    EQUAL(sigwaitinfo(&set, &info), SIGUSR1);
+    EQUAL(info.si_code, SI_USER);
+    FAILS(ESRCH, syscall(SYS_kill, -syscall(SYS_gettid), 0)); /* not a group */
+    return arg;
+}
+
+/* A thread's id means its process. */
+CHECK(kill, finds_a_process_by_each_of_its_threads)
+{
+    pthread_t thread;
+    sigset_t set;
+
+    check_block(&set, SIGUSR1);
+    EQUAL(pthread_create(&thread, NULL, get_a_signal, NULL), 0);
+    EQUAL(pthread_join(thread, NULL), 0);
+}
+
 CHECK(wait4, a_dead_child_sends_sigchld)
 {
     int pid;

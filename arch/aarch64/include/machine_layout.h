@@ -61,13 +61,12 @@
 #define SCTLR_DCACHE 0x4
 #define SCTLR_SP_ALIGNED 0x18 /* SA and SA0 */
 #define SCTLR_ICACHE 0x1000
-#define SCTLR_WXN 0x80000
 #define SCTLR_SPAN 0x800000 /* 1: exceptions leave PSTATE.PAN alone */
 /* What user programs may do themselves: wfe and wfi, clear blocks of memory (DC ZVA), read CTR_EL0, and maintain caches
  * for code that they make: nTWE, nTWI, DZE, UCT, UCI. */
 #define SCTLR_USER 0x405c000
 #define SCTLR_BOOT (SCTLR_RES1 | SCTLR_MMU | SCTLR_DCACHE | SCTLR_SP_ALIGNED | SCTLR_ICACHE)
-#define SCTLR_KERNEL (SCTLR_BOOT | SCTLR_WXN | SCTLR_USER)
+#define SCTLR_KERNEL (SCTLR_BOOT | SCTLR_USER)
 
 /* CNTKCTL_EL1.EL0VCTEN: users read the counter (ARM D17.11.5). */
 #define CNTKCTL_USER 0x2

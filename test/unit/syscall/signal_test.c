@@ -23,6 +23,7 @@ static void refuses(uintptr_t area)
     CHECK(sys(SYS_kill, (uintptr_t)pid, (uintptr_t)-1, 0, 0) == -EINVAL);
     CHECK(sys(SYS_tgkill, 0, (uintptr_t)pid, 1, 0) == -EINVAL && sys(SYS_tkill, 0, 1, 0, 0) == -EINVAL);
     CHECK(sys(SYS_tkill, TID_MAX - 1, 1, 0, 0) == -ESRCH && sys(SYS_tkill, (uintptr_t)pid, 0, 0, 0) == 0);
+    info.code = -77; /* no code of the kernel's: then all of it counts */
     put(area, &info, sizeof info);
     rest[sizeof rest - 1] = 1;
     put(area + sizeof info, rest, sizeof rest);
