@@ -99,6 +99,7 @@
     mrs x0, par_el1
     tbnz x0, #0, trap_enter_bad_stack   /* PAR_EL1.F: no such translation */
     mrs x0, tpidrro_el0
+    msr tpidrro_el0, xzr                /* users can read it */
     b trap_enter_sync
 
     vector_entry \name\()_el1h_irq
@@ -287,9 +288,10 @@ trap_enter_user_irq:
 user_enter:
     .cfi_startproc
     mov sp, x0
+    msr tpidrro_el0, xzr                /* it is unknown after a reset, and the trap entry leaves zero there */
 trap_leave_user_all:
     user_preserved ldp
-    /* TPIDRRO_EL0, which users can read, has been the kernel's scratch. SError and FIQ come again once SPSR is back. */
+    /* SError and FIQ come again once SPSR is back. */
 trap_leave_user:
     msr daifset, #5
     ldp x0, x1, [sp, #TRAP_SP]
@@ -297,7 +299,6 @@ trap_leave_user:
     msr sp_el0, x0
     msr elr_el1, x1
     msr spsr_el1, x2
-    msr tpidrro_el0, xzr
     ldp x0, x1, [sp, #TRAP_X(0)]
     ldp x2, x3, [sp, #TRAP_X(2)]
     ldp x4, x5, [sp, #TRAP_X(4)]

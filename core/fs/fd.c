@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptor tables. A table begins with room for FD_INLINE numbers in itself, and doubles when that is too little:
- * memory is got outside of the lock, put in place under it. Files are closed outside of the lock, since that may sleep.
+ * memory is got outside of the lock, put in place under it. Files are closed outside of the lock, since that may sleep,
+ * and after a wait for those who glance at the table.
  */
 #include <fs/fd.h>
 
 #include <fs/record_lock.h>
-#include <hal/irq.h>
 #include <k/errno.h>
 #include <lib/bitmap.h>
 #include <lib/string.h>
 #include <mm/kmalloc.h>
 #include <mm/slab.h>
+#include <smp/glance.h>
+
+typedef _Atomic(struct file *) place;
 
 static struct slab_cache table_cache;
 
@@ -26,23 +29,43 @@ static size_t words(unsigned room)
 }
 
 /* Files and both bitmaps are one piece of memory. */
-static struct file **alloc_places(unsigned room)
+static place *alloc_places(unsigned room)
 {
-    return kzalloc(room * sizeof(struct file *) + 2 * words(room) * sizeof(uint64_t));
+    return kzalloc(room * sizeof(place) + 2 * words(room) * sizeof(uint64_t));
 }
 
-static void set_places(struct fd_table *table, struct file **files, unsigned room)
+static place *places(const struct fd_table *table)
 {
-    table->files = files;
+    return load_relaxed(&table->files);
+}
+
+static unsigned room_of(const struct fd_table *table)
+{
+    return load_relaxed(&table->room);
+}
+
+/* What the places hold is there. */
+static void set_places(struct fd_table *table, place *files, unsigned room)
+{
     table->used = (uint64_t *)&files[room];
     table->cloexec = table->used + words(room);
-    table->room = room;
+    store_release(&table->files, files); /* PAIRS(fd_file) */
+    store_release(&table->room, room);   /* PAIRS(fd_room): whoever sees that there is room sees these places */
 }
 
 static void free_places(struct fd_table *table)
 {
-    if (table->files != table->inline_files)
-        kfree(table->files);
+    if (places(table) != table->inline_files)
+        kfree(places(table));
+}
+
+/* Nobody looks any more at what the caller has taken out of the table. PAIRS(glance): who begins to share the table
+ * after this look at `users` looks after that, and sees it taken out. */
+static void wait_for_glances(struct fd_table *table)
+{
+    fence_seq_cst();
+    if (load_relaxed(&table->users) > 1)
+        glance_wait(table);
 }
 
 int fd_table_create(struct fd_table **out)
@@ -54,10 +77,10 @@ int fd_table_create(struct fd_table **out)
     memset(table, 0, sizeof *table);
     store_relaxed(&table->users, 1);
     spin_init(&table->lock, LOCK_FILES);
-    table->files = table->inline_files;
+    store_relaxed(&table->files, table->inline_files);
     table->used = &table->inline_used;
     table->cloexec = &table->inline_cloexec;
-    table->room = FD_INLINE;
+    store_relaxed(&table->room, FD_INLINE);
     *out = table;
     return 0;
 }
@@ -66,7 +89,7 @@ int fd_table_create(struct fd_table **out)
 static int grow(struct fd_table *table, unsigned fd)
 {
     unsigned room = FD_INLINE;
-    struct file **files, **old = NULL;
+    place *files, *old = NULL;
 
     if (fd >= FD_LIMIT_MAX)
         return -EMFILE;
@@ -76,18 +99,24 @@ static int grow(struct fd_table *table, unsigned fd)
     if (files == NULL)
         return -ENOMEM;
     spin_lock(&table->lock);
-    if (table->room < room) {
-        struct fd_table before = {.files = table->files, .used = table->used, .cloexec = table->cloexec,
-                                  .room = table->room};
+    unsigned old_room = room_of(table);
 
+    if (old_room < room) {
+        const uint64_t *used = table->used, *cloexec = table->cloexec;
+
+        old = places(table);
+        memcpy(&files[room], used, words(old_room) * sizeof(uint64_t));
+        memcpy((uint64_t *)&files[room] + words(room), cloexec, words(old_room) * sizeof(uint64_t));
+        for (unsigned i = 0; i < old_room; i++)
+            store_relaxed(&files[i], load_relaxed(&old[i]));
         set_places(table, files, room);
-        memcpy(files, before.files, before.room * sizeof(struct file *));
-        memcpy(table->used, before.used, words(before.room) * sizeof(uint64_t));
-        memcpy(table->cloexec, before.cloexec, words(before.room) * sizeof(uint64_t));
-        files = before.files; /* what is to be freed */
+        files = NULL;
     }
-    old = files != table->inline_files ? files : NULL;
     spin_unlock(&table->lock);
+    kfree(files); /* somebody else was faster */
+    if (old == NULL || old == table->inline_files)
+        return 0;
+    wait_for_glances(table);
     kfree(old);
     return 0;
 }
@@ -103,49 +132,26 @@ static void mark_locked(struct fd_table *table, unsigned fd, bool cloexec)
 
 static void free_locked(struct fd_table *table, unsigned fd)
 {
-    table->files[fd] = NULL;
+    store_relaxed(&places(table)[fd], NULL);
     bitmap_clear(table->used, fd);
     bitmap_clear(table->cloexec, fd);
     table->lowest = MIN(table->lowest, fd);
 }
 
+/* There is such a place. */
+static struct file *file_in(const struct fd_table *table, unsigned fd)
+{
+    return load_relaxed(&places(table)[fd]);
+}
+
 static struct file *file_at_locked(const struct fd_table *table, unsigned fd)
 {
-    return fd < table->room ? table->files[fd] : NULL;
+    return fd < room_of(table) ? file_in(table, fd) : NULL;
 }
 
-static struct file *get_locked(const struct fd_table *table, unsigned fd)
+struct file *fd_get(struct fd_table *table, unsigned fd)
 {
-    struct file *file = file_at_locked(table, fd);
-
-    if (file != NULL)
-        file_get(file);
-    return file;
-}
-
-static NOINLINE struct file *get_after_others(struct fd_table *table, unsigned fd)
-{
-    spin_lock(&table->lock);
-    struct file *file = get_locked(table, fd);
-
-    spin_unlock(&table->lock);
-    return file;
-}
-
-/* With interrupts disabled, while that is for these few steps: then nothing has to be counted, and at the end nothing
- * looked at. Who holds the lock may copy a whole table, so nobody waits for it like that. */
-struct file *fd_get_shared(struct fd_table *table, unsigned fd)
-{
-    hal_irq_disable();
-    if (UNLIKELY(!spin_try_free_irqoff(&table->lock))) {
-        hal_irq_enable();
-        return get_after_others(table, fd);
-    }
-    struct file *file = get_locked(table, fd);
-
-    spin_unlock_irqoff(&table->lock);
-    hal_irq_enable();
-    return file;
+    return fd_get_here(table, fd);
 }
 
 int fd_reserve(struct fd_table *table, unsigned from, unsigned limit, bool cloexec)
@@ -155,7 +161,7 @@ int fd_reserve(struct fd_table *table, unsigned from, unsigned limit, bool cloex
         return from == 0 ? -EMFILE : -EINVAL;
     for (;;) {
         spin_lock(&table->lock);
-        unsigned start = MAX(from, table->lowest), room = table->room;
+        unsigned start = MAX(from, table->lowest), room = room_of(table);
         size_t free = start < room ? bitmap_find_clear(table->used, room, start) : BITMAP_NONE;
         unsigned fd = free != BITMAP_NONE ? (unsigned)free : MAX(start, room);
 
@@ -179,15 +185,15 @@ int fd_reserve(struct fd_table *table, unsigned from, unsigned limit, bool cloex
 void fd_install(struct fd_table *table, unsigned fd, struct file *file)
 {
     spin_lock(&table->lock);
-    ASSERT(fd < table->room && table->files[fd] == NULL && bitmap_test(table->used, fd));
-    table->files[fd] = file;
+    ASSERT(fd < room_of(table) && file_in(table, fd) == NULL && bitmap_test(table->used, fd));
+    store_release(&places(table)[fd], file); /* PAIRS(fd_file) */
     spin_unlock(&table->lock);
 }
 
 void fd_unreserve(struct fd_table *table, unsigned fd)
 {
     spin_lock(&table->lock);
-    ASSERT(fd < table->room && table->files[fd] == NULL && bitmap_test(table->used, fd));
+    ASSERT(fd < room_of(table) && file_in(table, fd) == NULL && bitmap_test(table->used, fd));
     free_locked(table, fd);
     spin_unlock(&table->lock);
 }
@@ -204,6 +210,7 @@ int fd_add(struct fd_table *table, struct file *file, unsigned from, unsigned li
 /* A file that has been taken out of the table. */
 static void close_file(struct fd_table *table, struct file *file)
 {
+    wait_for_glances(table);
     record_lock_closed(file, table);
     file_put(file);
 }
@@ -228,7 +235,7 @@ static struct file *take_next(struct fd_table *table, bool only_cloexec, unsigne
     struct file *file = NULL;
 
     spin_lock(&table->lock);
-    size_t end = MIN((size_t)table->room, (size_t)last + 1);
+    size_t end = MIN((size_t)room_of(table), (size_t)last + 1);
 
     while (file == NULL && *first < end) {
         size_t fd = bitmap_find_set(only_cloexec ? table->cloexec : table->used, end, *first);
@@ -236,7 +243,7 @@ static struct file *take_next(struct fd_table *table, bool only_cloexec, unsigne
         if (fd == BITMAP_NONE)
             break;
         *first = (unsigned)fd + 1;
-        file = table->files[fd]; /* NULL: reserved, somebody is about to install it */
+        file = file_in(table, (unsigned)fd); /* NULL: reserved, somebody is about to install it */
         if (file != NULL)
             free_locked(table, (unsigned)fd);
     }
@@ -265,15 +272,15 @@ void fd_close_on_exec(struct fd_table *table)
 void fd_cloexec_range(struct fd_table *table, unsigned first, unsigned last)
 {
     spin_lock(&table->lock);
-    for (unsigned fd = first; fd < table->room && fd <= last; fd++)
-        if (table->files[fd] != NULL)
+    for (unsigned fd = first; fd < room_of(table) && fd <= last; fd++)
+        if (file_in(table, fd) != NULL)
             bitmap_set(table->cloexec, fd);
     spin_unlock(&table->lock);
 }
 
 int fd_dup(struct fd_table *table, unsigned fd, unsigned from, unsigned limit, bool cloexec)
 {
-    struct file *file = fd_get_shared(table, fd);
+    struct file *file = fd_get(table, fd);
     int to;
 
     if (file == NULL)
@@ -291,12 +298,12 @@ static int replace_locked(struct fd_table *table, unsigned fd, unsigned to, bool
 
     if (file == NULL)
         return -EBADF;
-    if (table->files[to] == NULL && bitmap_test(table->used, to))
+    if (file_in(table, to) == NULL && bitmap_test(table->used, to))
         return -EBUSY; /* reserved: an open in another task is under way, dup2(2) */
     file_get(file);
-    *out_old = table->files[to];
+    *out_old = file_in(table, to);
     mark_locked(table, to, cloexec);
-    table->files[to] = file;
+    store_release(&places(table)[to], file); /* PAIRS(fd_file) */
     return 0;
 }
 
@@ -307,7 +314,7 @@ int fd_dup_to(struct fd_table *table, unsigned fd, unsigned to, unsigned limit, 
     if (to >= MIN(limit, FD_LIMIT_MAX))
         return -EBADF;
     spin_lock(&table->lock);
-    bool is_open = file_at_locked(table, fd) != NULL, has_room = to < table->room;
+    bool is_open = file_at_locked(table, fd) != NULL, has_room = to < room_of(table);
 
     spin_unlock(&table->lock);
     if (!is_open)
@@ -349,7 +356,7 @@ int fd_cloexec_set(struct fd_table *table, unsigned fd, bool cloexec)
 unsigned fd_room(struct fd_table *table)
 {
     spin_lock(&table->lock);
-    unsigned room = table->room;
+    unsigned room = room_of(table);
 
     spin_unlock(&table->lock);
     return room;
@@ -360,12 +367,15 @@ int fd_next(struct fd_table *table, unsigned from)
     int result = -ENOENT;
 
     spin_lock(&table->lock);
-    while (from < table->room && table->files[from] == NULL) {
-        size_t next = bitmap_find_set(table->used, table->room, from);
+    while (from < room_of(table) && file_in(table, from) == NULL) {
+        size_t next = bitmap_find_set(table->used, room_of(table), from);
 
-        from = next == BITMAP_NONE ? table->room : table->files[next] != NULL ? (unsigned)next : (unsigned)next + 1;
+        if (next == BITMAP_NONE)
+            from = room_of(table);
+        else
+            from = file_in(table, (unsigned)next) != NULL ? (unsigned)next : (unsigned)next + 1;
     }
-    if (from < table->room)
+    if (from < room_of(table))
         result = (int)from;
     spin_unlock(&table->lock);
     return result;
@@ -409,7 +419,7 @@ void fd_table_put(struct fd_table *table)
 /* Numbers up to the highest one in use. */
 static unsigned extent_locked(const struct fd_table *table)
 {
-    for (size_t word = words(table->room); word-- > 0;)
+    for (size_t word = words(room_of(table)); word-- > 0;)
         if (table->used[word] != 0)
             return (unsigned)(word * 64 + 64 - (size_t)__builtin_clzll(table->used[word]));
     return 0;
@@ -420,15 +430,15 @@ static bool try_copy(struct fd_table *from, struct fd_table *to, unsigned *out_e
 {
     spin_lock(&from->lock);
     unsigned extent = *out_extent = extent_locked(from);
-    bool fits = extent <= to->room;
+    bool fits = extent <= room_of(to);
 
     for (unsigned fd = 0; fits && fd < extent; fd++) {
-        struct file *file = from->files[fd];
+        struct file *file = file_in(from, fd);
 
         if (file == NULL)
             continue;
         file_get(file);
-        to->files[fd] = file;
+        store_relaxed(&places(to)[fd], file); /* nobody else has it yet */
         mark_locked(to, fd, bitmap_test(from->cloexec, fd));
     }
     spin_unlock(&from->lock);

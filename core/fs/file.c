@@ -56,6 +56,8 @@ int file_create(struct inode *inode, struct name *name, const struct file_ops *o
     file->can_read = !is_path && (mode == O_RDONLY || mode == O_RDWR);
     file->has_position = !is_path && (inode_is(inode, S_IFREG) || inode_is(inode, S_IFDIR));
     file->ops = ops;
+    file->stream_read = file->can_read && !file->has_position ? ops->read : NULL;
+    file->stream_write = file->can_write && !file->has_position ? ops->write : NULL;
     inode_get(inode);
     file->inode = inode;
     if (name != NULL)
@@ -125,10 +127,13 @@ static ALWAYS_INLINE int64_t transfer(struct file *file, struct io_span *span, u
 }
 
 /* Out of line: streams should not pay for its frame. */
-static NOINLINE int64_t transfer_and_go_on(struct file *file, struct io_span *span, bool writes)
+static NOINLINE int64_t transfer_by_position(struct file *file, struct io_span *span, bool writes)
 {
+    int error = may_transfer(file, writes);
     int64_t result;
 
+    if (error != 0 || span->left == 0)
+        return error;
     mutex_lock(&file->position_lock);
     result = transfer(file, span, &file->position, writes);
     mutex_unlock(&file->position_lock);
@@ -137,12 +142,11 @@ static NOINLINE int64_t transfer_and_go_on(struct file *file, struct io_span *sp
 
 static ALWAYS_INLINE int64_t transfer_here(struct file *file, struct io_span *span, bool writes)
 {
-    int error = may_transfer(file, writes);
+    file_transfer_fn *stream = writes ? file->stream_write : file->stream_read;
 
-    if (error != 0 || span->left == 0)
-        return error;
-    return file->has_position ? transfer_and_go_on(file, span, writes)
-                              : transfer(file, span, &file->position, writes);
+    if (UNLIKELY(stream == NULL))
+        return transfer_by_position(file, span, writes);
+    return LIKELY(span->left != 0) ? stream(file, span, &file->position) : 0;
 }
 
 int64_t file_read(struct file *file, struct io_span *to)

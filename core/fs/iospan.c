@@ -19,7 +19,7 @@ int io_span_pieces(struct io_span *span, const struct io_piece *pieces, size_t c
             return -EINVAL;
         left += pieces[i].bytes;
     }
-    *span = (struct io_span){.left = MIN(left, IO_BYTES_MAX), .is_user = true, .next = pieces};
+    *span = (struct io_span){.left = MIN(left, IO_BYTES_MAX), .next = pieces};
     return 0;
 }
 
@@ -62,7 +62,7 @@ static size_t zero_user(vaddr_t at, size_t bytes)
 /* How many of `bytes`, all in one piece, were transferred. */
 static ALWAYS_INLINE size_t transfer_piece(const struct io_span *span, char *kernel, size_t bytes, enum transfer how)
 {
-    if (span->is_user) {
+    if ((span->piece_left & IO_KERNEL) == 0) {
         if (!user_range_is_valid(span->at, bytes))
             return 0;
         if (how == TRANSFER_ZERO)
@@ -86,7 +86,7 @@ static NOINLINE size_t transfer(struct io_span *span, char *kernel, size_t bytes
     while (done < bytes) {
         if (span->piece_left == 0)
             next_piece(span);
-        size_t part = MIN(bytes - done, span->piece_left);
+        size_t part = MIN(bytes - done, span->piece_left & ~IO_KERNEL);
         size_t moved = transfer_piece(span, how == TRANSFER_ZERO ? NULL : kernel + done, part, how);
 
         consume(span, moved);
@@ -100,7 +100,7 @@ static NOINLINE size_t transfer(struct io_span *span, char *kernel, size_t bytes
 /* Nearly all copies: all of it in the piece at hand, which is the user's. */
 static ALWAYS_INLINE size_t copy(struct io_span *span, char *kernel, size_t bytes, enum transfer how)
 {
-    if (UNLIKELY(bytes > span->piece_left || bytes > span->left || !span->is_user ||
+    if (UNLIKELY(bytes > span->piece_left || bytes > span->left || (span->piece_left & IO_KERNEL) != 0 ||
                  bytes > HAL_USER_END || span->at > HAL_USER_END - bytes))
         return transfer(span, kernel, bytes, how);
     size_t moved = bytes - hal_user_copy(kernel, span->at, bytes, how == TRANSFER_TO ? USER_COPY_OUT : USER_COPY_IN);
@@ -109,28 +109,15 @@ static ALWAYS_INLINE size_t copy(struct io_span *span, char *kernel, size_t byte
     return moved;
 }
 
-/* A fault ended it. */
-static NOINLINE size_t stop(struct io_span *span, size_t moved)
-{
-    consume(span, moved);
-    return moved;
-}
-
-/* The same, which leaves little to note: of an empty span nobody asks where it ended. */
+/* The same, which notes nothing. */
 static ALWAYS_INLINE size_t copy_all(struct io_span *span, char *kernel, enum transfer how)
 {
     size_t bytes = span->left;
 
     DEBUG_ASSERT(bytes <= IO_BYTES_MAX); /* and user memory is larger */
-    if (UNLIKELY(bytes != span->piece_left || !span->is_user || span->at > HAL_USER_END - bytes))
-        return transfer(span, kernel, bytes, how);
-    size_t failed = hal_user_copy(kernel, span->at, bytes, how == TRANSFER_TO ? USER_COPY_OUT : USER_COPY_IN);
-
-    if (UNLIKELY(failed > 0))
-        return stop(span, bytes - failed);
-    span->left = 0;
-    span->piece_left = 0;
-    return bytes;
+    if (UNLIKELY(bytes != span->piece_left || span->at > HAL_USER_END - bytes))
+        return bytes - transfer(span, kernel, bytes, how);
+    return hal_user_copy(kernel, span->at, bytes, how == TRANSFER_TO ? USER_COPY_OUT : USER_COPY_IN);
 }
 
 size_t io_copy_all_to(struct io_span *span, const void *from)
@@ -163,7 +150,7 @@ void io_skip(struct io_span *span, size_t bytes)
     while (bytes > 0) {
         if (span->piece_left == 0)
             next_piece(span);
-        size_t part = MIN(bytes, span->piece_left);
+        size_t part = MIN(bytes, span->piece_left & ~IO_KERNEL);
 
         consume(span, part);
         bytes -= part;

@@ -191,16 +191,30 @@ static ALWAYS_INLINE bool may_be_awaited(const struct pipe *pipe, size_t used)
     return pipe->capacity - used < PIPE_BUF_BYTES;
 }
 
-/* There are `used` bytes, more than none: read what is wanted of them. */
-static NOINLINE int64_t read_parts(struct pipe *pipe, struct io_span *to, size_t used) RELEASES(pipe->mutex)
+/* `done` of `used` bytes have been read. */
+static ALWAYS_INLINE void read_end(struct pipe *pipe, size_t used, size_t done) RELEASES(pipe->mutex)
 {
     bool was_full = may_be_awaited(pipe, used);
-    size_t done = drain(pipe, to, MIN(used, to->left));
 
     forget(pipe, used, done);
     mutex_unlock(&pipe->mutex);
     if (UNLIKELY(was_full))
         poll_wake(&pipe->can_write);
+}
+
+/* A fault has stopped it. */
+static NOINLINE int64_t read_cut(struct pipe *pipe, size_t used, size_t done) RELEASES(pipe->mutex)
+{
+    read_end(pipe, used, done);
+    return io_result(done, -EFAULT);
+}
+
+/* There are `used` bytes, more than none: read what is wanted of them. */
+static NOINLINE int64_t read_parts(struct pipe *pipe, struct io_span *to, size_t used) RELEASES(pipe->mutex)
+{
+    size_t done = drain(pipe, to, MIN(used, to->left));
+
+    read_end(pipe, used, done);
     return io_result(done, -EFAULT);
 }
 
@@ -229,15 +243,15 @@ static NOINLINE int64_t read_ring(struct pipe *pipe, struct io_span *to, bool ne
     }
 }
 
-/* Mostly all that is wanted is there, and in one page. to->left > 0. */
+/* Mostly all that is wanted is there, and in one page, and nobody else is at it. to->left > 0. Whatever differs is
+ * somebody else's, so that this needs few registers. */
 static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *position)
 {
     struct pipe *pipe = file->data;
 
     (void)position;
-    if (UNLIKELY(load_relaxed(&pipe->used) == 0)) /* there is nothing to lock it for */
+    if (UNLIKELY(load_relaxed(&pipe->used) == 0) || UNLIKELY(!mutex_try_lock(&pipe->mutex)))
         return read_ring(pipe, to, never_waits(file));
-    mutex_lock(&pipe->mutex);
     size_t used = load_relaxed(&pipe->used), offset = pipe->start % PAGE_BYTES, bytes = to->left;
 
     if (UNLIKELY(used < bytes) || UNLIKELY(bytes + offset > PAGE_BYTES)) {
@@ -246,15 +260,12 @@ static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *positi
         mutex_unlock(&pipe->mutex);
         return read_ring(pipe, to, never_waits(file));
     }
-    size_t done = io_copy_all_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset);
+    size_t failed = io_copy_all_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset);
 
-    forget(pipe, used, done);
-    bool was_full = may_be_awaited(pipe, used);
-
-    mutex_unlock(&pipe->mutex);
-    if (UNLIKELY(was_full))
-        poll_wake(&pipe->can_write);
-    return LIKELY(done > 0) ? (int64_t)done : -EFAULT;
+    if (UNLIKELY(failed != 0))
+        return read_cut(pipe, used, bytes - failed);
+    read_end(pipe, used, bytes);
+    return (int64_t)bytes;
 }
 
 int64_t pipe_ring_read(struct pipe *pipe, struct io_span *to, bool never_waits)
@@ -352,26 +363,47 @@ static NOINLINE int64_t write_parts(struct file *file, struct pipe *pipe, struct
     return write_ring(pipe, from, from->left <= PIPE_BUF_BYTES ? from->left : 1, never_waits(file));
 }
 
-/* Mostly all of it goes into a page that is there. from->left > 0. */
+static NOINLINE int64_t write_after_others(struct file *file, struct pipe *pipe, struct io_span *from)
+{
+    mutex_lock(&pipe->mutex);
+    return write_parts(file, pipe, from);
+}
+
+/* `done` bytes stand behind the `used` ones. */
+static ALWAYS_INLINE void write_end(struct pipe *pipe, size_t used, size_t done) RELEASES(pipe->mutex)
+{
+    store_relaxed(&pipe->used, used + done);
+    mutex_unlock(&pipe->mutex);
+    if (used == 0 && done > 0)
+        poll_wake(&pipe->can_read);
+}
+
+static NOINLINE int64_t write_cut(struct pipe *pipe, size_t used, size_t done) RELEASES(pipe->mutex)
+{
+    write_end(pipe, used, done);
+    return io_result(done, -EFAULT);
+}
+
+/* Mostly all of it goes into a page that is there, and nobody else is at it. from->left > 0. As pipe_read(). */
 static int64_t pipe_write(struct file *file, struct io_span *from, uint64_t *position)
 {
     struct pipe *pipe = file->data;
 
     (void)position;
-    mutex_lock(&pipe->mutex);
-    size_t used = load_relaxed(&pipe->used), place = (pipe->start + used) & (pipe->capacity - 1);
+    if (UNLIKELY(!mutex_try_lock(&pipe->mutex)))
+        return write_after_others(file, pipe, from);
+    size_t used = load_relaxed(&pipe->used), place = (pipe->start + used) & (pipe->capacity - 1), bytes = from->left;
     char *page = pipe->page[place / PAGE_BYTES];
 
-    if (UNLIKELY(page == NULL || from->left + place % PAGE_BYTES > PAGE_BYTES || from->left > pipe->capacity - used ||
+    if (UNLIKELY(page == NULL || bytes + place % PAGE_BYTES > PAGE_BYTES || bytes > pipe->capacity - used ||
                  !pipe->is_plain))
         return write_parts(file, pipe, from);
-    size_t done = io_copy_all_from(from, page + place % PAGE_BYTES);
+    size_t failed = io_copy_all_from(from, page + place % PAGE_BYTES);
 
-    store_relaxed(&pipe->used, used + done);
-    mutex_unlock(&pipe->mutex);
-    if (used == 0 && done > 0)
-        poll_wake(&pipe->can_read);
-    return LIKELY(done > 0) ? (int64_t)done : -EFAULT;
+    if (UNLIKELY(failed != 0))
+        return write_cut(pipe, used, bytes - failed);
+    write_end(pipe, used, bytes);
+    return (int64_t)bytes;
 }
 
 int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_waits)

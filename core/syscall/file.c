@@ -17,7 +17,7 @@
 
 SYSCALL(read)
 {
-    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct fd_borrowed fd = fd_borrow_by(own_files(), (unsigned)args->arg[0], true);
     struct io_span span;
 
     if (UNLIKELY(fd.file == NULL))
@@ -31,7 +31,7 @@ SYSCALL(read)
 
 SYSCALL(write)
 {
-    struct fd_borrowed fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct fd_borrowed fd = fd_borrow_by(own_files(), (unsigned)args->arg[0], true);
     struct io_span span;
 
     if (UNLIKELY(fd.file == NULL))

@@ -4,7 +4,9 @@
  *
  * Look-up is on the path of every read and write. While a table has one user, that user alone changes it, so a look-up
  * is two loads, and takes no reference: nobody can close the file before the call that borrowed it ends. With more
- * users it takes a reference under the table's spinlock. fd_borrow() does the one or the other, fd_return() undoes it.
+ * users it takes a reference, in a glance (smp/glance.h): without the table's lock, for which threads that read and
+ * write would queue up. Whoever takes a file out of the table, or the places away, waits for glances before the
+ * reference or the memory goes. fd_borrow() does the one or the other, fd_return() undoes it.
  * Who borrows is the running task, from its own table, and clones nobody into it before it returns what it borrowed.
  *
  *   entry:  FREE -> RESERVED (fd_reserve) -> OPEN (fd_install) -> FREE (fd_close, fd_close_on_exec, last put)
@@ -15,8 +17,10 @@
 #pragma once
 
 #include <fs/file.h>
+#include <hal/irq.h>
 #include <k/atomic.h>
 #include <k/compiler.h>
+#include <smp/glance.h>
 #include <smp/spinlock.h>
 
 #define FD_LIMIT_MAX 524288u /* what RLIMIT_NOFILE may be: a table is one piece of memory */
@@ -24,13 +28,13 @@
 
 struct fd_table {
     _Atomic(uint32_t) users; /* PAIRS(fd_users) */
-    struct spinlock lock;    /* LOCK_FILES: guards what follows */
-    unsigned room;           /* numbers below this have a place */
-    struct file **files;     /* NULL: free or reserved */
+    struct spinlock lock;    /* LOCK_FILES: guards what follows; room and files may be looked at in a glance, too */
+    _Atomic(unsigned) room;  /* PAIRS(fd_room): numbers below this have a place */
+    _Atomic(struct file *) *_Atomic files; /* PAIRS(fd_file); NULL: free or reserved */
     uint64_t *used;          /* bit: reserved or open */
     uint64_t *cloexec;
     unsigned lowest;         /* no free number below this */
-    struct file *inline_files[FD_INLINE];
+    _Atomic(struct file *) inline_files[FD_INLINE];
     uint64_t inline_used, inline_cloexec;
 };
 
@@ -55,27 +59,47 @@ struct fd_borrowed {
     bool is_counted;
 };
 
-/* Context: task, interrupts enabled. */
-struct file *fd_get_shared(struct fd_table *table, unsigned fd);
+/* A counted reference, or NULL: for tables of others, too, and for what outlives the call. Context: task, interrupts
+ * enabled. */
+struct file *fd_get(struct fd_table *table, unsigned fd);
 
-static inline struct fd_borrowed fd_borrow(struct fd_table *table, unsigned fd)
+/* fd_get(), in line. */
+static ALWAYS_INLINE struct file *fd_get_here(struct fd_table *table, unsigned fd)
+{
+    struct file *file = NULL;
+
+    hal_irq_disable();
+    struct cpu *cpu = this_cpu();
+
+    glance_begin(cpu, table);
+    if (LIKELY(fd < load_acquire(&table->room))) { /* PAIRS(fd_room): places for so many, or newer ones */
+        file = load_acquire(&load_relaxed(&table->files)[fd]); /* PAIRS(fd_file): the file as it was put there */
+        if (LIKELY(file != NULL))
+            (void)fetch_add_relaxed(&file->refs, 1); /* file_get(): the table's reference is there */
+    }
+    glance_end(cpu);
+    hal_irq_enable();
+    return file;
+}
+
+static ALWAYS_INLINE struct fd_borrowed fd_borrow_by(struct fd_table *table, unsigned fd, bool is_in_line)
 {
     /* PAIRS(fd_users): what a user that is gone did to the table. */
     if (LIKELY(load_acquire(&table->users) == 1))
-        return (struct fd_borrowed){fd < table->room ? table->files[fd] : NULL, false};
-    return (struct fd_borrowed){fd_get_shared(table, fd), true};
+        return (struct fd_borrowed){fd < load_relaxed(&table->room) ? load_relaxed(&load_relaxed(&table->files)[fd])
+                                                                    : NULL, false};
+    return (struct fd_borrowed){is_in_line ? fd_get_here(table, fd) : fd_get(table, fd), true};
+}
+
+static inline struct fd_borrowed fd_borrow(struct fd_table *table, unsigned fd)
+{
+    return fd_borrow_by(table, fd, false);
 }
 
 static inline void fd_return(struct fd_borrowed borrowed)
 {
     if (UNLIKELY(borrowed.is_counted) && borrowed.file != NULL)
         file_put(borrowed.file);
-}
-
-/* A counted reference, or NULL: for tables of others, too, and for what outlives the call. */
-static inline struct file *fd_get(struct fd_table *table, unsigned fd)
-{
-    return fd_get_shared(table, fd);
 }
 
 /* The lowest free number that is at least `from`. -EMFILE, -ENOMEM, -EINVAL: from is not below the limit. */

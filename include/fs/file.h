@@ -23,11 +23,13 @@ struct name;
 struct vm_object;
 struct watch;
 
+/* Transfer at *position, which advances by what the result counts; files that have none leave it alone. Called if the
+ * file is open for it; the span is not empty, and nobody asks afterwards what is left of it. A short count is no
+ * error. */
+typedef int64_t file_transfer_fn(struct file *file, struct io_span *span, uint64_t *position);
+
 struct file_ops {
-    /* Transfer at *position, which advances by what the result counts; files that have none leave it alone. Called if
-     * the file is open for it; the span is not empty. NULL: -EINVAL. A short count is no error. */
-    int64_t (*read)(struct file *file, struct io_span *to, uint64_t *position);
-    int64_t (*write)(struct file *file, struct io_span *from, uint64_t *position);
+    file_transfer_fn *read, *write; /* NULL: -EINVAL */
     /* What POLL.. bits hold now, after poll_enter(). NULL: always readable and writable. */
     uint32_t (*poll)(struct file *file, struct poll_wait *wait);
     /* `argument` is a user address or a number. NULL, and for commands that are not the file's: -ENOTTY. */
@@ -53,6 +55,8 @@ struct file {
     bool has_position; /* false: a stream; lseek(2) and pread(2) are -ESPIPE */
     bool counts_as_writer; /* among inode->writers and those of the file system; immutable once others see it */
     const struct file_ops *ops;
+    file_transfer_fn *stream_read, *stream_write; /* ops->read and ops->write; NULL: it has a position, or is not open
+                                                   * for that, or there is none */
     struct inode *inode; /* counted */
     struct name *name;   /* counted; NULL: it never had one */
     void *data;          /* the ops' */

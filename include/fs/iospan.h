@@ -25,26 +25,25 @@ struct io_piece {
 
 struct io_span {
     size_t left; /* bytes in all that remains; at most SSIZE_MAX */
-    bool is_user;
-    vaddr_t at;        /* of the first piece that remains */
-    size_t piece_left;
+    vaddr_t at;  /* of the first piece that remains */
+    size_t piece_left; /* with IO_KERNEL, it is memory of the kernel */
     const struct io_piece *next; /* those behind it; not set if it is the only one */
 };
 
+#define IO_KERNEL (SIZE_MAX / 2 + 1) /* so one comparison with a number of bytes excludes such a piece */
 #define IO_BYTES_MAX ((size_t)0x7ffff000) /* what one call transfers at most, as Linux has it */
 
 static inline void io_span_user(struct io_span *span, vaddr_t at, size_t bytes)
 {
-    size_t left = MIN(bytes, IO_BYTES_MAX);
-
-    span->left = span->piece_left = left;
-    span->is_user = true;
+    if (UNLIKELY(bytes >> 30 != 0)) /* cheaper to look for than the very number */
+        bytes = MIN(bytes, IO_BYTES_MAX);
+    span->left = span->piece_left = bytes;
     span->at = at;
 }
 
 static inline void io_span_kernel(struct io_span *span, void *at, size_t bytes)
 {
-    *span = (struct io_span){.left = bytes, .at = (vaddr_t)at, .piece_left = bytes};
+    *span = (struct io_span){.left = bytes, .at = (vaddr_t)at, .piece_left = bytes | IO_KERNEL};
 }
 
 /* Pieces of user memory, which stay where they are and as they are. More than IO_BYTES_MAX is cut. -EINVAL: the sum
@@ -56,7 +55,8 @@ size_t io_copy_to(struct io_span *span, const void *from, size_t bytes) MUST_USE
 size_t io_copy_from(struct io_span *span, void *to, size_t bytes) MUST_USE;
 size_t io_zero(struct io_span *span, size_t bytes) MUST_USE;
 
-/* The same for all that is left, which is no more than IO_BYTES_MAX. */
+/* The same for all that is left, which is no more than IO_BYTES_MAX; nobody uses the span afterwards. How many bytes
+ * were not copied: 0, or a fault. */
 size_t io_copy_all_to(struct io_span *span, const void *from) MUST_USE;
 size_t io_copy_all_from(struct io_span *span, void *to) MUST_USE;
 

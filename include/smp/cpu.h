@@ -101,9 +101,11 @@ struct cpu {
     _Atomic(uint64_t) quiesce_seen; /* PAIRS(quiesce): newest grace period that this CPU has passed */
     _Atomic(bool) idle_quiescent;   /* PAIRS(quiesce_idle): in the idle loop, outside any handler */
 
+    CACHE_ALIGNED _Atomic(const void *) glance; /* PAIRS(glance): what this CPU is looking at just now; glance.h */
+
     /* Of mm: the magazines of the object caches. Written by this CPU, preemption disabled, but for their revocation
      * (core/mm/magazine.c). The last slot stays NULL: it is that of caches without magazines. */
-    CACHE_ALIGNED _Atomic(bool) in_magazine; /* PAIRS(magazine_section): this CPU may be using one of them */
+    _Atomic(bool) in_magazine; /* PAIRS(magazine_section): this CPU may be using one of them */
     _Atomic(struct slab_magazine *) magazines[SLAB_CACHES_MAX + 1];
 };
 

@@ -279,7 +279,7 @@ static int use_table(void *arg)
         struct fd_borrowed borrowed;
         struct fd_table *copy;
 
-        switch (sim_random_below(5)) {
+        switch (sim_random_below(9)) {
         case 0:
             add_file();
             break;
@@ -289,6 +289,11 @@ static int use_table(void *arg)
         case 2:
             if (fd != to)
                 (void)fd_dup_to(shared.table, fd, to, 8, false);
+            break;
+        case 4: /* the table becomes larger, now and then */
+            to = FD_INLINE << sim_random_below(6);
+            if (fd_dup_to(shared.table, fd, to, FD_LIMIT_MAX, false) >= 0)
+                (void)fd_close(shared.table, to);
             break;
         case 3:
             if (CHECK(fd_table_copy(shared.table, &copy) == 0))

@@ -36,12 +36,14 @@ FILES = (
     mutex_unlock(&pipe->mutex);
     if (used == 0 && done > 0)
         poll_wake(&pipe->can_read);
-    return LIKELY""", """
+}
+""", """
     mutex_unlock(&pipe->mutex);
     store_relaxed(&pipe->used, used + done);
     if (used == 0 && done > 0)
         poll_wake(&pipe->can_read);
-    return LIKELY"""),
+}
+"""),
         scenarios=("pipe-stream",)),
     Defect(
         "poll-enters-late",
@@ -173,22 +175,31 @@ FILES = (
         scenarios=("names-move",)),
     Defect(
         "fd-reference-late",
-        "A look-up in a shared table takes its reference after it has let go of the table.",
+        "A look-up in a shared table takes its reference after it has ended its glance.",
+        ("sanity", "memory", "story"),
+        edit("include/fs/fd.h", """
+        if (LIKELY(file != NULL))
+            (void)fetch_add_relaxed(&file->refs, 1); /* file_get(): the table's reference is there */
+    }
+    glance_end(cpu);
+    hal_irq_enable();
+""", """
+    }
+    glance_end(cpu);
+    hal_irq_enable();
+    if (LIKELY(file != NULL))
+        (void)fetch_add_relaxed(&file->refs, 1);
+"""),
+        scenarios=("fd-share",)),
+    Defect(
+        "fd-glance-not-awaited",
+        "Who closes a number of a shared table does not wait for those who look at it.",
         ("sanity", "memory", "story"),
         edit("core/fs/fd.c", """
-    struct file *file = get_locked(table, fd);
-
-    spin_unlock_irqoff(&table->lock);
-    hal_irq_enable();
-    return file;
+    wait_for_glances(table);
+    record_lock_closed(file, table);
 """, """
-    struct file *file = file_at_locked(table, fd);
-
-    spin_unlock_irqoff(&table->lock);
-    hal_irq_enable();
-    if (file != NULL)
-        file_get(file);
-    return file;
+    record_lock_closed(file, table);
 """),
         scenarios=("fd-share",)),
     Defect(
