@@ -21,16 +21,19 @@
 .endm
 
 /*
- * size_t hal_user_copy_in(void *kernel, vaddr_t user, size_t bytes), and _out, the other way.
+ * size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
  * Owns x0 = kernel, x1 = user, x2, x3 = the kernel side's end, x4-x12. A fault finds x0 and x1 where the group of
  * accesses that it is in began, so that x3 - x0 bytes are left.
  */
-    .globl hal_user_copy_in
-    .type hal_user_copy_in, %function
+    .globl hal_user_copy
+    .type hal_user_copy, %function
     .balign 64
-hal_user_copy_in:
+hal_user_copy:
     .cfi_startproc
+    mov w4, w3
     add x3, x0, x2
+    cbnz w4, .Lout              /* USER_COPY_IN is 0 */
+
     subs x2, x2, #64
     b.lo 2f
 user_label user_in
@@ -91,15 +94,8 @@ user_label user_in_bytes
 user_label user_in_bytes_end
     mov x0, xzr
     ret
-    .cfi_endproc
-    .size hal_user_copy_in, . - hal_user_copy_in
 
-    .globl hal_user_copy_out
-    .type hal_user_copy_out, %function
-    .balign 64
-hal_user_copy_out:
-    .cfi_startproc
-    add x3, x0, x2
+.Lout:
     subs x2, x2, #64
     b.lo 2f
 user_label user_out
@@ -171,7 +167,7 @@ user_label user_bytes_failed
     sub x0, x3, x0
     ret
     .cfi_endproc
-    .size hal_user_copy_out, . - hal_user_copy_out
+    .size hal_user_copy, . - hal_user_copy
 
 /*
  * int hal_user_cas(vaddr_t user, uint32_t *expected, uint32_t desired)

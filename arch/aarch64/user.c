@@ -12,6 +12,8 @@ extern const char user_out[], user_out_end[], user_out_failed[], user_out_bytes[
 extern const char user_bytes_failed[];
 extern const char user_cas[], user_cas_end[], user_cas_failed[];
 
+static_assert(USER_COPY_IN == 0);
+
 static const struct user_fixup fixups[] = {
     { user_in, user_in_end, user_in_failed },    { user_in_bytes, user_in_bytes_end, user_bytes_failed },
     { user_out, user_out_end, user_out_failed }, { user_out_bytes, user_out_bytes_end, user_bytes_failed },

@@ -94,7 +94,7 @@ static void piece_copy(uint8_t *to, const uint8_t *from, size_t bytes)
     }
 }
 
-static size_t copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
+size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
 {
     uint8_t *at = kernel;
 
@@ -116,16 +116,6 @@ static size_t copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy dire
         bytes -= piece;
     }
     return bytes;
-}
-
-size_t hal_user_copy_in(void *kernel, vaddr_t user, size_t bytes)
-{
-    return copy(kernel, user, bytes, USER_COPY_IN);
-}
-
-size_t hal_user_copy_out(void *kernel, vaddr_t user, size_t bytes)
-{
-    return copy(kernel, user, bytes, USER_COPY_OUT);
 }
 
 int hal_user_cas(vaddr_t user, uint32_t *expected, uint32_t desired)

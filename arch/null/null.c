@@ -215,20 +215,12 @@ void hal_icache_sync(paddr_t pa, size_t bytes)
 /* ---- hal/user.h: in assembly ---- */
 
 /* Opens user memory, copies, closes it. A fault in it that trap_fault() does not repair ends the copy. */
-size_t hal_user_copy_in(void *kernel, vaddr_t user, size_t bytes)
+size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
 {
     (void)kernel;
     (void)user;
     (void)bytes;
-    null_stop();
-}
-
-/* The other way. */
-size_t hal_user_copy_out(void *kernel, vaddr_t user, size_t bytes)
-{
-    (void)kernel;
-    (void)user;
-    (void)bytes;
+    (void)direction;
     null_stop();
 }
 

@@ -24,21 +24,17 @@
     .section .text.user, "ax"
 
 /*
- * size_t hal_user_copy_in(void *kernel, vaddr_t user, size_t bytes), and _out, the other way.
+ * size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
  * Owns a0 = to, a1 = from, a2 = to's end, a3-a7, t0-t6. A fault finds a0 and a1 where the group of accesses that it is
  * in began, so that a2 - a0 bytes are left. Comparisons are signed: user addresses are small, and a place that lies
  * before the first of them must not be a large one.
  */
-FUNCTION(hal_user_copy_out)
+FUNCTION(hal_user_copy)
+    beqz    a3, 1f                  /* USER_COPY_IN is 0 */
     mv      t0, a0
     mv      a0, a1
     mv      a1, t0
-    j       .Lcopy
-END(hal_user_copy_out)
-
-FUNCTION(hal_user_copy_in)
-.Lcopy:
-    li      t0, SSTATUS_SUM
+1:  li      t0, SSTATUS_SUM
     csrs    sstatus, t0
     xor     t1, a0, a1
     andi    t1, t1, WORD - 1
@@ -212,7 +208,7 @@ user_label user_bytes_failed
     csrc    sstatus, t0
     sub     a0, a2, a0
     ret
-END(hal_user_copy_in)
+END(hal_user_copy)
 
 /*
  * int hal_user_cas(vaddr_t user, uint32_t *expected, uint32_t desired)

@@ -12,6 +12,8 @@ extern const char user_rest[], user_rest_end[];
 extern const char user_bytes[], user_bytes_end[], user_bytes_failed[];
 extern const char user_cas[], user_cas_end[], user_cas_failed[];
 
+static_assert(USER_COPY_IN == 0);
+
 static const struct user_fixup fixups[] = {
     { user_copy, user_shifted, user_copy_failed },
     { user_shifted, user_shifted_end, user_shifted_failed },

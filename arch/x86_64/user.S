@@ -36,18 +36,18 @@
 .endm
 
 /*
- * size_t hal_user_copy_in(void *kernel, vaddr_t user, size_t bytes), and _out, the other way.
+ * size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
  * Owns rdi = to, rsi = from, rdx, rcx = bytes left as the labels say, rax.
  */
-    .globl hal_user_copy_out, hal_user_copy_in
-    .type hal_user_copy_out, @function
-    .type hal_user_copy_in, @function
+    .globl hal_user_copy
+    .type hal_user_copy, @function
     .balign 16
-hal_user_copy_out:
+hal_user_copy:
     .cfi_startproc
+    test %ecx, %ecx
+    jz 1f                       /* USER_COPY_IN is 0 */
     xchg %rdi, %rsi
-hal_user_copy_in:
-    user_open
+1:  user_open
     cmp $STRING_BYTES, %rdx
     jae .Lstring
     sub $8, %edx
@@ -128,8 +128,7 @@ user_label user_bytes_failed
     mov %rcx, %rax
     ret
     .cfi_endproc
-    .size hal_user_copy_out, hal_user_copy_in - hal_user_copy_out
-    .size hal_user_copy_in, . - hal_user_copy_in
+    .size hal_user_copy, . - hal_user_copy
 
 /*
  * int hal_user_cas(vaddr_t user, uint32_t *expected, uint32_t desired)

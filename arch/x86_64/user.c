@@ -13,6 +13,8 @@ extern const char user_string[], user_string_end[], user_string_failed[];
 extern const char user_bytes[], user_bytes_end[], user_bytes_failed[];
 extern const char user_cas[], user_cas_end[], user_cas_failed[];
 
+static_assert(USER_COPY_IN == 0);
+
 static const struct user_fixup fixups[] = {
     { user_words, user_words_end, user_words_failed },    { user_tail, user_tail_end, user_tail_failed },
     { user_string, user_string_end, user_string_failed }, { user_bytes, user_bytes_end, user_bytes_failed },

@@ -386,9 +386,9 @@ uint64_t fd_held_bytes(struct fd_table *table)
     uint64_t bytes = 0;
 
     spin_lock(&table->lock);
-    for (unsigned fd = 0; fd < table->room; fd++)
-        if (table->files[fd] != NULL)
-            bytes += file_held_bytes(table->files[fd]);
+    for (unsigned fd = 0; fd < room_of(table); fd++)
+        if (file_in(table, fd) != NULL)
+            bytes += file_held_bytes(file_in(table, fd));
     spin_unlock(&table->lock);
     return bytes;
 }

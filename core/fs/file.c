@@ -126,8 +126,7 @@ static ALWAYS_INLINE int64_t transfer(struct file *file, struct io_span *span, u
     return writes ? file->ops->write(file, span, position) : file->ops->read(file, span, position);
 }
 
-/* Out of line: streams should not pay for its frame. */
-static NOINLINE int64_t transfer_by_position(struct file *file, struct io_span *span, bool writes)
+int64_t file_transfer_by_position(struct file *file, struct io_span *span, bool writes)
 {
     int error = may_transfer(file, writes);
     int64_t result;
@@ -140,23 +139,14 @@ static NOINLINE int64_t transfer_by_position(struct file *file, struct io_span *
     return result;
 }
 
-static ALWAYS_INLINE int64_t transfer_here(struct file *file, struct io_span *span, bool writes)
-{
-    file_transfer_fn *stream = writes ? file->stream_write : file->stream_read;
-
-    if (UNLIKELY(stream == NULL))
-        return transfer_by_position(file, span, writes);
-    return LIKELY(span->left != 0) ? stream(file, span, &file->position) : 0;
-}
-
 int64_t file_read(struct file *file, struct io_span *to)
 {
-    return transfer_here(file, to, false);
+    return file_transfer(file, to, false);
 }
 
 int64_t file_write(struct file *file, struct io_span *from)
 {
-    return transfer_here(file, from, true);
+    return file_transfer(file, from, true);
 }
 
 static int64_t transfer_at(struct file *file, struct io_span *span, int64_t offset, bool writes)

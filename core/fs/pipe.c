@@ -561,7 +561,7 @@ int64_t pipe_size_set(struct file *file, size_t bytes)
 
     if (!file_is_pipe(file))
         return -EBADF;
-    if (bytes == 0)
+    if (bytes > PIPE_BYTES_WANTED_MAX)
         return -EINVAL;
     if (bytes > PIPE_BYTES_MAX)
         return -EPERM;

@@ -14,7 +14,7 @@
 #include <time/timer.h>
 
 #define SAMPLE_NS (5 * NS_PER_SEC)
-#define ONE (1u << 16) /* the averages are fixed-point numbers */
+#define ONE (1u << LOAD_SHIFT)
 
 /* What remains of an average after five seconds: exp(-5 s / 1, 5 and 15 minutes). */
 static const uint32_t remains[LOAD_AVERAGES] = { 60296, 64453, 65173 };
@@ -55,6 +55,12 @@ void show_load_begin(void)
     load.due_ns = clock_ns() + SAMPLE_NS;
     timer_arm(&load.timer, load.due_ns);
     hal_irq_restore(state);
+}
+
+void show_load_averages(uint64_t out[LOAD_AVERAGES])
+{
+    for (unsigned i = 0; i < LOAD_AVERAGES; i++)
+        out[i] = load_relaxed(&load.average[i]);
 }
 
 int show_load(struct procfs_text *text, void *process)

@@ -15,32 +15,39 @@
 
 /* ---- read(2), write(2) and their relatives ---- */
 
-SYSCALL(read)
+static ALWAYS_INLINE int64_t read_or_write(struct file *file, const struct syscall_args *args, bool is_write)
 {
-    struct fd_borrowed fd = fd_borrow_by(own_files(), (unsigned)args->arg[0], true);
     struct io_span span;
 
-    if (UNLIKELY(fd.file == NULL))
+    if (UNLIKELY(file == NULL))
         return -EBADF;
     io_span_user(&span, args->arg[1], args->arg[2]);
-    int64_t result = file_read(fd.file, &span);
+    return file_transfer(file, &span, is_write);
+}
 
-    fd_return(fd);
-    return after_wait(result);
+/* What fd_borrow() and fd_return() do, in line: these two are called more often than all others. */
+static ALWAYS_INLINE int64_t transfer_by(const struct syscall_args *args, bool is_write)
+{
+    struct fd_table *table = own_files();
+
+    if (LIKELY(fd_is_own(table)))
+        return read_or_write(fd_at(table, (unsigned)args->arg[0]), args, is_write);
+    struct file *file = fd_get_here(table, (unsigned)args->arg[0]);
+    int64_t result = read_or_write(file, args, is_write);
+
+    if (LIKELY(file != NULL))
+        file_put(file);
+    return result;
+}
+
+SYSCALL(read)
+{
+    return after_wait(transfer_by(args, false));
 }
 
 SYSCALL(write)
 {
-    struct fd_borrowed fd = fd_borrow_by(own_files(), (unsigned)args->arg[0], true);
-    struct io_span span;
-
-    if (UNLIKELY(fd.file == NULL))
-        return -EBADF;
-    io_span_user(&span, args->arg[1], args->arg[2]);
-    int64_t result = file_write(fd.file, &span);
-
-    fd_return(fd);
-    return after_write(result);
+    return after_write(transfer_by(args, true));
 }
 
 SYSCALL(pread64)

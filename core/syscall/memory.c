@@ -109,6 +109,14 @@ static int check_flags(unsigned flags)
     return (flags & MAP_HUGETLB) != 0 ? -ENOMEM : 0; /* no pages are set aside */
 }
 
+static bool is_open(unsigned fd)
+{
+    struct fd_borrowed borrowed = fd_borrow(thread_current()->user.files, fd);
+
+    fd_return(borrowed);
+    return borrowed.file != NULL;
+}
+
 /* The file's object into the request, with a reference, which it has after an error, too, unless it is NULL. */
 static int take_file(struct space_request *request, unsigned fd)
 {
@@ -145,8 +153,10 @@ SYSCALL(mmap)
 
     if (result != 0)
         return result;
-    if (request.bytes == 0 || !IS_ALIGNED(request.offset, PAGE_BYTES))
+    if (!IS_ALIGNED(request.offset, PAGE_BYTES))
         return -EINVAL;
+    if (request.bytes == 0)
+        return (flags & MAP_ANONYMOUS) != 0 || is_open((unsigned)args->arg[4]) ? -EINVAL : -EBADF;
     bool is_data = (request.rights & VM_WRITE) != 0 && (request.flags & (SPACE_SHARED | SPACE_GROWS_DOWN)) == 0;
 
     if (request.bytes > HAL_USER_END || is_beyond_limit(ROUND_UP(request.bytes, PAGE_BYTES), is_data))

@@ -184,8 +184,12 @@ static int64_t read_link(int dirfd, vaddr_t path, vaddr_t to, uint64_t room)
         size_t bytes = MIN((size_t)(unsigned)room, (size_t)PATH_BYTES_MAX);
 
         /* An empty path stands for a link that was opened with O_PATH and O_NOFOLLOW. */
-        result = arg.text[0] == '\0' && arg.at != NULL ? name_read_link(arg.at, text, bytes)
-                                                       : path_read_link(&place, arg.text, text, bytes);
+        bool is_empty = arg.text[0] == '\0';
+
+        result = is_empty && arg.at != NULL ? name_read_link(arg.at, text, bytes)
+                                            : path_read_link(&place, arg.text, text, bytes);
+        if (is_empty && result == -EINVAL)
+            result = -ENOENT; /* of anything else */
         path_arg_end(&arg);
     }
     if (result > 0 && user_copy_out(to, text, (size_t)result) != 0)

@@ -17,6 +17,7 @@
 #include <mm/stats.h>
 #include <mm/user.h>
 #include <proc/process.h>
+#include <proc/show.h>
 #include <sched/mutex.h>
 #include <sched/sched.h>
 #include <smp/cpu.h>
@@ -133,7 +134,7 @@ SYSCALL(setdomainname)
 
 struct sysinfo {
     int64_t uptime_seconds;
-    uint64_t loads[3];
+    uint64_t loads[LOAD_AVERAGES];
     uint64_t ram, free, shared, buffers, swap, swap_free;
     uint16_t processes;
     uint16_t pad;
@@ -147,7 +148,7 @@ SYSCALL(sysinfo)
     struct phys_stats pages;
 
     phys_stats_get(&pages);
-    const struct sysinfo out = {
+    struct sysinfo out = {
         .uptime_seconds = (int64_t)(clock_ns() / NS_PER_SEC),
         .ram = (pages.total_pages + pages.reserved_pages) * PAGE_BYTES,
         .free = pages.free_pages * PAGE_BYTES,
@@ -155,6 +156,7 @@ SYSCALL(sysinfo)
         .unit = 1,
     };
 
+    show_load_averages(out.loads);
     return user_copy_out(args->arg[0], &out, sizeof out);
 }
 

@@ -73,7 +73,7 @@ static ALWAYS_INLINE struct file *fd_get_here(struct fd_table *table, unsigned f
 
     glance_begin(cpu, table);
     if (LIKELY(fd < load_acquire(&table->room))) { /* PAIRS(fd_room): places for so many, or newer ones */
-        file = load_acquire(&load_relaxed(&table->files)[fd]); /* PAIRS(fd_file): the file as it was put there */
+        file = load_dependent(&load_dependent(&table->files)[fd]); /* PAIRS(fd_file): the file as it was put there */
         if (LIKELY(file != NULL))
             (void)fetch_add_relaxed(&file->refs, 1); /* file_get(): the table's reference is there */
     }
@@ -82,18 +82,22 @@ static ALWAYS_INLINE struct file *fd_get_here(struct fd_table *table, unsigned f
     return file;
 }
 
-static ALWAYS_INLINE struct fd_borrowed fd_borrow_by(struct fd_table *table, unsigned fd, bool is_in_line)
+/* Has it one user, the running task? Then nobody else changes it, and what fd_at() finds stays for the call. */
+static ALWAYS_INLINE bool fd_is_own(struct fd_table *table)
 {
-    /* PAIRS(fd_users): what a user that is gone did to the table. */
-    if (LIKELY(load_acquire(&table->users) == 1))
-        return (struct fd_borrowed){fd < load_relaxed(&table->room) ? load_relaxed(&load_relaxed(&table->files)[fd])
-                                                                    : NULL, false};
-    return (struct fd_borrowed){is_in_line ? fd_get_here(table, fd) : fd_get(table, fd), true};
+    return load_acquire(&table->users) == 1; /* PAIRS(fd_users): what a user that is gone did to the table */
+}
+
+static ALWAYS_INLINE struct file *fd_at(struct fd_table *table, unsigned fd)
+{
+    return fd < load_relaxed(&table->room) ? load_relaxed(&load_relaxed(&table->files)[fd]) : NULL;
 }
 
 static inline struct fd_borrowed fd_borrow(struct fd_table *table, unsigned fd)
 {
-    return fd_borrow_by(table, fd, false);
+    if (LIKELY(fd_is_own(table)))
+        return (struct fd_borrowed){fd_at(table, fd), false};
+    return (struct fd_borrowed){fd_get(table, fd), true};
 }
 
 static inline void fd_return(struct fd_borrowed borrowed)

@@ -105,6 +105,20 @@ static inline void file_put(struct file *file)
  * -EAGAIN (O_NONBLOCK), -EINTR, and of writes -ENOSPC, -EFBIG, -EPIPE (the caller sends the signal). */
 int64_t file_read(struct file *file, struct io_span *to) MUST_USE;
 int64_t file_write(struct file *file, struct io_span *from) MUST_USE;
+
+/* Of file_transfer(): no stream that is open for it. */
+int64_t file_transfer_by_position(struct file *file, struct io_span *span, bool writes);
+
+/* file_read() or file_write(), in line. */
+static ALWAYS_INLINE int64_t file_transfer(struct file *file, struct io_span *span, bool writes)
+{
+    file_transfer_fn *stream = writes ? file->stream_write : file->stream_read;
+
+    if (UNLIKELY(stream == NULL))
+        return file_transfer_by_position(file, span, writes);
+    return LIKELY(span->left != 0) ? stream(file, span, &file->position) : 0;
+}
+
 /* pread(2), pwrite(2): the position stays. -ESPIPE; -EINVAL: below 0. As on Linux, O_APPEND appends all the same. */
 int64_t file_read_at(struct file *file, struct io_span *to, int64_t offset) MUST_USE;
 int64_t file_write_at(struct file *file, struct io_span *from, int64_t offset) MUST_USE;

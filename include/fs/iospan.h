@@ -35,9 +35,7 @@ struct io_span {
 
 static inline void io_span_user(struct io_span *span, vaddr_t at, size_t bytes)
 {
-    if (UNLIKELY(bytes >> 30 != 0)) /* cheaper to look for than the very number */
-        bytes = MIN(bytes, IO_BYTES_MAX);
-    span->left = span->piece_left = bytes;
+    span->left = span->piece_left = MIN(bytes, IO_BYTES_MAX);
     span->at = at;
 }
 

@@ -15,6 +15,7 @@
 
 #define PIPE_BYTES_DEFAULT ((size_t)65536)
 #define PIPE_BYTES_MAX ((size_t)1 << 20) /* without CAP_SYS_RESOURCE, and with it */
+#define PIPE_BYTES_WANTED_MAX ((size_t)1 << 31)
 
 void pipe_init(void); /* boot */
 
@@ -25,7 +26,7 @@ int pipe_create(uint32_t flags, struct file **out_read, struct file **out_write)
 bool file_is_pipe(const struct file *file);
 
 /* F_GETPIPE_SZ, F_SETPIPE_SZ: the new size, rounded up to a power of two of pages. -EBADF: no pipe; -EBUSY: more bytes
- * are in it; -EPERM: above PIPE_BYTES_MAX; -ENOMEM; -EINVAL: 0. */
+ * are in it; -EPERM: above PIPE_BYTES_MAX; -EINVAL: above PIPE_BYTES_WANTED_MAX; -ENOMEM. */
 int64_t pipe_size_get(struct file *file) MUST_USE;
 int64_t pipe_size_set(struct file *file, size_t bytes) MUST_USE;
 

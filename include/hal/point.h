@@ -8,4 +8,7 @@
  */
 static inline void hal_point(const volatile void *word);
 
+/*
+ *   HAL_LOAD_DEPENDENT   load_relaxed, where no CPU reads through a pointer that it has not read yet; or load_acquire
+ */
 #include <hal_point.h>

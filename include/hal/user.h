@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Access to user memory. These functions are the only code of the kernel that may touch it: where the CPU can, the
+ * Access to user memory. These two functions are the only code of the kernel that may touch it: where the CPU can, the
  * machine forbids every other access (see docs/PORTING.md). User memory is what the root given to hal_mmu_activate()
  * maps below HAL_USER_END; its leaves all have PROT_USER, because not every CPU could tell one that has not.
  *
@@ -12,7 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <k/compiler.h>
 #include <k/types.h>
 
 enum user_copy { USER_COPY_IN, USER_COPY_OUT };
@@ -26,13 +25,7 @@ enum user_copy { USER_COPY_IN, USER_COPY_OUT };
  * that is all there is to copy. The caller has checked that the user range ends at or below HAL_USER_END.
  * Context: task; trap_fault() decides what may be done about a fault. Order: none.
  */
-size_t hal_user_copy_in(void *kernel, vaddr_t user, size_t bytes);
-size_t hal_user_copy_out(void *kernel, vaddr_t user, size_t bytes);
-
-static ALWAYS_INLINE size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction)
-{
-    return direction == USER_COPY_OUT ? hal_user_copy_out(kernel, user, bytes) : hal_user_copy_in(kernel, user, bytes);
-}
+size_t hal_user_copy(void *kernel, vaddr_t user, size_t bytes, enum user_copy direction);
 
 /*
  * Compare and exchange an aligned word below HAL_USER_END: 0, and *expected is what was there, equal: exchanged. The

@@ -44,6 +44,8 @@
 
 #define load_relaxed(p) ATOMIC_GET(__COUNTER__, atomic_load_explicit, p, relaxed)
 #define load_acquire(p) ATOMIC_GET(__COUNTER__, atomic_load_explicit, p, acquire)
+/* A pointer through which the caller then reads what was stored before the pointer was, by a store_release(). */
+#define load_dependent(p) HAL_LOAD_DEPENDENT(p)
 #define load_seq_cst(p) ATOMIC_GET(__COUNTER__, atomic_load_explicit, p, seq_cst)
 #define store_relaxed(p, v) ATOMIC_PUT(__COUNTER__, atomic_store_explicit, p, v, relaxed)
 #define store_release(p, v) ATOMIC_PUT(__COUNTER__, atomic_store_explicit, p, v, release)

@@ -204,6 +204,7 @@ CHECK(symlinkat, links_are_read_and_followed)
     FAILS(EINVAL, syscall(SYS_readlinkat, HERE, "f", target, sizeof(target)));
     FAILS(EINVAL, syscall(SYS_readlinkat, HERE, "l", target, 0));
     FAILS(ENOENT, syscall(SYS_readlinkat, HERE, "x", target, 1));
+    FAILS(ENOENT, syscall(SYS_readlinkat, HERE, "", target, 1)); /* no link */
     BAD_SOURCES(1, syscall(SYS_symlinkat, bad, HERE, "m"));
     BAD_SOURCES(1, syscall(SYS_readlinkat, HERE, bad, target, 1));
     BAD_TARGETS(1, syscall(SYS_readlinkat, HERE, "l", bad, 1));

@@ -110,6 +110,8 @@ CHECK(mmap, refuses_what_is_wrong)
     FAILS(ENOMEM, map(NULL, (size_t)-1, RW, ANON, -1, 0));
     FAILS(ENOMEM, map((void *)0xffff888000000000, PAGE, RW, ANON | MAP_FIXED, -1, 0));
     FAILS(EBADF, map(NULL, PAGE, PROT_READ, MAP_PRIVATE, 500, 0));
+    FAILS(EBADF, map(NULL, 0, PROT_READ, MAP_PRIVATE, 500, 0));
+    FAILS(EINVAL, map(NULL, 0, PROT_READ, MAP_PRIVATE, fd, 0));
     FAILS(EACCES, map(NULL, PAGE, PROT_READ, MAP_PRIVATE, writable, 0));
     FAILS(EACCES, map(NULL, PAGE, RW, MAP_SHARED, readable, 0));
     GOOD(map(NULL, PAGE, RW, MAP_PRIVATE, readable, 0));

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -273,6 +274,26 @@ CHECK(sysinfo, adds_up)
     GOOD(syscall(SYS_sysinfo, &info));
     TRUE(info.totalram > 0 && info.freeram <= info.totalram && info.mem_unit > 0 && info.procs > 0);
     BAD_TARGETS(sizeof(info), syscall(SYS_sysinfo, bad));
+}
+
+/* A sample may come between two looks, so one of two looks around it agrees. */
+CHECK(sysinfo, has_the_load_averages_of_proc)
+{
+    struct sysinfo info;
+    double said[2][3];
+
+    GOOD(getloadavg(said[0], 3));
+    GOOD(syscall(SYS_sysinfo, &info));
+    GOOD(getloadavg(said[1], 3));
+    for (unsigned i = 0; i < 3; i++) {
+        double load = (double)info.loads[i] / 65536, low = said[0][i], high = said[1][i];
+
+        if (low > high) {
+            low = said[1][i];
+            high = said[0][i];
+        }
+        TRUE(load > low - 0.02 && load < high + 0.02);
+    }
 }
 
 CHECK(sched_setaffinity, sets_and_refuses)

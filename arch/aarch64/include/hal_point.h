@@ -5,3 +5,6 @@
 static inline void hal_point(const volatile void *)
 {
 }
+
+/* ARM B2.3: an address dependency orders */
+#define HAL_LOAD_DEPENDENT load_relaxed

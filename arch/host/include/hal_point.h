@@ -8,3 +8,6 @@ static inline void hal_point(const volatile void *word)
 {
     host_point_atomic(word);
 }
+
+/* for ThreadSanitizer, which follows no dependency */
+#define HAL_LOAD_DEPENDENT load_acquire

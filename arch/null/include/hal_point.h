@@ -5,3 +5,6 @@
 static inline void hal_point(const volatile void *)
 {
 }
+
+/* right everywhere */
+#define HAL_LOAD_DEPENDENT load_acquire
