@@ -146,10 +146,12 @@ void *check_bad(enum bad kind, size_t bytes, int index, const char **out_name)
 
 int check_fork(int (*body)(void *), void *arg)
 {
-    int pid = fork();
+    int parent = getpid(), pid = fork();
 
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a check that fails leaves nothing behind */
+        if (getppid() != parent)
+            _exit(1); /* it has ended already */
         _exit(body(arg));
     }
     TRUE(pid > 0);
