@@ -39,6 +39,12 @@ int64_t pipe_ring_write(struct pipe *pipe, struct io_span *from, bool never_wait
 int64_t pipe_ring_peek(struct pipe *pipe, struct io_span *to) MUST_USE;
 int pipe_ring_wait_for_bytes(struct pipe *pipe) MUST_USE; /* or the end. -EINTR */
 bool pipe_ring_has_room(struct pipe *pipe);
+/* For bytes that go where they lie (splice.c). A page of the ring that is not there, NULL: none is left; mutex is held.
+ * Any room, or no readers: -EINTR. `done` of `used` bytes have been read, or have come behind them. */
+char *pipe_ring_make_page(struct pipe *pipe, size_t index);
+int pipe_ring_wait_for_room(struct pipe *pipe) MUST_USE;
+void pipe_ring_read_end(struct pipe *pipe, size_t used, size_t done) RELEASES(pipe->mutex);
+void pipe_ring_write_end(struct pipe *pipe, size_t used, size_t done) RELEASES(pipe->mutex);
 /* `readers` or `is_polled` has changed; mutex is held. */
 void pipe_ring_note_readers(struct pipe *pipe);
 /* poll_enter() for who reads. Context: task. */

@@ -78,7 +78,7 @@ void pipe_ring_destroy(struct pipe *pipe)
     slab_free(&pipe_cache, pipe);
 }
 
-static char *make_page(struct pipe *pipe, size_t index)
+char *pipe_ring_make_page(struct pipe *pipe, size_t index)
 {
     unsigned pages = load_relaxed(&pipe->pages);
     paddr_t pa = phys_is_short_for_kept(pages == 0) ? 0 : phys_alloc_user(0, MM_OBJECT);
@@ -101,7 +101,7 @@ static NOINLINE size_t fill_pages(struct pipe *pipe, struct io_span *from, size_
         size_t part = MIN(bytes - done, PAGE_BYTES - offset);
         char *page = pipe->page[place / PAGE_BYTES];
 
-        if (UNLIKELY(page == NULL) && (page = make_page(pipe, place / PAGE_BYTES)) == NULL) {
+        if (UNLIKELY(page == NULL) && (page = pipe_ring_make_page(pipe, place / PAGE_BYTES)) == NULL) {
             *out_error = -ENOMEM;
             break;
         }
@@ -431,6 +431,23 @@ bool pipe_ring_has_room(struct pipe *pipe)
 int pipe_ring_wait_for_bytes(struct pipe *pipe)
 {
     return wait_for_bytes(pipe);
+}
+
+int pipe_ring_wait_for_room(struct pipe *pipe)
+{
+    return wait_for_room(pipe, 1);
+}
+
+void pipe_ring_read_end(struct pipe *pipe, size_t used, size_t done)
+{
+    read_end(pipe, used, done);
+}
+
+void pipe_ring_write_end(struct pipe *pipe, size_t used, size_t done)
+{
+    write_end(pipe, used, done);
+    if (done > 0 && used > 0 && UNLIKELY(load_relaxed(&pipe->is_polled)))
+        poll_wake(&pipe->can_read);
 }
 
 /* ---- Everything else about an end ---- */

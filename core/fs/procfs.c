@@ -68,7 +68,7 @@ static int make_inode(struct node what, uint32_t mode, const char *link, struct 
     int error = node == NULL ? -ENOMEM : 0;
 
     if (what.process != NULL)
-        proc.of->owner(what.process, &spec.user, &spec.group);
+        proc.of->owner(what.process, (mode & S_IFMT) == S_IFDIR, &spec.user, &spec.group);
     if (error == 0)
         error = inode_create(what.fs != NULL ? what.fs : &proc.fs, &procfs_ops, &spec, out);
     if (error != 0) {

@@ -183,6 +183,7 @@ static int give_user(struct cloning *cloning)
     to->cred = from->cred;
     spin_unlock(&proc_tree_lock);
     to->personality = from->personality;
+    store_relaxed(&to->gains_nothing, load_relaxed(&from->gains_nothing));
     to->clear_tid = has(request, CLONE_CHILD_CLEARTID) ? request->child_tid : 0;
     to->set_tid = has(request, CLONE_CHILD_SETTID) ? request->child_tid : 0;
     store_relaxed(&to->is_lent, has(request, CLONE_VFORK));

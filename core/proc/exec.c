@@ -170,7 +170,8 @@ static int find_cred(struct exec *exec)
 
     inode_stat_get(exec->file->inode, &stat);
     /* Set-group-id without the right to execute is something else: a mark for locks. */
-    bool may_set = (filesystem_flags(exec->file->inode->fs) & MS_NOSUID) == 0;
+    bool may_set = (filesystem_flags(exec->file->inode->fs) & MS_NOSUID) == 0 &&
+                   !load_relaxed(&exec->self->user.gains_nothing);
     bool sets_user = may_set && (stat.mode & S_ISUID) != 0;
     bool sets_group = may_set && (stat.mode & (S_ISGID | 010)) == (S_ISGID | 010);
 
@@ -415,6 +416,7 @@ static void commit(struct exec *exec, struct hal_trap *trap)
     exec->handlers = NULL;
     exec->process->signals.return_code = exec->image.vdso.return_code;
     exec->self->user.set_tid = 0;
+    store_relaxed(&exec->process->is_private, exec->is_secure);
     if (exec->is_secure)
         store_relaxed(&exec->self->user.parent_death_signal, 0);
     reset_registers(exec, trap);

@@ -122,6 +122,7 @@ static int link_user_process(struct process *process, struct process *maker, int
     program_enter_locked(process);
     process->oom_adjust = maker->oom_adjust;
     process->oom_adjust_least = maker->oom_adjust_least;
+    store_relaxed(&process->is_private, load_relaxed(&maker->is_private));
     if (maker->has_user)
         (void)memcpy(process->limit, maker->limit, sizeof process->limit);
     limits_apply_locked(process);

@@ -378,13 +378,16 @@ static void put(void *object)
     kfree(shown);
 }
 
-static void owner(void *object, uint32_t *out_user, uint32_t *out_group)
+static void owner(void *object, bool is_folder, uint32_t *out_user, uint32_t *out_group)
 {
+    struct shown *shown = object;
     struct look look;
 
-    (void)look_at(object, &look);
-    *out_user = look.user.effective;
-    *out_group = look.group_ids.effective;
+    (void)look_at(shown, &look);
+    bool is_root = !is_folder && load_relaxed(&shown->process->is_private);
+
+    *out_user = is_root ? 0 : look.user.effective;
+    *out_group = is_root ? 0 : look.group_ids.effective;
 }
 
 static struct fd_table *files(void *object)

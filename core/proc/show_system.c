@@ -100,6 +100,22 @@ static int print_meminfo(struct procfs_text *text, void *process)
     return 0;
 }
 
+/* Nothing is ever moved to a disk or from one. */
+static int print_vmstat(struct procfs_text *text, void *process)
+{
+    struct mm_stats stats;
+
+    (void)process;
+    mm_stats_get(&stats);
+    procfs_print(text, "nr_free_pages %llu\nnr_anon_pages %llu\nnr_file_pages %llu\n", (unsigned long long)stats.free,
+                 (unsigned long long)stats.pages[MM_ANON], (unsigned long long)stats.pages[MM_OBJECT]);
+    procfs_print(text, "nr_slab_reclaimable 0\nnr_slab_unreclaimable %llu\nnr_kernel_stack %llu\n",
+                 (unsigned long long)stats.pages[MM_SLABS], kib(stats.pages[MM_STACKS]));
+    procfs_print(text, "nr_page_table_pages %llu\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n",
+                 (unsigned long long)stats.pages[MM_TABLES]);
+    return 0;
+}
+
 static void print_cpu(struct procfs_text *text, const char *name, const struct sched_cpu_stats *stats)
 {
     procfs_print(text, "%s %llu 0 %llu %llu 0 0 0 0 0 0\n", name,
@@ -375,7 +391,7 @@ void show_system_init(void)
         { .name = "mounts", .link_text = mounts_link }, { .name = "self", .link_text = self_link },
         { .name = "stat", .print = print_stat },       { .name = "uptime", .print = print_uptime },
         { .name = "interrupts", .print = print_interrupts }, { .name = "cmdline", .print = print_command_line },
-        { .name = "thread-self", .link_text = thread_link },
+        { .name = "thread-self", .link_text = thread_link }, { .name = "vmstat", .print = print_vmstat },
         { .name = "sys/kernel/pid_max", .print = print_pid_max },
         { .name = "sys/kernel/ngroups_max", .print = print_groups_max },
         { .name = "sys/kernel/cap_last_cap", .print = print_last_capability },

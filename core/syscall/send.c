@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* From one file to another, through a piece of kernel memory: sendfile(2), copy_file_range(2). No state. */
+/* From one file to another, through a piece of kernel memory: sendfile(2), copy_file_range(2); and splice(2), without
+ * one. No state. */
 #include <syscall/table.h>
 
 #include <fs/fd.h>
+#include <fs/pipe.h>
+#include <fs/splice.h>
 #include <k/errno.h>
 #include <mm/kmalloc.h>
 #include <mm/user.h>
@@ -141,5 +144,83 @@ SYSCALL(copy_file_range)
         result = -EFAULT;
     fd_return(out);
     fd_return(in);
+    return result;
+}
+
+/* ---- splice(2) ---- */
+
+#define SPLICE_F_NONBLOCK 2u
+#define SPLICE_F_ALL 15u /* MOVE, NONBLOCK, MORE, GIFT */
+
+/* Devices, streams and regular files; what counts or tells events is no place for bytes. */
+static bool can_splice(const struct file *file)
+{
+    return inode_is(file->inode, S_IFREG) || inode_is(file->inode, S_IFCHR) || inode_is(file->inode, S_IFSOCK) ||
+           file_is_pipe(file);
+}
+
+static int check_ends(const struct splice_side *out, const struct splice_side *in)
+{
+    if ((file_is_pipe(in->file) && in->offset != NULL) || (file_is_pipe(out->file) && out->offset != NULL))
+        return -ESPIPE;
+    if (!in->file->can_read || !out->file->can_write)
+        return -EBADF;
+    if ((!file_is_pipe(in->file) && !file_is_pipe(out->file)) || !can_splice(in->file) || !can_splice(out->file))
+        return -EINVAL;
+    if ((in->offset != NULL && !in->file->has_position) || (out->offset != NULL && !out->file->has_position))
+        return -EINVAL;
+    return !file_is_pipe(out->file) && (load_relaxed(&out->file->flags) & O_APPEND) != 0 ? -EINVAL : 0;
+}
+
+static bool is_nonblocking(const struct file *file)
+{
+    return file_is_pipe(file) && (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
+}
+
+/* Waits for the first bytes only. A file that is no regular one might have no more, so it is asked once. */
+static int64_t splice(const struct splice_side *out, const struct splice_side *in, uint64_t count, bool never_waits)
+{
+    bool goes_on = file_is_pipe(in->file) || inode_is(in->file->inode, S_IFREG);
+    int64_t done = 0, result = 0;
+
+    never_waits = never_waits || is_nonblocking(in->file) || is_nonblocking(out->file);
+    for (size_t left = MIN(count, IO_BYTES_MAX); left > 0; left -= (size_t)result, done += result) {
+        if (done > 0 && (!goes_on || file_wait_is_interrupted()))
+            break;
+        result = after_write(splice_some(out, in, left, never_waits || done > 0));
+        if (result <= 0)
+            break;
+    }
+    return done > 0 ? done : result;
+}
+
+SYSCALL(splice)
+{
+    vaddr_t from_at = args->arg[1], to_at = args->arg[3];
+    uint32_t flags = (uint32_t)args->arg[5];
+    uint64_t from = 0, to = 0;
+
+    if (args->arg[4] == 0)
+        return 0;
+    if ((flags & ~SPLICE_F_ALL) != 0)
+        return -EINVAL;
+    struct fd_borrowed in_fd = fd_borrow(own_files(), (unsigned)args->arg[0]);
+    struct fd_borrowed out_fd = fd_borrow(own_files(), (unsigned)args->arg[2]);
+    struct splice_side in = {in_fd.file, from_at != 0 ? &from : NULL};
+    struct splice_side out = {out_fd.file, to_at != 0 ? &to : NULL};
+    int64_t result = in.file == NULL || out.file == NULL ? -EBADF : 0;
+
+    if (result == 0 && ((to_at != 0 && !file_is_pipe(out.file) && user_copy_in(&to, to_at, sizeof to) != 0) ||
+                        (from_at != 0 && !file_is_pipe(in.file) && user_copy_in(&from, from_at, sizeof from) != 0)))
+        result = -EFAULT;
+    if (result == 0)
+        result = check_ends(&out, &in);
+    if (result == 0)
+        result = splice(&out, &in, args->arg[4], (flags & SPLICE_F_NONBLOCK) != 0);
+    if (result > 0 && ((from_at != 0 && user_copy_out(from_at, &from, sizeof from) != 0) ||
+                       (to_at != 0 && user_copy_out(to_at, &to, sizeof to) != 0)))
+        result = -EFAULT;
+    fd_return(out_fd);
+    fd_return(in_fd);
     return result;
 }

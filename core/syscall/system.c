@@ -238,8 +238,9 @@ SYSCALL(sched_yield)
 }
 
 enum {
-    PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_SET_NAME = 15, PR_GET_NAME = 16, PR_SET_CHILD_SUBREAPER = 36,
-    PR_GET_CHILD_SUBREAPER = 37,
+    PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_SET_NAME = 15,
+    PR_GET_NAME = 16, PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37, PR_SET_NO_NEW_PRIVS = 38,
+    PR_GET_NO_NEW_PRIVS = 39,
 };
 
 static int64_t set_name(vaddr_t from)
@@ -262,6 +263,7 @@ SYSCALL(prctl)
 {
     struct thread *self = thread_current();
     uint64_t value = args->arg[1];
+    bool has_rest = (args->arg[2] | args->arg[3] | args->arg[4]) != 0;
     int32_t out = 0;
 
     switch ((int)args->arg[0]) {
@@ -283,6 +285,22 @@ SYSCALL(prctl)
     case PR_GET_CHILD_SUBREAPER:
         out = process_is_subreaper(self->process);
         return user_copy_out(value, &out, sizeof out);
+    case PR_GET_DUMPABLE:
+        return !load_relaxed(&self->process->is_private);
+    case PR_SET_DUMPABLE:
+        if (value > 1)
+            return -EINVAL;
+        store_relaxed(&self->process->is_private, value == 0);
+        return 0;
+    case PR_SET_NO_NEW_PRIVS:
+        if (value != 1 || has_rest)
+            return -EINVAL;
+        store_relaxed(&self->user.gains_nothing, true);
+        return 0;
+    case PR_GET_NO_NEW_PRIVS:
+        if (value != 0 || has_rest)
+            return -EINVAL;
+        return load_relaxed(&self->user.gains_nothing);
     default:
         break;
     }

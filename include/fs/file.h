@@ -3,7 +3,8 @@
  * Open files (open(2), "open file description"): counted; what is shared by descriptors that were duplicated or
  * inherited. Reads and writes of a file with a position hold its position lock, so each gets a part of its own.
  *
- * Locks, in this order: file->position_lock, inode->mutex or a pipe's mutex, then those of the memory rooms.
+ * Locks, in this order: file->position_lock, inode->mutex or a pipe's mutex, then those of the memory rooms; but
+ * fs/splice.h transfers with a pipe's mutex held, so no file that is no pipe may take one below its own.
  * Context of all: task, may sleep, no spinlock held.
  */
 #pragma once

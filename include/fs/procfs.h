@@ -51,7 +51,7 @@ struct procfs_processes {
     int (*next)(int from);     /* the lowest number of a process at or above `from`, or -ENOENT */
     void *(*get)(int number);  /* counted, or NULL */
     void (*put)(void *process);
-    void (*owner)(void *process, uint32_t *out_user, uint32_t *out_group);
+    void (*owner)(void *process, bool is_folder, uint32_t *out_user, uint32_t *out_group);
     struct fd_table *(*files)(void *process); /* counted, or NULL: /proc/PID/fd */
     /* Threads of the process: the lowest number at or above `from`, or -ENOENT; one of them, counted, or NULL. What is
      * counted is like a process to all of these, and shows that thread. */

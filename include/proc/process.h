@@ -110,6 +110,7 @@ struct process {
     struct process_limit limit[PROCESS_LIMITS];
     int16_t oom_adjust, oom_adjust_least; /* proc/oom.h; who has no right may not go below the second */
     bool is_oom_victim;
+    _Atomic(bool) is_private; /* PR_SET_DUMPABLE of 0: its files in /proc are root's; until it executes a program */
     uint64_t start_ticks;
     uint32_t last_user;      /* real user id of the thread that ended last */
     int wait_status;         /* of the thread that ended last; the process's once ZOMBIE */
@@ -144,7 +145,8 @@ struct thread_user {
     vaddr_t clear_tid;        /* set_tid_address(2), or 0 */
     vaddr_t set_tid;          /* CLONE_CHILD_SETTID, or 0 */
     uint32_t personality;
-    _Atomic(int) parent_death_signal; /* prctl(2); written by it alone */
+    _Atomic(int) parent_death_signal; /* prctl(2); written by it alone, as is the next */
+    _Atomic(bool) gains_nothing; /* PR_SET_NO_NEW_PRIVS: no program gives it ids; never taken back, and inherited */
     /* vfork(2): it runs on memory that its maker waits for. Written by it alone. */
     _Atomic(bool) is_lent;    /* PAIRS(thread_lent) */
     struct waitq lent_wait;

@@ -118,6 +118,7 @@ int check_run_as(int argc, char **argv);
 int registers_have_no_secret(void);
 /* And of one whose CPU time is limited to a second, half of which was used before: use the rest. */
 int limits_be_busy(void);
+int privilege_see(void); /* privilege.c: 10 if it is root, else 11 */
 
 /* A page that children share. */
 void *check_shared_page(void);

@@ -65,6 +65,8 @@ int check_run_as(int argc, char **argv)
         return registers_have_no_secret();
     if (argc > 2 && strcmp(argv[2], "busy") == 0)
         return limits_be_busy();
+    if (argc > 2 && strcmp(argv[2], "privilege") == 0)
+        return privilege_see();
     if (argc > 2 && strcmp(argv[2], "./script") == 0) /* the interpreter gets its argument, the path, and the rest */
         return argc == 5 && strcmp(argv[3], "x") == 0 && strcmp(argv[4], "y") == 0 ? 0 : 1;
     return 99;

@@ -68,6 +68,17 @@ CHECK(proc, caches_are_dropped_by_a_number)
     EQUAL(write(fd, "4\n", 2), 2); /* drops nothing: others work on this machine, too */
 }
 
+/* What vmstat(8) does not go without. */
+CHECK(proc, pages_of_the_machine)
+{
+    const char *at = strstr(shown("/proc/vmstat"), "nr_free_pages ");
+
+    TRUE(at == text && strtol(at + 14, NULL, 10) > 0);
+    at = strstr(text, "\nnr_anon_pages ");
+    TRUE(at != NULL && strtol(at + 15, NULL, 10) > 0);
+    TRUE(strstr(text, "\npgpgin ") != NULL && strstr(text, "\npswpout ") != NULL);
+}
+
 CHECK(proc, load_averages)
 {
     float average[3];

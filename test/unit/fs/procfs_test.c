@@ -38,10 +38,10 @@ static void put(void *process)
     CHECK(--*(int *)process >= 0);
 }
 
-static void owner(void *process, uint32_t *out_user, uint32_t *out_group)
+static void owner(void *process, bool is_folder, uint32_t *out_user, uint32_t *out_group)
 {
     *out_user = (uint32_t)((int *)process - counts);
-    *out_group = 5;
+    *out_group = is_folder ? 5 : 6;
 }
 
 static struct fd_table *files(void *process)
