@@ -99,8 +99,7 @@ def main():
     table = boottest.load_table()
     if args.command == "list":
         for test in table.tests_of(args.arch, args.build_type):
-            label = "bench" if test.limits else "boot"
-            print(test.name, test.boots * test.budget + LONGEST_REPORT_SECONDS, label)
+            print(test.name, test.boots * test.budget + LONGEST_REPORT_SECONDS, table.label_of(test))
         return 0
     tests = {test.name: test for build_type in ("Debug", "Release") for test in table.tests_of(args.arch, build_type)}
     if args.name not in tests:

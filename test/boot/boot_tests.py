@@ -467,3 +467,8 @@ BENCHES = (
 def tests_of(arch, build_type="Debug"):
     tests = [test for test in TESTS if arch in test.only and (build_type == "Debug" or not test.debug_only)]
     return tests + [test for test in BENCHES if arch in test.only and build_type == "Release"]
+
+
+def label_of(test):
+    """CTest's: ./verdant test runs `bench` of the release build, and `boot` of the debug build."""
+    return "bench" if test in BENCHES else "boot"

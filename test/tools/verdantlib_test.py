@@ -100,6 +100,9 @@ class Judging(unittest.TestCase):
                          ["bench-switch", "bench-hold", "bench-hold-crowd", "bench-life", "bench-prompt", "bench-time",
                           "bench-user"])
         self.assertFalse([test for test in table.tests_of("riscv64") if test.limits])
+        labels = {test.name: table.label_of(test) for test in table.tests_of("x86_64", "Release")}
+        self.assertEqual((labels["bench-time"], labels["bench-user"], labels["shell-4"]),
+                         ("bench", "bench", "boot"))
 
     def test_user_programs_are_held_to_their_targets(self):
         test = next(test for test in boottest.load_table().BENCHES if test.user_bench)
