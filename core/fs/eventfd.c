@@ -20,11 +20,6 @@ struct eventfd {
     struct poll_queue can_read, can_write;
 };
 
-static bool never_waits(const struct file *file)
-{
-    return (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
-}
-
 /* 0: nothing was there. */
 static uint64_t take(struct eventfd *event)
 {
@@ -48,7 +43,7 @@ static int64_t event_read(struct file *file, struct io_span *to, uint64_t *posit
     if (to->left < sizeof taken)
         return -EINVAL;
     while ((taken = take(event)) == 0) {
-        if (never_waits(file))
+        if (file_never_waits(file))
             return -EAGAIN;
         int error = waitq_wait_until(&event->can_read.wait, load_relaxed(&event->count) > 0, TIME_NEVER, FILE_WAIT);
 
@@ -90,7 +85,7 @@ static int64_t event_write(struct file *file, struct io_span *from, uint64_t *po
     if (more > COUNT_MAX)
         return -EINVAL;
     while (!add(event, more)) {
-        if (never_waits(file))
+        if (file_never_waits(file))
             return -EAGAIN;
         int error = waitq_wait_until(&event->can_write.wait, has_room(event, more), TIME_NEVER, FILE_WAIT);
 

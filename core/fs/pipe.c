@@ -169,11 +169,6 @@ static ALWAYS_INLINE void forget(struct pipe *pipe, size_t used, size_t bytes)
 
 /* ---- Read and write ---- */
 
-static ALWAYS_INLINE bool never_waits(const struct file *file)
-{
-    return (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
-}
-
 /* Bytes, or the end. */
 static ALWAYS_INLINE bool has_news(struct pipe *pipe)
 {
@@ -251,14 +246,14 @@ static int64_t pipe_read(struct file *file, struct io_span *to, uint64_t *positi
 
     (void)position;
     if (UNLIKELY(load_relaxed(&pipe->used) == 0) || UNLIKELY(!mutex_try_lock(&pipe->mutex)))
-        return read_ring(pipe, to, never_waits(file));
+        return read_ring(pipe, to, file_never_waits(file));
     size_t used = load_relaxed(&pipe->used), offset = pipe->start % PAGE_BYTES, bytes = to->left;
 
     if (UNLIKELY(used < bytes) || UNLIKELY(bytes + offset > PAGE_BYTES)) {
         if (used > 0)
             return read_parts(pipe, to, used);
         mutex_unlock(&pipe->mutex);
-        return read_ring(pipe, to, never_waits(file));
+        return read_ring(pipe, to, file_never_waits(file));
     }
     size_t failed = io_copy_all_to(to, pipe->page[pipe->start / PAGE_BYTES] + offset);
 
@@ -360,7 +355,7 @@ static ALWAYS_INLINE int64_t write_ring(struct pipe *pipe, struct io_span *from,
 
 static NOINLINE int64_t write_parts(struct file *file, struct pipe *pipe, struct io_span *from) RELEASES(pipe->mutex)
 {
-    return write_ring(pipe, from, from->left <= PIPE_BUF_BYTES ? from->left : 1, never_waits(file));
+    return write_ring(pipe, from, from->left <= PIPE_BUF_BYTES ? from->left : 1, file_never_waits(file));
 }
 
 static NOINLINE int64_t write_after_others(struct file *file, struct pipe *pipe, struct io_span *from)

@@ -48,7 +48,7 @@ static bool is_over(struct pipe *ring)
 
 static bool is_nonblocking(const struct file *file, uint32_t flags)
 {
-    return (load_relaxed(&file->flags) & O_NONBLOCK) != 0 || (flags & MSG_DONTWAIT) != 0;
+    return file_never_waits(file) || (flags & MSG_DONTWAIT) != 0;
 }
 
 static int64_t peek(struct file *file, struct io_span *to, bool never_waits)

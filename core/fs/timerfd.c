@@ -45,11 +45,6 @@ static uint64_t now_of(const struct timerfd *timer)
     return timer->is_by_wall ? wall_ns() : clock_ns();
 }
 
-static uint64_t later(uint64_t ns, uint64_t by_ns)
-{
-    return by_ns < TIME_NEVER - 1 - ns ? ns + by_ns : TIME_NEVER - 1;
-}
-
 /* How often it was due until now. */
 static void count(struct timerfd *timer)
 {
@@ -61,7 +56,7 @@ static void count(struct timerfd *timer)
         timer->due_ns = 0;
     } else {
         more = (now - timer->due_ns) / timer->period_ns;
-        timer->due_ns = later(timer->due_ns + more * timer->period_ns, timer->period_ns);
+        timer->due_ns = clock_later(timer->due_ns + more * timer->period_ns, timer->period_ns);
     }
     store_relaxed(&timer->expirations, load_relaxed(&timer->expirations) + more + 1);
 }
@@ -73,7 +68,7 @@ static void arm(struct timerfd *timer)
         return;
     uint64_t now = now_of(timer);
 
-    timer_arm(&timer->timer, later(clock_ns(), timer->due_ns > now ? timer->due_ns - now : 0));
+    timer_arm(&timer->timer, clock_later(clock_ns(), timer->due_ns > now ? timer->due_ns - now : 0));
 }
 
 static bool is_readable(struct timerfd *timer)
@@ -98,7 +93,7 @@ static void set_locked(struct timerfd *timer, uint32_t flags, const struct timer
     timer->period_ns = setting->period_ns;
     timer->due_ns = setting->value_ns;
     if (setting->value_ns != 0 && (flags & TIMERFD_ABSOLUTE) == 0)
-        timer->due_ns = later(clock_ns(), setting->value_ns);
+        timer->due_ns = clock_later(clock_ns(), setting->value_ns);
     arm(timer);
 }
 
@@ -150,7 +145,7 @@ static int64_t timerfd_read(struct file *file, struct io_span *to, uint64_t *pos
     if (to->left < sizeof expirations)
         return -EINVAL;
     while ((result = take(timer, &expirations)) == 0) {
-        if ((load_relaxed(&file->flags) & O_NONBLOCK) != 0)
+        if (file_never_waits(file))
             return -EAGAIN;
         int error = waitq_wait_until(&timer->can_read.wait, is_readable(timer), TIME_NEVER, FILE_WAIT);
 

@@ -245,7 +245,7 @@ static int64_t tty_write(struct file *file, struct io_span *from, uint64_t *posi
         size_t got;
 
         if (load_relaxed(&tty->is_stopped)) {
-            if ((load_relaxed(&file->flags) & O_NONBLOCK) != 0)
+            if (file_never_waits(file))
                 result = -EAGAIN;
             else
                 result = waitq_wait_until(&tty->can_write.wait, !load_relaxed(&tty->is_stopped), TIME_NEVER, FILE_WAIT);

@@ -210,7 +210,7 @@ int clock_sleep(int32_t id, bool is_absolute, uint64_t ns, uint64_t *out_left_ns
         return result == -EINTR ? -ERESTARTNOHAND : result;
     }
     uint64_t begin = clock_ns();
-    uint64_t deadline = ns < TIME_NEVER - 1 - begin ? begin + ns : TIME_NEVER - 1;
+    uint64_t deadline = clock_later(begin, ns);
     int result = sleep_until(deadline);
     uint64_t now = clock_ns();
 

@@ -462,7 +462,7 @@ static void set_locked(struct process_timer *timer, bool is_absolute, const stru
     if (setting->value_ns != 0 && is_absolute)
         timer->due_ns = setting->value_ns;
     else if (setting->value_ns != 0)
-        timer->due_ns = setting->value_ns < TIME_NEVER - 1 - now ? now + setting->value_ns : TIME_NEVER - 1;
+        timer->due_ns = clock_later(now, setting->value_ns);
     hint(timer, now, 0);
 }
 

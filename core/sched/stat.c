@@ -10,9 +10,7 @@
 
 int task_sleep_for(uint64_t ns)
 {
-    uint64_t now = clock_ns();
-
-    return task_sleep_until(ns > TIME_NEVER - 1 - now ? TIME_NEVER - 1 : now + ns);
+    return task_sleep_until(clock_later(clock_ns(), ns));
 }
 
 /* The whole life is run, wait and sleep. Sleep is what the other two leave: it costs no wake-up anything. */

@@ -100,11 +100,8 @@ static int64_t do_wait(const struct syscall_args *args, struct futex_word word, 
 
     if (result != 0)
         return result;
-    if (!is_absolute) {
-        uint64_t now = clock_ns();
-
-        wait.until_ns = wait.until_ns < TIME_NEVER - 1 - now ? now + wait.until_ns : TIME_NEVER - 1;
-    }
+    if (!is_absolute)
+        wait.until_ns = clock_later(clock_ns(), wait.until_ns);
     wait.until_ns = MIN(wait.until_ns, TIME_NEVER - 1);
     return wait_until(&wait);
 }

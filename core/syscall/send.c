@@ -174,7 +174,7 @@ static int check_ends(const struct splice_side *out, const struct splice_side *i
 
 static bool is_nonblocking(const struct file *file)
 {
-    return file_is_pipe(file) && (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
+    return file_is_pipe(file) && file_never_waits(file);
 }
 
 /* Waits for the first bytes only. A file that is no regular one might have no more, so it is asked once. */

@@ -166,7 +166,7 @@ static int64_t sleep_for(int32_t id, uint64_t ns, vaddr_t left_at)
     struct signal_restart *restart = signal_restart_current();
 
     restart->again = sleep_again;
-    restart->word[0] = ns < TIME_NEVER - 1 - begin ? begin + ns : TIME_NEVER - 1;
+    restart->word[0] = clock_later(begin, ns);
     restart->word[1] = left_at;
     return -ERESTART_RESTARTBLOCK;
 }

@@ -107,6 +107,12 @@ static inline void file_put(struct file *file)
 int64_t file_read(struct file *file, struct io_span *to) MUST_USE;
 int64_t file_write(struct file *file, struct io_span *from) MUST_USE;
 
+/* O_NONBLOCK, which fcntl(2) may set and clear. */
+static ALWAYS_INLINE bool file_never_waits(const struct file *file)
+{
+    return (load_relaxed(&file->flags) & O_NONBLOCK) != 0;
+}
+
 /* Of file_transfer(): no stream that is open for it. */
 int64_t file_transfer_by_position(struct file *file, struct io_span *span, bool writes);
 

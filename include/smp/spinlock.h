@@ -69,19 +69,13 @@ static ALWAYS_INLINE void spin_lock_irqoff(struct spinlock *lock) ACQUIRES(lock)
         spin_wait(lock);
 }
 
-/* For a lock that is nearly always free: without a look at it before the attempt. */
-static ALWAYS_INLINE bool spin_try_free_irqoff(struct spinlock *lock) TRY_ACQUIRES(true, lock) NO_LOCK_ANALYSIS
+static ALWAYS_INLINE bool spin_try_lock_irqoff(struct spinlock *lock) TRY_ACQUIRES(true, lock) NO_LOCK_ANALYSIS
 {
-    if (UNLIKELY(!spin_attempt(lock)))
+    if (load_relaxed(&lock->word) != 0 || UNLIKELY(!spin_attempt(lock)))
         return false;
     if (KERNEL_DEBUG)
         spin_debug_acquire(lock, true);
     return true;
-}
-
-static ALWAYS_INLINE bool spin_try_lock_irqoff(struct spinlock *lock) TRY_ACQUIRES(true, lock) NO_LOCK_ANALYSIS
-{
-    return load_relaxed(&lock->word) == 0 && spin_try_free_irqoff(lock);
 }
 
 static ALWAYS_INLINE void spin_unlock_irqoff(struct spinlock *lock) RELEASES(lock) NO_LOCK_ANALYSIS

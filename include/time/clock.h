@@ -40,3 +40,9 @@ static ALWAYS_INLINE uint64_t clock_ns(void)
 {
     return clock_ticks_to_ns(hal_clock_ticks());
 }
+
+/* So much later, but never TIME_NEVER. */
+static inline uint64_t clock_later(uint64_t ns, uint64_t by_ns)
+{
+    return by_ns < TIME_NEVER - 1 - ns ? ns + by_ns : TIME_NEVER - 1;
+}
